@@ -1,0 +1,40 @@
+"""Makes the project's own virtual environment, with nothing but the Python that runs this file."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".venv"
+OLDEST = (3, 11)
+
+
+def environment(extra: str) -> Path:
+    """The environment's directory of programs, with the project and that extra installed.
+
+    Installing is skipped when pyproject.toml has not changed since the same extra was installed last.
+    """
+    if sys.version_info < OLDEST:
+        sys.exit(f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}.")
+    programs = ENVIRONMENT / "bin"
+    stamp = ENVIRONMENT / f"installed-{extra}"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return programs
+    if not (programs / "python").exists():
+        print(f"making a virtual environment in {ENVIRONMENT}", file=sys.stderr)
+        venv.create(ENVIRONMENT, with_pip=True)
+    print(f"installing orchestrator[{extra}] into it (a minute or two)", file=sys.stderr)
+    pip = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--editable", f"{ROOT}[{extra}]"], check=True)
+    stamp.write_text(wanted)
+    return programs
+
+
+def run(programs: Path, *command: str) -> int:
+    """Runs a program of the environment in the project's directory; its exit code."""
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
+    return subprocess.run([programs / command[0], *command[1:]], cwd=ROOT, env={**os.environ, "PATH": path}).returncode

@@ -1,0 +1,127 @@
+"""What pipelines are written with. Everything here is for users; everything else in this package is ours."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from orchestrator._version import __version__
+
+if TYPE_CHECKING:
+    from orchestrator.definitions.contexts import (
+        HookContext,
+        InputContext,
+        OutputContext,
+        ResourceContext,
+        StepContext,
+    )
+    from orchestrator.definitions.hooks import failure_hook, success_hook
+    from orchestrator.definitions.io_manager import IOManager
+    from orchestrator.definitions.outputs import DynamicOut, Out
+    from orchestrator.definitions.pipeline import Mode, Preset
+    from orchestrator.definitions.resource import io_manager, resource
+    from orchestrator.definitions.retry import RetryPolicy
+    from orchestrator.definitions.step import step
+    from orchestrator.definitions.values import (
+        AssetKey,
+        AssetMaterialization,
+        DynamicOutput,
+        Expectation,
+        Failure,
+        Metadata,
+        Output,
+        RetryRequested,
+    )
+    from orchestrator.errors import ConfigError, DefinitionError, OrchestratorError
+    from orchestrator.in_process import InProcessResult, pipeline
+    from orchestrator.io_managers.duckdb import duckdb_io_manager
+    from orchestrator.io_managers.filesystem import filesystem_io_manager
+    from orchestrator.io_managers.memory import memory_io_manager
+    from orchestrator.io_managers.parquet import parquet_io_manager
+
+# Where each name is defined. They are imported when first used: the command line imports this package too, and has
+# no use for any of them.
+_HOME = {
+    "AssetKey": "definitions.values",
+    "AssetMaterialization": "definitions.values",
+    "ConfigError": "errors",
+    "DefinitionError": "errors",
+    "DynamicOut": "definitions.outputs",
+    "DynamicOutput": "definitions.values",
+    "Expectation": "definitions.values",
+    "Failure": "definitions.values",
+    "HookContext": "definitions.contexts",
+    "IOManager": "definitions.io_manager",
+    "InProcessResult": "in_process",
+    "InputContext": "definitions.contexts",
+    "Metadata": "definitions.values",
+    "Mode": "definitions.pipeline",
+    "OrchestratorError": "errors",
+    "Out": "definitions.outputs",
+    "Output": "definitions.values",
+    "OutputContext": "definitions.contexts",
+    "Preset": "definitions.pipeline",
+    "ResourceContext": "definitions.contexts",
+    "RetryPolicy": "definitions.retry",
+    "RetryRequested": "definitions.values",
+    "StepContext": "definitions.contexts",
+    "duckdb_io_manager": "io_managers.duckdb",
+    "failure_hook": "definitions.hooks",
+    "filesystem_io_manager": "io_managers.filesystem",
+    "io_manager": "definitions.resource",
+    "memory_io_manager": "io_managers.memory",
+    "parquet_io_manager": "io_managers.parquet",
+    "pipeline": "in_process",
+    "resource": "definitions.resource",
+    "step": "definitions.step",
+    "success_hook": "definitions.hooks",
+}
+
+__all__ = [
+    "AssetKey",
+    "AssetMaterialization",
+    "ConfigError",
+    "DefinitionError",
+    "DynamicOut",
+    "DynamicOutput",
+    "Expectation",
+    "Failure",
+    "HookContext",
+    "IOManager",
+    "InProcessResult",
+    "InputContext",
+    "Metadata",
+    "Mode",
+    "OrchestratorError",
+    "Out",
+    "Output",
+    "OutputContext",
+    "Preset",
+    "ResourceContext",
+    "RetryPolicy",
+    "RetryRequested",
+    "StepContext",
+    "__version__",
+    "duckdb_io_manager",
+    "failure_hook",
+    "filesystem_io_manager",
+    "io_manager",
+    "memory_io_manager",
+    "parquet_io_manager",
+    "pipeline",
+    "resource",
+    "step",
+    "success_hook",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"orchestrator.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

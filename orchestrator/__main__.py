@@ -1,0 +1,14 @@
+"""Entry point of the command line: `orchestrator` and `python -m orchestrator`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Runs the command named on the command line, and exits with its code."""
+    from orchestrator.cli.app import run_command_line
+
+    run_command_line()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The command tree, without the commands: their modules are imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from orchestrator.cli.outcome import exit_with_outcome
+
+# name: (module, what `--help` says, heading). A module has `app`: a group of commands, or a single one.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "init": ("init", "Make a working workspace with an example, ready to run.", "Pipelines"),
+    "run": ("run", "Run a pipeline, with live progress.", "Pipelines"),
+    "pipeline": (
+        "pipeline",
+        "List pipelines, show their graphs, print configuration templates.",
+        "Pipelines",
+    ),
+    "runs": ("runs", "List, show, follow, cancel, resume and delete runs.", "Looking back"),
+    "asset": ("asset", "Look at the assets that runs have written.", "Looking back"),
+    "sql": ("sql", "Ask the state a question in SQL.", "Looking back"),
+    "status": ("status", "Say whether all is well, and if not, what and why.", "Operating"),
+    "config": ("config", "Check and show the workspace file.", "Operating"),
+    "state": ("state", "Back up, restore, compact, rebuild and check the state.", "Operating"),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and imports each when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"orchestrator.cli.{COMMANDS[cmd_name][0]}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for heading in dict.fromkeys(heading for _, _, heading in COMMANDS.values()):
+            rows = [(name, text) for name, (_, text, where) in COMMANDS.items() if where == heading]
+            with formatter.section(heading):
+                formatter.write_dl(rows, col_max=12, col_spacing=3)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with `orchestrator init`, then `orchestrator run hello`. Every command has --help with an example.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from orchestrator._version import __version__
+
+        typer.echo(f"orchestrator {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def orchestrator(
+    workspace: Annotated[
+        str | None,
+        typer.Option("--workspace", "-w", metavar="PATH", help="The workspace file, or the directory it is in."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run, schedule and watch data pipelines on one machine."""
+    if workspace is not None:
+        os.environ["ORCHESTRATOR_WORKSPACE"] = os.path.abspath(os.path.expanduser(workspace))  # noqa: PTH100, PTH111
+    if debug:
+        os.environ["ORCHESTRATOR_DEBUG"] = "1"
+
+
+def run_command_line(arguments: list[str] | None = None) -> None:
+    """Runs a command line and exits the process with its code."""
+    exit_with_outcome(lambda: app(args=arguments, standalone_mode=False, prog_name="orchestrator"))
+
+
+if __name__ == "__main__":
+    sys.exit("Run `python -m orchestrator`.")

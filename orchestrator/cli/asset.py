@@ -1,0 +1,115 @@
+"""`orchestrator asset`: the catalog of what runs have written."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import AssetArgument, Json, group, store
+from orchestrator.cli.output import print_json, say
+from orchestrator.errors import OrchestratorError, UsageError
+
+app = group("Look at the assets that runs have written.")
+
+
+@app.command("list", epilog="Example: orchestrator asset list raw")
+def list_(
+    prefix: Annotated[str | None, typer.Argument(metavar="[PREFIX]", help="Only assets below this key.")] = None,
+    json: Json = False,
+) -> None:
+    """List the assets with what was last said of each."""
+    from orchestrator import clock
+    from orchestrator.cli.assets_view import asset_table
+    from orchestrator.store.assets import list_assets
+
+    with store() as opened:
+        assets = opened(list_assets, parse_key(prefix) if prefix else ())
+    if json:
+        print_json(assets)
+    elif assets:
+        print(asset_table(assets, clock.now()))
+    else:
+        say("No assets yet. A step records one with context.log_asset(...), and so do IO managers that store tables.")
+
+
+@app.command(epilog="Example: orchestrator asset show raw/orders")
+def show(key: AssetArgument, json: Json = False) -> None:
+    """Show an asset: its last materialization with all metadata."""
+    from orchestrator import clock
+    from orchestrator.cli.assets_view import asset_page
+    from orchestrator.cli.output import painter
+    from orchestrator.store.assets import get_asset
+
+    with store() as opened:
+        asset = opened(get_asset, parse_key(key))
+    if json:
+        print_json(asset)
+    else:
+        for line in asset_page(asset, clock.now(), painter()):
+            print(line)
+
+
+@app.command(epilog="Example: orchestrator asset history raw/orders --partition 2026-11-01")
+def history(
+    key: AssetArgument,
+    partition: Annotated[list[str] | None, typer.Option(help="Only this partition; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the materializations of an asset, the newest first."""
+    from orchestrator import clock
+    from orchestrator.cli.assets_view import history_table
+    from orchestrator.store.assets import HistoryFilter, asset_history, get_asset
+
+    parsed = parse_key(key)
+    with store() as opened:
+        opened(get_asset, parsed)
+        which = HistoryFilter(partitions=tuple(partition or ()), limit=limit or None)
+        found = opened(asset_history, parsed, which)
+    if json:
+        print_json(found)
+    elif found:
+        print(history_table(found, clock.now()))
+    else:
+        say("No materialization matches.")
+
+
+@app.command(epilog="Example: orchestrator asset wipe raw/orders")
+def wipe(
+    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="The assets to forget.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Forget every asset.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove assets from the catalog. Runs and data stay, and an asset comes back with its next materialization."""
+    from orchestrator import clock
+    from orchestrator.cli.runs import confirm
+    from orchestrator.store.assets import get_asset, wipe_assets
+
+    if bool(keys) == all_:
+        raise UsageError("Name assets, or say --all; not both.")
+    parsed = tuple(parse_key(key) for key in keys or ())
+    with store() as opened:
+        for key in parsed:
+            opened(get_asset, key)
+    confirm(
+        "Wipe all assets from the catalog?" if all_ else f"Wipe {', '.join(keys or ())} from the catalog?",
+        yes,
+    )
+    with store() as opened:
+        count = opened(wipe_assets, None if all_ else parsed, now=clock.now())
+    print(f"Wiped {count} asset{'' if count == 1 else 's'}.")
+
+
+def parse_key(text: str) -> tuple[str, ...]:
+    """An asset key as typed: parts separated by anything but letters, digits and `_`, or a JSON list of parts."""
+    from orchestrator.definitions.values import AssetKey
+
+    try:
+        return AssetKey(json_module.loads(text) if text.lstrip().startswith("[") else text).parts
+    except (ValueError, OrchestratorError):
+        raise UsageError(
+            f"{text!r} is not an asset key.",
+            hint='Write raw/orders, or \'["raw", "orders"]\' for exact parts.',
+        ) from None

@@ -1,0 +1,61 @@
+"""`orchestrator config`: the workspace file, and everything it loads."""
+
+from __future__ import annotations
+
+from orchestrator.cli.options import Json, group, workspace
+from orchestrator.cli.outcome import OK, show_error
+from orchestrator.cli.output import painter, print_json
+from orchestrator.cli.styles import BOLD, DIM, GREEN, RED
+
+app = group("Check and show the workspace file.")
+
+
+@app.command(epilog="Example: orchestrator config check && git commit")
+def check(json: Json = False) -> int:
+    """Check the workspace file and everything it loads: locations, pipelines, presets."""
+    from orchestrator.operations.workspace import load_locations
+
+    with workspace() as found:
+        locations = load_locations(found)
+    broken = [location.error for location in locations if location.error is not None]
+    if json:
+        print_json(
+            [
+                {
+                    "location": location.name,
+                    "loaded": location.error is None,
+                    "error": str(location.error) if location.error else None,
+                    "pipelines": _pipelines(location),
+                }
+                for location in locations
+            ]
+        )
+    else:
+        paint = painter()
+        print(f"{found.settings.path}")
+        for location in locations:
+            state = paint(RED, "✗ broken") if location.error else paint(GREEN, "✓ loaded")
+            print(f"  {state}  {paint(BOLD, location.name)}  {paint(DIM, ', '.join(_pipelines(location)))}")
+        for error in broken:
+            show_error(error)
+    return broken[0].exit_code if broken else OK
+
+
+@app.command(epilog="Example: orchestrator config show --json")
+def show(json: Json = False) -> None:
+    """Show the settings as they apply, defaults included. Values from the environment are named, never printed."""
+    import yaml
+
+    with workspace() as found:
+        shown = found.settings.model_dump(mode="json")
+    if json:
+        print_json(shown)
+    else:
+        path = shown.pop("path")
+        print(f"# {path}")
+        print(yaml.safe_dump(shown, sort_keys=False, default_flow_style=None).rstrip())
+
+
+def _pipelines(location: object) -> list[str]:
+    process = getattr(location, "process", None)
+    return [info.name for info in process.loaded.info.pipelines] if process and process.loaded else []

@@ -1,0 +1,55 @@
+"""`orchestrator init`: a workspace that works, to change into one's own."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.errors import NotPossible, StoreError
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+FILES = {
+    ".orchestrator.yaml": "workspace.yaml",
+    "pipelines.py": "pipelines.py",
+    "test_pipelines.py": "tests.py",
+}
+
+
+@app.command(epilog="Example: orchestrator init shop && cd shop && orchestrator run hello")
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; created if it is not there.")] = Path(),
+) -> None:
+    """Make a working workspace with an example pipeline, ready to run. Files that exist are never overwritten."""
+    existing = [name for name in FILES if (directory / name).exists()]
+    if existing:
+        raise NotPossible(
+            f"{', '.join(existing)} {'is' if len(existing) == 1 else 'are'} there already, in {directory.absolute()}.",
+            hint="Choose another directory: orchestrator init DIR",
+        )
+    template = resources.files("orchestrator.cli").joinpath("template")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, source in FILES.items():
+            (directory / name).write_text(template.joinpath(source).read_text())
+        ignore = directory / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(".orchestrator/\n__pycache__/\n")
+    except OSError as error:
+        raise StoreError(f"{directory.absolute()} cannot be written: {error.strerror}.") from error
+    _explain(directory)
+
+
+def _explain(directory: Path) -> None:
+    go = "" if directory == Path() else f"cd {directory} && "
+    print(f"Made a workspace in {directory.absolute()}:\n")
+    print("  .orchestrator.yaml   where the pipelines are, and how they are run")
+    print("  pipelines.py         an example pipeline: change it")
+    print("  test_pipelines.py    tests of it, run by pytest\n")
+    print("Next:\n")
+    print(f"  {go}orchestrator run hello")
+    print("  orchestrator pipeline show hello")
+    print("  orchestrator asset show hello/longest_words")

@@ -1,0 +1,105 @@
+"""Options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.operations.workspace import Workspace
+    from orchestrator.store.session import Store
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, a unique beginning of it, or `last`.",
+        autocompletion=lambda: _run_ids(),
+    ),
+]
+PipelineArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PIPELINE",
+        help="The pipeline's name, or location/name.",
+        autocompletion=lambda: _pipeline_names(),
+    ),
+]
+AssetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help='The asset: raw/orders, or \'["raw", "orders"]\'.',
+        autocompletion=lambda: _asset_names(),
+    ),
+]
+
+
+def group(help_text: str) -> typer.Typer:
+    """A group of commands in the house manner."""
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
+@contextmanager
+def workspace() -> Iterator[Workspace]:
+    """The workspace the command works in; its processes are let go of afterwards."""
+    from orchestrator.operations.workspace import Workspace
+
+    found = Workspace.find()
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@contextmanager
+def store() -> Iterator[Store]:
+    """The workspace's store, up to date with all journals."""
+    from orchestrator.store.session import open_store
+
+    with workspace() as found, open_store(found.state) as opened:
+        yield opened
+
+
+def _run_ids() -> list[str]:
+    from orchestrator.store.runs import run_ids
+
+    return _completions(lambda: [*_opened(run_ids), "last"])
+
+
+def _pipeline_names() -> list[str]:
+    from orchestrator.operations.workspace import load_locations
+
+    def names() -> list[str]:
+        with workspace() as found:
+            return [
+                info.name
+                for location in load_locations(found)
+                if location.process is not None and location.process.loaded is not None
+                for info in location.process.loaded.info.pipelines
+            ]
+
+    return _completions(names)
+
+
+def _asset_names() -> list[str]:
+    from orchestrator.records import asset_name
+    from orchestrator.store.assets import list_assets
+
+    return _completions(lambda: [asset_name(asset.asset) for asset in _opened(list_assets)])
+
+
+def _opened(operation: Any) -> Any:
+    with store() as opened:
+        return opened(operation)
+
+
+def _completions(find: Any) -> list[str]:
+    try:
+        return list(find())
+    except Exception:  # a shell that completes a word has no place to show an error
+        return []

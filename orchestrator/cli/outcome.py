@@ -1,0 +1,78 @@
+"""How a command ends: its exit code, and the one place where errors are shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from typer._click.exceptions import ClickException
+from typer.exceptions import Abort, Exit
+
+from orchestrator.errors import LocationBroken, OrchestratorError
+
+OK = 0
+RUN_FAILED = 1  # the run itself, or an error that is none of ours
+USAGE = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def exit_with_outcome(command: Callable[[], Any]) -> NoReturn:
+    """Runs a command and exits with its code. An error of ours is a message; any other is a traceback."""
+    try:
+        code = _run(command)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has enough of it (`| head`). Nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    sys.stderr.flush()
+    # Not sys.exit: closing libraries down in order costs as much as starting them, and nothing is left to be done.
+    os._exit(code)
+
+
+def _run(command: Callable[[], Any]) -> int:
+    try:
+        result = command()
+    except OrchestratorError as error:
+        show_error(error)
+        return error.exit_code
+    except ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exit as error:
+        return error.exit_code
+    except (Abort, KeyboardInterrupt):
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else OK
+    except BrokenPipeError:
+        raise
+    except Exception:
+        traceback.print_exc()
+        print("This is a bug in orchestrator, not in your code. Please report it.", file=sys.stderr)
+        return RUN_FAILED
+    return result if isinstance(result, int) else OK
+
+
+def show_error(error: OrchestratorError) -> None:
+    """The error as a person should see it: what is wrong, where, and what to do."""
+    if os.environ.get("ORCHESTRATOR_DEBUG"):
+        traceback.print_exception(error)
+    paint = _painter()
+    print(f"{paint('1;31', 'error:')} {error.message}", file=sys.stderr)
+    for detail in error.details:
+        print(f"  - {detail}", file=sys.stderr)
+    if isinstance(error, LocationBroken) and error.traceback:
+        print("\n" + error.traceback, file=sys.stderr)
+    if error.hint:
+        print(f"{paint('36', 'hint:')} {error.hint}", file=sys.stderr)
+
+
+def _painter() -> Callable[[str, str], str]:
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        return lambda code, text: f"\x1b[{code}m{text}\x1b[0m"
+    return lambda _code, text: text

@@ -1,0 +1,88 @@
+"""`orchestrator pipeline`: what there is to run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import Json, PipelineArgument, group, workspace
+from orchestrator.cli.outcome import OK, show_error
+from orchestrator.cli.output import Cell, painter, print_json, say, table
+from orchestrator.cli.styles import BOLD, DIM
+
+app = group("List pipelines, show their graphs, print configuration templates.")
+
+Mode = Annotated[str | None, typer.Option(help="The mode; needed when there are several.")]
+
+
+@app.command("list", epilog="Example: orchestrator pipeline list")
+def list_(json: Json = False) -> int:
+    """List the pipelines of all locations."""
+    from orchestrator.operations.workspace import load_locations
+
+    with workspace() as found:
+        locations = load_locations(found)
+    infos = [
+        (location.name, info)
+        for location in locations
+        if location.process is not None and location.process.loaded is not None
+        for info in location.process.loaded.info.pipelines
+    ]
+    if json:
+        print_json([{"location": name, **_as_dict(info)} for name, info in infos])
+    elif infos:
+        rows = [
+            [Cell(info.name, BOLD), name, str(info.steps), ", ".join(info.modes), info.description or ""]
+            for name, info in infos
+        ]
+        print(table(["PIPELINE", "LOCATION", "STEPS", "MODES", "DESCRIPTION"], rows, right=frozenset({2})))
+    else:
+        say("No pipelines. A location's module defines one with @pipeline.")
+    errors = [location.error for location in locations if location.error is not None]
+    for error in errors:
+        show_error(error)
+    return errors[0].exit_code if errors else OK
+
+
+@app.command(epilog="Example: orchestrator pipeline show flights")
+def show(name: PipelineArgument, mode: Mode = None, json: Json = False) -> None:
+    """Draw the graph of a pipeline, with what each step needs and how it is run."""
+    from orchestrator.cli.graph_view import graph_lines
+    from orchestrator.operations.workspace import find_pipeline, plan
+    from orchestrator.planning.plan import PlanRequest
+
+    with workspace() as found:
+        pipeline = find_pipeline(found, name)
+        chosen = mode or pipeline.info.modes[0]
+        planned = plan(found, pipeline, PlanRequest(pipeline=pipeline.info.name, mode=chosen, check=False))
+    if json:
+        print_json({**_as_dict(pipeline.info), "location": pipeline.location, "plan": planned.plan})
+        return
+    paint = painter()
+    print(f"{paint(BOLD, pipeline.info.name)}  {paint(DIM, pipeline.info.where)}")
+    if planned.description:
+        print(planned.description.strip())
+    print(f"modes: {', '.join(pipeline.info.modes)}" + _presets(pipeline.info.presets))
+    print()
+    for line in graph_lines(planned.plan, paint):
+        print(line)
+
+
+@app.command(epilog="Example: orchestrator pipeline config flights > flights.yaml")
+def config(name: PipelineArgument, mode: Mode = None) -> None:
+    """Print a configuration template: every field there is, with its type and default."""
+    from orchestrator.operations.workspace import find_pipeline, template
+
+    with workspace() as found:
+        pipeline = find_pipeline(found, name)
+        text = template(found, pipeline, mode or pipeline.info.modes[0])
+    print(text, end="")
+
+
+def _presets(presets: tuple[str, ...]) -> str:
+    return f"   presets: {', '.join(presets)}" if presets else ""
+
+
+def _as_dict(info: object) -> dict[str, object]:
+    return {name: getattr(info, name) for name in info.__struct_fields__}  # type: ignore[attr-defined]

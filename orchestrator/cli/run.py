@@ -1,0 +1,141 @@
+"""`orchestrator run`: a run in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.options import Json, PipelineArgument, workspace
+from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
+from orchestrator.cli.output import painter, print_json
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.operations.foreground import Interrupts
+    from orchestrator.operations.start import Continued, RunOptions
+    from orchestrator.operations.workspace import Workspace
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_EPILOG = """Example: orchestrator run flights --mode prod --set steps.clean.config.min_delay=5 --select '*report'
+
+Selections: step, *step (with all it needs), step* (with all that need it), +step or step++ (levels)."""
+
+
+@app.command(epilog=_EPILOG)
+def run(
+    pipeline: Annotated[PipelineArgument | None, typer.Argument(metavar="[PIPELINE]")] = None,
+    config: Annotated[
+        list[Path] | None, typer.Option("--config", "-c", metavar="FILE", help="YAML; several are merged.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="One value of the configuration.")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="The mode to run in.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A preset of the pipeline.")] = None,
+    select: Annotated[
+        list[str] | None, typer.Option("--select", "-s", metavar="QUERY", help="Run only these steps.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag for the run.")] = None,
+    executor: Annotated[str | None, typer.Option(help="subprocess, in_process or a dotted path.")] = None,
+    rerun: Annotated[str | None, typer.Option(metavar="RUN", help="Run an earlier run again.")] = None,
+    from_failure: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Run what did not succeed in an earlier run.")
+    ] = None,
+    memoize: Annotated[bool, typer.Option("--memoize", help="Reuse outputs of the same version.")] = False,
+    json: Json = False,
+) -> int:
+    """Run a pipeline in the foreground, with live progress. Ctrl-C cancels it, twice kills it."""
+    from orchestrator.cli.run_config import read_config, read_tags
+    from orchestrator.operations.start import RunOptions
+
+    if rerun and from_failure:
+        raise UsageError("--rerun and --from-failure exclude each other.")
+    if not pipeline and not rerun and not from_failure:
+        raise UsageError("Name a pipeline.", hint="`orchestrator pipeline list` shows what there is.")
+    options = RunOptions(
+        pipeline=pipeline,
+        mode=mode,
+        preset=preset,
+        config=read_config(config or [], sets or []),
+        selection=tuple(select or ()),
+        tags=read_tags(tag or []),
+        executor=executor,
+        memoize=memoize,
+    )
+    with workspace() as found:
+        return start_and_drive(found, options, _continued(found, rerun, from_failure), json)
+
+
+def _continued(found: Workspace, rerun: str | None, from_failure: str | None) -> Continued | None:
+    from orchestrator.operations.start import Continued
+    from orchestrator.store.runs import resolve_run
+    from orchestrator.store.session import open_store
+
+    reference = rerun or from_failure
+    if reference is None:
+        return None
+    with open_store(found.state) as store:
+        return Continued(store(resolve_run, reference), only_failed=from_failure is not None)
+
+
+def start_and_drive(found: Workspace, options: RunOptions, continued: Continued | None, json: bool) -> int:
+    """Starts a run and stays with it until it is over; the exit code."""
+    from orchestrator.operations.driver import own_run
+    from orchestrator.operations.start import new_run
+
+    created = new_run(found, options, continued)
+    return drive(found, created.run_dir, own_run(created.run_dir), created.reused, json)
+
+
+def drive(found: Workspace, run_dir: Any, lock: Any, reused: Any, json: bool) -> int:
+    """Drives a run that exists, showing it; the exit code."""
+    from orchestrator.cli.run_progress import make_display
+    from orchestrator.execution.registry import make_executor
+    from orchestrator.operations.driver import RunDriver
+    from orchestrator.operations.foreground import Interrupts, drive_to_end
+    from orchestrator.run_files import read_record
+
+    record = read_record(run_dir)
+    facts: list[Any] = []
+    display = make_display(record)
+
+    def listener(event: Any) -> None:
+        facts.append(event)
+        display.event(event)
+
+    interrupts = Interrupts()
+    _take_signals(interrupts)
+    executor = make_executor(record.executor, found.pool)
+    driver = RunDriver(run_dir, lock, executor, listener)
+    try:
+        driver.begin("foreground", reused)
+        drive_to_end(driver, executor, interrupts, lambda: display.turn(driver.progress))
+    finally:
+        display.close()
+        driver.close()
+    _show(driver, facts, json)
+    return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(driver.progress.status, RUN_FAILED)
+
+
+def _take_signals(interrupts: Interrupts) -> None:
+    # SIGHUP is left alone: when its terminal goes away the owner dies, and the run can be resumed.
+    signal.signal(signal.SIGINT, lambda *_: interrupts("Ctrl-C"))
+    signal.signal(signal.SIGTERM, lambda *_: interrupts("SIGTERM"))
+
+
+def _show(driver: Any, facts: list[Any], json: bool) -> None:
+    from orchestrator import clock
+    from orchestrator.cli.run_report import report
+    from orchestrator.engine.summary import run_detail
+
+    if json:
+        print_json(run_detail(driver.record, driver.progress))
+        return
+    for line in report(driver.record, driver.progress, driver.run_dir, facts, now=clock.now(), paint=painter()):
+        print(line)
+    sys.stdout.flush()

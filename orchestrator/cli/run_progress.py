@@ -1,0 +1,184 @@
+"""A run while it goes on: a live view on a terminal, plain lines anywhere else. Both go to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from orchestrator import events as ev
+from orchestrator.cli.output import painter
+from orchestrator.cli.runs_view import counts, metadata_summary
+from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, STEP_STYLES, YELLOW
+from orchestrator.clock import format_duration, now
+from orchestrator.engine.network import RunStep
+from orchestrator.engine.progress import RunProgress
+from orchestrator.records import RunRecord, asset_name
+from orchestrator.states import StepState
+
+_REFRESH_S = 0.1
+
+
+class Display(Protocol):
+    """Somebody who shows a run while it goes on."""
+
+    def event(self, event: ev.Event) -> None: ...
+
+    def turn(self, progress: RunProgress) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def make_display(record: RunRecord) -> Display:
+    """The live view if stderr is a terminal, else plain lines."""
+    if painter(sys.stderr).enabled:
+        return LiveDisplay(record)
+    return PlainDisplay(record)
+
+
+class PlainDisplay:
+    """One line for everything worth telling, as it happens."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._say(now(), f"run {record.run_id} of {record.pipeline} (mode {record.mode})")
+
+    def event(self, event: ev.Event) -> None:
+        line = event_line(event)
+        if line is not None:
+            self._say(event.at, line[1])
+
+    def turn(self, progress: RunProgress) -> None: ...
+
+    def close(self) -> None: ...
+
+    def _say(self, at: Any, text: str) -> None:
+        print(f"{at.astimezone():%H:%M:%S}  {text}", file=sys.stderr, flush=True)
+
+
+def event_line(event: ev.Event) -> tuple[str, str] | None:
+    """(colour, words) for an event that people want to see; None for the rest."""
+    match event:
+        case ev.AttemptStarted(step=step, attempt=attempt):
+            return BLUE, f"{step} started" + (f" (attempt {attempt})" if attempt > 1 else "")
+        case ev.AttemptSucceeded(step=step, seconds=seconds):
+            return GREEN, f"{step} succeeded in {format_duration(seconds)}"
+        case ev.StepFailed(step=step, error=error):
+            return RED, f"{step} failed: {error.headline()}"
+        case ev.StepRetryScheduled(step=step, reason=reason, due_at=due_at, at=at):
+            wait = max(0.0, (due_at - at).total_seconds())
+            return YELLOW, f"{step} will be tried again in {format_duration(wait)}: {reason}"
+        case ev.StepSkipped(step=step, reason=reason):
+            return DIM, f"{step} skipped: {reason}"
+        case ev.StepAbandoned(step=step, upstream=upstream):
+            return YELLOW, f"{step} abandoned: {upstream} did not succeed"
+        case ev.StepReused(step=step, run_id=run_id, memoized=memoized):
+            where = "its version is stored" if memoized else f"taken from run {run_id}" if run_id else "not selected"
+            return DIM, f"{step} reused: {where}"
+        case ev.AssetMaterialized(asset=asset, metadata=metadata):
+            summary = metadata_summary(metadata)
+            return GREEN, f"asset {asset_name(asset)}" + (f" ({summary})" if summary else "")
+        case ev.ExpectationChecked(success=False, step=step, label=label, description=description):
+            return YELLOW, f"{step}: expectation {label!r} does not hold" + (f": {description}" if description else "")
+        case ev.LogEmitted(step=step, level=level, message=message) if level not in ("DEBUG", "INFO"):
+            return YELLOW, f"{step}: {level} {message.splitlines()[0] if message else ''}"
+        case ev.HookFailed(step=step, hook=hook, error=error):
+            return YELLOW, f"{step}: hook {hook} failed: {error.headline()}"
+        case ev.ResourceFailed(step=step, resource=resource, phase="teardown", error=error):
+            return YELLOW, f"{step}: resource {resource} was not torn down: {error.headline()}"
+        case ev.RunCancelRequested(by=by):
+            return YELLOW, f"canceling ({by}); once more to kill" if by == "Ctrl-C" else f"canceling ({by})"
+        case ev.RunResumed():
+            return BLUE, "resumed"
+        case _:
+            return None
+
+
+class LiveDisplay:
+    """The steps of a run in place, redrawn as they change. Ends by taking itself away: the report follows."""
+
+    def __init__(self, record: RunRecord) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._record = record
+        self._console = Console(stderr=True)
+        self._started = time.monotonic()
+        self._drawn_at = 0.0
+        self._progress: RunProgress | None = None
+        self._notes: list[tuple[str, str]] = []
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def event(self, event: ev.Event) -> None:
+        if isinstance(event, (ev.AttemptStarted, ev.AttemptSucceeded, ev.StepReused, ev.StepSkipped, ev.StepAbandoned)):
+            return  # the table of steps shows these
+        line = event_line(event)
+        if line is not None:
+            self._notes.append(line)
+            del self._notes[:-5]
+
+    def turn(self, progress: RunProgress) -> None:
+        if time.monotonic() - self._drawn_at < _REFRESH_S and not progress.is_finished:
+            return
+        self._drawn_at = time.monotonic()
+        self._progress = progress
+        self._live.update(self._view(progress), refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _view(self, progress: RunProgress) -> Any:
+        from rich.text import Text
+
+        steps = progress.network.in_order()
+        took = format_duration(time.monotonic() - self._started)
+        verb = "canceling" if progress.canceling else "running"
+        view = Text(overflow="ellipsis", no_wrap=True)
+        view.append(f"▸ {verb}  ", style="blue bold")
+        view.append(self._record.pipeline, style="bold")
+        view.append(f"  run {self._record.run_id}  {took}  ")
+        view.append(counts([step.state for step in steps]) + "\n", style="dim")
+        room = max(4, self._console.size.height - len(self._notes) - 4)
+        for text, style in self._step_lines(steps, room):
+            view.append(text + "\n", style=style)
+        for code, note in self._notes:
+            view.append(f"  {note}\n", style=_STYLE[code])
+        return view
+
+    def _step_lines(self, steps: list[RunStep], room: int) -> Iterator[tuple[str, str]]:
+        shown = _most_interesting(steps, room)
+        pad = max((len(step.key) for step in shown), default=0)
+        for step in shown:
+            symbol, code = STEP_STYLES[step.state]
+            yield f"  {symbol} {step.key.ljust(pad)}  {_how_it_is(step)}", _STYLE[code]
+        if len(shown) < len(steps):
+            yield f"    and {len(steps) - len(shown)} more", "dim"
+
+
+def _most_interesting(steps: list[RunStep], room: int) -> list[RunStep]:
+    """As many steps as fit, those that run or failed first, in the order of the plan."""
+    if len(steps) <= room:
+        return steps
+    rank = {
+        StepState.RUNNING: 0,
+        StepState.RETRYING: 0,
+        StepState.FAILURE: 1,
+        StepState.READY: 2,
+        StepState.WAITING: 3,
+    }
+    chosen = sorted(range(len(steps)), key=lambda i: (rank.get(steps[i].state, 4), i))[: room - 1]
+    return [steps[i] for i in sorted(chosen)]
+
+
+def _how_it_is(step: RunStep) -> str:
+    if step.state is StepState.RUNNING and step.started_at is not None:
+        took = format_duration((now() - step.started_at).total_seconds())
+        return f"{took:>7}" + (f"  attempt {step.attempt}" if step.attempt > 1 else "")
+    if step.state is StepState.RETRYING and step.due_at is not None:
+        wait = max(0.0, (step.due_at - now()).total_seconds())
+        return f"again in {format_duration(wait)}"
+    return f"{format_duration(step.seconds):>7}" if step.seconds is not None else ""
+
+
+_STYLE = {RED: "red", GREEN: "green", YELLOW: "yellow", BLUE: "blue", DIM: "dim", BOLD: "bold"}

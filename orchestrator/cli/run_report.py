@@ -1,0 +1,117 @@
+"""What a run came to: printed when it is over, and whenever somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from orchestrator.cli.output import Painter
+from orchestrator.cli.runs_view import (
+    LAST_LINES,
+    MOST_STEPS,
+    error_lines,
+    headline,
+    metadata_summary,
+    step_line,
+)
+from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
+from orchestrator.engine.network import RunStep
+from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.summary import run_detail
+from orchestrator.events import AssetMaterialized, Event, ExpectationChecked
+from orchestrator.layout import RunDir
+from orchestrator.operations.logs import last_lines
+from orchestrator.records import RunRecord, asset_name
+from orchestrator.states import RunState, StepState
+
+
+def report(
+    record: RunRecord,
+    progress: RunProgress,
+    run_dir: RunDir,
+    facts: Sequence[Event],
+    *,
+    now: datetime,
+    paint: Painter,
+    every_step: bool = False,
+) -> Iterator[str]:
+    """The lines of a report: how it went, its steps, what failed and why, what it wrote, what to do next."""
+    steps = progress.network.in_order()
+    summary = run_detail(record, progress)
+    yield headline(summary, [step.state for step in steps], now, paint)
+    yield from _steps(steps, paint, every_step)
+    for step in steps:
+        if step.state is StepState.FAILURE:
+            yield ""
+            yield from _failure(step, run_dir, paint)
+    yield from _facts(facts, paint)
+    if progress.reason and progress.status is not RunState.SUCCESS and not progress.failed:
+        yield f"\n{paint(YELLOW, progress.reason)}"
+    yield from _next(record, progress, run_dir, paint)
+
+
+def _steps(steps: list[RunStep], paint: Painter, every_step: bool) -> Iterator[str]:
+    shown = steps
+    if len(steps) > MOST_STEPS and not every_step:
+        shown = [step for step in steps if step.state is not StepState.SUCCESS][:MOST_STEPS]
+        slowest = sorted((step for step in steps if step.seconds is not None), key=lambda s: -(s.seconds or 0))[:5]
+        shown = [step for step in steps if step in shown or step in slowest]
+    pad = min(40, max((len(step.key) for step in shown), default=0))
+    for step in shown:
+        yield step_line(step.key, step.state, step.seconds, _note(step), paint, pad)
+    if len(shown) < len(steps):
+        hidden = len(steps) - len(shown)
+        yield paint(DIM, f"    and {hidden} more that succeeded (`orchestrator runs show RUN --steps` lists them)")
+
+
+def _note(step: RunStep) -> str:
+    if step.state is StepState.SKIPPED:
+        return step.missing_input() or ""
+    if step.state is StepState.ABANDONED:
+        return f"{step.failed_upstream} did not succeed"
+    if step.state is StepState.REUSED:
+        return f"from run {step.run_id}" if step.run_id else "stored already"
+    if step.state is StepState.SUCCESS and step.attempt > 1:
+        return f"attempt {step.attempt}"
+    if step.state is StepState.FAILURE and step.attempt > 1:
+        return f"{step.attempt} attempts"
+    return ""
+
+
+def _failure(step: RunStep, run_dir: RunDir, paint: Painter) -> Iterator[str]:
+    error = step.error
+    if error is None:
+        return
+    yield f"{paint(f'{BOLD};{RED}', f'✗ {step.key}')} failed: {error.headline()}"
+    yield from error_lines(error, paint)
+    lines = last_lines(run_dir.attempt(step.key, step.attempt), LAST_LINES)
+    if lines:
+        yield paint(DIM, "    the last lines it printed:")
+        yield from (f"      {line}" for line in lines)
+
+
+def _facts(facts: Sequence[Event], paint: Painter) -> Iterator[str]:
+    assets = [fact for fact in facts if isinstance(fact, AssetMaterialized)]
+    broken = [fact for fact in facts if isinstance(fact, ExpectationChecked) and not fact.success]
+    if assets:
+        yield f"\n{paint(BOLD, 'assets')}"
+        for asset in assets[:MOST_STEPS]:
+            partition = f"[{asset.partition}]" if asset.partition else ""
+            name = paint(GREEN, asset_name(asset.asset))
+            yield f"  {name}{partition}  {paint(DIM, metadata_summary(asset.metadata))}"
+        if len(assets) > MOST_STEPS:
+            yield paint(DIM, f"  and {len(assets) - MOST_STEPS} more")
+    if broken:
+        yield f"\n{paint(BOLD, 'expectations that do not hold')}"
+        for fact in broken:
+            described = f": {fact.description}" if fact.description else ""
+            yield f"  {paint(YELLOW, fact.label or 'expectation')} ({fact.step}){described}"
+
+
+def _next(record: RunRecord, progress: RunProgress, run_dir: RunDir, paint: Painter) -> Iterator[str]:
+    yield ""
+    if progress.interrupted or progress.status is RunState.STARTED:
+        yield f"{paint(DIM, 'resume')}  orchestrator runs resume {record.run_id}"
+    elif progress.status is RunState.FAILURE:
+        yield f"{paint(DIM, 'again')}   orchestrator run --from-failure {record.run_id}"
+    yield f"{paint(DIM, 'logs')}    orchestrator runs logs {record.run_id}    ({run_dir.path})"

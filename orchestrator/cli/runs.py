@@ -1,0 +1,246 @@
+"""`orchestrator runs`: looking at runs, and doing things to them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.options import Json, RunArgument, group, workspace
+from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
+from orchestrator.cli.output import painter, print_json, say
+from orchestrator.errors import NotPossible, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.layout import RunDir
+    from orchestrator.operations.workspace import Workspace
+
+app = group("List, show, follow, cancel, resume and delete runs.")
+
+Step = Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step, such as clean or load[a].")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")]
+
+
+@app.command("list", epilog="Example: orchestrator runs list --pipeline flights --status FAILURE --since 2d")
+def list_(
+    pipeline: Annotated[str | None, typer.Option(help="Only runs of this pipeline.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Only runs in this state; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="K[=V]", help="Only runs with this tag.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only later ones: 2h, 7d, 2026-03-01.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 20,
+    json: Json = False,
+) -> None:
+    """List runs, the newest first."""
+    from orchestrator import clock
+    from orchestrator.cli.runs_view import run_table
+    from orchestrator.store.runs import count_runs, list_runs
+    from orchestrator.store.session import open_store
+
+    which = _filter(pipeline, status or [], tag or [], since, limit)
+    with workspace() as found, open_store(found.state) as store:
+        runs = store(list_runs, which)
+        total = store(count_runs, which) if not json and limit and len(runs) == limit else len(runs)
+    if json:
+        print_json(runs)
+    elif runs:
+        print(run_table(runs, clock.now()))
+        if total > len(runs):
+            say(f"and {total - len(runs)} older (--limit 0 for all)")
+    else:
+        say("No runs match." if (pipeline or status or tag or since) else "No runs yet. Start one: orchestrator run")
+
+
+@app.command(epilog="Example: orchestrator runs show last")
+def show(
+    run: RunArgument,
+    steps: Annotated[bool, typer.Option("--steps", help="Every step, however many there are.")] = False,
+    json: Json = False,
+) -> None:
+    """Show one run: its steps, what failed and why, what it wrote."""
+    from orchestrator import clock
+    from orchestrator.cli.run_report import report
+    from orchestrator.engine.summary import run_detail
+    from orchestrator.operations.follow import events_of
+    from orchestrator.operations.history import progress_of
+    from orchestrator.run_files import read_record
+
+    with workspace() as found:
+        run_dir = _run_dir(found, run)
+    record, progress = read_record(run_dir), progress_of(run_dir)
+    if json:
+        print_json(run_detail(record, progress))
+        return
+    lines = report(
+        record,
+        progress,
+        run_dir,
+        events_of(run_dir),
+        now=clock.now(),
+        paint=painter(),
+        every_step=steps,
+    )
+    for line in lines:
+        print(line)
+
+
+@app.command(epilog="Example: orchestrator runs events last --follow")
+def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None:
+    """Print everything that happened in a run, in order."""
+    from orchestrator.cli.events_view import event_row
+    from orchestrator.events import encode_line
+    from orchestrator.operations.follow import events_of, follow_events
+
+    with workspace() as found:
+        run_dir = _run_dir(found, run)
+    paint = painter()
+    if json and not follow:
+        print("[" + ",\n ".join(encode_line(event).decode().rstrip() for event in events_of(run_dir)) + "]")
+        return
+    for event in follow_events(run_dir) if follow else events_of(run_dir):
+        print(encode_line(event).decode().rstrip() if json else event_row(event, paint), flush=follow)
+
+
+@app.command(epilog="Example: orchestrator runs logs last --step load[a] --follow")
+def logs(run: RunArgument, step: Step = None, follow: Follow = False, json: Json = False) -> None:
+    """Print what the steps of a run printed and logged."""
+    from orchestrator.cli.logs_view import shown_log_lines
+
+    with workspace() as found:
+        run_dir = _run_dir(found, run)
+    for line in shown_log_lines(run_dir, step, follow=follow, json=json, paint=painter()):
+        print(line, flush=follow)
+
+
+@app.command(epilog="Example: orchestrator runs wait last --timeout 10m && echo done")
+def wait(
+    run: RunArgument,
+    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Give up after this long.")] = None,
+    json: Json = False,
+) -> int:
+    """Wait until a run is over; exits with 0 if it succeeded, 1 if it failed, 130 if it was canceled."""
+    from orchestrator.operations.wait import wait_for
+
+    with workspace() as found:
+        run_dir = _run_dir(found, run)
+    detail = wait_for(run_dir, _seconds(timeout))
+    if json:
+        print_json(detail)
+    else:
+        print(f"{detail.run_id}  {detail.status}")
+    return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(detail.status, RUN_FAILED)
+
+
+@app.command(epilog="Example: orchestrator runs cancel last")
+def cancel(run: RunArgument) -> int:
+    """Cancel a run: steps that are running are told to stop, no other starts."""
+    from orchestrator.operations.end import request_cancel
+
+    with workspace() as found:
+        run_dir = _run_dir(found, run)
+        driven = request_cancel(found.state, run_dir.run_id, "orchestrator runs cancel")
+        if driven:
+            print(f"Asked run {run_dir.run_id} to stop.")
+            return OK
+        say(f"Nobody drives run {run_dir.run_id}; ending it here.")
+        return _take_over(found, run_dir)
+
+
+@app.command(epilog="Example: orchestrator runs resume last")
+def resume(run: RunArgument, json: Json = False) -> int:
+    """Go on with a run whose owner is gone. Steps that succeeded are not run again; ones that still run are awaited."""
+    with workspace() as found:
+        return _take_over(found, _run_dir(found, run), json)
+
+
+@app.command(epilog="Example: orchestrator runs delete 7k2m --yes")
+def delete(
+    run: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, each by a unique beginning of its id.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete runs: their files, their stored values, their events. Tables and files that steps wrote elsewhere stay."""
+    from orchestrator.operations.end import remove_run
+    from orchestrator.store.runs import resolve_run
+    from orchestrator.store.session import open_store
+
+    with workspace() as found:
+        with open_store(found.state) as store:
+            run_ids = [store(resolve_run, reference) for reference in run]
+        confirm(f"Delete {', '.join(run_ids)}?", yes)
+        with open_store(found.state) as store:
+            for run_id in run_ids:
+                remove_run(store, run_id)
+                print(f"Deleted run {run_id}.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Returns if the user agrees; without a terminal to ask on, only if they said so beforehand."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("This destroys something and nobody can be asked.", hint="Say --yes if it is meant.")
+    if not typer.confirm(question, err=True):
+        raise typer.Abort
+
+
+def _take_over(found: Workspace, run_dir: RunDir, json: bool = False) -> int:
+    from orchestrator.cli.run import drive
+    from orchestrator.operations.driver import own_run
+    from orchestrator.operations.history import progress_of
+
+    lock = own_run(run_dir)
+    progress = progress_of(run_dir)
+    if progress.is_finished:
+        lock.release()
+        raise NotPossible(
+            f"Run {run_dir.run_id} is over: {progress.status}.",
+            hint=f"To run what did not succeed: orchestrator run --from-failure {run_dir.run_id}",
+        )
+    return drive(found, run_dir, lock, [], json)
+
+
+def _run_dir(found: Workspace, reference: str) -> RunDir:
+    from orchestrator.store.runs import resolve_run
+    from orchestrator.store.session import open_store
+
+    with open_store(found.state) as store:
+        run_id = store(resolve_run, reference)
+    run_dir = found.state.run(run_id)
+    if not run_dir.path.exists():
+        raise NotPossible(
+            f"The files of run {run_id} are gone.",
+            hint=f"Its events are still there: orchestrator sql \"FROM events WHERE run_id = '{run_id}' ORDER BY seq\"",
+        )
+    return run_dir
+
+
+def _filter(pipeline: str | None, status: list[str], tag: list[str], since: str | None, limit: int) -> Any:
+    from orchestrator import clock
+    from orchestrator.errors import near_misses
+    from orchestrator.states import RunState
+    from orchestrator.store.runs import RunFilter
+
+    for name in status:
+        if name.upper() not in RunState.__members__:
+            raise UsageError(f"{name!r} is not a state of a run.", hint=near_misses(name.upper(), list(RunState)))
+    try:
+        since_at = clock.parse_instant_or_age(since, now=clock.now()) if since else None
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    tags = tuple((name, value if equals else None) for name, equals, value in (item.partition("=") for item in tag))
+    return RunFilter(
+        pipeline=pipeline,
+        statuses=tuple(RunState(name.upper()) for name in status),
+        tags=tags,
+        since=since_at,
+        limit=limit or None,
+    )
+
+
+def _seconds(text: str | None) -> float | None:
+    from orchestrator.clock import parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

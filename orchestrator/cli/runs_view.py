@@ -1,0 +1,130 @@
+"""Runs in words and tables: the list, one run with its steps, what failed and what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from orchestrator.cli.output import Cell, Painter, table
+from orchestrator.cli.styles import BOLD, DIM, RED, RUN_STYLES, STEP_STYLES, STEP_WORDS
+from orchestrator.clock import format_duration
+from orchestrator.definitions.values import is_special_metadata
+from orchestrator.events import ErrorInfo
+from orchestrator.records import RunSummary, Trigger
+from orchestrator.states import RunState, StepState
+
+# A run with more steps than this is summarised; every step stands in `runs show --steps`.
+MOST_STEPS = 40
+LAST_LINES = 8
+
+
+def run_table(runs: Sequence[RunSummary], now: datetime) -> str:
+    """Runs as a table, newest first."""
+    rows = []
+    for run in runs:
+        symbol, code = RUN_STYLES[run.status]
+        rows.append(
+            [
+                Cell(run.run_id, BOLD),
+                run.pipeline,
+                Cell(f"{symbol} {run.status}", code),
+                ago(run.created_at, now),
+                duration(run, now),
+                run.mode,
+                trigger_words(run.trigger),
+            ]
+        )
+    return table(["RUN", "PIPELINE", "STATUS", "CREATED", "TOOK", "MODE", "TRIGGER"], rows, right=frozenset({4}))
+
+
+def ago(instant: datetime, now: datetime) -> str:
+    """How long ago, in words; the date when it is more than a week."""
+    seconds = (now - instant).total_seconds()
+    if seconds < 0:
+        return instant.astimezone().strftime("%Y-%m-%d %H:%M")
+    if seconds < 60:
+        return "just now" if seconds < 5 else f"{int(seconds)}s ago"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}m ago"
+    if seconds < 86400:
+        return f"{int(seconds // 3600)}h ago"
+    if seconds < 7 * 86400:
+        return f"{int(seconds // 86400)}d ago"
+    return instant.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def duration(run: RunSummary, now: datetime) -> str:
+    """How long the run took, or has been going on."""
+    if run.started_at is None:
+        return ""
+    return format_duration(((run.finished_at or now) - run.started_at).total_seconds())
+
+
+def trigger_words(trigger: Trigger) -> str:
+    """Why the run exists."""
+    return trigger.kind if trigger.name is None else f"{trigger.kind} {trigger.name}"
+
+
+def counts(states: Sequence[StepState]) -> str:
+    """ "12 steps: 10 succeeded, 1 skipped" """
+    found = Counter(states)
+    parts = [f"{found[state]} {STEP_WORDS[state]}" for state in STEP_WORDS if found[state]]
+    total = f"{len(states)} step{'' if len(states) == 1 else 's'}"
+    return f"{total}: {', '.join(parts)}" if parts else total
+
+
+def headline(run: RunSummary, states: Sequence[StepState], now: datetime, paint: Painter) -> str:
+    """One line that says how a run went."""
+    symbol, code = RUN_STYLES[run.status]
+    status = paint(f"{BOLD};{code}", f"{symbol} {run.status}")
+    took = duration(run, now)
+    took = f" in {took}" if took and run.status in (RunState.SUCCESS, RunState.FAILURE, RunState.CANCELED) else ""
+    return f"{status}  {paint(BOLD, run.pipeline)}  run {run.run_id}{took}  {paint(DIM, counts(states))}"
+
+
+def step_line(key: str, state: StepState, seconds: float | None, note: str, paint: Painter, pad: int) -> str:
+    """One step."""
+    symbol, code = STEP_STYLES[state]
+    took = format_duration(seconds) if seconds is not None else ""
+    return f"  {paint(code, symbol)} {key.ljust(pad)}  {took:>7}  {paint(DIM, note)}".rstrip()
+
+
+def error_lines(error: ErrorInfo, paint: Painter, indent: str = "    ") -> Iterator[str]:
+    """An error with the user's own lines that led to it, innermost last, and then what caused it."""
+    for line in error.message.split("\n")[1:21]:
+        yield f"{indent}{line}"
+    for frame in error.frames:
+        yield f"{indent}{paint(DIM, f'{frame.file}:{frame.line} in {frame.function}')}"
+        if frame.source:
+            yield f"{indent}  {frame.source}"
+    for name, value in error.metadata.items():
+        yield f"{indent}{name}: {metadata_words(value)}"
+    if error.cause is not None:
+        yield f"{indent}{paint(RED, 'caused by')} {error.cause.headline()}"
+        yield from error_lines(error.cause, paint, indent)
+
+
+def metadata_words(value: Any) -> str:
+    """A piece of metadata on one line."""
+    if is_special_metadata(value):
+        if value["kind"] == "table":
+            rows = value["value"]
+            return f"table of {len(rows)} row{'' if len(rows) == 1 else 's'}"
+        return str(value["value"]).split("\n")[0]
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def metadata_summary(metadata: dict[str, Any], most: int = 4) -> str:
+    """The first few entries of metadata that fit on a line."""
+    small = [
+        f"{name} {metadata_words(value)}"
+        for name, value in metadata.items()
+        if not (is_special_metadata(value) and value["kind"] in ("table", "markdown"))
+    ]
+    return ", ".join(small[:most])

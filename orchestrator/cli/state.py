@@ -1,0 +1,87 @@
+"""`orchestrator state`: looking after the state directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import Json, group, workspace
+from orchestrator.cli.outcome import OK
+from orchestrator.cli.output import print_json, say
+from orchestrator.errors import StoreError
+
+app = group("Back up, restore, compact, rebuild and check the state.")
+
+
+@app.command(epilog="Example: orchestrator state backup")
+def backup(json: Json = False) -> None:
+    """Copy the database into the backups of the state directory; works at any time."""
+    from orchestrator.operations.upkeep import back_up_state
+
+    with workspace() as found:
+        path = back_up_state(found.state)
+    print_json({"backup": str(path)}) if json else print(path)
+
+
+@app.command(epilog="Example: orchestrator state restore .orchestrator/backups/20261122T131500-manual.duckdb")
+def restore(
+    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="A file made by `state backup`.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Put a backup in the database's place. What is there now is backed up first; journals are taken in again."""
+    from orchestrator.cli.runs import confirm
+    from orchestrator.operations.upkeep import restore_state
+
+    with workspace() as found:
+        confirm(f"Replace the database by {backup}?", yes)
+        saved = restore_state(found.state, backup)
+    print(f"Restored {backup}. What was there before is in {saved}.")
+
+
+@app.command(epilog="Example: orchestrator state compact")
+def compact(json: Json = False) -> None:
+    """Make the state small: pack the files of runs that are over, and rewrite the database without its holes."""
+    from orchestrator.operations.upkeep import compact_state
+
+    with workspace() as found:
+        result = compact_state(found.state)
+    if json:
+        print_json(result)
+    else:
+        print(f"Packed {result.packed} runs; {_size(result.bytes_before)} became {_size(result.bytes_after)}.")
+
+
+@app.command(epilog="Example: orchestrator state rebuild")
+def rebuild() -> None:
+    """Make the index anew from the journals. What has no journal (ticks, cursors, run keys) is kept."""
+    from orchestrator.operations.upkeep import rebuild_index
+
+    with workspace() as found:
+        runs, lines = rebuild_index(found.state)
+    print(f"Rebuilt the index from {lines} events of {runs} runs.")
+
+
+@app.command(epilog="Example: orchestrator state check || orchestrator state rebuild")
+def check(json: Json = False) -> int:
+    """Look for damage: files that cannot be read, an index that differs from the journals, leftovers."""
+    from orchestrator.operations.upkeep import check_state
+
+    with workspace() as found:
+        problems = check_state(found.state)
+    if json:
+        print_json({"ok": not problems, "problems": problems})
+    elif not problems:
+        print("The state is in order.")
+    for problem in problems if not json else ():
+        say(problem)
+    return StoreError.exit_code if problems else OK
+
+
+def _size(size: int) -> str:
+    for unit in ("B", "KB", "MB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024  # type: ignore[assignment]
+    return f"{size:.1f} GB"

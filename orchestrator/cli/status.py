@@ -1,0 +1,27 @@
+"""`orchestrator status`: is all well, and if not, what and why."""
+
+from __future__ import annotations
+
+import typer
+
+from orchestrator.cli.options import Json, workspace
+from orchestrator.cli.outcome import OK, RUN_FAILED
+from orchestrator.cli.output import painter, print_json
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(epilog="Example: orchestrator status || notify-send 'orchestrator needs you'")
+def status(json: Json = False) -> int:
+    """Say whether all is well: locations, runs, the state. Exits with 0 only if it is."""
+    from orchestrator.cli.status_view import status_lines
+    from orchestrator.operations.status import look
+
+    with workspace() as found:
+        seen = look(found)
+    if json:
+        print_json(seen)
+    else:
+        for line in status_lines(seen, painter()):
+            print(line)
+    return OK if seen.ok else RUN_FAILED

@@ -1,0 +1,45 @@
+"""How states look: a symbol for those who see no colour, and a colour."""
+
+from __future__ import annotations
+
+from orchestrator.states import RunState, StepState
+
+# ANSI colour codes, so that plain lines need no library; rich understands the names beside them.
+RED, GREEN, YELLOW, BLUE, DIM, BOLD = "31", "32", "33", "34", "2", "1"
+
+STEP_STYLES: dict[StepState, tuple[str, str]] = {
+    StepState.WAITING: ("·", DIM),
+    StepState.READY: ("·", DIM),
+    StepState.RUNNING: ("▸", BLUE),
+    StepState.RETRYING: ("↻", YELLOW),
+    StepState.SUCCESS: ("✓", GREEN),
+    StepState.FAILURE: ("✗", RED),
+    StepState.SKIPPED: ("○", DIM),
+    StepState.ABANDONED: ("−", YELLOW),
+    StepState.CANCELED: ("■", YELLOW),
+    StepState.REUSED: ("=", DIM),
+}
+
+RUN_STYLES: dict[RunState, tuple[str, str]] = {
+    RunState.QUEUED: ("…", DIM),
+    RunState.STARTING: ("▸", BLUE),
+    RunState.STARTED: ("▸", BLUE),
+    RunState.SUCCESS: ("✓", GREEN),
+    RunState.FAILURE: ("✗", RED),
+    RunState.CANCELING: ("■", YELLOW),
+    RunState.CANCELED: ("■", YELLOW),
+}
+
+# What a state is called in a sentence about a step.
+STEP_WORDS: dict[StepState, str] = {
+    StepState.WAITING: "waiting",
+    StepState.READY: "ready",
+    StepState.RUNNING: "running",
+    StepState.RETRYING: "to be retried",
+    StepState.SUCCESS: "succeeded",
+    StepState.FAILURE: "failed",
+    StepState.SKIPPED: "skipped",
+    StepState.ABANDONED: "abandoned",
+    StepState.CANCELED: "canceled",
+    StepState.REUSED: "reused",
+}

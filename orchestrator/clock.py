@@ -1,0 +1,72 @@
+"""Instants and durations: the only reader of the wall clock, and their two written forms.
+
+All instants in this program are timezone-aware datetimes in UTC. Below `operations` nobody asks what time it is:
+`now` arrives as an argument, so that decisions can be tested at any instant.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+def now() -> datetime:
+    """The current instant, in UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Seconds on a clock that is never set: for measuring how long something took, never for saying when."""
+    return time.monotonic()
+
+
+def in_utc(instant: datetime) -> datetime:
+    """The same instant in UTC; an instant without a zone is taken to be UTC already."""
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def format_instant(instant: datetime) -> str:
+    """ISO 8601 in UTC with a `Z`, microseconds only when there are any."""
+    return in_utc(instant).isoformat().replace("+00:00", "Z")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in "90s", "15m", "24h", "7d", "1h30m"; raises ValueError for anything else."""
+    compact = text.strip().replace(" ", "")
+    if re.fullmatch(r"\d+(\.\d+)?", compact):
+        return float(compact)
+    if not compact or _DURATION.sub("", compact):
+        raise ValueError(f"{text!r} is not a duration; write it like 90s, 15m, 24h, 7d or 1h30m")
+    return sum(float(amount) * _UNITS[unit] for amount, unit in _DURATION.findall(compact))
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as people say them: "0.42s", "12.3s", "4m 05s", "3h 12m", "2d 4h"."""
+    if seconds < 10:
+        return f"{seconds:.2f}s"
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h {minutes:02d}m"
+    days, hours = divmod(hours, 24)
+    return f"{days}d {hours}h"
+
+
+def parse_instant_or_age(text: str, *, now: datetime) -> datetime:
+    """The instant meant by "2h", "7d" (that long before `now`) or by an ISO date or time; raises ValueError."""
+    try:
+        return now - timedelta(seconds=parse_duration(text))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return in_utc(datetime.fromisoformat(text.strip()))
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an age (2h, 7d) nor a time (2026-03-01, 2026-03-01T09:30Z)") from None

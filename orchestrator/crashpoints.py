@@ -1,0 +1,55 @@
+"""Named places at which a test can have this process killed, to see what is left behind.
+
+`ORCHESTRATOR_CRASH_AT=name` kills the process with SIGKILL when it gets to `name` for the first time, `name:3` when it
+gets there for the third. Without that variable a point costs one comparison. Every point is in `POINTS`, and a test
+fails for each that is never reached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS = (
+    # a run's owner
+    "run.created",  # the run directory is complete, nothing is journalled
+    "run.started",  # the first event is journalled
+    "attempt.journalled",  # the intent to launch is journalled, nothing was done
+    "attempt.sent",  # the launch was handed to the executor
+    "attempt.observed",  # the outcome was read, and is not in the journal
+    "attempt.recorded",  # the outcome is in the journal
+    "journal.torn",  # in the middle of writing a line of the journal
+    "run.finished",  # the last event is journalled, the run is not in the index
+    # a step's process
+    "step.forked",  # it exists and has no claim
+    "step.claimed",  # it has its claim and recorded nothing
+    "step.torn",  # in the middle of writing an event
+    "step.working",  # before the user's function
+    "step.stored",  # an output is stored, and the event that says so is not written
+    "step.done",  # the outcome is on disk, the process has not ended
+    # whoever writes the index
+    "ingest.read",  # the journal was read, no transaction has begun
+    "ingest.written",  # inside the transaction
+    "ingest.committed",  # after commit, the run is still marked as pending
+)
+
+_name, _, _count = os.environ.get("ORCHESTRATOR_CRASH_AT", "").partition(":")
+_left = int(_count or "1")
+
+
+def crash_point(name: str) -> None:
+    """Ends the process here if a test asked for it."""
+    if name == _name:
+        _reached()
+
+
+def is_armed(name: str) -> bool:
+    """Whether this point is the one that a test asked for, and is now reached for the last time it lets pass."""
+    return name == _name and _left == 1
+
+
+def _reached() -> None:
+    global _left
+    _left -= 1
+    if _left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)

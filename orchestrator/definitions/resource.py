@@ -1,0 +1,149 @@
+"""Resources: things a step needs and should not create itself, bound to names by a pipeline's modes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+from orchestrator.definitions.signature import read_signature, type_hints
+from orchestrator.definitions.where import Where, broken, check_name, check_options, where_called, where_is
+
+
+class ResourceDefinition:
+    """How to make a resource. Its function returns the resource, or yields it once and cleans up after the yield.
+
+    Other resources it needs are named in `resources` and found on `context.resources`.
+    """
+
+    kind = "Resource"
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        resources: Iterable[str] = (),
+        description: str | None = None,
+        version: str | None = None,
+    ) -> None:
+        self.where: Where = where_is(function)
+        self.name = check_name(self.kind.lower(), name or function.__name__, self.where)
+        self.function = function
+        self.resources = tuple(sorted(set(resources)))
+        self.description = description or inspect.getdoc(function)
+        self.version = version
+        signature = read_signature(function, str(self), self.where)
+        self.takes_context = signature.takes_context
+        self.takes_config = signature.takes_config
+        self.config_default = signature.config_default
+        unknown = [p.name for p in signature.parameters if not p.has_default]
+        if unknown:
+            raise broken(
+                str(self),
+                self.where,
+                f"it takes {', '.join(unknown)}; only `context` and `config` are provided.",
+                "Take what it needs from `config`, or name other resources in resources={...}.",
+            )
+        functools.update_wrapper(self, function)
+
+    @functools.cached_property
+    def hints(self) -> dict[str, Any]:
+        return type_hints(self.function)
+
+    @property
+    def config_type(self) -> Any:
+        """The annotation of the `config` parameter; None when there is no such parameter or no annotation."""
+        return self.hints.get("config") if self.takes_config else None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}"
+
+    __repr__ = __str__
+
+
+class IOManagerDefinition(ResourceDefinition):
+    """How to make an IO manager. `in_process_only` ones keep values in memory, so that every step must run in one
+    process; `preload` names modules that are imported once, before steps are forked."""
+
+    kind = "IO manager"
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        resources: Iterable[str] = (),
+        description: str | None = None,
+        version: str | None = None,
+        in_process_only: bool = False,
+        preload: Iterable[str] = (),
+    ) -> None:
+        super().__init__(function, name=name, resources=resources, description=description, version=version)
+        self.in_process_only = in_process_only
+        self.preload = tuple(preload)
+
+
+def constant_resource(name: str, value: Any) -> ResourceDefinition:
+    """A resource that is simply `value`."""
+
+    def constant() -> Any:
+        return value
+
+    constant.__name__ = name
+    definition = ResourceDefinition(constant, description=f"The constant {type(value).__name__}.")
+    definition.kind = "IO manager" if hasattr(value, "load_input") else "Resource"
+    return definition
+
+
+@overload
+def resource(function: Callable[..., Any], /) -> ResourceDefinition: ...
+
+
+@overload
+def resource(
+    *, name: str | None = ..., resources: Iterable[str] = ..., description: str | None = ..., version: str | None = ...
+) -> Callable[[Callable[..., Any]], ResourceDefinition]: ...
+
+
+def resource(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Makes a function a resource. Options: `name`, `resources` (other resources it needs), `description`, `version`.
+
+    The function may take `context` and `config`, and may yield instead of returning: what follows the yield runs
+    when the step is over, however it ended.
+    """
+    return _decorate("@resource", ResourceDefinition, function, options)
+
+
+@overload
+def io_manager(function: Callable[..., Any], /) -> IOManagerDefinition: ...
+
+
+@overload
+def io_manager(
+    *,
+    name: str | None = ...,
+    resources: Iterable[str] = ...,
+    description: str | None = ...,
+    version: str | None = ...,
+    in_process_only: bool = ...,
+    preload: Iterable[str] = ...,
+) -> Callable[[Callable[..., Any]], IOManagerDefinition]: ...
+
+
+def io_manager(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Makes a function that returns an `IOManager` usable as a resource. Options as for `resource`."""
+    return _decorate("@io_manager", IOManagerDefinition, function, options)
+
+
+def _decorate(decorator: str, cls: type[ResourceDefinition], function: Any, options: dict[str, Any]) -> Any:
+    check_options(decorator, cls.__init__, options)
+    if function is None:
+        return lambda f: cls(f, **options)
+    if not inspect.isfunction(function):
+        raise broken(decorator, where_called(), "it decorates a function; options go by name.")
+    return cls(function, **options)

@@ -1,0 +1,64 @@
+"""How often a step may be tried again, and after what delay."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from orchestrator.errors import DefinitionError
+from orchestrator.events import RetryAsk
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Retries of one step. `delay` is in seconds.
+
+    `max_retries` counts tries after the first that are made because the step itself failed: it raised, ran into its
+    timeout, or its process died. `infrastructure_retries` is a separate budget for attempts that were lost,
+    preempted or could not start, which are nobody's fault and never use up the step's own.
+
+    `backoff` grows the delay with each retry: "linear" waits delay, 2 x delay, 3 x delay; "exponential" waits delay,
+    2 x, 4 x, 8 x. No wait is longer than `max_delay`. With `jitter`, each wait is drawn between half of that and all
+    of it, so that steps that failed together do not come back together (AWS calls this "equal jitter").
+    """
+
+    max_retries: int = 0
+    delay: float = 0.0
+    backoff: Literal["constant", "linear", "exponential"] = "constant"
+    jitter: bool = False
+    infrastructure_retries: int = 3
+    max_delay: float = 3600.0
+
+    def __post_init__(self) -> None:
+        if self.backoff not in ("constant", "linear", "exponential"):
+            raise DefinitionError(
+                f"RetryPolicy(backoff={self.backoff!r}): that is not a kind of backoff.",
+                hint='Use "constant", "linear" or "exponential".',
+            )
+        for name in ("max_retries", "infrastructure_retries"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise DefinitionError(f"RetryPolicy({name}={value!r}): it must be a whole number, 0 or more.")
+        for name in ("delay", "max_delay"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
+                raise DefinitionError(f"RetryPolicy({name}={value!r}): it must be a number of seconds, 0 or more.")
+
+    def delay_before_retry(self, retry: int, random: float, asked: float | None = None) -> float:
+        """Seconds to wait before the `retry`-th retry (from 1). `random` is drawn from [0, 1); `asked` is what a step
+        that raised RetryRequested wants instead of the policy's delay."""
+        if asked is not None:
+            return asked
+        factor: float = {"constant": 1, "linear": retry, "exponential": 1 << min(retry - 1, 60)}[self.backoff]
+        delay = min(self.delay * factor, self.max_delay)
+        return delay * (0.5 + 0.5 * random) if self.jitter else delay
+
+
+def may_retry(policy: RetryPolicy, *, enabled: bool, failures: int, ask: RetryAsk | None, allowed: bool) -> bool:
+    """Whether a step that has now failed `failures` times by its own fault is to be tried again.
+
+    What a step asks for by raising RetryRequested counts instead of its policy, not in addition to it.
+    """
+    if not enabled or not allowed:
+        return False
+    return failures <= (ask.max_retries if ask is not None else policy.max_retries)

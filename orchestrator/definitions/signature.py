@@ -1,0 +1,86 @@
+"""Reading a function's parameters: which is the context, which the configuration, which are inputs."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.definitions.where import Where, broken
+
+NO_DEFAULT: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter that is neither the context nor the configuration."""
+
+    name: str
+    default: Any = NO_DEFAULT
+
+    @property
+    def has_default(self) -> bool:
+        return self.default is not NO_DEFAULT
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a user function takes, by the names of its parameters."""
+
+    takes_context: bool
+    takes_config: bool
+    config_default: Any
+    parameters: tuple[Parameter, ...]
+
+
+def read_signature(function: Callable[..., Any], what: str, where: Where) -> Signature:
+    """The function's signature; `*args` and `**kwargs` are refused, because an input needs a name."""
+    parameters = list(inspect.signature(function).parameters.values())
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise broken(
+                what,
+                where,
+                f"it takes *{parameter.name}, but inputs are recognised by name.",
+                "Name each input; to take many values in one, declare a list input and pass a list of outputs.",
+            )
+    takes_context = bool(parameters) and parameters[0].name == "context"
+    rest = parameters[1:] if takes_context else parameters
+    misplaced = [p.name for p in rest if p.name == "context"]
+    if misplaced:
+        raise broken(what, where, "`context` must be the first parameter.", "Move it to the front.")
+    config = next((p for p in rest if p.name == "config"), None)
+    return Signature(
+        takes_context=takes_context,
+        takes_config=config is not None,
+        config_default=config.default if config is not None else NO_DEFAULT,
+        parameters=tuple(Parameter(p.name, p.default) for p in rest if p.name != "config"),
+    )
+
+
+def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The function's annotations, evaluated; one that cannot be evaluated is left out rather than failing the rest.
+
+    Names imported under `if TYPE_CHECKING:` do not exist at run time, and are no reason to refuse a step.
+    """
+    function = inspect.unwrap(function)
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except Exception:  # an annotation is user code: evaluating it may raise anything
+        return dict(_evaluable(function))
+
+
+def _evaluable(function: Callable[..., Any]) -> typing.Iterator[tuple[str, Any]]:
+    scope = vars(sys.modules.get(function.__module__, object))
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        if not isinstance(annotation, str):
+            yield name, type(None) if annotation is None else annotation
+            continue
+        try:
+            value = eval(annotation, dict(scope))
+        except Exception:  # as above
+            continue
+        yield name, type(None) if value is None else value

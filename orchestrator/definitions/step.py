@@ -1,0 +1,196 @@
+"""Steps: functions with declared inputs and outputs. Called inside a pipeline they become part of its graph; called
+anywhere else they are the plain function again."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, overload
+
+from orchestrator.definitions.graph import composing, place_step
+from orchestrator.definitions.hooks import HookDefinition, check_hooks
+from orchestrator.definitions.outputs import DynamicOut, Out, read_outputs
+from orchestrator.definitions.retry import RetryPolicy
+from orchestrator.definitions.signature import NO_DEFAULT, Parameter, read_signature, type_hints
+from orchestrator.definitions.where import Where, broken, check_name, check_options, where_called, where_is
+from orchestrator.records import SYSTEM_TAG_PREFIX
+
+ISOLATIONS = ("fork", "spawn")
+
+
+class StepDefinition:
+    """One step. Immutable; the same definition may be used any number of times, in any number of pipelines."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        outputs: Out | Mapping[str, Out] | None = None,
+        resources: Iterable[str] = (),
+        retry: RetryPolicy | None = None,
+        timeout: float | None = None,
+        tags: Mapping[str, object] | None = None,
+        io_manager: str | None = None,
+        version: str | None = None,
+        isolation: str | None = None,
+        hooks: Iterable[HookDefinition] = (),
+        description: str | None = None,
+    ) -> None:
+        self.where: Where = where_is(function)
+        self.name = check_name("step", name or function.__name__, self.where)
+        self.function = function
+        signature = read_signature(function, str(self), self.where)
+        self.takes_context = signature.takes_context
+        self.takes_config = signature.takes_config
+        self.config_default = signature.config_default
+        self.inputs: dict[str, Parameter] = {p.name: p for p in signature.parameters}
+        self.outputs = read_outputs(outputs, function, io_manager, str(self), self.where)
+        self.resources = self._check_resources(resources)
+        self.retry = retry or RetryPolicy()
+        self.timeout = self._check_timeout(timeout)
+        self.tags = check_tags(tags, str(self), self.where)
+        self.version = None if version is None else str(version)
+        self.isolation = self._check_isolation(isolation)
+        self.hooks = check_hooks(hooks, str(self), self.where)
+        self.description = description or inspect.getdoc(function)
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if composing():
+            return place_step(self, args, kwargs)
+        return self.function(*args, **kwargs)
+
+    def alias(self, name: str) -> StepUse:
+        """This step under another name, for use in a pipeline."""
+        return StepUse(self).alias(name)
+
+    def with_tags(self, tags: Mapping[str, object]) -> StepUse:
+        """This step with further tags, for use in a pipeline."""
+        return StepUse(self).with_tags(tags)
+
+    def with_hooks(self, hooks: Iterable[HookDefinition]) -> StepUse:
+        """This step with further hooks, for use in a pipeline."""
+        return StepUse(self).with_hooks(hooks)
+
+    @functools.cached_property
+    def hints(self) -> dict[str, Any]:
+        """The function's annotations. Evaluated when first needed: a forward reference is known by then."""
+        return type_hints(self.function)
+
+    @property
+    def config_type(self) -> Any:
+        """The annotation of the `config` parameter; None when there is no such parameter or no annotation."""
+        return self.hints.get("config") if self.takes_config else None
+
+    def output_type(self, name: str) -> Any:
+        """The declared type of an output: its own, or for the only output of a function the return annotation."""
+        declared = self.outputs[name].type
+        if declared is not NO_DEFAULT or len(self.outputs) > 1 or isinstance(self.outputs[name], DynamicOut):
+            return declared
+        if inspect.isgeneratorfunction(inspect.unwrap(self.function)):
+            return NO_DEFAULT  # annotated with what it yields, not with the value
+        return self.hints.get("return", NO_DEFAULT)
+
+    def __str__(self) -> str:
+        return f"Step {self.name!r}"
+
+    __repr__ = __str__
+
+    def _check_resources(self, resources: Iterable[str]) -> tuple[str, ...]:
+        if isinstance(resources, str):
+            raise broken(str(self), self.where, f"resources={resources!r} is a string.", f'Write {{"{resources}"}}.')
+        return tuple(sorted({check_name(f"resource of step {self.name!r},", key, self.where) for key in resources}))
+
+    def _check_timeout(self, timeout: float | None) -> float | None:
+        if timeout is None or (isinstance(timeout, (int, float)) and 0 < timeout < float("inf")):
+            return timeout
+        raise broken(str(self), self.where, f"timeout={timeout!r} is not a number of seconds above 0.")
+
+    def _check_isolation(self, isolation: str | None) -> str | None:
+        if isolation is None or isolation in ISOLATIONS:
+            return isolation
+        raise broken(str(self), self.where, f"isolation={isolation!r} is unknown.", 'Use "fork" or "spawn".')
+
+
+class StepUse:
+    """A step as one pipeline uses it: under an alias, with further tags or hooks. Call it as you would the step."""
+
+    def __init__(
+        self,
+        step: StepDefinition,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        hooks: tuple[HookDefinition, ...] = (),
+    ) -> None:
+        self.step = step
+        self.name = name
+        self.tags = dict(tags or {})
+        self.hooks = hooks
+
+    def alias(self, name: str) -> StepUse:
+        check_name("alias", name, self.step.where)
+        return StepUse(self.step, name, self.tags, self.hooks)
+
+    def with_tags(self, tags: Mapping[str, object]) -> StepUse:
+        more = check_tags(tags, str(self.step), self.step.where)
+        return StepUse(self.step, self.name, {**self.tags, **more}, self.hooks)
+
+    def with_hooks(self, hooks: Iterable[HookDefinition]) -> StepUse:
+        more = check_hooks(hooks, str(self.step), self.step.where)
+        return StepUse(self.step, self.name, self.tags, (*self.hooks, *more))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if composing():
+            return place_step(self.step, args, kwargs, name=self.name, tags=self.tags, hooks=self.hooks)
+        return self.step.function(*args, **kwargs)
+
+
+def check_tags(tags: Mapping[str, object] | None, what: str, where: Where) -> dict[str, str]:
+    """Tags as strings; a name in our own namespace is refused."""
+    if tags is not None and not isinstance(tags, Mapping):
+        raise broken(what, where, f"tags={tags!r} is not a dictionary.")
+    checked = {str(name): str(value) for name, value in (tags or {}).items()}
+    for name in checked:
+        if name.startswith(SYSTEM_TAG_PREFIX):
+            raise broken(what, where, f"the tag {name!r} is reserved.", f"Tags may not begin with {SYSTEM_TAG_PREFIX}")
+    return checked
+
+
+@overload
+def step(function: Callable[..., Any], /) -> StepDefinition: ...
+
+
+@overload
+def step(
+    *,
+    name: str | None = ...,
+    outputs: Out | DynamicOut | Mapping[str, Out] | None = ...,
+    resources: Iterable[str] = ...,
+    retry: RetryPolicy | None = ...,
+    timeout: float | None = ...,
+    tags: Mapping[str, object] | None = ...,
+    io_manager: str | None = ...,
+    version: str | None = ...,
+    isolation: str | None = ...,
+    hooks: Iterable[HookDefinition] = ...,
+    description: str | None = ...,
+) -> Callable[[Callable[..., Any]], StepDefinition]: ...
+
+
+def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Makes a function a step.
+
+    A first parameter called `context` and a parameter called `config` are recognised by name; every other parameter
+    is an input, and its annotation is checked at run time. Without `outputs`, the return value is the single output
+    `result`. `timeout` is in seconds and ends the step's whole process tree. `version` lets a run reuse the outputs
+    of an earlier run with the same version, inputs and configuration. `isolation="spawn"` starts the step in a fresh
+    interpreter instead of forking the one that has the module loaded.
+    """
+    check_options("@step", StepDefinition.__init__, options)
+    if function is None:
+        return lambda f: StepDefinition(f, **options)
+    if not callable(function):
+        raise broken("@step", where_called(), "it decorates a function; options go by name: @step(retry=...).")
+    return StepDefinition(function, **options)

@@ -1,0 +1,44 @@
+"""What the engine may tell a run's owner to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.events import Event
+from orchestrator.records import AttemptSpec
+from orchestrator.states import RunState
+
+
+@dataclass(frozen=True)
+class Record:
+    """Write this event: a decision that needs no action."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start this attempt, on a step that may be isolated as its plan says."""
+
+    spec: AttemptSpec
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End this attempt, asking first."""
+
+    step: str
+    attempt: int
+    why: Literal["canceled", "timed out"]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The run is over."""
+
+    status: RunState
+    reason: str = ""
+
+
+Action = Record | Launch | Stop | Finish

@@ -1,0 +1,247 @@
+"""The state of one run, built from its events and from nothing else."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestrator import events as ev
+from orchestrator.engine.network import Network, RunStep
+from orchestrator.planning.plan import Plan
+from orchestrator.states import TERMINAL_RUN_STATES, RunState, StepState
+
+
+class RunProgress:
+    """Where a run stands. `apply` takes its events in order; the same events always give the same state.
+
+    The queues are for `next_action`, which only reads them. An entry may be out of date: whoever takes one checks
+    the state of its step.
+    """
+
+    def __init__(self, plan: Plan, run_id: str) -> None:
+        self.plan = plan
+        self.run_id = run_id
+        self.network = Network(plan)
+        self.status = RunState.STARTING
+        self.reason = ""
+        self.interrupted = False
+        self.owner: ev.Owner | None = None
+        self.started_at: datetime | None = None
+        self.finished_at: datetime | None = None
+        self.in_flight: dict[str, RunStep] = {}
+        self.decided: list[RunStep] = []  # to be recorded as skipped or abandoned
+        self.ended: list[RunStep] = []  # whose last attempt did not succeed: to be retried or given up
+        self.ready: list[tuple[int, tuple[int, int], str]] = []
+        self.retries: list[tuple[datetime, str]] = []
+        self.deadlines: list[tuple[datetime, str, int]] = []
+        self.failed = 0
+        self._sort_decidable()
+
+    @property
+    def canceling(self) -> bool:
+        return self.status is RunState.CANCELING
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in TERMINAL_RUN_STATES and not self.interrupted
+
+    def apply(self, event: ev.Event) -> None:
+        """Takes one event of the run's journal into account."""
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+        if isinstance(event, ev.AttemptEvent):
+            step = self.network.steps[event.step]
+            if event.attempt == step.attempt:
+                step.seen = event.n + 1
+
+    # --- the run ---
+
+    def _run_started(self, event: ev.RunStarted) -> None:
+        self.status = RunState.STARTED
+        self.owner = event.owner
+        self.started_at = event.at
+
+    def _run_resumed(self, event: ev.RunResumed) -> None:
+        self.owner = event.owner
+        if self.interrupted:
+            self.interrupted = False
+            self.status = RunState.STARTED
+            self.finished_at = None
+
+    def _run_cancel_requested(self, _event: ev.RunCancelRequested) -> None:
+        if self.status not in TERMINAL_RUN_STATES:
+            self.status = RunState.CANCELING
+
+    def _run_interrupted(self, event: ev.RunInterrupted) -> None:
+        self.status = RunState.FAILURE
+        self.interrupted = True
+        self.reason = event.reason
+        self.finished_at = event.at
+
+    def _run_finished(self, event: ev.RunFinished) -> None:
+        self.status = event.status
+        self.reason = event.reason
+        self.finished_at = event.at
+        if event.status is RunState.CANCELED:
+            for step in self.network.steps.values():
+                if not step.is_finished:
+                    step.state = StepState.CANCELED
+
+    # --- steps ---
+
+    def _step_reused(self, event: ev.StepReused) -> None:
+        step = self.network.steps[event.step]
+        step.run_id = event.run_id
+        self._finish(step, StepState.REUSED, event.outputs)
+
+    def _step_skipped(self, event: ev.StepSkipped) -> None:
+        self._finish(self.network.steps[event.step], StepState.SKIPPED)
+
+    def _step_abandoned(self, event: ev.StepAbandoned) -> None:
+        self._finish(self.network.steps[event.step], StepState.ABANDONED)
+
+    def _step_failed(self, event: ev.StepFailed) -> None:
+        step = self.network.steps[event.step]
+        step.error = event.error
+        self.failed += 1
+        self._finish(step, StepState.FAILURE)
+
+    def _step_retry_scheduled(self, event: ev.StepRetryScheduled) -> None:
+        step = self.network.steps[event.step]
+        step.state = StepState.RETRYING
+        step.due_at = event.due_at
+        heapq.heappush(self.retries, (event.due_at, step.key))
+
+    # --- attempts ---
+
+    def _attempt_launched(self, event: ev.AttemptLaunched) -> None:
+        step = self.network.steps[event.step]
+        step.state = StepState.RUNNING
+        step.attempt = event.attempt
+        step.launched_at = event.at
+        step.started_at = step.seconds = step.due_at = step.stop = None
+        step.seen = 0
+        self.in_flight[step.key] = step
+
+    def _attempt_started(self, event: ev.AttemptStarted) -> None:
+        step = self.network.steps[event.step]
+        step.started_at = event.at
+        if step.planned.timeout is not None:
+            due = event.at + timedelta(seconds=step.planned.timeout)
+            heapq.heappush(self.deadlines, (due, step.key, event.attempt))
+
+    def _attempt_stop_requested(self, event: ev.AttemptStopRequested) -> None:
+        self.network.steps[event.step].stop = event.why
+
+    def _attempt_succeeded(self, event: ev.AttemptSucceeded) -> None:
+        step = self._landed(event.step)
+        step.seconds = event.seconds
+        step.error = None
+        step.run_id = self.run_id
+        self._finish(step, StepState.SUCCESS, event.outputs)
+
+    def _attempt_failed(self, event: ev.AttemptFailed) -> None:
+        step = self._landed(event.step)
+        step.seconds = event.seconds
+        self._failure(step, event.error, event.ask, event.allow_retries)
+
+    def _attempt_canceled(self, event: ev.AttemptCanceled) -> None:
+        step = self._landed(event.step)
+        step.seconds = event.seconds
+        self._stopped(step, "its process was told to stop by somebody else", event.at)
+
+    def _attempt_died(self, event: ev.AttemptDied) -> None:
+        step = self._landed(event.step)
+        step.seconds = _seconds_since(step.started_at, event.at)
+        if step.stop is not None:
+            self._stopped(step, "", event.at)
+        else:
+            self._failure(step, event.error)
+
+    def _attempt_lost(self, event: ev.AttemptLost) -> None:
+        step = self._landed(event.step)
+        step.seconds = _seconds_since(step.started_at, event.at)
+        if step.stop is not None:
+            self._stopped(step, "", event.at)
+        else:
+            self._loss(step, event.reason)
+
+    def _attempt_revoked(self, event: ev.AttemptRevoked) -> None:
+        step = self._landed(event.step)
+        step.state = StepState.READY
+        self._queue(step)
+
+    def _landed(self, key: str) -> RunStep:
+        """The step whose attempt is over, no longer in flight."""
+        self.in_flight.pop(key, None)
+        return self.network.steps[key]
+
+    def _stopped(self, step: RunStep, otherwise: str, at: datetime) -> None:
+        if step.stop == "timed out":
+            seconds = step.planned.timeout
+            message = f"it did not finish within its timeout of {seconds:g} seconds and was ended"
+            step.seconds = step.seconds or _seconds_since(step.started_at, at)
+            self._failure(step, ev.ErrorInfo("Timeout", message))
+        elif step.stop == "canceled" or self.canceling:
+            self._finish(step, StepState.CANCELED)
+        else:
+            self._loss(step, otherwise)
+
+    def _failure(
+        self, step: RunStep, error: ev.ErrorInfo, ask: ev.RetryAsk | None = None, allow_retries: bool = True
+    ) -> None:
+        step.failures += 1
+        step.error, step.ask, step.allow_retries, step.lost = error, ask, allow_retries, False
+        self.ended.append(step)
+
+    def _loss(self, step: RunStep, reason: str) -> None:
+        step.losses += 1
+        step.error, step.ask, step.allow_retries, step.lost = ev.ErrorInfo("Lost", reason), None, True, True
+        self.ended.append(step)
+
+    def _finish(self, step: RunStep, state: StepState, produced: Any = None) -> None:
+        self.network.finish(step, state, produced or {})
+        self._sort_decidable()
+
+    def _sort_decidable(self) -> None:
+        for step in self.network.take_decidable():
+            if step.is_finished or not step.planned.selected:
+                continue
+            if step.failed_upstream is not None or step.missing_input() is not None:
+                self.decided.append(step)
+            elif step.state is StepState.WAITING:
+                step.state = StepState.READY
+                self._queue(step)
+
+    def _queue(self, step: RunStep) -> None:
+        heapq.heappush(self.ready, (-step.planned.priority, step.order, step.key))
+
+
+def _seconds_since(start: datetime | None, end: datetime) -> float | None:
+    return None if start is None else (end - start).total_seconds()
+
+
+_HANDLERS: dict[type, Callable[[RunProgress, Any], None]] = {
+    ev.RunStarted: RunProgress._run_started,
+    ev.RunResumed: RunProgress._run_resumed,
+    ev.RunCancelRequested: RunProgress._run_cancel_requested,
+    ev.RunInterrupted: RunProgress._run_interrupted,
+    ev.RunFinished: RunProgress._run_finished,
+    ev.StepReused: RunProgress._step_reused,
+    ev.StepSkipped: RunProgress._step_skipped,
+    ev.StepAbandoned: RunProgress._step_abandoned,
+    ev.StepFailed: RunProgress._step_failed,
+    ev.StepRetryScheduled: RunProgress._step_retry_scheduled,
+    ev.AttemptLaunched: RunProgress._attempt_launched,
+    ev.AttemptStarted: RunProgress._attempt_started,
+    ev.AttemptStopRequested: RunProgress._attempt_stop_requested,
+    ev.AttemptSucceeded: RunProgress._attempt_succeeded,
+    ev.AttemptFailed: RunProgress._attempt_failed,
+    ev.AttemptCanceled: RunProgress._attempt_canceled,
+    ev.AttemptDied: RunProgress._attempt_died,
+    ev.AttemptLost: RunProgress._attempt_lost,
+    ev.AttemptRevoked: RunProgress._attempt_revoked,
+}

@@ -1,0 +1,150 @@
+"""Every error this package raises for a person to read, and the exit code each one ends a command with.
+
+    OrchestratorError                 1   anything of ours
+    ├─ UsageError                     2   the command line itself
+    ├─ ConfigError                    3   the workspace file, or the configuration of a run
+    ├─ DefinitionError                3   a pipeline, step, schedule ... that cannot be right
+    │  └─ LocationBroken              3   a location whose module does not import
+    ├─ NotFound                       4   a name or id that matches nothing, or more than one thing
+    ├─ NotPossible                    4   known, but not in this state
+    ├─ StoreError                     5   the state directory or its database
+    │  ├─ StoreBusy                   5   somebody else holds it
+    │  ├─ StoreConflict               5   two writers met; the same call may be made again
+    │  └─ SchemaTooNew                5   written by a newer version
+    ├─ ExecutionError                 6   processes that run user code
+    │  └─ LocationDied                6   a location process ended by itself
+    └─ DaemonError                    7   the daemon is needed and absent, or present and in the way
+
+A step that fails is not an error here: it is data (see `events`), because it is the user's program that failed.
+This module knows nothing of how an error is shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OrchestratorError(Exception):
+    """Something went wrong in a way we can explain.
+
+    `hint` says what to do next, in the imperative; `details` are further lines that belong to the message (one
+    problem each), shown below it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = tuple(details)
+
+    def __str__(self) -> str:
+        lines = [self.message, *(f"  - {detail}" for detail in self.details)]
+        if self.hint:
+            lines.append(self.hint)
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments are lost by the default protocol, and user code does pickle exceptions.
+        return (_rebuild, (type(self), self.message, self.hint, self.details))
+
+
+def _rebuild(
+    cls: type[OrchestratorError], message: str, hint: str | None, details: tuple[str, ...]
+) -> OrchestratorError:
+    error = cls.__new__(cls)
+    OrchestratorError.__init__(error, message, hint=hint, details=details)
+    return error
+
+
+class UsageError(OrchestratorError):
+    """The command line asks for something contradictory or malformed."""
+
+    exit_code = 2
+
+
+class ConfigError(OrchestratorError):
+    """The workspace file or a run's configuration is wrong; `details` holds every problem found, each with its path."""
+
+    exit_code = 3
+
+
+class DefinitionError(OrchestratorError):
+    """A definition that can never work; the message names it, the module and the line."""
+
+    exit_code = 3
+
+
+class LocationBroken(DefinitionError):
+    """A location whose module does not import; `traceback` starts in the user's file."""
+
+    def __init__(self, message: str, *, traceback: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.traceback = traceback
+
+
+class NotFound(OrchestratorError):
+    """A name or an id that matches nothing."""
+
+    exit_code = 4
+
+    @classmethod
+    def named(cls, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> NotFound:
+        """The error for an unknown name, saying which known ones are near it (or what there is, when few)."""
+        known = sorted(set(known))
+        return cls(f"There is no {kind} {name!r}.", hint=hint or near_misses(name, known, kind))
+
+
+class NotPossible(OrchestratorError):
+    """The thing exists, but what was asked of it is not possible in the state it is in."""
+
+    exit_code = 4
+
+
+class StoreError(OrchestratorError):
+    """The state directory or its database cannot be used."""
+
+    exit_code = 5
+
+
+class StoreBusy(StoreError):
+    """Another process holds the database, and went on holding it for as long as we were prepared to wait."""
+
+
+class StoreConflict(StoreError):
+    """Two writers met on one row. Nothing was written; the same call may be made again."""
+
+
+class SchemaTooNew(StoreError):
+    """The state directory was written by a newer version of this program."""
+
+
+class ExecutionError(OrchestratorError):
+    """User code could not be run at all (a run that fails is not this)."""
+
+    exit_code = 6
+
+
+class LocationDied(ExecutionError):
+    """A location process ended without being asked to."""
+
+
+class DaemonError(OrchestratorError):
+    """The daemon is not there, or is there and should not be."""
+
+    exit_code = 7
+
+
+def near_misses(name: str, known: Iterable[str], kind: str = "name") -> str:
+    """What to say after an unknown name: the near ones, else all of them when they fit on a line, else their number."""
+    known = list(known)
+    if not known:
+        return f"There is no {kind} at all here yet."
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    if len(known) <= 8:
+        return f"There is: {', '.join(known)}."
+    return f"There are {len(known)} others."

@@ -1,0 +1,368 @@
+"""What happened in a run, one frozen record a fact: the lines of a journal and of an attempt's event file.
+
+Names are past tense. An *attempt* event concerns one try at a step, a *step* event the step as a whole, a *run* event
+the run. The step's own process writes the events of class `AttemptEvent`; the run's owner writes all others, and
+copies the former into the journal. Reading a line can only ever build one of these records: nothing is executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from orchestrator.states import RunState
+
+
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of user code on the way to an error."""
+
+    file: str
+    line: int
+    function: str
+    source: str = ""
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An exception as data: what a person needs to see of it. `frames` holds user code only, outermost first."""
+
+    kind: str
+    message: str
+    frames: tuple[Frame, ...] = ()
+    cause: ErrorInfo | None = None
+    metadata: dict[str, Any] = {}
+    signal: int | None = None  # the process was ended by this signal
+    exit_code: int | None = None  # the process ended with this code, without an outcome
+
+    def headline(self) -> str:
+        """The first line of the message, with the class of the error in front."""
+        first = self.message.strip().split("\n", 1)[0]
+        return f"{self.kind}: {first}" if first else self.kind
+
+
+class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who drives a run. Only for people to read: what proves ownership is the lock, never the pid."""
+
+    kind: Literal["foreground", "daemon"]
+    pid: int
+    host: str
+
+
+class RetryAsk(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a step asked for by raising RetryRequested."""
+
+    max_retries: int
+    delay: float | None = None
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="event"):
+    """Something that happened at an instant (UTC)."""
+
+    at: datetime
+
+
+# --- the run -----------------------------------------------------------------------------------------------------
+
+
+class RunStarted(Event, frozen=True, tag="run_started"):
+    """The first line of every journal."""
+
+    owner: Owner
+    version: str = ""
+
+
+class RunResumed(Event, frozen=True, tag="run_resumed"):
+    """Another owner took the run over after the last one was gone."""
+
+    owner: Owner
+
+
+class RunCancelRequested(Event, frozen=True, tag="run_cancel_requested"):
+    """Somebody asked the run to stop; no further step starts."""
+
+    by: str = ""
+
+
+class RunInterrupted(Event, frozen=True, tag="run_interrupted"):
+    """Nobody drives the run any more; steps that were running are not known to have finished. It may be resumed."""
+
+    reason: str
+
+
+class RunFinished(Event, frozen=True, tag="run_finished"):
+    """The run reached `status`, which is terminal. Nothing follows in the journal."""
+
+    status: RunState
+    reason: str = ""
+
+
+# --- steps, as decided by the owner --------------------------------------------------------------------------------
+
+
+class StepReused(Event, frozen=True, tag="step_reused"):
+    """The step is not run here. `outputs` maps the outputs an earlier run has to their mapping keys (None: one value).
+
+    `run_id` is the run that produced them; None when they are taken from wherever their IO manager finds them.
+    """
+
+    step: str
+    outputs: dict[str, tuple[str, ...] | None]
+    run_id: str | None = None
+    memoized: bool = False
+
+
+class StepSkipped(Event, frozen=True, tag="step_skipped"):
+    """An input has no value, because a branch was not taken."""
+
+    step: str
+    reason: str
+
+
+class StepAbandoned(Event, frozen=True, tag="step_abandoned"):
+    """A step that this one needs failed."""
+
+    step: str
+    upstream: str
+
+
+class StepRetryScheduled(Event, frozen=True, tag="step_retry_scheduled"):
+    """The last attempt did not succeed and there will be another, not before `due_at`."""
+
+    step: str
+    attempt: int  # the one that ended
+    due_at: datetime
+    budget: Literal["retries", "infrastructure"]
+    reason: str = ""
+
+
+class StepFailed(Event, frozen=True, tag="step_failed"):
+    """The last attempt did not succeed and there will be no other."""
+
+    step: str
+    attempt: int
+    error: ErrorInfo
+
+
+# --- attempts, as seen by the owner --------------------------------------------------------------------------------
+
+
+class AttemptLaunched(Event, frozen=True, tag="attempt_launched"):
+    """The owner is about to start this attempt: written before it acts, so that a crash in between can be repaired."""
+
+    step: str
+    attempt: int
+    executor: str
+
+
+class AttemptRevoked(Event, frozen=True, tag="attempt_revoked"):
+    """The attempt never began and now never can: its claim was taken by the owner. It counts against no budget."""
+
+    step: str
+    attempt: int
+    reason: str
+
+
+class AttemptStopRequested(Event, frozen=True, tag="attempt_stop_requested"):
+    """The owner is about to end this attempt."""
+
+    step: str
+    attempt: int
+    why: Literal["canceled", "timed out"]
+
+
+class AttemptDied(Event, frozen=True, tag="attempt_died"):
+    """The attempt's process ended without an outcome, by itself or ended by us after a timeout."""
+
+    step: str
+    attempt: int
+    error: ErrorInfo
+
+
+class AttemptLost(Event, frozen=True, tag="attempt_lost"):
+    """The attempt is gone and nobody saw how: the machine rebooted, a node vanished. An infrastructure failure."""
+
+    step: str
+    attempt: int
+    reason: str
+
+
+# --- attempts, as told by the step's process -----------------------------------------------------------------------
+
+
+class AttemptEvent(Event, frozen=True):
+    """Written by the process that runs the attempt. `n` counts from 0 within the attempt, without gaps."""
+
+    step: str
+    attempt: int
+    n: int
+
+
+class AttemptStarted(AttemptEvent, frozen=True, tag="attempt_started"):
+    pid: int
+    host: str
+
+
+class InputLoaded(AttemptEvent, frozen=True, tag="input_loaded"):
+    """An input's value is there; `problem` says why its type is wrong, when it is (the attempt then fails)."""
+
+    input: str
+    manager: str = ""
+    seconds: float = 0.0
+    problem: str | None = None
+
+
+class OutputProduced(AttemptEvent, frozen=True, tag="output_produced"):
+    """User code handed over a value; `problem` as in InputLoaded, and then the value is not stored."""
+
+    output: str
+    mapping_key: str | None = None
+    problem: str | None = None
+
+
+class AssetMaterialized(AttemptEvent, frozen=True, tag="asset_materialized"):
+    asset: tuple[str, ...]
+    description: str | None = None
+    metadata: dict[str, Any] = {}
+    partition: str | None = None
+    tags: dict[str, str] = {}
+
+
+class OutputStored(AttemptEvent, frozen=True, tag="output_stored"):
+    """The IO manager has the value safely."""
+
+    output: str
+    manager: str
+    mapping_key: str | None = None
+    seconds: float = 0.0
+
+
+class ExpectationChecked(AttemptEvent, frozen=True, tag="expectation_checked"):
+    success: bool
+    label: str = ""
+    description: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class LogEmitted(AttemptEvent, frozen=True, tag="log_emitted"):
+    level: str
+    message: str
+
+
+class ResourceInitialized(AttemptEvent, frozen=True, tag="resource_initialized"):
+    resource: str
+    seconds: float = 0.0
+
+
+class ResourceTornDown(AttemptEvent, frozen=True, tag="resource_torn_down"):
+    resource: str
+
+
+class ResourceFailed(AttemptEvent, frozen=True, tag="resource_failed"):
+    """A failed initialization fails the attempt; a failed teardown changes no result."""
+
+    resource: str
+    phase: Literal["init", "teardown"]
+    error: ErrorInfo
+
+
+class HookCompleted(AttemptEvent, frozen=True, tag="hook_completed"):
+    hook: str
+
+
+class HookSkipped(AttemptEvent, frozen=True, tag="hook_skipped"):
+    hook: str
+
+
+class HookFailed(AttemptEvent, frozen=True, tag="hook_failed"):
+    """An exception in a hook changes nothing for the step."""
+
+    hook: str
+    error: ErrorInfo
+
+
+class AttemptSucceeded(AttemptEvent, frozen=True, tag="attempt_succeeded"):
+    """An outcome: the last event of its attempt. `outputs` maps each produced output to its mapping keys, in the
+    order they were produced (None for an output that is not dynamic)."""
+
+    seconds: float
+    outputs: dict[str, tuple[str, ...] | None] = {}
+
+
+class AttemptFailed(AttemptEvent, frozen=True, tag="attempt_failed"):
+    """An outcome. `ask` is set when the step raised RetryRequested; `allow_retries` is False when it said that
+    trying again is pointless."""
+
+    seconds: float
+    error: ErrorInfo
+    ask: RetryAsk | None = None
+    allow_retries: bool = True
+
+
+class AttemptCanceled(AttemptEvent, frozen=True, tag="attempt_canceled"):
+    """An outcome: the attempt was told to stop and has torn its resources down."""
+
+    seconds: float
+
+
+AttemptOutcome = AttemptSucceeded | AttemptFailed | AttemptCanceled
+AnyAttemptEvent = (
+    AttemptStarted
+    | InputLoaded
+    | OutputProduced
+    | AssetMaterialized
+    | OutputStored
+    | ExpectationChecked
+    | LogEmitted
+    | ResourceInitialized
+    | ResourceTornDown
+    | ResourceFailed
+    | HookCompleted
+    | HookSkipped
+    | HookFailed
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptCanceled
+)
+AnyEvent = (
+    RunStarted
+    | RunResumed
+    | RunCancelRequested
+    | RunInterrupted
+    | RunFinished
+    | StepReused
+    | StepSkipped
+    | StepAbandoned
+    | StepRetryScheduled
+    | StepFailed
+    | AttemptLaunched
+    | AttemptRevoked
+    | AttemptStopRequested
+    | AttemptDied
+    | AttemptLost
+    | AnyAttemptEvent
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+def encode_line(event: Event) -> bytes:
+    """The event as one line of JSON, newline included."""
+    return _encoder.encode(event) + b"\n"
+
+
+def decode_line(line: bytes) -> AnyEvent:
+    """The event on a line; raises msgspec.DecodeError when the line is not one."""
+    return _decoder.decode(line)
+
+
+def decode_lines(lines: Iterable[bytes]) -> list[AnyEvent]:
+    """The events on complete lines, in order."""
+    return [_decoder.decode(line) for line in lines]
+
+
+def kind_of(event: Event) -> str:
+    """The event's name as it stands in journals, SQL and the command line."""
+    return str(event.__struct_config__.tag)

@@ -1,0 +1,181 @@
+"""Watching an attempt through its directory, and ending it.
+
+outcome recorded                        it is over, as the outcome says
+exit.json                               it died, and its parent saw how
+no claim                                it has not begun
+claim, alive.lock held                  it is running
+claim, alive.lock free                  it died, and nobody saw how (after a moment for its parent to tell)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+from orchestrator.clock import monotonic
+from orchestrator.events import (
+    AnyAttemptEvent,
+    AttemptCanceled,
+    AttemptFailed,
+    AttemptSucceeded,
+    ErrorInfo,
+    decode_lines,
+)
+from orchestrator.execution.base import Observation, Phase
+from orchestrator.journal import read_lines_from
+from orchestrator.layout import FILE_MODE, AttemptDir
+from orchestrator.locks import is_locked
+
+# How long the parent of a dead step process, if it lives, is given to write exit.json. It takes milliseconds; a
+# machine that is swapping takes longer.
+_PARENT_PATIENCE_S = 5.0
+
+
+class AttemptWatch:
+    """One attempt under observation. `seen` events of it are known already."""
+
+    def __init__(self, directory: AttemptDir, seen: int = 0) -> None:
+        self.directory = directory
+        self._skip = seen
+        self._offset = 0
+        self._events_file: int | None = None
+        self._dead_since: float | None = None
+        self._kill_at: float | None = None
+        self._asked = False
+
+    def look(self, *, parent_alive: bool) -> Observation:
+        """The attempt as it is now. `parent_alive`: whether somebody is there who would see its process die."""
+        self._enforce_stop()
+        events = self._new_events()
+        if events and isinstance(events[-1], (AttemptSucceeded, AttemptFailed, AttemptCanceled)):
+            phase = Phase.SUCCEEDED if isinstance(events[-1], AttemptSucceeded) else Phase.FAILED
+            return Observation(phase, events)
+        ended = self._how_it_ended()
+        if ended is not None:
+            return self._last_look(events, Phase.FAILED, ended)
+        if not self.directory.claim.exists():
+            return self._unclaimed(events, parent_alive)
+        if is_locked(self.directory.alive):
+            self._dead_since = None
+            return Observation(Phase.RUNNING, events)
+        return self._dead(events, parent_alive)
+
+    def stop(self, grace: float) -> None:
+        """Asks the attempt to stop; `grace` seconds later it is killed with all processes of its group."""
+        due = monotonic() + grace
+        self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
+        self._enforce_stop()
+
+    def close(self) -> None:
+        if self._events_file is not None:
+            os.close(self._events_file)
+            self._events_file = None
+
+    def _new_events(self) -> tuple[AnyAttemptEvent, ...]:
+        if self._events_file is None:
+            try:
+                self._events_file = os.open(self.directory.events, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return ()
+        read = read_lines_from(self._events_file, self._offset)
+        self._offset = read.offset
+        lines = read.lines[self._skip :]
+        self._skip -= len(read.lines) - len(lines)
+        return tuple(decode_lines(lines))  # type: ignore[arg-type]
+
+    def _last_look(self, events: tuple[AnyAttemptEvent, ...], phase: Phase, error: ErrorInfo) -> Observation:
+        # The outcome may have been written between reading the events and finding the process gone.
+        events = (*events, *self._new_events())
+        if events and isinstance(events[-1], AttemptSucceeded):
+            return Observation(Phase.SUCCEEDED, events)
+        if events and isinstance(events[-1], (AttemptFailed, AttemptCanceled)):
+            return Observation(Phase.FAILED, events)
+        return Observation(phase, events, error=error, reason=error.message)
+
+    def _how_it_ended(self) -> ErrorInfo | None:
+        try:
+            said = json.loads(self.directory.exit.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return death(said.get("signal"), said.get("exit_code"))
+
+    def _unclaimed(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
+        if parent_alive and self._kill_at is None:
+            return Observation(Phase.PENDING, events)
+        why = "it was told to stop before it began" if parent_alive else "the process that was to start it is gone"
+        if revoke(self.directory):
+            return Observation(Phase.REVOKED, events, reason=why)
+        return Observation(Phase.RUNNING, events)  # it began this very moment
+
+    def _dead(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
+        if self._dead_since is None:
+            self._dead_since = monotonic()
+        if parent_alive and monotonic() - self._dead_since < _PARENT_PATIENCE_S:
+            return Observation(Phase.RUNNING, events)
+        lost = ErrorInfo("Lost", "its process is gone, and nobody saw how it ended")
+        return self._last_look(events, Phase.LOST, lost)
+
+    def _enforce_stop(self) -> None:
+        if self._kill_at is None or not is_locked(self.directory.alive):
+            return
+        pid = self._pid()
+        if pid is None:
+            return
+        # The lock is held, so the pid cannot have passed to another process.
+        if monotonic() >= self._kill_at:
+            _signal_group(pid, signal.SIGKILL)
+        elif not self._asked:
+            self._asked = True
+            _signal(pid, signal.SIGTERM)
+
+    def _pid(self) -> int | None:
+        try:
+            return int(self.directory.claim.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+def revoke(directory: AttemptDir) -> bool:
+    """Makes sure that the attempt never begins; False when it has begun already. Revoking twice is fine."""
+    try:
+        descriptor = os.open(directory.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    except FileExistsError:
+        return directory.claim.read_text() == "revoked\n"
+    os.write(descriptor, b"revoked\n")
+    os.close(descriptor)
+    return True
+
+
+def death(signal_number: int | None, exit_code: int | None) -> ErrorInfo:
+    """The error of an attempt whose process ended without an outcome."""
+    if signal_number is None:
+        message = f"its process ended with exit code {exit_code} before the step was over"
+        return ErrorInfo("ProcessExited", message, exit_code=exit_code)
+    name = _signal_name(signal_number)
+    hint = " (out of memory, perhaps: the kernel kills like this)" if signal_number == signal.SIGKILL else ""
+    return ErrorInfo("ProcessKilled", f"its process was killed by {name}{hint}", signal=signal_number)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    """Signals every process of the session that the attempt leads."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        _signal(pid, number)  # macOS answers so when the group holds a process of another user

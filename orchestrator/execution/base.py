@@ -1,0 +1,93 @@
+"""What every executor can do, and what it can say about an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from orchestrator.events import AnyAttemptEvent, ErrorInfo
+from orchestrator.layout import RunDir
+from orchestrator.records import AttemptSpec
+
+# How long an attempt that is told to stop may take to clean up before it is killed.
+DEFAULT_GRACE_S = 15.0
+
+
+class Phase(StrEnum):
+    """What is known of an attempt."""
+
+    PENDING = "PENDING"  # launched, has not begun
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"  # its outcome is among the events
+    FAILED = "FAILED"  # its outcome is among the events, or `error` says how it ended without one
+    LOST = "LOST"  # it is over, and nobody saw how
+    REVOKED = "REVOKED"  # it never began, and now never can
+    UNKNOWN = "UNKNOWN"  # cannot be found out at present: changes nothing
+
+
+FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.LOST, Phase.REVOKED})
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to be launched."""
+
+    run_dir: RunDir
+    location: str
+    spec: AttemptSpec
+    isolation: str = "fork"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def handle(self) -> str:
+        return handle_of(self.spec.run_id, self.spec.step, self.spec.attempt)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """An attempt at the moment of asking. `events` are those recorded since it was last asked for."""
+
+    phase: Phase
+    events: tuple[AnyAttemptEvent, ...] = ()
+    error: ErrorInfo | None = None
+    reason: str = ""
+
+
+class Executor(Protocol):
+    """Runs attempts. Safe to ask anything again: launching an attempt twice runs it once."""
+
+    name: str
+
+    def launch(self, attempt: Attempt) -> str:
+        """Starts the attempt; its handle. Raises ExecutionError when that is certainly impossible."""
+        ...
+
+    def adopt(self, attempt: Attempt, seen: int) -> str:
+        """Watches an attempt that an earlier owner launched, of whose events `seen` are known already."""
+        ...
+
+    def poll(self) -> dict[str, Observation]:
+        """What is new, by handle. An attempt is forgotten once its final observation was returned."""
+        ...
+
+    def cancel(self, handle: str, grace: float) -> None:
+        """Asks the attempt to stop, and ends it after `grace` seconds if it has not. Asking again may shorten that."""
+        ...
+
+    def descriptors(self) -> Iterable[int]:
+        """File descriptors that become readable when a poll may have something new; polling anyway is never wrong."""
+        ...
+
+
+def handle_of(run_id: str, step: str, attempt: int) -> str:
+    """The handle of an attempt: the same for every executor, and after every restart."""
+    return f"{run_id}/{step}/{attempt}"
+
+
+def split_handle(handle: str) -> tuple[str, str, int]:
+    """(run id, step, attempt) of a handle."""
+    run_id, _, rest = handle.partition("/")
+    step, _, attempt = rest.rpartition("/")
+    return run_id, step, int(attempt)

@@ -1,0 +1,273 @@
+"""A location process seen from its parent: starting it, asking it, noticing that it has died."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from orchestrator import errors
+from orchestrator._version import __version__
+from orchestrator.errors import (
+    DefinitionError,
+    ExecutionError,
+    LocationBroken,
+    LocationDied,
+    OrchestratorError,
+)
+from orchestrator.layout import RunDir
+from orchestrator.messages import (
+    PROTOCOL,
+    Answer,
+    EndRun,
+    FindMemoized,
+    FromLocation,
+    LaunchAttempt,
+    Loaded,
+    LoadFailed,
+    MakePlan,
+    MakeTemplate,
+    Refusal,
+)
+from orchestrator.records import AttemptSpec
+from orchestrator.wire import Channel, Disconnected
+
+_LAST_WORDS = 4000  # characters of a dead process's output that go into the error
+
+
+@dataclass(frozen=True)
+class LocationSpec:
+    """How to start a location: from the workspace file, with paths made absolute and the environment filled in."""
+
+    name: str
+    working_dir: Path
+    module: str | None = None
+    file: str | None = None
+    python: str = sys.executable
+    isolation: str = "fork"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def target(self) -> str:
+        """The command-line argument that tells the process what it is."""
+        return json.dumps(
+            {
+                "name": self.name,
+                "working_dir": str(self.working_dir),
+                "module": self.module,
+                "file": self.file,
+                "isolation": self.isolation,
+            }
+        )
+
+
+class LocationProcess:
+    """One warm process with a location's module loaded. Loading goes on in the background until somebody asks."""
+
+    def __init__(self, spec: LocationSpec) -> None:
+        self.spec = spec
+        self.loaded: Loaded | None = None
+        self._failure: OrchestratorError | None = None
+        self._answers: dict[int, bytes | OrchestratorError] = {}
+        self._next_request = 0
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close())
+        ours, theirs = socket.socketpair()
+        self.wake, wake_end = os.pipe()
+        os.set_blocking(self.wake, False)
+        try:
+            self._process = self._start(theirs, wake_end)
+        finally:
+            theirs.close()
+            os.close(wake_end)
+        self._channel: Channel[FromLocation] = Channel(ours, FromLocation)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked anything; False once it has died or failed to load."""
+        return self._failure is None
+
+    @property
+    def failure(self) -> OrchestratorError | None:
+        """Why it cannot be asked anything any more."""
+        return self._failure
+
+    def fileno(self) -> int:
+        return self._channel.fileno()
+
+    @property
+    def wants_to_send(self) -> bool:
+        return self._channel.wants_to_send
+
+    # --- asking ---
+
+    def make_plan(self, request: bytes) -> int:
+        return self._ask(MakePlan(self._number(), request))
+
+    def make_template(self, pipeline: str, mode: str | None) -> int:
+        return self._ask(MakeTemplate(self._number(), pipeline, mode))
+
+    def find_memoized(self, run_dir: RunDir) -> int:
+        return self._ask(FindMemoized(self._number(), str(run_dir.path)))
+
+    def launch(self, run_dir: RunDir, spec: AttemptSpec, how: str) -> None:
+        """Has the attempt started. Raises LocationDied."""
+        self._send(LaunchAttempt(str(run_dir.path), spec, how))
+
+    def end_run(self, run_id: str) -> None:
+        """Lets it forget a run; of no consequence when it is gone."""
+        if self.is_alive:
+            self._send(EndRun(run_id))
+
+    # --- listening ---
+
+    def pump(self) -> None:
+        """Takes in what has arrived and sends what is waiting, without blocking."""
+        if self._failure is not None:
+            return
+        try:
+            self._channel.flush()
+            for message in self._channel.receive():
+                self._take(message)
+        except Disconnected:
+            self._failure = self._failure or self._death()
+
+    def answer(self, request: int) -> bytes | None:
+        """The result of a request, once; None while it is not there. Raises what the location refused it with."""
+        if request in self._answers:
+            result = self._answers.pop(request)
+            if isinstance(result, OrchestratorError):
+                raise result
+            return result
+        if self._failure is not None:
+            raise self._failure
+        return None
+
+    def check(self) -> None:
+        """Raises LocationBroken if the module did not import, LocationDied if the process is gone."""
+        if self._failure is not None:
+            raise self._failure
+
+    # --- ending ---
+
+    def close(self) -> None:
+        """Lets the process go. What it has started goes on, and it stays until that is over to see how it ends."""
+        self._channel.close()
+        os.close(self.wake)
+        if self.loaded is None:
+            self._kill()  # it may be anywhere in an import, and would not notice that we are gone
+        self._output.close()
+
+    def _kill(self) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        self._process.wait()
+
+    def _start(self, theirs: socket.socket, wake_end: int) -> subprocess.Popen[bytes]:
+        # -P: a file called orchestrator.py in the user's directory must not take our place.
+        arguments = [
+            "-P",
+            "-m",
+            "orchestrator.location",
+            self.spec.target(),
+            str(theirs.fileno()),
+            str(wake_end),
+        ]
+        try:
+            return subprocess.Popen(
+                [self.spec.python, *arguments],
+                cwd=self.spec.working_dir,
+                env={**os.environ, **self.spec.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                pass_fds=(theirs.fileno(), wake_end),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ExecutionError(
+                f"Location {self.spec.name!r} cannot be started: {error}.",
+                hint="Correct `python:` or `working_dir:` in the workspace file.",
+            ) from error
+
+    def _number(self) -> int:
+        self._next_request += 1
+        return self._next_request
+
+    def _ask(self, message: MakePlan | MakeTemplate | FindMemoized) -> int:
+        self._send(message)
+        return message.request
+
+    def _send(self, message: msgspec.Struct) -> None:
+        self.check()
+        try:
+            self._channel.send(message)
+        except Disconnected:
+            self._failure = self._death()
+            raise self._failure from None
+
+    def _take(self, message: FromLocation) -> None:
+        if isinstance(message, (Loaded, LoadFailed)) and (message.protocol, message.version) != (
+            PROTOCOL,
+            __version__,
+        ):
+            self._failure = ExecutionError(
+                f"Location {self.name!r} runs orchestrator {message.version}, and this is {__version__}.",
+                hint=f"Install the same version there: {self.spec.python} -m pip install orchestrator=={__version__}",
+            )
+        elif isinstance(message, Loaded):
+            self.loaded = message
+        elif isinstance(message, LoadFailed):
+            what = f"Location {self.name!r} is broken: {message.message}"
+            self._failure = LocationBroken(what, traceback=message.traceback, hint=message.hint)
+        elif isinstance(message, Answer):
+            self._answers[message.request] = message.result
+        else:
+            self._answers[message.request] = _refused(message)
+
+    def _death(self) -> OrchestratorError:
+        code = self._process.wait()
+        said = self._last_words()
+        if "No module named orchestrator" in said:
+            return DefinitionError(
+                f"Location {self.name!r}: orchestrator is not installed in the environment of {self.spec.python}.",
+                hint=f"Run: {self.spec.python} -m pip install orchestrator=={__version__}",
+            )
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if code == -signal.SIGALRM and self.loaded is None:
+            how = "took too long to import its module, and was ended"
+        when = "while its module was imported" if self.loaded is None else "by itself"
+        return LocationDied(
+            f"The process of location {self.name!r} {how} ({when}).",
+            details=said.splitlines()[-10:] if said else (),
+        )
+
+    def _last_words(self) -> str:
+        self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, self._output.tell() - _LAST_WORDS))
+        return self._output.read().decode(errors="replace").strip()
+
+
+def _refused(message: Refusal) -> OrchestratorError:
+    cls = getattr(errors, message.kind, OrchestratorError)
+    if not (isinstance(cls, type) and issubclass(cls, OrchestratorError)) or cls is LocationBroken:
+        cls = DefinitionError
+    return cls(message.message, hint=message.hint, details=message.details)

@@ -1,0 +1,98 @@
+"""The default executors: each attempt in a process of its own, or (in_process) one after another in the location's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator.clock import monotonic
+from orchestrator.execution.attempt_files import AttemptWatch
+from orchestrator.execution.base import FINAL, Attempt, Observation, Phase
+from orchestrator.execution.location_process import LocationProcess
+from orchestrator.execution.pool import LocationPool, drain
+from orchestrator.layout import STATE_DIR_MODE
+
+# How often attempts are looked at that nobody gave a hint about: log lines show up this late, lost ones are found.
+SWEEP_S = 0.2
+
+
+class SubprocessExecutor:
+    """Attempts as children of their location's warm process: forked from it, or started by it from scratch."""
+
+    name = "subprocess"
+
+    def __init__(self, pool: LocationPool) -> None:
+        self._pool = pool
+        self._watched: dict[str, AttemptWatch] = {}
+        self._parents: dict[str, LocationProcess] = {}
+        self._hinted: set[str] = set()
+        self._swept_at = 0.0
+
+    def launch(self, attempt: Attempt) -> str:
+        directory = attempt.run_dir.attempt(attempt.spec.step, attempt.spec.attempt)
+        directory.path.mkdir(mode=STATE_DIR_MODE, parents=True, exist_ok=True)
+        process = self._pool.get(attempt.location)
+        process.pump()
+        if not process.is_alive:
+            # It died between two attempts, as user code may make it do. A fresh one is as good.
+            self._pool.replace(attempt.location)
+            process = self._pool.get(attempt.location)
+        process.launch(attempt.run_dir, attempt.spec, self._how(attempt))
+        self._watched[attempt.handle] = AttemptWatch(directory)
+        self._parents[attempt.handle] = process
+        return attempt.handle
+
+    def adopt(self, attempt: Attempt, seen: int) -> str:
+        directory = attempt.run_dir.attempt(attempt.spec.step, attempt.spec.attempt)
+        self._watched[attempt.handle] = AttemptWatch(directory, seen)
+        self._hinted.add(attempt.handle)
+        return attempt.handle
+
+    def poll(self) -> dict[str, Observation]:
+        for process in self._pool.running():
+            process.pump()
+            self._hinted.update(drain(process.wake))
+        if monotonic() - self._swept_at >= SWEEP_S:
+            self._swept_at = monotonic()
+            looked_at = set(self._watched)
+        else:
+            looked_at = self._hinted & self._watched.keys()
+        self._hinted = set()
+        return {handle: self._look(handle) for handle in sorted(looked_at)}
+
+    def cancel(self, handle: str, grace: float) -> None:
+        watch = self._watched.get(handle)
+        if watch is not None:
+            watch.stop(grace)
+            self._hinted.add(handle)
+
+    def descriptors(self) -> Iterable[int]:
+        for process in self._pool.running():
+            if process.is_alive:
+                yield process.fileno()
+                yield process.wake
+
+    def _how(self, attempt: Attempt) -> str:
+        return attempt.isolation
+
+    def _look(self, handle: str) -> Observation:
+        parent = self._parents.get(handle)
+        observation = self._watched[handle].look(parent_alive=parent is not None and parent.is_alive)
+        if observation.phase is Phase.REVOKED and parent is not None and parent.failure is not None:
+            # Not free of charge as a revocation is: a location that dies of every launch must not be tried for ever.
+            observation = Observation(Phase.LOST, observation.events, reason=parent.failure.message)
+        if observation.phase in FINAL:
+            self._watched.pop(handle).close()
+            self._parents.pop(handle, None)
+        return observation
+
+
+class InProcessExecutor(SubprocessExecutor):
+    """Attempts inside the location process itself, one after another: for debugging, and for values kept in memory.
+
+    User code that ends the process ends the attempts that wait in it too.
+    """
+
+    name = "in_process"
+
+    def _how(self, attempt: Attempt) -> str:
+        return "here"

@@ -1,0 +1,251 @@
+"""Running a pipeline inside the calling process: what tests and notebooks do. No files, no state, no other process.
+
+This is a third owner of a run beside the daemon and the foreground command. It uses the same plan, the same engine
+and the same code to perform a step; its journal is a list.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+from orchestrator import clock
+from orchestrator.definitions.hooks import HookDefinition
+from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition, Preset
+from orchestrator.definitions.where import broken, check_options, where_called
+from orchestrator.engine.actions import Finish, Launch, Record
+from orchestrator.engine.next_action import next_action, next_instant
+from orchestrator.engine.progress import RunProgress
+from orchestrator.errors import NotFound, NotPossible
+from orchestrator.events import (
+    AttemptLaunched,
+    ErrorInfo,
+    Event,
+    Owner,
+    RunFinished,
+    RunStarted,
+    StepFailed,
+    kind_of,
+)
+from orchestrator.ids import new_run_id
+from orchestrator.io_managers.memory import forget_run, memory_io_manager
+from orchestrator.location.bound import BoundRun
+from orchestrator.location.interrupts import Interruption
+from orchestrator.location.perform import perform
+from orchestrator.location.recorder import Recorder
+from orchestrator.location.values import stored_value
+from orchestrator.planning.compile import IN_PROCESS, plan_run
+from orchestrator.planning.plan import PlanRequest
+from orchestrator.records import RunRecord, SourceRef, Trigger
+from orchestrator.states import RunState, StepState
+
+
+@dataclass(frozen=True)
+class InProcessResult:
+    """A finished run: whether it succeeded, what it produced, and everything that happened."""
+
+    run_id: str
+    success: bool
+    events: tuple[Event, ...]
+    _progress: RunProgress
+    _load: Callable[[SourceRef], Any]
+
+    def output(self, step: str, name: str = "result") -> Any:
+        """The value of a step's output; for a step mapped over a dynamic output, a dictionary from key to value.
+
+        A dynamic output itself is such a dictionary too. Raises NotPossible when the step did not produce it.
+        """
+        steps = self._progress.network.steps
+        if step in steps:
+            return self._value(step, name)
+        mapped = {run_step.keys[-1]: run_step.key for run_step in steps.values() if run_step.planned.node == step}
+        if not mapped:
+            raise NotFound.named("step", step, steps)
+        return {key: self._value(run_key, name) for key, run_key in mapped.items()}
+
+    def failure(self, step: str) -> ErrorInfo | None:
+        """Why a step failed; None when it did not."""
+        steps = self._progress.network.steps
+        if step not in steps:
+            raise NotFound.named("step", step, steps)
+        found = steps[step]
+        return found.error if found.state is StepState.FAILURE else None
+
+    def state(self, step: str) -> StepState:
+        """How a step ended."""
+        return self._progress.network.steps[step].state
+
+    def events_of(self, step: str) -> list[str]:
+        """The kinds of the events of one step, in order."""
+        return [kind_of(event) for event in self.events if getattr(event, "step", None) == step]
+
+    def _value(self, step: str, name: str) -> Any:
+        outputs = self._progress.network.steps[step].outputs
+        if name not in outputs:
+            state = self._progress.network.steps[step].state
+            raise NotPossible(f"Step {step!r} ({state}) has not produced an output {name!r}.")
+        keys = outputs[name]
+        if keys is None:
+            return self._load(SourceRef(step, name, self.run_id))
+        return {key: self._load(SourceRef(step, name, self.run_id, key)) for key in keys}
+
+
+class Pipeline(PipelineDefinition):
+    """A pipeline that can also run itself."""
+
+    def execute_in_process(
+        self,
+        *,
+        mode: str | None = None,
+        preset: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        resources: Mapping[str, Any] | None = None,
+        select: tuple[str, ...] | list[str] | str = (),
+        tags: Mapping[str, str] | None = None,
+        raise_on_error: bool = False,
+    ) -> InProcessResult:
+        """Runs the pipeline in this process, one step after another, and returns once it has ended.
+
+        Values stay in memory unless the mode binds `io_manager`. `resources` replaces resources of the mode by
+        others, or by plain objects used in their place. With `raise_on_error`, the first exception of a step that
+        finally failed is raised; else look at the result.
+        """
+        chosen = self._mode_for(mode, preset, resources or {})
+        request = PlanRequest(
+            pipeline=self.name,
+            mode=mode,
+            preset=preset,
+            config=dict(config or {}),
+            tags=dict(tags or {}),
+            selection=(select,) if isinstance(select, str) else tuple(select),
+            executor=IN_PROCESS,
+        )
+        planned = plan_run(self, request, os.environ, replaced_mode=chosen)
+        record = RunRecord(
+            run_id=new_run_id(),
+            pipeline=self.name,
+            location="",
+            mode=planned.mode,
+            created_at=clock.now(),
+            trigger=Trigger(),
+            tags=planned.tags,
+            config=planned.config,
+            executor=IN_PROCESS,
+        )
+        owner = _InProcessOwner(BoundRun(record, planned.plan, self, os.environ, chosen))
+        owner.drive()
+        if raise_on_error and owner.first_error is not None:
+            raise owner.first_error
+        return owner.result()
+
+    def _mode_for(self, mode: str | None, preset: str | None, resources: Mapping[str, Any]) -> Mode:
+        chosen = self.mode(mode or (self.preset(preset).mode if preset else None))
+        bound = {DEFAULT_IO_MANAGER: memory_io_manager, **chosen.resources, **resources}
+        replaced = replace(chosen, resources=bound)
+        self.check_mode(replaced)
+        return replaced
+
+
+class _InProcessOwner:
+    """Drives one run to its end."""
+
+    def __init__(self, bound: BoundRun) -> None:
+        self._bound = bound
+        self._run_id = bound.record.run_id
+        self._progress = RunProgress(bound.plan, self._run_id)
+        self._events: list[Event] = []
+        self._errors: dict[str, BaseException] = {}  # of the last attempt that failed, by step
+
+    @property
+    def first_error(self) -> BaseException | None:
+        """What finally failed the first step that did."""
+        failed = (event.step for event in self._events if isinstance(event, StepFailed))
+        return next((self._errors[step] for step in failed if step in self._errors), None)
+
+    def drive(self) -> None:
+        owner = Owner("foreground", os.getpid(), socket.gethostname())
+        self._take(RunStarted(at=clock.now(), owner=owner))
+        try:
+            while not self._progress.is_finished:
+                self._step()
+        except BaseException:
+            forget_run(self._run_id)
+            raise
+
+    def result(self) -> InProcessResult:
+        result = InProcessResult(
+            run_id=self._run_id,
+            success=self._progress.status is RunState.SUCCESS,
+            events=tuple(self._events),
+            _progress=self._progress,
+            _load=self._load,
+        )
+        weakref.finalize(result, forget_run, self._run_id)
+        return result
+
+    def _step(self) -> None:
+        action = next_action(self._progress, now=clock.now(), room=1, random=random.random)
+        if action is None:
+            due = next_instant(self._progress)
+            assert due is not None, "a run that waits for nothing"
+            time.sleep(max(0.0, (due - clock.now()).total_seconds()))
+        elif isinstance(action, Record):
+            self._take(action.event)
+        elif isinstance(action, Launch):
+            self._perform(action)
+        elif isinstance(action, Finish):
+            self._take(RunFinished(at=clock.now(), status=action.status, reason=action.reason))
+
+    def _perform(self, action: Launch) -> None:
+        spec = action.spec
+        self._take(AttemptLaunched(at=clock.now(), step=spec.step, attempt=spec.attempt, executor=IN_PROCESS))
+        record = Recorder(spec.step, spec.attempt, lambda _line, event: self._take(event), Interruption())
+        error = perform(self._bound, spec, record, Interruption())
+        if isinstance(error, KeyboardInterrupt):
+            raise error  # Ctrl-C in a test or notebook is meant for it, not for the step
+        if error is not None:
+            self._errors[spec.step] = error
+
+    def _take(self, event: Event) -> None:
+        self._events.append(event)
+        self._progress.apply(event)
+
+    def _load(self, reference: SourceRef) -> Any:
+        record = Recorder(reference.step, 0, lambda _line, _event: None, Interruption())
+        return stored_value(self._bound, reference, record)
+
+
+@overload
+def pipeline(function: Callable[..., Any], /) -> Pipeline: ...
+
+
+@overload
+def pipeline(
+    *,
+    name: str | None = ...,
+    modes: Iterable[Mode] = ...,
+    presets: Iterable[Preset] = ...,
+    hooks: Iterable[HookDefinition] = ...,
+    tags: Mapping[str, object] | None = ...,
+    description: str | None = ...,
+) -> Callable[[Callable[..., Any]], Pipeline]: ...
+
+
+def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Makes a function a pipeline: its body wires steps together by calling them.
+
+    The function runs once, when the module is imported. Its parameters are inputs of the pipeline: read from the
+    configuration of the run, or given by the pipeline that this one is part of.
+    """
+    check_options("@pipeline", PipelineDefinition.__init__, options)
+    if function is None:
+        return lambda f: Pipeline(f, **options)
+    if not callable(function):
+        raise broken("@pipeline", where_called(), "it decorates a function; options go by name.")
+    return Pipeline(function, **options)

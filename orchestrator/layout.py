@@ -1,0 +1,141 @@
+"""Where everything lies in the state directory, and how names become paths.
+
+    .orchestrator/                      mode 0700
+      format.json                       which layout this is, so that an older program refuses a newer directory
+      state.duckdb  state.lock          the database, and the lock that says who has it open
+      pending/<run_id>                  a run whose journal may hold lines that the database lacks
+      runs/<run_id>/
+        owner.lock                      who drives this run
+        run.json                        the run as requested, with its frozen plan
+        journal.jsonl                   every event of the run
+        cancel                          exists when somebody asked the run to stop
+        steps/<step_key>/<attempt>/     claim  alive.lock  events.jsonl  exit.json  stdout.log  stderr.log
+      storage/                          default home of the filesystem IO manager
+      backups/
+
+Only paths and names: this module opens nothing but what `prepare` creates.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+STATE_DIR_MODE = 0o700
+FILE_MODE = 0o600
+LAYOUT_FORMAT = 1
+
+# What a step, output, resource or pipeline may be called: it becomes a file name, part of a Kubernetes name and a
+# word in a selection query, so nothing that any of them treats specially.
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MAPPING_KEY = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,118}[A-Za-z0-9_-])?")
+
+
+@dataclass(frozen=True)
+class AttemptDir:
+    """The files of one attempt: the only way a step process and the run's owner talk."""
+
+    path: Path
+
+    @property
+    def claim(self) -> Path:
+        """Created by whoever may start the attempt, exactly once: the step process, or an owner revoking it."""
+        return self.path / "claim"
+
+    @property
+    def alive(self) -> Path:
+        """Locked by the step process from before its claim until it ends."""
+        return self.path / "alive.lock"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def exit(self) -> Path:
+        """Written by the step's parent when the process ended without an outcome."""
+        return self.path / "exit.json"
+
+    @property
+    def stdout(self) -> Path:
+        return self.path / "stdout.log"
+
+    @property
+    def stderr(self) -> Path:
+        return self.path / "stderr.log"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @property
+    def owner_lock(self) -> Path:
+        return self.path / "owner.lock"
+
+    @property
+    def run_json(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def cancel(self) -> Path:
+        return self.path / "cancel"
+
+    @property
+    def steps(self) -> Path:
+        return self.path / "steps"
+
+    def attempt(self, step: str, attempt: int) -> AttemptDir:
+        return AttemptDir(self.steps / step / str(attempt))
+
+
+@dataclass(frozen=True)
+class StateDir:
+    """The whole directory."""
+
+    path: Path
+
+    @property
+    def format_file(self) -> Path:
+        return self.path / "format.json"
+
+    @property
+    def database(self) -> Path:
+        return self.path / "state.duckdb"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "state.lock"
+
+    @property
+    def pending(self) -> Path:
+        return self.path / "pending"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def storage(self) -> Path:
+        return self.path / "storage"
+
+    @property
+    def backups(self) -> Path:
+        return self.path / "backups"
+
+    def run(self, run_id: str) -> RunDir:
+        return RunDir(self.runs / run_id)
+
+    def pending_marker(self, run_id: str) -> Path:
+        return self.pending / run_id

@@ -1,0 +1,124 @@
+"""The attempts that a location process has started: starting them, and saying how they ended when they cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.crashpoints import crash_point
+from orchestrator.layout import FILE_MODE, AttemptDir, RunDir
+from orchestrator.location.attempt import EXIT_CLAIMED, AlreadyClaimed, Wake, run_attempt
+from orchestrator.location.bound import BoundRun
+from orchestrator.location.interrupts import Interruption
+from orchestrator.location.loading import Target
+from orchestrator.records import AttemptSpec
+
+# Exit code of a step process that has recorded its outcome. Not 0: a step that calls os._exit(0) has recorded none.
+EXIT_DONE = 86
+
+
+@dataclass(frozen=True)
+class Child:
+    """One running attempt."""
+
+    pid: int
+    handle: str
+    directory: AttemptDir
+
+
+class Children:
+    """All attempts started by this process that have not been reaped."""
+
+    def __init__(self, target: Target, wake: Wake, close_inherited: Callable[[], None]) -> None:
+        self._target = target
+        self._wake = wake
+        self._close_inherited = close_inherited
+        self._running: dict[int, Child] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def fork(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> None:
+        """Starts the attempt in a copy of this process."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._be_child(bound, spec, directory)
+        self._running[pid] = Child(pid, _handle(spec), directory)
+
+    def spawn(self, run_dir: RunDir, spec: AttemptSpec, directory: AttemptDir) -> None:
+        """Starts the attempt in a fresh interpreter, which imports the module anew."""
+        (directory.path / "spec.json").write_bytes(msgspec.json.encode(spec))
+        descriptor = self._wake.descriptor
+        arguments = [
+            json.dumps(asdict(self._target)),
+            str(run_dir.path),
+            str(directory.path),
+            str(descriptor),
+        ]
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "orchestrator.location.spawned", *arguments],
+            stdin=subprocess.DEVNULL,
+            pass_fds=() if descriptor is None else (descriptor,),
+            start_new_session=True,
+        )
+        process.returncode = 0  # reaped below, by pid: Popen must not try to
+        self._running[process.pid] = Child(process.pid, _handle(spec), directory)
+
+    def reap(self) -> None:
+        """Collects the children that have ended, and writes down how those ended that left no outcome."""
+        for child in list(self._running.values()):
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid == 0:
+                continue
+            del self._running[child.pid]
+            code = os.waitstatus_to_exitcode(status)
+            if code not in (EXIT_DONE, EXIT_CLAIMED):
+                write_exit(child.directory, code)
+                self._wake(child.handle)
+
+    def _be_child(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> None:
+        code = 1
+        try:
+            crash_point("step.forked")
+            os.setsid()
+            self._close_inherited()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            code = attempt_process(bound, spec, directory, self._wake)
+        finally:
+            # Not sys.exit: what the parent registered to run at its exit is not ours to run.
+            os._exit(code)
+
+
+def attempt_process(bound: BoundRun, spec: AttemptSpec, directory: AttemptDir, wake: Wake) -> int:
+    """Performs the attempt in this process, which exists for nothing else; its exit code."""
+    interruption = Interruption()
+    interruption.install()
+    try:
+        run_attempt(bound, spec, directory, wake, interruption)
+    except AlreadyClaimed:
+        return EXIT_CLAIMED
+    return EXIT_DONE
+
+
+def write_exit(directory: AttemptDir, code: int) -> None:
+    """Says how a process ended: its exit code, or the signal that ended it as a negative number."""
+    content = {"signal": -code} if code < 0 else {"exit_code": code}
+    unfinished = Path(f"{directory.exit}.tmp")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+    os.write(descriptor, json.dumps(content).encode())
+    os.close(descriptor)
+    unfinished.replace(directory.exit)
+
+
+def _handle(spec: AttemptSpec) -> str:
+    return f"{spec.run_id}/{spec.step}/{spec.attempt}"

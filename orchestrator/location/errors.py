@@ -1,0 +1,77 @@
+"""Exceptions of user code as data, with the frames that belong to the user."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from orchestrator.definitions.values import Failure
+from orchestrator.events import ErrorInfo, Frame
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+_LONGEST_MESSAGE = 65536
+_MOST_FRAMES = 40
+_DEEPEST_CAUSE = 8
+
+
+def error_info(error: BaseException, depth: int = 0) -> ErrorInfo:
+    """The exception and its causes, without the frames of this package and of the import machinery."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return ErrorInfo(
+        kind=_kind(error),
+        message=_message(error),
+        frames=user_frames(error.__traceback__),
+        cause=error_info(cause, depth + 1) if cause is not None and depth < _DEEPEST_CAUSE else None,
+        metadata=error.metadata if isinstance(error, Failure) else {},
+    )
+
+
+def user_frames(trace: TracebackType | None) -> tuple[Frame, ...]:
+    """The frames of user code in a traceback, outermost first; of very many, the first and the last."""
+    frames = []
+    for frame, line in traceback.walk_tb(trace):
+        file = frame.f_code.co_filename
+        if is_foreign(file):
+            frames.append(Frame(file, line, frame.f_code.co_name, linecache.getline(file, line).strip()))
+    if len(frames) > _MOST_FRAMES:
+        half = _MOST_FRAMES // 2
+        frames = [*frames[:half], *frames[-half:]]
+    return tuple(frames)
+
+
+def is_foreign(file: str) -> bool:
+    """Whether code in this file is neither ours nor the import machinery's."""
+    return not file.startswith((_PACKAGE, "<frozen importlib"))
+
+
+def load_traceback(error: BaseException) -> str:
+    """The traceback of an import that failed, as Python prints it, beginning in the user's file."""
+    formatted = traceback.TracebackException.from_exception(error)
+    current: traceback.TracebackException | None = formatted
+    while current is not None:
+        kept = [frame for frame in current.stack if is_foreign(frame.filename)]
+        current.stack = traceback.StackSummary.from_list(kept)
+        current = current.__cause__ or current.__context__
+    return "".join(formatted.format()).rstrip()
+
+
+def _kind(error: BaseException) -> str:
+    module = type(error).__module__
+    name = type(error).__qualname__
+    return name if module == "builtins" or module.split(".")[0] == "orchestrator" else f"{module}.{name}"
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        text = "".join(traceback.format_exception_only(error)).strip()
+    else:
+        try:
+            text = str(error)
+        except Exception:  # __str__ is user code
+            text = "(its message could not be made: its own __str__ failed)"
+    text = "\n".join([text, *getattr(error, "__notes__", [])])
+    if len(text) > _LONGEST_MESSAGE:
+        text = f"{text[:_LONGEST_MESSAGE]}... ({len(text) - _LONGEST_MESSAGE} more characters)"
+    return text

@@ -1,0 +1,199 @@
+"""Performing one attempt at one step: resources, inputs, the user's function, outputs, hooks, and the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import socket
+from typing import Any
+
+from orchestrator import clock
+from orchestrator.crashpoints import crash_point
+from orchestrator.definitions.contexts import HookContext, ResourceContext, StepContext
+from orchestrator.definitions.graph import not_composing
+from orchestrator.definitions.hooks import HookDefinition
+from orchestrator.definitions.retry import may_retry
+from orchestrator.definitions.values import Failure, RetryRequested
+from orchestrator.events import (
+    AttemptCanceled,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    HookCompleted,
+    HookFailed,
+    HookSkipped,
+    RetryAsk,
+)
+from orchestrator.location.bound import BoundRun
+from orchestrator.location.errors import error_info
+from orchestrator.location.interrupts import Interruption, StepInterrupted
+from orchestrator.location.recorder import Recorder
+from orchestrator.location.values import Values
+from orchestrator.planning.plan import PlannedStep
+from orchestrator.records import AttemptSpec
+
+_HOST = socket.gethostname()
+
+
+def perform(
+    bound: BoundRun,
+    spec: AttemptSpec,
+    record: Recorder,
+    interruption: Interruption,
+) -> BaseException | None:
+    """Makes the attempt and records it, from AttemptStarted to the outcome, whatever user code does short of ending
+    the process. Resources live as long as the attempt, in every executor: what works here works in production.
+    Returns the exception that ended it, if one did."""
+    record(AttemptStarted, pid=os.getpid(), host=_HOST)
+    return _Attempt(bound, spec, record, interruption).run()
+
+
+class _Attempt:
+    def __init__(
+        self,
+        bound: BoundRun,
+        spec: AttemptSpec,
+        record: Recorder,
+        interruption: Interruption,
+    ) -> None:
+        self.bound = bound
+        self.spec = spec
+        self.record = record
+        self.interruption = interruption
+        self.scope = bound.scope()
+        self.log = record.logger()
+        self.started = clock.monotonic()
+
+    def run(self) -> BaseException | None:
+        error: BaseException | None = None
+        produced: dict[str, tuple[str, ...] | None] = {}
+        planned = self.bound.plan.by_key[self.spec.template]
+        try:
+            with not_composing():
+                produced = self._do(planned)
+        except StepInterrupted as stopped:
+            error = stopped
+        except (
+            BaseException
+        ) as raised:  # SystemExit and KeyboardInterrupt too: user code must not end the attempt untold
+            error = raised
+        seconds = round(clock.monotonic() - self.started, 6)
+        self._run_hooks(planned, error)
+        self.scope.tear_down(self.record)
+        self._record_outcome(error, produced, seconds)
+        return error
+
+    def _do(self, planned: PlannedStep) -> dict[str, tuple[str, ...] | None]:
+        node = self.bound.node(planned)
+        with self.interruption.interruptible():
+            self.scope.provide(self._needed(planned), self.record, self._resource_context())
+        values = Values(self.bound, planned, self.spec, self.scope, self.record)
+        config = self.bound.step_config(node)
+        with self.interruption.interruptible():
+            arguments = values.inputs()
+            if node.step.takes_config:
+                arguments["config"] = config
+            if node.step.takes_context:
+                arguments["context"] = self._step_context(planned, config)
+            crash_point("step.working")
+            result = node.step.function(**arguments)
+            if inspect.iscoroutine(result):
+                result = asyncio.run(result)
+            values.take_result(result)
+        return values.produced
+
+    def _needed(self, planned: PlannedStep) -> set[str]:
+        needed = set(planned.resources)
+        needed |= {name for hook in self.bound.hooks(planned) for name in hook.resources}
+        needed |= {output.io_manager for output in planned.outputs if output.io_manager}
+        for references in self.spec.inputs.values():
+            for reference in references:
+                origin = self.bound.plan.origin_of(reference.step)
+                needed.add(str(self.bound.out(origin, reference.output).io_manager))
+        return needed
+
+    def _resource_context(self) -> ResourceContext:
+        return ResourceContext(
+            run_id=self.spec.run_id, pipeline=self.bound.pipeline.name, step=self.spec.step, log=self.log
+        )
+
+    def _step_context(self, planned: PlannedStep, config: Any) -> StepContext:
+        return StepContext(
+            config=config,
+            resources=self.scope.values(planned.resources, f"Step {planned.node!r}"),
+            run_id=self.spec.run_id,
+            pipeline=self.bound.pipeline.name,
+            step=self.spec.step,
+            attempt=self.spec.attempt,
+            tags={**self.bound.record.tags, **planned.tags},
+            mapping_key=self.spec.mapping_key,
+            trigger=self.bound.record.trigger,
+            log=self.log,
+            _record=self.record.record,
+        )
+
+    def _run_hooks(self, planned: PlannedStep, error: BaseException | None) -> None:
+        try:
+            hooks = self.bound.hooks(planned)
+        except Exception:  # the code no longer has the step: that is the outcome already
+            return
+        event = "success" if error is None else "failure"
+        final = error is None or (not isinstance(error, StepInterrupted) and not self._will_retry(planned, error))
+        for hook in hooks:
+            if hook.event == event and final:
+                self._run_hook(hook, planned, error)
+            else:
+                self.record(HookSkipped, hook=hook.name)
+
+    def _run_hook(self, hook: HookDefinition, planned: PlannedStep, error: BaseException | None) -> None:
+        try:
+            self.scope.provide(hook.resources, self.record, self._resource_context())
+            context = HookContext(
+                step=self.spec.step,
+                run_id=self.spec.run_id,
+                pipeline=self.bound.pipeline.name,
+                attempt=self.spec.attempt,
+                resources=self.scope.values(hook.resources, f"Hook {hook.name!r}"),
+                tags={**self.bound.record.tags, **planned.tags},
+                error=error,
+                log=self.log,
+            )
+            with self.interruption.interruptible():
+                hook.function(context)
+        except BaseException as failure:  # a hook changes nothing for the step, whatever it raises
+            self.record(HookFailed, hook=hook.name, error=error_info(failure))
+        else:
+            self.record(HookCompleted, hook=hook.name)
+
+    def _will_retry(self, planned: PlannedStep, error: BaseException) -> bool:
+        return may_retry(
+            planned.retry,
+            enabled=self.bound.plan.retries_enabled,
+            failures=self.spec.failures + 1,
+            ask=_ask(error),
+            allowed=not isinstance(error, Failure) or error.allow_retries,
+        )
+
+    def _record_outcome(
+        self, error: BaseException | None, produced: dict[str, tuple[str, ...] | None], seconds: float
+    ) -> None:
+        if error is None:
+            self.record(AttemptSucceeded, seconds=seconds, outputs=produced)
+        elif isinstance(error, StepInterrupted):
+            self.record(AttemptCanceled, seconds=seconds)
+        else:
+            allowed = not isinstance(error, Failure) or error.allow_retries
+            self.record(
+                AttemptFailed,
+                seconds=seconds,
+                error=error_info(error),
+                ask=_ask(error),
+                allow_retries=allowed,
+            )
+
+
+def _ask(error: BaseException) -> RetryAsk | None:
+    if isinstance(error, RetryRequested):
+        return RetryAsk(error.max_retries, error.seconds_to_wait)
+    return None

@@ -1,0 +1,228 @@
+"""The warm location process: imports the module once, then plans runs and starts attempts until its parent is gone."""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orchestrator._version import __version__
+from orchestrator.errors import DefinitionError, ExecutionError, OrchestratorError
+from orchestrator.io_managers.memory import forget_run
+from orchestrator.layout import RunDir
+from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, run_attempt
+from orchestrator.location.bound import BoundRun
+from orchestrator.location.children import Children
+from orchestrator.location.errors import load_traceback, user_frames
+from orchestrator.location.forking import SPAWN_HINT, fork_problem
+from orchestrator.location.interrupts import Interruption
+from orchestrator.location.loading import Definitions, Target, import_libraries, load
+from orchestrator.messages import (
+    PROTOCOL,
+    Answer,
+    EndRun,
+    FindMemoized,
+    LaunchAttempt,
+    Loaded,
+    LoadFailed,
+    MakePlan,
+    MakeTemplate,
+    Refusal,
+    ToLocation,
+)
+from orchestrator.planning.compile import plan_run
+from orchestrator.planning.plan import PlanRequest, decode_plan
+from orchestrator.planning.template import config_template
+from orchestrator.records import RunRecord
+from orchestrator.wire import Channel, Disconnected
+
+_json = msgspec.json.Encoder()
+
+# An import that takes longer than this hangs. The process then ends by SIGALRM, and its parent says so; if the parent
+# is gone by then, at least the process does not stay for ever.
+LOAD_TIMEOUT_S = 600
+
+
+class LocationServer:
+    """One location, loaded. Single-threaded, so that it can be forked at any moment."""
+
+    def __init__(self, target: Target, channel: Channel[ToLocation], wake: Wake) -> None:
+        self._target = target
+        self._channel = channel
+        self._definitions = Definitions()
+        self._bound: dict[str, BoundRun] = {}
+        self._selector = selectors.DefaultSelector()
+        self._signals_in, self._signals_out = os.pipe()
+        self._children = Children(target, wake, self._close_inherited)
+        self._wake = wake
+
+    def serve(self) -> None:
+        """Serves until the parent is gone, then waits for the attempts that still run, to see how they end."""
+        self._send(self._load())
+        self._watch_children()
+        connected = True
+        self._selector.register(self._channel, selectors.EVENT_READ)
+        while connected or self._children:
+            for key, _ in self._selector.select():
+                if key.fileobj is not self._channel:
+                    os.read(self._signals_in, 4096)
+                    self._children.reap()
+                elif not self._serve_messages():
+                    connected = False
+                    self._selector.unregister(self._channel)
+
+    def _load(self) -> Loaded | LoadFailed:
+        signal.alarm(LOAD_TIMEOUT_S)
+        try:
+            self._definitions = load(self._target)
+        except (
+            BaseException
+        ) as error:  # an import runs user code: SystemExit and KeyboardInterrupt are its failures too
+            return _load_failed(self._target, error)
+        finally:
+            signal.alarm(0)
+        info = self._definitions.info()
+        # What is here now is shared with every child: the collector must not touch it and so copy it.
+        gc.collect()
+        gc.freeze()
+        return Loaded(PROTOCOL, __version__, info, fork_problem())
+
+    def _watch_children(self) -> None:
+        for descriptor in (self._signals_in, self._signals_out):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(self._signals_out, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(self._signals_in, selectors.EVENT_READ)
+
+    def _serve_messages(self) -> bool:
+        try:
+            messages = self._channel.receive()
+        except Disconnected:
+            return False
+        for message in messages:
+            self._serve(message)
+        return True
+
+    def _serve(self, message: ToLocation) -> None:
+        if isinstance(message, LaunchAttempt):
+            self._launch(message)
+        elif isinstance(message, EndRun):
+            self._bound.pop(message.run_id, None)
+            forget_run(message.run_id)
+        elif isinstance(message, MakePlan):
+            self._answer(message.request, lambda: self._plan(message))
+        elif isinstance(message, MakeTemplate):
+            self._answer(message.request, lambda: self._template(message))
+        elif isinstance(message, FindMemoized):
+            self._answer(message.request, list)
+
+    def _answer(self, request: int, make: Callable[[], Any]) -> None:
+        try:
+            self._send(Answer(request, _json.encode(make())))
+        except OrchestratorError as error:
+            self._send(Refusal(request, type(error).__name__, error.message, error.hint, error.details))
+        except Exception as error:  # user code runs while planning: evaluating annotations, validators
+            trace = load_traceback(error)
+            self._send(Refusal(request, "DefinitionError", f"Planning failed:\n{trace}"))
+
+    def _plan(self, message: MakePlan) -> Any:
+        request = msgspec.json.decode(message.plan_request, type=PlanRequest)
+        pipeline = self._definitions.pipeline(request.pipeline)
+        return plan_run(pipeline, request, os.environ, isolation=self._target.isolation)
+
+    def _template(self, message: MakeTemplate) -> str:
+        pipeline = self._definitions.pipeline(message.pipeline)
+        return config_template(pipeline, pipeline.mode(message.mode))
+
+    def _launch(self, message: LaunchAttempt) -> None:
+        run_dir = RunDir(Path(message.run_dir))
+        spec = message.spec
+        directory = run_dir.attempt(spec.step, spec.attempt)
+        try:
+            if message.how == "spawn":
+                self._children.spawn(run_dir, spec, directory)
+            elif message.how == "here":
+                self._run_here(self._bind(run_dir), message)
+            else:
+                bound = self._bind(run_dir)
+                self._refuse_unsafe_fork()
+                self._children.fork(bound, spec, directory)
+        except AlreadyClaimed:
+            pass  # whoever claimed it knows what became of it
+        except Exception as error:  # the attempt must end with an outcome, whatever keeps it from starting
+            fail_attempt(spec, directory, self._wake, error)
+
+    def _refuse_unsafe_fork(self) -> None:
+        problem = fork_problem()
+        if problem:
+            raise ExecutionError(f"Location {self._target.name!r} cannot be forked safely: {problem}.", hint=SPAWN_HINT)
+
+    def _run_here(self, bound: BoundRun, message: LaunchAttempt) -> None:
+        interruption = Interruption()
+        interruption.install()
+        try:
+            run_attempt(
+                bound,
+                message.spec,
+                RunDir(Path(message.run_dir)).attempt(message.spec.step, message.spec.attempt),
+                self._wake,
+                interruption,
+            )
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+
+    def _bind(self, run_dir: RunDir) -> BoundRun:
+        if run_dir.run_id not in self._bound:
+            record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
+            pipeline = self._definitions.pipeline(record.pipeline)
+            bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ)
+            import_libraries(pipeline, bound.mode)
+            gc.freeze()
+            self._bound[run_dir.run_id] = bound
+        return self._bound[run_dir.run_id]
+
+    def _send(self, message: msgspec.Struct) -> None:
+        try:
+            self._channel.send(message)
+            while self._channel.wants_to_send:
+                with selectors.DefaultSelector() as writable:
+                    writable.register(self._channel, selectors.EVENT_WRITE)
+                    writable.select()
+                self._channel.flush()
+        except Disconnected:
+            pass  # noticed, and acted upon, where messages are received
+
+    def _close_inherited(self) -> None:
+        """In a child: lets go of the connection, or the parent would not see this process die."""
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        self._channel.close()
+        os.close(self._signals_in)
+        os.close(self._signals_out)
+
+
+def _last_line(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+def _load_failed(target: Target, error: BaseException) -> LoadFailed:
+    what = target.file or target.module
+    hint = None
+    if isinstance(error, DefinitionError):
+        message, hint = error.message, error.hint
+    elif isinstance(error, ModuleNotFoundError) and not user_frames(error.__traceback__):
+        message = f"{what} cannot be imported: {error}."
+        hint = f"It is looked for in {target.working_dir} (working_dir) and in the environment of {sys.executable}."
+    else:
+        message = f"{what} cannot be imported: {_last_line(error)}"
+    trace = load_traceback(error) if not isinstance(error, DefinitionError) or error.__traceback__ else ""
+    return LoadFailed(PROTOCOL, __version__, message, trace, hint)

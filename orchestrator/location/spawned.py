@@ -1,0 +1,47 @@
+"""Entry point of a step process with `isolation: spawn`: a fresh interpreter that imports the module itself.
+
+`python -m orchestrator.location.spawned TARGET RUN_DIR ATTEMPT_DIR WAKE`; the attempt's spec.json says what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.layout import AttemptDir, RunDir
+from orchestrator.location.attempt import Wake, fail_attempt
+from orchestrator.location.bound import BoundRun
+from orchestrator.location.children import attempt_process
+from orchestrator.location.loading import Target, load
+from orchestrator.planning.plan import decode_plan
+from orchestrator.records import AttemptSpec, RunRecord
+
+
+def main() -> int:
+    """Makes the attempt; the exit code of `attempt_process`."""
+    target = Target(**json.loads(sys.argv[1]))
+    run_dir, directory = RunDir(Path(sys.argv[2])), AttemptDir(Path(sys.argv[3]))
+    wake = Wake(None if sys.argv[4] == "None" else int(sys.argv[4]))
+    if wake.descriptor is not None:
+        os.set_inheritable(wake.descriptor, False)
+    spec = msgspec.json.decode((directory.path / "spec.json").read_bytes(), type=AttemptSpec)
+    sys.argv = [target.file or str(target.module)]
+    try:
+        record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
+        pipeline = load(target).pipeline(record.pipeline)
+        bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ)
+    except Exception as error:  # importing runs user code
+        fail_attempt(spec, directory, wake, error)
+        return 0
+    return attempt_process(bound, spec, directory, wake)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,290 @@
+"""Values on their way into and out of a step: loading inputs, checking types, storing outputs."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from orchestrator import clock
+from orchestrator.crashpoints import crash_point
+from orchestrator.definitions.contexts import InputContext, OutputContext, ResourceContext, Resources
+from orchestrator.definitions.graph import Node
+from orchestrator.definitions.outputs import DynamicOut, NothingOut, Out
+from orchestrator.definitions.signature import NO_DEFAULT
+from orchestrator.definitions.types import type_problem
+from orchestrator.definitions.values import (
+    AssetMaterialization,
+    DynamicOutput,
+    Expectation,
+    Output,
+)
+from orchestrator.errors import DefinitionError, near_misses
+from orchestrator.events import InputLoaded, OutputProduced, OutputStored
+from orchestrator.location.bound import BoundRun
+from orchestrator.location.recorder import Recorder
+from orchestrator.location.resources import ResourceScope
+from orchestrator.planning.plan import PlannedInput, PlannedStep
+from orchestrator.records import AttemptSpec, SourceRef
+
+
+class TypeCheckFailed(Exception):
+    """A value does not have the type that the step declares for it."""
+
+
+class Values:
+    """The inputs and outputs of one attempt."""
+
+    def __init__(
+        self, bound: BoundRun, planned: PlannedStep, spec: AttemptSpec, scope: ResourceScope, record: Recorder
+    ) -> None:
+        self._bound = bound
+        self._planned = planned
+        self._node: Node = bound.node(planned)
+        self._spec = spec
+        self._scope = scope
+        self._record = record
+        self._log = record.logger()
+        self.produced: dict[str, tuple[str, ...] | None] = {}
+        self._keys: dict[str, dict[str, None]] = {}  # of dynamic outputs: a set that keeps its order
+
+    # --- in ---
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of the step's function, loaded and checked."""
+        loaded = {}
+        for planned in self._planned.inputs:
+            if planned.form == "default":
+                default = self._default(planned.name)
+                if default is not NO_DEFAULT:
+                    loaded[planned.name] = default
+                continue
+            started = clock.monotonic()
+            value = self._input(planned)
+            self._check_input(planned, value, clock.monotonic() - started)
+            loaded[planned.name] = value
+        return loaded
+
+    def _default(self, name: str) -> Any:
+        wire = self._node.inputs.get(name)
+        return NO_DEFAULT if wire is None else wire.handles[0].default  # type: ignore[union-attr]
+
+    def _input(self, planned: PlannedInput) -> Any:
+        if planned.form == "config":
+            return self._bound.configured_input(self._node, planned.name)
+        references = self._spec.inputs[planned.name]
+        if planned.form == "one":
+            return self._load(planned.name, references[0])
+        return [self._load(planned.name, reference) for reference in references]
+
+    def _load(self, name: str, reference: SourceRef) -> Any:
+        origin = self._bound.plan.origin_of(reference.step)
+        key = str(self._bound.out(origin, reference.output).io_manager)
+        manager, resources = self._scope.io_manager(key)
+        context = InputContext(
+            upstream_output=output_context(self._bound, reference, resources, self._log),
+            name=name,
+            step=self._spec.step,
+            run_id=self._spec.run_id,
+            pipeline=self._bound.pipeline.name,
+            type=self._node.step.hints.get(name),
+            config=self._bound.resource_config(key),
+            resources=resources,
+            log=self._log,
+        )
+        with _explained(f"while loading input {name!r} of step {self._spec.step!r} with io_manager {key!r}"):
+            return manager.load_input(context)
+
+    def _check_input(self, planned: PlannedInput, value: Any, seconds: float) -> None:
+        problem = type_problem(value, self._node.step.hints.get(planned.name, NO_DEFAULT))
+        managers = {self._manager_of(reference) for reference in self._spec.inputs.get(planned.name, ())}
+        self._record(
+            InputLoaded,
+            input=planned.name,
+            manager=", ".join(sorted(managers)),
+            seconds=round(seconds, 6),
+            problem=problem,
+        )
+        if problem:
+            raise TypeCheckFailed(f"input {planned.name!r} of step {self._spec.step!r}: {problem}")
+
+    def _manager_of(self, reference: SourceRef) -> str:
+        return self._bound.plan.origin_of(reference.step).output(reference.output).io_manager
+
+    # --- out ---
+
+    def take_result(self, result: Any) -> None:
+        """Takes what the step's function returned; of a generator, everything it yields, as it yields it."""
+        if inspect.isgenerator(result) or _is_several(result):
+            for item in result:
+                self._take_item(item)
+        elif isinstance(result, (Output, DynamicOutput, AssetMaterialization, Expectation)):
+            self._take_item(result)
+        else:
+            self._take_value(result)
+        self._check_complete(generator=inspect.isgenerator(result))
+
+    def _take_item(self, item: Any) -> None:
+        if isinstance(item, (AssetMaterialization, Expectation)):
+            self._record.record(item)
+        elif isinstance(item, Output):
+            self._take_output(item)
+        elif isinstance(item, DynamicOutput):
+            self._take_dynamic(item)
+        else:
+            raise self._wrong(
+                f"yielded a {type(item).__name__}",
+                "Yield Output(value), DynamicOutput(value, key=...), AssetMaterialization(...) or Expectation(...).",
+            )
+
+    def _take_value(self, value: Any) -> None:
+        outputs = self._node.step.outputs
+        if len(outputs) > 1:
+            names = ", ".join(outputs)
+            raise self._wrong(
+                f"returned a value, and has several outputs ({names})",
+                'Yield Output(value, "name") for each of them.',
+            )
+        (name, out) = next(iter(outputs.items()))
+        if isinstance(out, DynamicOut):
+            raise self._wrong(
+                f"returned a {type(value).__name__} for its dynamic output",
+                "Yield DynamicOutput(value, key=...) for each value, or return a list of them.",
+            )
+        if isinstance(out, NothingOut):
+            if value is not None:
+                problem = f"expected None, got a {type(value).__name__}"
+                self._record(OutputProduced, output=name, problem=problem)
+                raise TypeCheckFailed(f"output {name!r} of step {self._spec.step!r}: {problem}")
+            self.produced[name] = None
+            return
+        self._take_output(Output(value, name))
+
+    def _take_output(self, item: Output) -> None:
+        out = self._declared(item.name)
+        if isinstance(out, DynamicOut):
+            raise self._wrong(f"yielded Output for its dynamic output {item.name!r}", "Yield DynamicOutput instead.")
+        if item.name in self.produced:
+            raise self._wrong(f"yielded its output {item.name!r} twice")
+        if not isinstance(out, NothingOut):
+            self._store(item.name, out, item.value, None, item.metadata)
+        self.produced[item.name] = None
+
+    def _take_dynamic(self, item: DynamicOutput) -> None:
+        out = self._declared(item.name)
+        if not isinstance(out, DynamicOut):
+            raise self._wrong(f"yielded DynamicOutput for its output {item.name!r}", "Declare it as DynamicOut.")
+        keys = self._keys.setdefault(item.name, {})
+        if item.key in keys:
+            raise self._wrong(f"yielded the key {item.key!r} of its output {item.name!r} multiple times")
+        self._store(item.name, out, item.value, item.key, {})
+        keys[item.key] = None
+
+    def _store(self, name: str, out: Out, value: Any, mapping_key: str | None, metadata: Any) -> None:
+        problem = type_problem(value, self._node.step.output_type(name))
+        self._record(OutputProduced, output=name, mapping_key=mapping_key, problem=problem)
+        if problem:
+            raise TypeCheckFailed(f"output {name!r} of step {self._spec.step!r}: {problem}")
+        key = str(out.io_manager)
+        manager, resources = self._scope.io_manager(key)
+        reference = SourceRef(self._spec.step, name, self._spec.run_id, mapping_key)
+        context = output_context(self._bound, reference, resources, self._log, self._spec.attempt, metadata)
+        started = clock.monotonic()
+        with _explained(f"while storing output {name!r} of step {self._spec.step!r} with io_manager {key!r}"):
+            self._record_materializations(key, manager.handle_output(context, value))
+        crash_point("step.stored")
+        seconds = round(clock.monotonic() - started, 6)
+        self._record(OutputStored, output=name, manager=key, mapping_key=mapping_key, seconds=seconds)
+
+    def _record_materializations(self, key: str, returned: Any) -> None:
+        if returned is None:
+            return
+        for item in [returned] if isinstance(returned, AssetMaterialization) else returned:
+            if not isinstance(item, AssetMaterialization):
+                raise DefinitionError(
+                    f"The IO manager {key!r} returned {item!r} from handle_output.",
+                    hint="It may return nothing, an AssetMaterialization or several.",
+                )
+            self._record.record(item)
+
+    def _declared(self, name: str) -> Out:
+        outputs = self._node.step.outputs
+        if name not in outputs:
+            raise self._wrong(f"yielded an output {name!r} that it does not declare", near_misses(name, outputs))
+        return outputs[name]
+
+    def _check_complete(self, generator: bool) -> None:
+        for name, out in self._node.step.outputs.items():
+            if isinstance(out, DynamicOut):
+                keys = self._keys.get(name)
+                if keys is not None or not out.optional:
+                    self.produced[name] = tuple(keys or ())
+            elif isinstance(out, NothingOut):
+                self.produced[name] = None
+            elif name not in self.produced and not out.optional:
+                raise self._wrong(
+                    f"did not produce its output {name!r}, which is not optional",
+                    "Yield it on every path, or declare it with optional=True." if generator else None,
+                )
+
+    def _wrong(self, problem: str, hint: str | None = None) -> DefinitionError:
+        return DefinitionError(f"Step {self._spec.step!r} {problem}.", hint=hint)
+
+
+def output_context(
+    bound: BoundRun,
+    reference: SourceRef,
+    resources: Resources,
+    log: logging.Logger,
+    attempt: int = 1,
+    extra: Mapping[str, Any] | None = None,
+) -> OutputContext:
+    """The context that names one stored value to its IO manager."""
+    origin = bound.plan.origin_of(reference.step)
+    out = bound.out(origin, reference.output)
+    return OutputContext(
+        step=reference.step,
+        name=reference.output,
+        run_id=reference.run_id,
+        pipeline=bound.pipeline.name,
+        mapping_key=reference.mapping_key,
+        metadata={**out.metadata, **(extra or {})},
+        type=None if out.type is NO_DEFAULT else out.type,
+        version=origin.version,
+        config=bound.resource_config(str(out.io_manager)),
+        resources=resources,
+        attempt=attempt,
+        partition=reference.step.rpartition("[")[2].rstrip("]") if "[" in reference.step else None,
+        storage_dir=bound.plan.storage_dir or None,
+        log=log,
+    )
+
+
+def stored_value(bound: BoundRun, reference: SourceRef, record: Recorder) -> Any:
+    """Loads one stored value, for somebody who is not a step."""
+    origin = bound.plan.origin_of(reference.step)
+    key = str(bound.out(origin, reference.output).io_manager)
+    scope = bound.scope()
+    try:
+        scope.provide([key], record, ResourceContext(run_id=bound.record.run_id, pipeline=bound.pipeline.name))
+        manager, resources = scope.io_manager(key)
+        upstream = output_context(bound, reference, resources, record.logger())
+        return manager.load_input(InputContext(upstream_output=upstream, resources=resources))
+    finally:
+        scope.tear_down(record)
+
+
+def _is_several(result: Any) -> bool:
+    several = (Output, DynamicOutput, AssetMaterialization, Expectation)
+    return isinstance(result, (list, tuple)) and bool(result) and all(isinstance(item, several) for item in result)
+
+
+@contextmanager
+def _explained(note: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"({note})")
+        raise

@@ -1,0 +1,87 @@
+"""Advisory locks (`flock`) that the kernel lets go of when their holder dies, whatever killed it.
+
+`flock` and not `fcntl`: a POSIX lock vanishes as soon as its owner closes *any* descriptor of the file. A lock
+belongs to the process that took it: programs it starts do not inherit it (close-on-exec), and a child made by
+`os.fork` drops its copy at once, or the lock would live as long as the child does. Local file systems only: over NFS
+`flock` may be a no-op.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.layout import FILE_MODE
+
+
+@dataclass(frozen=True)
+class HeldLock:
+    """A lock we hold until `release`, or until this process ends."""
+
+    path: Path
+    descriptor: int
+
+    def write_note(self, note: bytes) -> None:
+        """Replaces the file's content: for people and error messages, never for deciding who holds the lock."""
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, note, 0)
+
+    def release(self) -> None:
+        _held.discard(self.descriptor)
+        os.close(self.descriptor)
+
+
+_held: set[int] = set()
+
+
+def _drop_inherited() -> None:
+    # Closing a copy does not unlock as long as the parent holds its own.
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_drop_inherited)
+
+
+def try_lock(path: Path) -> HeldLock | None:
+    """The lock on `path`, created if need be; None when somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError:
+        os.close(descriptor)
+        raise
+    _held.add(descriptor)
+    return HeldLock(path, descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock at this moment; False when there is no such file.
+
+    Asks with a shared lock, so that two processes that both only ask never see each other as the holder.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def read_note(path: Path) -> str:
+    """What the last holder wrote about itself; empty when nothing can be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,117 @@
+"""What a location process and its parent say to each other.
+
+The parent starts the process; the process answers first, with `Loaded` or `LoadFailed`. Plans and what is asked of
+them travel as JSON inside the message: only planning knows their shape.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrator.records import AttemptSpec
+
+# Both sides must agree: a location may run in another environment, with another version installed.
+PROTOCOL = 1
+
+
+class PipelineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What there is to know of a pipeline without planning a run of it."""
+
+    name: str
+    description: str | None = None
+    modes: tuple[str, ...] = ()
+    presets: tuple[str, ...] = ()
+    steps: int = 0
+    tags: dict[str, str] = {}
+    where: str = ""
+
+
+class LocationInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a location defines."""
+
+    pipelines: tuple[PipelineInfo, ...] = ()
+
+
+# --- from a location process ---------------------------------------------------------------------------------------
+
+
+class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
+    """The module is imported. `fork_problem` says why its steps cannot be forked, when they cannot."""
+
+    protocol: int
+    version: str
+    info: LocationInfo
+    fork_problem: str | None = None
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
+    """The module could not be imported. The process stays, but only to be ended."""
+
+    protocol: int
+    version: str
+    message: str
+    traceback: str = ""
+    hint: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """The result of the request with that number, as JSON."""
+
+    request: int
+    result: bytes
+
+
+class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+    """The request cannot be carried out: an OrchestratorError, by the name of its class."""
+
+    request: int
+    kind: str
+    message: str
+    hint: str | None = None
+    details: tuple[str, ...] = ()
+
+
+FromLocation = Loaded | LoadFailed | Answer | Refusal
+
+
+# --- to a location process -----------------------------------------------------------------------------------------
+
+
+class MakePlan(msgspec.Struct, frozen=True, tag="make_plan"):
+    """A `planning.plan.PlanRequest` as JSON; answered with a `PlannedRun`."""
+
+    request: int
+    plan_request: bytes
+
+
+class MakeTemplate(msgspec.Struct, frozen=True, tag="make_template"):
+    """Answered with the text of a commented configuration template."""
+
+    request: int
+    pipeline: str
+    mode: str | None = None
+
+
+class FindMemoized(msgspec.Struct, frozen=True, tag="find_memoized"):
+    """Answered with the keys of the steps of that run whose outputs exist already in their version."""
+
+    request: int
+    run_dir: str
+
+
+class LaunchAttempt(msgspec.Struct, frozen=True, tag="launch_attempt"):
+    """Start the attempt; not answered, its files tell. `how`: in a forked child, in a fresh interpreter, or in the
+    location process itself."""
+
+    run_dir: str
+    spec: AttemptSpec
+    how: str  # fork | spawn | here
+
+
+class EndRun(msgspec.Struct, frozen=True, tag="end_run"):
+    """No further attempt of this run will be launched: let go of what is kept for it. Not answered."""
+
+    run_id: str
+
+
+ToLocation = MakePlan | MakeTemplate | FindMemoized | LaunchAttempt | EndRun

@@ -1,0 +1,232 @@
+"""Driving one run: asking the engine, carrying out what it says, writing down what happens.
+
+The same for every owner of runs. Intent is journalled before an action, so that a crash between any two lines here
+leaves something that the next owner can repair by looking.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+from orchestrator import clock
+from orchestrator._version import __version__
+from orchestrator.crashpoints import crash_point
+from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
+from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
+from orchestrator.engine.progress import RunProgress
+from orchestrator.errors import ExecutionError, NotPossible
+from orchestrator.events import (
+    AttemptDied,
+    AttemptLaunched,
+    AttemptLost,
+    AttemptRevoked,
+    AttemptStopRequested,
+    ErrorInfo,
+    Event,
+    Owner,
+    RunCancelRequested,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepReused,
+    decode_lines,
+    encode_line,
+)
+from orchestrator.execution.base import (
+    DEFAULT_GRACE_S,
+    FINAL,
+    Attempt,
+    Executor,
+    Observation,
+    Phase,
+    handle_of,
+)
+from orchestrator.journal import JournalWriter, read_lines
+from orchestrator.layout import RunDir
+from orchestrator.locks import HeldLock, try_lock
+from orchestrator.planning.plan import Plan, decode_plan
+from orchestrator.records import RunRecord
+from orchestrator.run_files import read_record
+from orchestrator.state_dir import unusable
+
+Listener = Callable[[Event], None]
+
+
+class RunDriver:
+    """The owner's hand on one run. Exists only while its process holds the run's lock."""
+
+    def __init__(self, run_dir: RunDir, lock: HeldLock, executor: Executor, listener: Listener | None = None) -> None:
+        self.run_dir = run_dir
+        self.record: RunRecord = read_record(run_dir)
+        self.plan: Plan = decode_plan(self.record.plan)
+        self.progress = RunProgress(self.plan, self.record.run_id)
+        self._lock = lock
+        self._executor = executor
+        self._listener = listener
+        self._unwritten: list[bytes] = []
+        self._journal = JournalWriter(run_dir.journal)
+        self._has_history = False
+        for event in decode_lines(read_lines(run_dir.journal).lines):
+            self.progress.apply(event)
+            self._has_history = True
+
+    # --- beginning ---
+
+    def begin(self, kind: Literal["foreground", "daemon"], reused: list[StepReused] | None = None) -> None:
+        """Starts the run, or takes it over from an owner that is gone, with whatever it left in flight."""
+        owner = Owner(kind, os.getpid(), socket.gethostname())
+        if self._has_history:
+            if self.progress.is_finished:
+                raise NotPossible(f"Run {self.record.run_id} is over: {self.progress.status}.")
+            self._take(RunResumed(at=clock.now(), owner=owner))
+            self._flush()
+            self._adopt_attempts()
+        else:
+            self._take(RunStarted(at=clock.now(), owner=owner, version=__version__))
+            for event in reused or ():
+                self._take(event)
+            self._flush()
+            crash_point("run.started")
+
+    def _adopt_attempts(self) -> None:
+        for step in self.progress.in_flight.values():
+            spec = attempt_spec(self.progress, step, attempt=step.attempt)
+            handle = self._executor.adopt(self._attempt(Launch(spec)), step.seen)
+            if step.stop is not None:
+                self._executor.cancel(handle, DEFAULT_GRACE_S)
+
+    # --- going on ---
+
+    def observe(self, step: str, attempt: int, seen: Observation) -> None:
+        """Takes in what the executor says of an attempt."""
+        current = self.progress.network.steps.get(step)
+        if current is None or step not in self.progress.in_flight or current.attempt != attempt:
+            return
+        for event in seen.events:
+            self._take(event)
+        if seen.phase not in FINAL:
+            return
+        crash_point("attempt.observed")
+        if step in self.progress.in_flight:  # no outcome among the events
+            self._take(_ending(step, attempt, seen))
+
+    def advance(self, now: datetime, room: int) -> int:
+        """Does everything that can be done at this instant; how many attempts it started, at most `room`."""
+        if self.run_dir.cancel.exists():
+            self.request_cancel(self.run_dir.cancel.read_text(errors="replace").strip())
+        started = 0
+        while True:
+            free = min(room - started, self.record.max_concurrent_steps - len(self.progress.in_flight))
+            action = next_action(self.progress, now=now, room=free, random=random.random)
+            if action is None:
+                break
+            started += isinstance(action, Launch)
+            self._carry_out(action, now)
+        self._flush()
+        crash_point("attempt.recorded")
+        return started
+
+    def next_instant(self) -> datetime | None:
+        """When `advance` should be called even if nothing is observed."""
+        return next_instant(self.progress)
+
+    def request_cancel(self, by: str) -> None:
+        """Ends the run: no step starts any more, and those that run are told to stop."""
+        if not self.progress.canceling and not self.progress.is_finished:
+            self._take(RunCancelRequested(at=clock.now(), by=by))
+
+    def kill(self) -> None:
+        """After `request_cancel`: ends what is still running at once."""
+        for step in self.progress.in_flight.values():
+            self._executor.cancel(handle_of(self.record.run_id, step.key, step.attempt), 0.0)
+
+    # --- ending ---
+
+    def close(self) -> None:
+        """Lets go of the run. What is in flight goes on, and the next owner finds it."""
+        self._flush()
+        self._journal.close()
+        self._lock.release()
+
+    # --- inside ---
+
+    def _carry_out(self, action: Action, now: datetime) -> None:
+        if isinstance(action, Record):
+            self._take(action.event)
+        elif isinstance(action, Launch):
+            self._launch(action, now)
+        elif isinstance(action, Stop):
+            self._take(AttemptStopRequested(at=now, step=action.step, attempt=action.attempt, why=action.why))
+            self._flush()
+            handle = handle_of(self.record.run_id, action.step, action.attempt)
+            self._executor.cancel(handle, DEFAULT_GRACE_S)
+        elif isinstance(action, Finish):
+            self._take(RunFinished(at=now, status=action.status, reason=action.reason))
+            self._flush()
+            self._journal.sync()
+            crash_point("run.finished")
+
+    def _launch(self, action: Launch, now: datetime) -> None:
+        spec = action.spec
+        self._take(AttemptLaunched(at=now, step=spec.step, attempt=spec.attempt, executor=self._executor.name))
+        self._flush()
+        crash_point("attempt.journalled")
+        try:
+            self._executor.launch(self._attempt(action))
+        except ExecutionError as error:
+            info = ErrorInfo(type(error).__name__, str(error))
+            self._take(AttemptDied(at=clock.now(), step=spec.step, attempt=spec.attempt, error=info))
+        crash_point("attempt.sent")
+
+    def _attempt(self, action: Launch) -> Attempt:
+        planned = self.plan.by_key[action.spec.template]
+        return Attempt(
+            run_dir=self.run_dir,
+            location=self.record.location,
+            spec=action.spec,
+            isolation=planned.isolation,
+            tags=planned.tags,
+        )
+
+    def _take(self, event: Event) -> None:
+        self._unwritten.append(encode_line(event))
+        self.progress.apply(event)
+        if self._listener is not None:
+            self._listener(event)
+
+    def _flush(self) -> None:
+        if not self._unwritten:
+            return
+        lines, self._unwritten = self._unwritten, []
+        try:
+            self._journal.append(lines)
+        except OSError as error:
+            self._unwritten = lines
+            raise unusable(self.run_dir.path, error) from error
+
+
+def own_run(run_dir: RunDir) -> HeldLock:
+    """The lock that makes its holder the run's owner. Raises NotPossible when somebody owns it already."""
+    try:
+        lock = try_lock(run_dir.owner_lock)
+    except OSError as error:
+        raise unusable(run_dir.path, error) from error
+    if lock is None:
+        raise NotPossible(f"Run {run_dir.run_id} is being driven by another process.")
+    lock.write_note(str(os.getpid()).encode())
+    return lock
+
+
+def _ending(step: str, attempt: int, seen: Observation) -> Event:
+    now = clock.now()
+    if seen.phase is Phase.REVOKED:
+        return AttemptRevoked(at=now, step=step, attempt=attempt, reason=seen.reason)
+    if seen.phase is Phase.LOST:
+        return AttemptLost(at=now, step=step, attempt=attempt, reason=seen.reason)
+    error = seen.error or ErrorInfo("Error", seen.reason or "the attempt ended without an outcome")
+    return AttemptDied(at=now, step=step, attempt=attempt, error=error)

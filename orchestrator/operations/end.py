@@ -1,0 +1,47 @@
+"""Ending runs before their time, and removing what they left."""
+
+from __future__ import annotations
+
+import shutil
+
+from orchestrator.errors import NotPossible
+from orchestrator.layout import StateDir
+from orchestrator.operations.driver import own_run
+from orchestrator.operations.history import is_driven, progress_of
+from orchestrator.state_dir import unusable
+from orchestrator.states import TERMINAL_RUN_STATES
+from orchestrator.store.runs import delete_run
+from orchestrator.store.session import Store
+
+
+def request_cancel(state: StateDir, run_id: str, by: str) -> bool:
+    """Asks whoever drives the run to cancel it; whether somebody does. Raises NotPossible when it is over.
+
+    The request is a file: an owner that takes the run over later obeys it as well.
+    """
+    run_dir = state.run(run_id)
+    progress = progress_of(run_dir)
+    if progress.status in TERMINAL_RUN_STATES and not progress.interrupted:
+        raise NotPossible(f"Run {run_id} is over: {progress.status}.")
+    try:
+        run_dir.cancel.write_text(by)
+    except OSError as error:
+        raise unusable(state.path, error) from error
+    return is_driven(run_dir)
+
+
+def remove_run(store: Store, run_id: str) -> None:
+    """Deletes a run: its files, the values that the default IO manager keeps for it, and its place in the index.
+
+    What its steps wrote anywhere else stays. Raises NotPossible while somebody drives it.
+    """
+    run_dir = store.state.run(run_id)
+    if run_dir.path.exists():
+        lock = own_run(run_dir)  # nobody can begin to drive it now
+        try:
+            store.state.pending_marker(run_id).unlink(missing_ok=True)
+            shutil.rmtree(run_dir.path, ignore_errors=True)
+        finally:
+            lock.release()
+    shutil.rmtree(store.state.storage / run_id, ignore_errors=True)
+    store(delete_run, run_id)

@@ -1,0 +1,77 @@
+"""A run in the foreground: owned by the command that started it, driven until it is over."""
+
+from __future__ import annotations
+
+import os
+import selectors
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from orchestrator import clock
+from orchestrator.execution.base import Executor, split_handle
+from orchestrator.operations.driver import RunDriver
+
+# The longest time without looking: a cancel file, a lost attempt and a log line are noticed this late.
+LOOK_S = 0.2
+
+
+@dataclass
+class Interrupts:
+    """How often the user asked to stop. The first time cancels, the second kills. `wake` ends a wait at once."""
+
+    count: int = 0
+    handled: int = 0
+    by: str = "Ctrl-C"
+    _pipe: tuple[int, int] = field(default_factory=os.pipe)
+
+    def __call__(self, by: str = "Ctrl-C") -> None:
+        self.count += 1
+        self.by = by
+        os.write(self._pipe[1], b"!")
+
+    @property
+    def wake(self) -> int:
+        return self._pipe[0]
+
+    def close(self) -> None:
+        for descriptor in self._pipe:
+            os.close(descriptor)
+
+
+def drive_to_end(
+    driver: RunDriver,
+    executor: Executor,
+    interrupts: Interrupts,
+    after_turn: Callable[[], None] = lambda: None,
+) -> None:
+    """Returns once the run is over. `after_turn` is called now and then, at least a few times a second."""
+    while not driver.progress.is_finished:
+        _obey(driver, interrupts)
+        for handle, seen in executor.poll().items():
+            _, step, attempt = split_handle(handle)
+            driver.observe(step, attempt, seen)
+        driver.advance(clock.now(), driver.record.max_concurrent_steps)
+        after_turn()
+        if not driver.progress.is_finished:
+            _wait(driver, executor, interrupts)
+
+
+def _obey(driver: RunDriver, interrupts: Interrupts) -> None:
+    if interrupts.count > interrupts.handled:
+        interrupts.handled = interrupts.count
+        driver.request_cancel(interrupts.by)
+        if interrupts.count > 1:
+            driver.kill()
+
+
+def _wait(driver: RunDriver, executor: Executor, interrupts: Interrupts) -> None:
+    timeout = LOOK_S
+    due = driver.next_instant()
+    if due is not None:
+        timeout = min(timeout, max(0.0, (due - clock.now()).total_seconds()))
+    with selectors.DefaultSelector() as selector:
+        for descriptor in {*executor.descriptors(), interrupts.wake}:
+            selector.register(descriptor, selectors.EVENT_READ)
+        for key, _ in selector.select(timeout):
+            if key.fd == interrupts.wake:
+                os.read(interrupts.wake, 64)

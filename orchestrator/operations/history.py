@@ -1,0 +1,48 @@
+"""What happened in a run, read from its files: nothing has to be running for that, and nothing is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.summary import run_detail
+from orchestrator.events import decode_lines
+from orchestrator.layout import RunDir, StateDir
+from orchestrator.locks import is_locked
+from orchestrator.planning.plan import decode_plan
+from orchestrator.records import RunDetail, RunRecord
+from orchestrator.run_files import read_journal, read_record
+
+
+def progress_of(run_dir: RunDir) -> RunProgress:
+    """The state of a run as its journal tells it. Raises FileNotFoundError when its files are gone."""
+    record = read_record(run_dir)
+    progress = RunProgress(decode_plan(record.plan), record.run_id)
+    for event in decode_lines(read_journal(run_dir).lines):
+        progress.apply(event)
+    return progress
+
+
+def detail_of(run_dir: RunDir) -> RunDetail:
+    """The run with all its steps."""
+    return run_detail(read_record(run_dir), progress_of(run_dir))
+
+
+def is_driven(run_dir: RunDir) -> bool:
+    """Whether some process owns the run at this moment."""
+    return is_locked(run_dir.owner_lock)
+
+
+def ancestors(state: StateDir, record: RunRecord) -> Iterator[tuple[str, RunProgress]]:
+    """The run itself, the run it continued, the one that continued, as far as their files still exist."""
+    seen: set[str] = set()
+    while record.run_id not in seen:
+        seen.add(record.run_id)
+        run_dir = state.run(record.run_id)
+        try:
+            yield record.run_id, progress_of(run_dir)
+            if record.parent_run_id is None:
+                return
+            record = read_record(state.run(record.parent_run_id))
+        except FileNotFoundError:
+            return

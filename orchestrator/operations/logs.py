@@ -1,0 +1,102 @@
+"""What attempts have printed and logged, as lines of text that are safe to show."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.layout import AttemptDir, RunDir
+
+_TAIL_BYTES = 64 << 10
+# Longer lines are cut when they are shown; the file has all of it.
+LONGEST_LINE = 2000
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One of the files that an attempt's output goes to."""
+
+    step: str
+    attempt: int
+    stream: str  # stdout or stderr
+    path: Path
+
+
+def log_files(run_dir: RunDir, step: str | None = None) -> list[LogFile]:
+    """The log files of a run, or of one step of it, in the order of steps and attempts."""
+    found = []
+    try:
+        steps = sorted(entry.name for entry in os.scandir(run_dir.steps) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    for name in steps:
+        if step is not None and name != step:
+            continue
+        attempts = sorted(int(entry.name) for entry in os.scandir(run_dir.steps / name) if entry.name.isdigit())
+        for attempt in attempts:
+            directory = run_dir.attempt(name, attempt)
+            found.append(LogFile(name, attempt, "stdout", directory.stdout))
+            found.append(LogFile(name, attempt, "stderr", directory.stderr))
+    return found
+
+
+def last_lines(directory: AttemptDir, count: int) -> list[str]:
+    """The last lines an attempt wrote, stderr after stdout, as text that cannot disturb a terminal."""
+    lines: list[str] = []
+    for path in (directory.stdout, directory.stderr):
+        lines += _tail(path)[-count:]
+    return lines[-count:]
+
+
+class LogReader:
+    """Reads the lines that a log file has gained since the last time. A line counts once it is complete."""
+
+    def __init__(self, source: LogFile) -> None:
+        self.source = source
+        self._offset = 0
+        self._rest = b""
+
+    def new_lines(self, *, final: bool = False) -> Iterator[str]:
+        """The lines added; with `final`, also what stands behind the last newline."""
+        try:
+            with self.source.path.open("rb") as file:
+                file.seek(self._offset)
+                while chunk := file.read(1 << 20):
+                    self._offset += len(chunk)
+                    *complete, self._rest = (self._rest + chunk).split(b"\n")
+                    for line in complete:
+                        yield printable(line)
+                    if len(self._rest) > (1 << 20):
+                        # A line of many megabytes is shown by its beginning, and never held whole.
+                        self._rest = self._rest[: 1 << 16]
+        except FileNotFoundError:
+            return
+        if final and self._rest:
+            yield printable(self._rest)
+            self._rest = b""
+
+
+def printable(line: bytes) -> str:
+    """A line of any bytes as text without control characters, cut when it is very long."""
+    text = _CONTROL.sub("", line[: 4 * LONGEST_LINE].decode("utf-8", errors="replace").rstrip("\r"))
+    if len(line) > 4 * LONGEST_LINE or len(text) > LONGEST_LINE:
+        return f"{text[:LONGEST_LINE]}… ({len(line):,} bytes)"
+    return text
+
+
+def _tail(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            data = file.read()
+    except FileNotFoundError:
+        return []
+    lines = data.rstrip(b"\n").split(b"\n") if data.strip() else []
+    if size > _TAIL_BYTES and len(lines) > 1:
+        lines = lines[1:]  # the first one lost its beginning
+    return [printable(line) for line in lines]

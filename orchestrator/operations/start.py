@@ -1,0 +1,181 @@
+"""Starting runs: new ones, ones that continue an earlier run, and interrupted ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from orchestrator import clock
+from orchestrator.engine.network import RunStep
+from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.reuse import Lookup, finished_before, reused_steps
+from orchestrator.errors import ExecutionError, NotFound, NotPossible
+from orchestrator.events import StepReused
+from orchestrator.ids import new_run_id
+from orchestrator.layout import RunDir
+from orchestrator.operations.create import create_run
+from orchestrator.operations.history import ancestors, progress_of
+from orchestrator.operations.workspace import FoundPipeline, Workspace, find_pipeline, plan
+from orchestrator.planning.compile import IN_PROCESS
+from orchestrator.planning.plan import PlannedRun, PlanRequest, encode_plan
+from orchestrator.records import RunRecord, Trigger
+from orchestrator.run_files import read_record
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a caller may decide about a run."""
+
+    pipeline: str | None = None
+    mode: str | None = None
+    preset: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    selection: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    executor: str | None = None
+    memoize: bool = False
+
+
+@dataclass(frozen=True)
+class Continued:
+    """An earlier run that a new one continues: all of it again, or only what did not succeed."""
+
+    run_id: str
+    only_failed: bool
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that exists on disk and that nobody drives yet."""
+
+    run_dir: RunDir
+    reused: list[StepReused]
+
+
+def new_run(workspace: Workspace, options: RunOptions, continued: Continued | None = None) -> NewRun:
+    """Plans a run and creates it. Raises before anything is written when the run cannot be right."""
+    parent = read_parent(workspace, continued.run_id) if continued else None
+    if parent is not None:
+        options = _inherited(options, parent)
+    if not options.pipeline:
+        raise NotFound("No pipeline was named.")
+    found = find_pipeline(workspace, options.pipeline)
+    planned = plan(workspace, found, _request(workspace, options, parent is not None))
+    _check_forking(found, planned)
+    record = _record(workspace, found, planned, parent)
+    reused = _reused(workspace, planned, parent, continued)
+    return NewRun(create_run(workspace.state, record), reused)
+
+
+def read_parent(workspace: Workspace, run_id: str) -> RunRecord:
+    """The earlier run, as it was requested. Raises NotPossible when its files were deleted."""
+    try:
+        return read_record(workspace.state.run(run_id))
+    except FileNotFoundError:
+        raise NotPossible(f"The files of run {run_id} are gone; it cannot be continued.") from None
+
+
+def _inherited(options: RunOptions, parent: RunRecord) -> RunOptions:
+    """What the earlier run was, except where the caller says otherwise. A preset is in its config already."""
+    return RunOptions(
+        pipeline=options.pipeline or f"{parent.location}/{parent.pipeline}",
+        mode=options.mode or (None if options.preset else parent.mode),
+        preset=options.preset,
+        config=options.config or parent.config,
+        selection=options.selection,
+        tags={**parent.tags, **options.tags},
+        executor=options.executor or parent.executor,
+        memoize=options.memoize,
+    )
+
+
+def _request(workspace: Workspace, options: RunOptions, has_parent: bool) -> PlanRequest:
+    assert options.pipeline is not None
+    return PlanRequest(
+        pipeline=options.pipeline.rpartition("/")[2],
+        mode=options.mode,
+        preset=options.preset,
+        config=dict(options.config),
+        tags=dict(options.tags),
+        selection=options.selection,
+        executor=options.executor,
+        storage_dir=str(workspace.settings.state_path / "storage"),
+        default_executor=workspace.settings.executor.default,
+        has_parent=has_parent,
+        memoize=options.memoize,
+    )
+
+
+def _check_forking(found: FoundPipeline, planned: PlannedRun) -> None:
+    loaded = found.process.loaded
+    forks = planned.executor != IN_PROCESS and any(step.isolation == "fork" for step in planned.plan.selected())
+    if forks and loaded is not None and loaded.fork_problem is not None:
+        raise ExecutionError(
+            f"Location {found.location!r} cannot be forked safely: {loaded.fork_problem}.",
+            hint="Set `isolation: spawn` on the location in the workspace file (each step then starts a fresh"
+            " interpreter), or move that work out of the module's import.",
+        )
+
+
+def _record(workspace: Workspace, found: FoundPipeline, planned: PlannedRun, parent: RunRecord | None) -> RunRecord:
+    return RunRecord(
+        run_id=new_run_id(),
+        pipeline=found.info.name,
+        location=found.location,
+        mode=planned.mode,
+        created_at=clock.now(),
+        trigger=Trigger("rerun", parent.run_id) if parent else Trigger(),
+        tags=planned.tags,
+        config=planned.config,
+        selection=planned.selection,
+        executor=planned.executor,
+        max_concurrent_steps=workspace.settings.executor.max_concurrent_steps,
+        parent_run_id=parent.run_id if parent else None,
+        root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
+        plan=msgspec.Raw(encode_plan(planned.plan)),
+    )
+
+
+def _reused(
+    workspace: Workspace, planned: PlannedRun, parent: RunRecord | None, continued: Continued | None
+) -> list[StepReused]:
+    if parent is None or continued is None:
+        return reused_steps(planned.plan, _made_by_nobody, _runs_again, now=clock.now())
+    lookup = produced_by_ancestors(workspace, parent)
+    keep: Callable[[RunStep], bool] = _runs_again
+    if continued.only_failed:
+        keep = finished_before(progress_of(workspace.state.run(parent.run_id)))
+    return reused_steps(planned.plan, lookup, keep, now=clock.now())
+
+
+def _made_by_nobody(_step: str) -> None:
+    return None
+
+
+def _runs_again(_step: RunStep) -> bool:
+    return False
+
+
+def produced_by_ancestors(workspace: Workspace, parent: RunRecord) -> Lookup:
+    """Finds the outputs of a step in the nearest of the runs that led here: the parent, its parent, and so on."""
+    loaded: list[tuple[str, RunProgress]] = []
+    chain = ancestors(workspace.state, parent)
+
+    def lookup(step: str) -> Any:
+        for run_id, progress in _both(loaded, chain):
+            found = progress.network.steps.get(step)
+            if found is not None and found.outputs:
+                return found.run_id or run_id, found.outputs
+        return None
+
+    return lookup
+
+
+def _both(loaded: list[tuple[str, RunProgress]], chain: Any) -> Any:
+    yield from loaded
+    for item in chain:
+        loaded.append(item)
+        yield item

@@ -1,0 +1,116 @@
+"""Looking after the state directory: backups, compaction, rebuilding the index, finding damage."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from orchestrator import clock
+from orchestrator.errors import OrchestratorError
+from orchestrator.ids import RUN_ID
+from orchestrator.layout import RunDir, StateDir
+from orchestrator.operations.history import is_driven, progress_of
+from orchestrator.operations.packing import pack, size_on_disk
+from orchestrator.run_files import read_journal
+from orchestrator.store import maintenance
+from orchestrator.store.session import open_store
+
+
+class Compacted(msgspec.Struct, frozen=True):
+    """What a compaction came to. Sizes are of the whole state directory, the stored values left out."""
+
+    packed: int
+    bytes_before: int
+    bytes_after: int
+
+
+def back_up_state(state: StateDir) -> Path:
+    """Copies the database; the path of the copy. The journals lie in `runs/` and are not copied."""
+    with open_store(state) as store:
+        return maintenance.back_up(store.database, state, "manual", now=clock.now())
+
+
+def restore_state(state: StateDir, backup: Path) -> Path:
+    """Puts a backup in the database's place and takes all journals in again; where the old database was saved."""
+    with open_store(state, ingest=False) as store:
+        fresh = maintenance.copy_of_backup(state, backup)
+        saved = maintenance.back_up(store.database, state, "before-restore", now=clock.now())
+        maintenance.put_in_place(store.database, state, fresh)
+    rebuild_index(state)
+    return saved
+
+
+def compact_state(state: StateDir) -> Compacted:
+    """Packs what can be packed and rewrites the database. Safe at any time, and beside running runs."""
+    before = _size(state)
+    with open_store(state):
+        pass  # a run is packed only once all of it is in the index
+    packed = sum(pack(run_dir) for run_dir in run_dirs(state) if not state.pending_marker(run_dir.run_id).exists())
+    with open_store(state) as store:
+        maintenance.compact(store.database, state)
+    return Compacted(packed, before, _size(state))
+
+
+def rebuild_index(state: StateDir) -> tuple[int, int]:
+    """Makes the index anew from the journals; (runs, lines)."""
+    run_ids = [run_dir.run_id for run_dir in run_dirs(state)]
+    with open_store(state, ingest=False) as store:
+        return len(run_ids), maintenance.rebuild(store.database, state, run_ids)
+
+
+def check_state(state: StateDir) -> list[str]:
+    """Everything that is not as it should be, each in a sentence; nothing is changed but the usual ingestion."""
+    problems = list(_private(state))
+    try:
+        with open_store(state) as store:
+            store(maintenance.scan)
+            indexed = store(maintenance.indexed_runs)
+            unreadable = store(maintenance.unreadable_lines)
+    except OrchestratorError as error:
+        return [*problems, str(error)]
+    problems += [f"line {line + 1} of the journal of run {run_id} is damaged" for run_id, line in unreadable]
+    for run_dir in run_dirs(state):
+        problems += _run_problems(state, run_dir, indexed)
+    problems += _leftovers(state)
+    return problems
+
+
+def run_dirs(state: StateDir) -> list[RunDir]:
+    """The directories of all runs."""
+    return [RunDir(Path(entry.path)) for entry in os.scandir(state.runs) if RUN_ID.fullmatch(entry.name)]
+
+
+def _run_problems(state: StateDir, run_dir: RunDir, indexed: dict[str, tuple[str, int]]) -> Iterator[str]:
+    run_id = run_dir.run_id
+    try:
+        progress = progress_of(run_dir)
+        lines = len(read_journal(run_dir).lines)
+    except Exception as error:  # whatever a damaged file leads to: that is what is being looked for
+        yield f"the files of run {run_id} cannot be read: {type(error).__name__}: {error}"
+        return
+    if is_driven(run_dir) or state.pending_marker(run_id).exists():
+        return  # it grows: what the index has of it is behind by nature
+    if run_id not in indexed:
+        yield f"run {run_id} is not in the index (`orchestrator state rebuild` puts it there)"
+    elif indexed[run_id] != (str(progress.status), lines):
+        yield f"the index has run {run_id} as {indexed[run_id]}, its journal as {(str(progress.status), lines)}"
+
+
+def _private(state: StateDir) -> Iterator[str]:
+    mode = stat.S_IMODE(state.path.stat().st_mode)
+    if mode & 0o077:
+        yield f"{state.path} can be read by others (mode {mode:04o}); `chmod 700` makes it private"
+
+
+def _leftovers(state: StateDir) -> Iterator[str]:
+    for entry in os.scandir(state.runs):
+        if entry.name.startswith(".") and clock.now().timestamp() - entry.stat().st_mtime > 3600:
+            yield f"{entry.path} was left by a run that never came into being; it can be deleted"
+
+
+def _size(state: StateDir) -> int:
+    return size_on_disk(str(state.path)) - (size_on_disk(str(state.storage)) if state.storage.exists() else 0)

@@ -1,0 +1,167 @@
+"""The workspace a command works in: its settings, its state directory, its locations."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.errors import ConfigError, NotFound, OrchestratorError, near_misses
+from orchestrator.execution.location_process import LocationProcess, LocationSpec
+from orchestrator.execution.pool import LocationPool
+from orchestrator.layout import StateDir
+from orchestrator.messages import PipelineInfo
+from orchestrator.planning.plan import PlannedRun, PlanRequest
+from orchestrator.settings import (
+    EnvironmentVariable,
+    LocationSettings,
+    Settings,
+    find_workspace,
+    load_settings,
+)
+from orchestrator.state_dir import prepare
+
+
+class Workspace:
+    """A workspace file and what it leads to. Nothing is started or created before it is needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @classmethod
+    def find(cls, given: str | None = None) -> Workspace:
+        """The workspace of a command: named, from the environment, or above the current directory."""
+        return cls(load_settings(find_workspace(given, os.environ, Path.cwd())))
+
+    @cached_property
+    def state(self) -> StateDir:
+        """The state directory, created when it is not there."""
+        return prepare(self.settings.state_path)
+
+    @cached_property
+    def pool(self) -> LocationPool:
+        return LocationPool(self._spec(location) for location in self.settings.locations)
+
+    def close(self) -> None:
+        """Lets the location processes go."""
+        if "pool" in self.__dict__:
+            self.pool.close()
+
+    def _spec(self, location: LocationSettings) -> LocationSpec:
+        return LocationSpec(
+            name=location.name,
+            working_dir=self.settings.directory_of(location),
+            module=location.module,
+            file=location.file,
+            python=self.settings.python_of(location) or sys.executable,
+            isolation=location.isolation,
+            environment=_environment(location),
+        )
+
+
+def _environment(location: LocationSettings) -> dict[str, str]:
+    values = {}
+    missing = []
+    for name, value in location.env.items():
+        if not isinstance(value, EnvironmentVariable):
+            values[name] = str(value)
+        elif value.env in os.environ:
+            values[name] = os.environ[value.env]
+        else:
+            missing.append(f"locations.{location.name}.env.{name}: the environment variable {value.env} is not set")
+    if missing:
+        raise ConfigError(f"Location {location.name!r} cannot be started:", details=missing)
+    return values
+
+
+@dataclass(frozen=True)
+class FoundPipeline:
+    """A pipeline and the process that has it loaded."""
+
+    process: LocationProcess
+    info: PipelineInfo
+
+    @property
+    def location(self) -> str:
+        return self.process.name
+
+
+@dataclass(frozen=True)
+class LoadedLocation:
+    """A location after loading: its process, or why it is broken."""
+
+    name: str
+    process: LocationProcess | None
+    error: OrchestratorError | None = None
+
+
+def load_locations(workspace: Workspace) -> list[LoadedLocation]:
+    """All locations, loaded at the same time. A broken one keeps no other from loading."""
+    _require_locations(workspace)
+    processes = workspace.pool.start_all()
+    loaded = []
+    for process in processes:
+        try:
+            workspace.pool.wait_loaded(process)
+            loaded.append(LoadedLocation(process.name, process))
+        except OrchestratorError as error:
+            loaded.append(LoadedLocation(process.name, None, error))
+    return loaded
+
+
+def find_pipeline(workspace: Workspace, name: str) -> FoundPipeline:
+    """The pipeline called `name`, or `location/name`. Raises NotFound, naming near ones and broken locations."""
+    wanted_location, slash, wanted = name.rpartition("/")
+    locations = load_locations(workspace)
+    if slash and wanted_location not in workspace.pool.specs:
+        raise NotFound.named("location", wanted_location, workspace.pool.specs)
+    found, known = [], []
+    for location in locations:
+        if location.process is None or location.process.loaded is None:
+            continue
+        for info in location.process.loaded.info.pipelines:
+            known.append(info.name)
+            if info.name == wanted and wanted_location in ("", location.name):
+                found.append(FoundPipeline(location.process, info))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(f"{one.location}/{wanted}" for one in found)
+        raise NotFound(f"Several locations have a pipeline {wanted!r}.", hint=f"Say which: {names}.")
+    raise _no_pipeline(wanted, known, locations, wanted_location)
+
+
+def plan(workspace: Workspace, found: FoundPipeline, request: PlanRequest) -> PlannedRun:
+    """The plan of a run, made where the pipeline's code is. Raises ConfigError or DefinitionError from there."""
+    number = found.process.make_plan(msgspec.json.encode(request))
+    return msgspec.json.decode(workspace.pool.wait_answer(found.process, number), type=PlannedRun)
+
+
+def template(workspace: Workspace, found: FoundPipeline, mode: str | None) -> str:
+    """A commented configuration template for a pipeline."""
+    number = found.process.make_template(found.info.name, mode)
+    return msgspec.json.decode(workspace.pool.wait_answer(found.process, number), type=str)
+
+
+def _require_locations(workspace: Workspace) -> None:
+    if not workspace.settings.locations:
+        raise ConfigError(
+            f"The workspace {workspace.settings.path} has no locations.",
+            hint="Add one: `locations: [{name: main, file: pipelines.py}]`.",
+        )
+
+
+def _no_pipeline(wanted: str, known: list[str], locations: list[LoadedLocation], only_in: str) -> OrchestratorError:
+    broken = [location for location in locations if location.error is not None and only_in in ("", location.name)]
+    if len(broken) == len(locations) == 1 and broken[0].error is not None:
+        return broken[0].error
+    where = f" in location {only_in!r}" if only_in else ""
+    return NotFound(
+        f"There is no pipeline {wanted!r}{where}.",
+        hint=near_misses(wanted, known, "pipeline"),
+        details=[str(location.error).split("\n")[0] for location in broken],
+    )

@@ -1,0 +1,141 @@
+"""The plan of a run: plain, frozen, JSON-able data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+
+from orchestrator.definitions.retry import RetryPolicy
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An output of a planned step, as the origin of an input."""
+
+    step: str  # the key of the step as planned
+    output: str
+
+
+InputForm = Literal["one", "list", "collect", "config", "default"]
+
+
+class PlannedInput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an input gets its value.
+
+    "one": from its source. "list": a list of those sources that have a value (fan-in). "collect": a list over the
+    keys of the dynamic output that its source is mapped over. "config": from the configuration of the run.
+    "default": the parameter's own default.
+    """
+
+    name: str
+    form: InputForm
+    sources: tuple[Source, ...] = ()
+
+
+class PlannedOutput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`io_manager` is the resource that stores it; empty for an output without a value (`-> None`)."""
+
+    name: str
+    io_manager: str = ""
+    optional: bool = False
+    dynamic: bool = False
+
+
+class PlannedStep(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One step. `key` is `outer.inner`, with `[?]` behind it for each dynamic output it is mapped over; `node` is its
+    place in the pipeline (the key without that). `scope` names those dynamic outputs, outermost first."""
+
+    key: str
+    node: str
+    inputs: tuple[PlannedInput, ...] = ()
+    outputs: tuple[PlannedOutput, ...] = ()
+    after: tuple[tuple[Source, bool], ...] = ()  # (source, whether all its keys are waited for)
+    scope: tuple[str, ...] = ()
+    tags: dict[str, str] = {}
+    priority: int = 0
+    retry: RetryPolicy = RetryPolicy()
+    timeout: float | None = None
+    resources: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
+    isolation: str = "fork"
+    version: str | None = None
+    selected: bool = True  # False: not run, only there because a selected step needs its outputs
+
+    def output(self, name: str) -> PlannedOutput:
+        return next(output for output in self.outputs if output.name == name)
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, dict=True):
+    """All steps in a topological order, and what applies to the run as a whole."""
+
+    pipeline: str
+    mode: str
+    steps: tuple[PlannedStep, ...]
+    retries_enabled: bool = True
+    storage_dir: str = ""
+
+    @cached_property
+    def by_key(self) -> dict[str, PlannedStep]:
+        return {step.key: step for step in self.steps}
+
+    @cached_property
+    def by_node(self) -> dict[str, PlannedStep]:
+        return {step.node: step for step in self.steps}
+
+    def origin_of(self, step: str) -> PlannedStep:
+        """The planned step behind a step as it runs (`load[a]`)."""
+        return self.by_node[step.partition("[")[0]]
+
+    def selected(self) -> Iterator[PlannedStep]:
+        """The steps that are to run."""
+        return (step for step in self.steps if step.selected)
+
+
+class PlanRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a caller decides about a run; a location makes the plan from it."""
+
+    pipeline: str
+    mode: str | None = None
+    preset: str | None = None
+    config: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    selection: tuple[str, ...] = ()
+    executor: str | None = None
+    storage_dir: str = ""
+    default_executor: str = "subprocess"
+    has_parent: bool = False  # the run follows an earlier one, whose outputs it may use
+    memoize: bool = False
+    check: bool = True  # False: only the shape of the plan is wanted, whatever is wrong with the configuration
+
+
+class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, with the decisions that a preset or the pipeline itself contributed to the run."""
+
+    plan: Plan
+    mode: str
+    config: dict[str, Any]
+    tags: dict[str, str]
+    selection: tuple[str, ...]
+    executor: str
+    description: str | None = None
+
+
+encode_plan = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Plan)
+
+
+def decode_plan(raw: bytes | msgspec.Raw) -> Plan:
+    """The plan that `encode_plan` wrote."""
+    return _decoder.decode(raw)
+
+
+def template_key(node: str, depth: int) -> str:
+    """The key of a step as planned: `load`, or `load[?]` when it is mapped over one dynamic output."""
+    return node + "[?]" * depth
+
+
+def instance_key(node: str, mapping_keys: tuple[str, ...]) -> str:
+    """The key of a step as it runs: `load[a]`."""
+    return node + "".join(f"[{key}]" for key in mapping_keys)

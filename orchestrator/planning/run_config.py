@@ -1,0 +1,214 @@
+"""The configuration of a run: its shape, merging, and finding everything wrong with it at once.
+
+    steps:      {top_people: {config: {n: 5}, inputs: {people: ...}}}
+    resources:  {warehouse: {config: {...}}}
+    inputs:     {name: ...}                                              # parameters of the pipeline's own function
+    execution:  {retries: enabled}                                       # or disabled
+
+A step of a nested pipeline is `outer.inner: ...` or `outer: {inner: ...}` or `outer: {steps: {inner: ...}}`. Any
+scalar may be `{env: NAME}`. A configuration is stored as it was written, never with a secret filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.definitions.config import ConfigSchema, Path, Problem
+from orchestrator.definitions.graph import PipelineInput
+from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition
+from orchestrator.definitions.resource import ResourceDefinition
+from orchestrator.definitions.signature import NO_DEFAULT
+from orchestrator.definitions.step import StepDefinition
+from orchestrator.errors import near_misses
+from orchestrator.io_managers.filesystem import filesystem_io_manager
+
+TOP_LEVEL = ("steps", "resources", "inputs", "execution")
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both configurations in one; where they disagree, `over` wins."""
+    result = dict(base)
+    for key, value in over.items():
+        before = result.get(key)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(before, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def resources_of(mode: Mode) -> dict[str, ResourceDefinition]:
+    """The resources that a mode binds, with the default IO manager where it binds none."""
+    return {DEFAULT_IO_MANAGER: filesystem_io_manager, **mode.resources}
+
+
+def step_schema(step: StepDefinition) -> ConfigSchema | None:
+    """What the step's configuration must look like; None when it takes none."""
+    return ConfigSchema(step.config_type, step.config_default) if step.takes_config else None
+
+
+def resource_schema(resource: ResourceDefinition) -> ConfigSchema | None:
+    """What the resource's configuration must look like; None when it takes none."""
+    return ConfigSchema(resource.config_type, resource.config_default) if resource.takes_config else None
+
+
+@dataclass(frozen=True)
+class StepEntries:
+    """The `steps` part of a configuration with nested pipelines flattened: one entry a step, and what was wrong."""
+
+    by_node: dict[str, Mapping[str, Any]]
+    problems: tuple[Problem, ...]
+
+
+def step_entries(config: Mapping[str, Any], nodes: Iterable[str]) -> StepEntries:
+    """The entry of each configured step, by its place in the pipeline (`outer.inner`)."""
+    nodes = frozenset(nodes)
+    found: dict[str, Mapping[str, Any]] = {}
+    problems: list[Problem] = []
+
+    def visit(entries: Any, prefix: str, path: Path) -> None:
+        if not isinstance(entries, Mapping):
+            problems.append(Problem(path, "must be a mapping from step to its configuration"))
+            return
+        for name, entry in entries.items():
+            node, here = f"{prefix}{name}", (*path, str(name))
+            if node in nodes:
+                problems.extend(_entry_problems(entry, here, ("config", "inputs")))
+                if isinstance(entry, Mapping):
+                    found[node] = entry
+            elif any(other.startswith(f"{node}.") for other in nodes):
+                nested = isinstance(entry, Mapping) and "steps" in entry
+                visit(entry["steps"] if nested else entry, f"{node}.", (*here, "steps") if nested else here)
+            else:
+                problems.append(Problem(here, f"there is no such step. {near_misses(node, nodes, 'step')}"))
+
+    visit(config.get("steps") or {}, "", ("steps",))
+    return StepEntries(found, tuple(problems))
+
+
+def config_problems(
+    pipeline: PipelineDefinition,
+    mode: Mode,
+    config: Mapping[str, Any],
+    environment: Mapping[str, str],
+    *,
+    nodes: Iterable[str],
+    resources: Iterable[str],
+) -> list[Problem]:
+    """Everything wrong with a configuration for a run of these nodes with these resources.
+
+    The configuration of steps and resources that take no part is not looked at, but must name existing ones.
+    """
+    problems = [
+        Problem((str(key),), f"unknown. A configuration has: {', '.join(TOP_LEVEL)}.")
+        for key in config
+        if key not in TOP_LEVEL
+    ]
+    entries = step_entries(config, pipeline.graph.nodes)
+    problems += entries.problems
+    for node in nodes:
+        step = pipeline.graph.nodes[node].step
+        entry = entries.by_node.get(node, {})
+        path = ("steps", node)
+        problems += _checked(step_schema(step), entry, environment, path)
+        problems += _input_problems(pipeline, node, entry.get("inputs") or {}, path)
+    problems += _resource_problems(mode, config.get("resources") or {}, environment, set(resources))
+    problems += _pipeline_input_problems(pipeline, config.get("inputs") or {}, set(nodes))
+    problems += _execution_problems(config.get("execution") or {})
+    return problems
+
+
+def retries_enabled(config: Mapping[str, Any]) -> bool:
+    """Whether steps of the run may be retried at all."""
+    return (config.get("execution") or {}).get("retries", True) not in (False, "disabled")
+
+
+def _checked(
+    schema: ConfigSchema | None, entry: Mapping[str, Any], environment: Mapping[str, str], path: Path
+) -> list[Problem]:
+    if schema is None:
+        return [Problem((*path, "config"), "it takes no configuration")] if entry.get("config") is not None else []
+    _, problems = schema.check(entry.get("config"), environment, (*path, "config"))
+    return list(problems)
+
+
+def _input_problems(pipeline: PipelineDefinition, node: str, given: Any, path: Path) -> list[Problem]:
+    placed = pipeline.graph.nodes[node]
+    here = (*path, "inputs")
+    if not isinstance(given, Mapping):
+        return [Problem(here, "must be a mapping from input to value")]
+    problems = []
+    for name in given:
+        if name not in placed.step.inputs:
+            problems.append(Problem((*here, str(name)), f"unknown. {near_misses(name, placed.step.inputs, 'input')}"))
+        elif name in placed.inputs:
+            source = placed.inputs[name].handles[0]
+            problems.append(Problem((*here, name), f"comes from {source}, and cannot be configured"))
+    for name, parameter in placed.step.inputs.items():
+        if name not in placed.inputs and name not in given and not parameter.has_default:
+            problems.append(Problem((*here, name), "required, and missing: no step provides it", incomplete=True))
+    return problems
+
+
+def _resource_problems(mode: Mode, given: Any, environment: Mapping[str, str], needed: set[str]) -> list[Problem]:
+    if not isinstance(given, Mapping):
+        return [Problem(("resources",), "must be a mapping from resource to its configuration")]
+    bound = resources_of(mode)
+    problems = []
+    for name, entry in given.items():
+        path = ("resources", str(name))
+        if name not in bound:
+            hint = near_misses(str(name), bound, "resource")
+            problems.append(Problem(path, f"mode {mode.name!r} has no such resource. {hint}"))
+        else:
+            problems += _entry_problems(entry, path, ("config",))
+    for name in sorted(needed & bound.keys()):
+        entry = given.get(name)
+        entry = entry if isinstance(entry, Mapping) else {}
+        problems += _checked(resource_schema(bound[name]), entry, environment, ("resources", name))
+    return problems
+
+
+def _pipeline_input_problems(pipeline: PipelineDefinition, given: Any, nodes: set[str]) -> list[Problem]:
+    if not isinstance(given, Mapping):
+        return [Problem(("inputs",), "must be a mapping from input to value")]
+    known = pipeline.graph.inputs
+    problems = [
+        Problem(("inputs", str(name)), f"unknown. {near_misses(str(name), known, 'input of the pipeline')}")
+        for name in given
+        if name not in known
+    ]
+    wanted = {
+        handle.name
+        for key in nodes
+        for wire in pipeline.graph.nodes[key].inputs.values()
+        for handle in wire.handles
+        if isinstance(handle, PipelineInput)
+    }
+    missing = sorted(name for name in wanted - given.keys() if not _has_default(pipeline, name))
+    return problems + [Problem(("inputs", name), "required, and missing", incomplete=True) for name in missing]
+
+
+def _has_default(pipeline: PipelineDefinition, name: str) -> bool:
+    return pipeline.graph.inputs[name].default is not NO_DEFAULT
+
+
+def _execution_problems(given: Any) -> list[Problem]:
+    if not isinstance(given, Mapping):
+        return [Problem(("execution",), "must be a mapping")]
+    problems = [Problem(("execution", str(key)), "unknown. There is: retries.") for key in given if key != "retries"]
+    if given.get("retries", True) not in (True, False, "enabled", "disabled"):
+        problems.append(Problem(("execution", "retries"), "must be enabled or disabled"))
+    return problems
+
+
+def _entry_problems(entry: Any, path: Path, allowed: tuple[str, ...]) -> list[Problem]:
+    if entry is None:
+        return []
+    if not isinstance(entry, Mapping):
+        return [Problem(path, f"must be a mapping with {' and '.join(allowed)}, got {entry!r}")]
+    return [
+        Problem((*path, str(key)), f"unknown. Here belongs: {', '.join(allowed)}.")
+        for key in entry
+        if key not in allowed
+    ]

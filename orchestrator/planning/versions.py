@@ -1,0 +1,54 @@
+"""Versions of outputs: what makes one run's output as good as another's.
+
+The version of a step's outputs is a digest of the step's own `version`, its configuration, the versions of the
+resources it uses and the versions of its inputs. A step without a version has none, nor has anything after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.definitions.graph import CollectedHandle, Node, PipelineInput
+from orchestrator.definitions.outputs import DynamicOut
+from orchestrator.definitions.pipeline import Mode, PipelineDefinition
+from orchestrator.planning.run_config import resources_of, step_entries
+
+
+def step_versions(pipeline: PipelineDefinition, mode: Mode, config: Mapping[str, Any]) -> dict[str, str]:
+    """The version of each node's outputs, for the nodes that have one."""
+    versions: dict[str, str] = {}
+    entries = step_entries(config, pipeline.graph.nodes).by_node
+    for key, node in pipeline.graph.nodes.items():
+        version = _version(node, entries.get(key, {}), mode, config, versions)
+        if version is not None:
+            versions[key] = version
+    return versions
+
+
+def _version(
+    node: Node, entry: Mapping[str, Any], mode: Mode, config: Mapping[str, Any], known: Mapping[str, str]
+) -> str | None:
+    if node.step.version is None or node.scope:
+        return None
+    if any(isinstance(out, DynamicOut) or out.optional for out in node.step.outputs.values()):
+        return None  # which outputs exist is only known by running it
+    inputs: dict[str, Any] = {}
+    for name, wire in node.inputs.items():
+        for handle in wire.handles:
+            if isinstance(handle, PipelineInput):
+                inputs.setdefault(name, []).append((config.get("inputs") or {}).get(handle.name))
+            elif isinstance(handle, CollectedHandle) or handle.node.key not in known:
+                return None
+            else:
+                inputs.setdefault(name, []).append([known[handle.node.key], handle.output])
+    bound = resources_of(mode)
+    resources = {}
+    for name in node.step.resources:
+        resource_config = ((config.get("resources") or {}).get(name) or {}).get("config")
+        resources[name] = [bound[name].version, resource_config]
+    parts = [node.step.name, node.step.version, entry.get("config"), entry.get("inputs"), inputs, resources]
+    text = json.dumps(parts, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

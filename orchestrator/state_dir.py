@@ -1,0 +1,71 @@
+"""Making the state directory, and refusing one that cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+from orchestrator.errors import SchemaTooNew, StoreError
+from orchestrator.layout import FILE_MODE, LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
+
+
+def prepare(path: Path) -> StateDir:
+    """The state directory at `path`, created if need be, private to its user. Raises StoreError with the reason."""
+    state = StateDir(path)
+    try:
+        if not state.format_file.exists():
+            _create(state)
+        found = json.loads(state.format_file.read_bytes())["format"]
+    except OSError as error:
+        raise unusable(path, error) from error
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(
+            f"{state.format_file} is damaged.", hint=f'It should hold {{"format": {LAYOUT_FORMAT}}}.'
+        ) from None
+    if found > LAYOUT_FORMAT:
+        raise SchemaTooNew(
+            f"{path} was made by a newer version of orchestrator (layout {found}; this one knows {LAYOUT_FORMAT}).",
+            hint="Upgrade orchestrator, or use another state_dir.",
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise StoreError(f"The state directory {path} is not writable.", hint="Correct its owner or permissions.")
+    return state
+
+
+def unusable(path: Path, error: OSError) -> StoreError:
+    """The error for a state directory that the operating system refuses us."""
+    hint = "Correct its owner or permissions, or set another state_dir in the workspace file."
+    if error.errno == errno.ENOSPC:
+        return StoreError(f"The disk is full: {path} cannot be written.", hint="Free some space and try again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StoreError(f"The state directory {path} is not writable: {error.strerror}.", hint=hint)
+    return StoreError(f"The state directory {path} cannot be used: {error.strerror or error}.", hint=hint)
+
+
+def _create(state: StateDir) -> None:
+    _refuse_foreign(state)
+    state.path.mkdir(mode=STATE_DIR_MODE, parents=True, exist_ok=True)
+    state.path.chmod(STATE_DIR_MODE)
+    for directory in (state.pending, state.runs, state.storage):
+        directory.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
+    # Last, and by rename: the directory is complete once this file is there.
+    unfinished = state.format_file.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+    os.write(descriptor, json.dumps({"format": LAYOUT_FORMAT}).encode())
+    os.close(descriptor)
+    unfinished.replace(state.format_file)
+
+
+def _refuse_foreign(state: StateDir) -> None:
+    """Refuses a directory that has something else in it: it would be made private, and filled with our files."""
+    ours = {state.pending.name, state.runs.name, state.storage.name}
+    if not state.path.is_dir():
+        return
+    others = [entry.name for entry in state.path.iterdir() if entry.name not in ours and entry.suffix != ".tmp"]
+    if others:
+        raise StoreError(
+            f"{state.path} is no state directory, and is not empty (it has {', '.join(sorted(others)[:3])}).",
+            hint="Set state_dir in the workspace file to a directory that does not exist yet.",
+        )

@@ -1,0 +1,115 @@
+"""The asset catalog: what was written, by which run, when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from orchestrator.errors import NotFound, near_misses
+from orchestrator.records import AssetSummary, Materialization, asset_name
+from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
+from orchestrator.store.database import Database
+
+_COLUMNS = "id, asset_key, run_id, step, materialized_at, partition_key, description, metadata, tags, pipeline"
+
+
+class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which materializations of an asset. `after` is an id: only those recorded later than that one."""
+
+    partitions: tuple[str, ...] = ()
+    after: str | None = None
+    limit: int | None = 20
+    oldest_first: bool = False
+
+
+def list_assets(database: Database, prefix: tuple[str, ...] = ()) -> list[AssetSummary]:
+    """All assets whose key begins with these parts (whole parts: `raw` is no prefix of `raw_orders`), by name."""
+    assets = [asset for asset in _summaries(database, "", []) if asset.asset[: len(prefix)] == prefix]
+    return sorted(assets, key=lambda asset: asset.asset)
+
+
+def get_asset(database: Database, key: tuple[str, ...]) -> AssetSummary:
+    """One asset. Raises NotFound, saying which are near it."""
+    found = _summaries(database, "WHERE asset_key = ?", [to_json(key)])
+    if found:
+        return found[0]
+    known = [asset_name(asset.asset) for asset in list_assets(database)]
+    name = asset_name(key)
+    raise NotFound(f"There is no asset {name!r}.", hint=near_misses(name, known, "asset"))
+
+
+def asset_history(database: Database, key: tuple[str, ...], which: HistoryFilter) -> list[Materialization]:
+    """The materializations of an asset, newest first unless asked otherwise."""
+    conditions, parameters = ["asset_key = ?"], [to_json(key)]
+    if which.partitions:
+        conditions.append("partition_key IN (SELECT unnest(?))")
+        parameters.append(list(which.partitions))  # type: ignore[arg-type]
+    if which.after is not None:
+        conditions.append("ordinal > (SELECT coalesce(max(ordinal), 0) FROM materializations WHERE id = ?)")
+        parameters.append(which.after)
+    order = "ASC" if which.oldest_first else "DESC"
+    limit = "" if which.limit is None else f"LIMIT {int(which.limit)}"
+    where = " AND ".join(conditions)
+    rows = database.rows(
+        f"SELECT {_COLUMNS} FROM materializations WHERE {where} ORDER BY ordinal {order} {limit}", parameters
+    )
+    return [_materialization(row) for row in rows]
+
+
+def wipe_assets(database: Database, keys: tuple[tuple[str, ...], ...] | None, *, now: datetime) -> int:
+    """Removes assets from the catalog (None: all of them); how many there were. The runs and their events stay, and
+    an asset comes back with its next materialization."""
+    wiped = [to_json(key) for key in keys] if keys is not None else None
+    with database.transaction():
+        if wiped is None:
+            wiped = [row[0] for row in database.rows("SELECT DISTINCT asset_key FROM materializations")]
+        count = database.row(
+            "SELECT count(DISTINCT asset_key) FROM materializations WHERE asset_key IN (SELECT unnest(?))",
+            [wiped],
+        )
+        for table in ("materializations", "wiped_assets"):
+            database.execute(f"DELETE FROM {table} WHERE asset_key IN (SELECT unnest(?))", [wiped])
+        database.insert("wiped_assets", {"asset_key": wiped, "wiped_at": [to_timestamp(now)] * len(wiped)})
+    return int(count[0]) if count else 0
+
+
+def run_materializations(database: Database, run_id: str) -> list[Materialization]:
+    """What one run materialized, in order."""
+    rows = database.rows(f"SELECT {_COLUMNS} FROM materializations WHERE run_id = ? ORDER BY ordinal", [run_id])
+    return [_materialization(row) for row in rows]
+
+
+def _summaries(database: Database, condition: str, parameters: list[Any]) -> list[AssetSummary]:
+    rows = database.rows(
+        f"WITH newest AS (SELECT max(ordinal) AS ordinal, count(*) AS n, min(materialized_at) AS first_at"
+        f" FROM materializations {condition} GROUP BY asset_key)"
+        f" SELECT {_COLUMNS}, n, first_at FROM materializations JOIN newest USING (ordinal)",
+        parameters,
+    )
+    return [_summary(row) for row in rows]
+
+
+def _materialization(row: tuple[Any, ...]) -> Materialization:
+    at = from_timestamp(row[4])
+    assert at is not None
+    return Materialization(
+        id=row[0],
+        asset=from_json(row[1], tuple[str, ...]),
+        run_id=row[2],
+        step=row[3],
+        materialized_at=at,
+        partition=row[5],
+        description=row[6],
+        metadata=from_json(row[7], dict[str, Any]),
+        tags=from_json(row[8], dict[str, str]),
+        pipeline=row[9] or "",
+    )
+
+
+def _summary(row: tuple[Any, ...]) -> AssetSummary:
+    last = _materialization(row)
+    first_at = from_timestamp(row[11])
+    assert first_at is not None
+    return AssetSummary(asset=last.asset, materializations=int(row[10]), first_at=first_at, last=last)

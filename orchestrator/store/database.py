@@ -1,0 +1,178 @@
+"""An open DuckDB file: statements, transactions, and its errors in our words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestrator.errors import SchemaTooNew, StoreBusy, StoreConflict, StoreError
+
+# Files in this format can still be opened by DuckDB 1.4, so that a downgrade stays possible.
+STORAGE_VERSION = "v1.4.0"
+# From this many rows on, a batch goes in by way of pyarrow: importing it costs as much as inserting 30,000 without.
+_ARROW_ROWS = 20_000
+_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+
+
+class Database:
+    """One connection. Rows come back as tuples; instants are naive UTC inside and converted by the codec."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._in_transaction = False
+        with _translated(path):
+            self._connection = duckdb.connect(
+                ":memory:" if path is None else str(path),
+                config={
+                    "storage_compatibility_version": STORAGE_VERSION,
+                    "autoinstall_known_extensions": "false",
+                },
+            )
+            # A checkpoint at every close would cost each command tens of milliseconds; see `checkpoint_if_large`.
+            self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+
+    def execute(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
+        with _translated(self.path):
+            self._connection.execute(statement, parameters)
+
+    def rows(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        with _translated(self.path):
+            return self._connection.execute(statement, parameters).fetchall()
+
+    def row(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Any, ...] | None:
+        with _translated(self.path):
+            return self._connection.execute(statement, parameters).fetchone()
+
+    def meta(self, name: str) -> str | None:
+        """An entry of the table `meta`; None when there is no such entry or no such table."""
+        with _translated(self.path):
+            try:
+                row = self._connection.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
+            except duckdb.CatalogException:
+                return None
+        return None if row is None else str(row[0])
+
+    def insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Adds rows, given by column. One statement, however many rows there are."""
+        names = list(columns)
+        count = len(columns[names[0]])
+        if count == 0:
+            return
+        into = f"INSERT INTO {table} ({', '.join(names)})"
+        if count >= _ARROW_ROWS:
+            self._insert_arrow(into, columns)
+        else:
+            values = ", ".join(f"unnest(${position + 1})" for position in range(len(names)))
+            self.execute(f"{into} SELECT {values}", [list(columns[name]) for name in names])
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Nothing has happened before the commit; after it, nothing can be lost. One inside another
+        is part of that other."""
+        if self._in_transaction:
+            yield
+            return
+        self.execute("BEGIN")
+        self._in_transaction = True
+        try:
+            yield
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._in_transaction = False
+        self.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """A raw connection inside a read-only transaction, for statements that are not ours."""
+        self.execute("BEGIN TRANSACTION READ ONLY")
+        try:
+            with _translated(self.path):
+                yield self._connection
+        finally:
+            self._roll_back()
+
+    def checkpoint(self) -> None:
+        """Moves what is in the write-ahead log into the file itself."""
+        self.execute("CHECKPOINT")
+
+    def copy_to(self, path: Path) -> None:
+        """Writes all of the database into a new file, without its holes. The file itself is never read but through
+        DuckDB: opening and closing it in any other way would drop the lock that protects it."""
+        quoted = str(path).replace("'", "''")
+        name = self.row("SELECT current_database()")
+        assert name is not None
+        self.execute(f"ATTACH '{quoted}' AS copied (STORAGE_VERSION '{STORAGE_VERSION}')")
+        try:
+            self.execute(f'COPY FROM DATABASE "{name[0]}" TO copied')
+            self.execute("CHECKPOINT copied")
+        finally:
+            self.execute("DETACH copied")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.Error:
+            pass  # the transaction is over already, or the connection is: either way nothing was committed
+
+    def _insert_arrow(self, into: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        import pyarrow as pa
+
+        incoming = pa.table(dict(columns))
+        with _translated(self.path):
+            self._connection.register("incoming", incoming)
+            self._connection.execute(f"{into} SELECT * FROM incoming")
+            self._connection.unregister("incoming")
+
+
+@contextmanager
+def _translated(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.TransactionException as error:
+        raise StoreConflict(f"Two writers met: {_first_line(error)}") from error
+    except duckdb.IOException as error:
+        raise _io_error(path, error) from error
+    except (duckdb.SerializationException, duckdb.FatalException) as error:
+        raise _unusable(path, error) from error
+    except duckdb.Error as error:
+        raise StoreError(f"The state database reports: {_first_line(error)}") from error
+
+
+def _io_error(path: Path | None, error: duckdb.Error) -> StoreError:
+    text = str(error)
+    holder = _HOLDER.search(text)
+    if "lock" in text.lower() and holder:
+        return StoreBusy(
+            f"{path} is open in another program: {holder['program']}, process {holder['pid']}.",
+            hint="Close it there. To look into the state, use `orchestrator sql QUERY`: it works at any time.",
+        )
+    if "No space left" in text:
+        return StoreError(f"The disk is full: {path} cannot be written.", hint="Free some space and try again.")
+    if "newer" in text or "version number" in text:
+        return SchemaTooNew(
+            f"{path} was written by a newer version of DuckDB.",
+            hint="Upgrade orchestrator, or restore a backup.",
+        )
+    return StoreError(f"{path} cannot be used: {_first_line(error)}")
+
+
+def _unusable(path: Path | None, error: duckdb.Error) -> StoreError:
+    return StoreError(
+        f"{path} is damaged: {_first_line(error)}",
+        hint="Restore a backup (`orchestrator state restore`), or rebuild the index from the journals"
+        " (`orchestrator state rebuild`).",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -1,0 +1,119 @@
+"""Copies of the database, putting one in its place, and making the index anew."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from orchestrator.errors import StoreError
+from orchestrator.layout import StateDir
+from orchestrator.store.database import Database
+from orchestrator.store.ingest import UNREADABLE, ingest
+from orchestrator.store.schema import VERSION, schema_version
+
+TABLES = ("meta", "runs", "events", "steps", "materializations", "wiped_assets")
+
+
+def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -> Path:
+    """Copies the database into the backups; the path of the copy."""
+    state.backups.mkdir(mode=0o700, exist_ok=True)
+    path = _unused(state.backups / f"{now:%Y%m%dT%H%M%S}-{label}.duckdb")
+    database.copy_to(path)
+    path.chmod(0o600)
+    return path
+
+
+def compact(database: Database, state: StateDir) -> None:
+    """Rewrites the database without its holes. The caller holds the lock; `database` is closed afterwards."""
+    fresh = state.database.with_suffix(".compacted")
+    fresh.unlink(missing_ok=True)
+    database.copy_to(fresh)
+    put_in_place(database, state, fresh)
+
+
+def put_in_place(database: Database, state: StateDir, fresh: Path) -> None:
+    """Replaces the database by a file beside it, and closes the old one. The caller holds the lock.
+
+    The old write-ahead log is folded in first: found beside the new file, it would be replayed into it.
+    """
+    database.checkpoint()
+    database.close()
+    fresh.chmod(0o600)
+    descriptor = os.open(fresh, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+    _write_ahead_log(state).unlink(missing_ok=True)
+    fresh.replace(state.database)
+
+
+def copy_of_backup(state: StateDir, backup: Path) -> Path:
+    """A copy of a backup beside the database, checked to be one of ours. Raises StoreError."""
+    if not backup.is_file():
+        raise StoreError(f"There is no backup {backup}.", hint=f"Backups are in {state.backups}.")
+    fresh = state.database.with_suffix(".restored")
+    fresh.unlink(missing_ok=True)
+    source = Database(backup)
+    try:
+        version = schema_version(source)
+        if not 0 < version <= VERSION:
+            raise StoreError(f"{backup} is not a backup that this version can use (schema version {version}).")
+        source.copy_to(fresh)
+    finally:
+        source.close()
+    return fresh
+
+
+def rebuild(database: Database, state: StateDir, run_ids: list[str]) -> int:
+    """Makes the index of these runs anew from their journals; how many lines those have. All or nothing.
+
+    A materialization that was known keeps its place in the order of its asset, so that cursors stay right; what was
+    wiped from the catalog stays wiped.
+    """
+    with database.transaction():
+        known = database.rows("SELECT id, ordinal FROM materializations")
+        for table in ("runs", "events", "steps", "materializations"):
+            database.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest(?))", [run_ids])
+        lines = ingest(database, state, run_ids)
+        if known:
+            database.execute(
+                "UPDATE materializations SET ordinal = known.ordinal FROM"
+                " (SELECT unnest(?) AS id, unnest(?) AS ordinal) AS known WHERE materializations.id = known.id",
+                [[row[0] for row in known], [row[1] for row in known]],
+            )
+        database.execute(
+            "DELETE FROM materializations USING wiped_assets"
+            " WHERE materializations.asset_key = wiped_assets.asset_key AND materialized_at <= wiped_at"
+        )
+    return lines
+
+
+def unreadable_lines(database: Database) -> list[tuple[str, int]]:
+    """Lines of journals that are no events: (run, line)."""
+    return database.rows("SELECT run_id, seq FROM events WHERE event = ? ORDER BY run_id, seq", [UNREADABLE])
+
+
+def indexed_runs(database: Database) -> dict[str, tuple[str, int]]:
+    """What the index knows of each run: its status, and how many lines of its journal."""
+    return {row[0]: (row[1], row[2]) for row in database.rows("SELECT run_id, status, journal_lines FROM runs")}
+
+
+def scan(database: Database) -> dict[str, int]:
+    """How many rows each table has, found by reading all of them."""
+    counts = {}
+    for table in TABLES:
+        row = database.row(f"SELECT count(*) FROM (SELECT * FROM {table})")
+        counts[table] = int(row[0]) if row else 0
+    return counts
+
+
+def _write_ahead_log(state: StateDir) -> Path:
+    return state.path / f"{state.database.name}.wal"
+
+
+def _unused(path: Path) -> Path:
+    candidate, count = path, 1
+    while candidate.exists():
+        count += 1
+        candidate = path.with_stem(f"{path.stem}-{count}")
+    return candidate

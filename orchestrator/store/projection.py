@@ -1,0 +1,102 @@
+"""What new events mean for the rows that summarise a run: a pure function from rows and events to rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from orchestrator import events as ev
+from orchestrator.states import RunState, StepState
+
+
+@dataclass
+class RunRow:
+    """The changing part of a run's row."""
+
+    status: RunState
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass
+class StepRow:
+    """What is known of one step."""
+
+    status: StepState = StepState.WAITING
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_s: float | None = None
+    error: str | None = None
+
+
+@dataclass
+class Projection:
+    """One run's rows, brought forward event by event. `touched` are the steps whose rows have changed."""
+
+    run: RunRow
+    steps: dict[str, StepRow] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+
+    def apply(self, event: ev.Event) -> None:
+        if isinstance(event, (ev.RunStarted, ev.RunResumed)):
+            self.run.status = RunState.STARTED
+            self.run.started_at = self.run.started_at or event.at
+            self.run.finished_at = None
+        elif isinstance(event, ev.RunCancelRequested):
+            self.run.status = RunState.CANCELING
+        elif isinstance(event, ev.RunInterrupted):
+            self.run.status, self.run.finished_at, self.run.reason = RunState.FAILURE, event.at, event.reason
+        elif isinstance(event, ev.RunFinished):
+            self.run.status, self.run.finished_at, self.run.reason = event.status, event.at, event.reason
+            self._cancel_unfinished(event)
+        else:
+            self._apply_to_step(event)
+
+    def _cancel_unfinished(self, event: ev.RunFinished) -> None:
+        if event.status is not RunState.CANCELED:
+            return
+        for key, step in self.steps.items():
+            if step.status in (StepState.RUNNING, StepState.RETRYING, StepState.WAITING):
+                step.status = StepState.CANCELED
+                self.touched.add(key)
+
+    def _apply_to_step(self, event: ev.Event) -> None:
+        key = getattr(event, "step", None)
+        change = _CHANGES.get(type(event))
+        if key is None or change is None:
+            return
+        step = self.steps.setdefault(key, StepRow())
+        self.touched.add(key)
+        if change is not _SAME:
+            step.status = change
+        if isinstance(event, ev.AttemptLaunched):
+            step.attempts = event.attempt
+        elif isinstance(event, ev.AttemptStarted):
+            step.started_at, step.finished_at = event.at, None
+        elif isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCanceled)):
+            step.duration_s, step.finished_at = event.seconds, event.at
+            step.error = None
+        elif isinstance(event, (ev.AttemptDied, ev.AttemptLost)) and step.started_at is not None:
+            step.duration_s, step.finished_at = (event.at - step.started_at).total_seconds(), event.at
+        elif isinstance(event, ev.StepFailed):
+            step.error = event.error.headline()
+
+
+_SAME = None
+_CHANGES: dict[type, StepState | None] = {
+    ev.StepReused: StepState.REUSED,
+    ev.StepSkipped: StepState.SKIPPED,
+    ev.StepAbandoned: StepState.ABANDONED,
+    ev.StepRetryScheduled: StepState.RETRYING,
+    ev.StepFailed: StepState.FAILURE,
+    ev.AttemptLaunched: StepState.RUNNING,
+    ev.AttemptStarted: _SAME,
+    ev.AttemptSucceeded: StepState.SUCCESS,
+    ev.AttemptFailed: _SAME,
+    ev.AttemptCanceled: StepState.CANCELED,
+    ev.AttemptDied: _SAME,
+    ev.AttemptLost: _SAME,
+    ev.AttemptRevoked: StepState.WAITING,
+}

@@ -1,0 +1,109 @@
+"""Getting hold of the database: one process at a time, for as short as possible.
+
+`flock` on `state.lock` decides who may open the file, and not DuckDB's own lock: that one is a POSIX lock, which
+silently vanishes when its owner opens and closes the file elsewhere, and then a second writer's rows are lost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
+
+from orchestrator.clock import monotonic, now
+from orchestrator.errors import StoreBusy, StoreError
+from orchestrator.layout import StateDir
+from orchestrator.locks import HeldLock, read_note, try_lock
+from orchestrator.store.database import Database
+from orchestrator.store.ingest import ingest_pending
+from orchestrator.store.maintenance import back_up
+from orchestrator.store.schema import migrate
+
+# How long a command waits for another one to be done with the database. Holders need milliseconds; what takes longer
+# is a large ingest, a compaction, or a program that is not ours.
+PATIENCE_S = 10.0
+# Beyond this the write-ahead log is folded into the file when the store is closed.
+_CHECKPOINT_BYTES = 4 << 20
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Store:
+    """An open store. Calling it with an operation and its arguments carries the operation out:
+    `store(list_runs, RunFilter())`."""
+
+    def __init__(self, database: Database, state: StateDir) -> None:
+        self.database = database
+        self.state = state
+
+    def __call__(self, operation: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return operation(self.database, *args, **kwargs)
+
+
+@contextmanager
+def open_store(state: StateDir, *, patience: float = PATIENCE_S, ingest: bool = True) -> Iterator[Store]:
+    """The store of a state directory, with everything that journals have taken in. Raises StoreBusy, StoreError."""
+    deadline = monotonic() + patience
+    lock = _lock(state, deadline)
+    try:
+        database = _open(state, deadline)
+        try:
+            if ingest:
+                ingest_pending(database, state)
+            yield Store(database, state)
+            _checkpoint_if_large(database, state)
+        finally:
+            database.close()
+    finally:
+        lock.release()
+
+
+def _lock(state: StateDir, deadline: float) -> HeldLock:
+    try:
+        while (lock := try_lock(state.lock)) is None:
+            if monotonic() > deadline:
+                holder = read_note(state.lock) or "unknown"
+                raise StoreBusy(
+                    f"The state in {state.path} is in use by process {holder}, and went on to be.",
+                    hint="Try again, or look at what that process does.",
+                )
+            time.sleep(random.uniform(0.002, 0.02))
+    except OSError as error:
+        raise StoreError(f"{state.lock} cannot be locked: {error.strerror}.") from error
+    lock.write_note(str(os.getpid()).encode())
+    return lock
+
+
+def _open(state: StateDir, deadline: float) -> Database:
+    """Opens the file and brings it up to date. A program that is not ours may have it open: we wait for that too."""
+    while True:
+        try:
+            database = Database(state.database)
+            break
+        except StoreBusy:
+            if monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+    state.database.chmod(0o600)
+
+    def reopen() -> Database:
+        database.close()
+        return Database(state.database)
+
+    def back_up_first() -> None:
+        back_up(database, state, "before-migration", now=now())
+
+    return migrate(database, back_up_first, reopen)
+
+
+def _checkpoint_if_large(database: Database, state: StateDir) -> None:
+    log = state.path / f"{state.database.name}.wal"
+    try:
+        if log.stat().st_size > _CHECKPOINT_BYTES:
+            database.checkpoint()
+    except FileNotFoundError:
+        pass
