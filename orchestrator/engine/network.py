@@ -40,7 +40,7 @@ class RunStep:
     key: str
     planned: PlannedStep
     keys: Keys
-    order: tuple[int, int]  # place in the plan, then among the keys
+    order: tuple[int, ...]  # place in the plan, then among the keys of each dynamic output
     links: list[list[Link]]  # one list an input, and a last one for `after`
     state: StepState = StepState.WAITING
     waiting: int = 0  # sources whose fate is not known yet
@@ -146,12 +146,12 @@ class Network:
         elif dependent.waiting == 0 and dependent.failed_upstream is None:
             self._undecided.append(dependent)
 
-    def _add(self, planned: PlannedStep, keys: Keys, position: int = 0) -> RunStep:
+    def _add(self, planned: PlannedStep, keys: Keys, positions: tuple[int, ...] = ()) -> RunStep:
         step = RunStep(
             key=instance_key(planned.node, keys),
             planned=planned,
             keys=keys,
-            order=(self._place[planned.key], position),
+            order=(self._place[planned.key], *positions),
             links=[[] for _ in range(len(planned.inputs) + 1)],
         )
         self.steps[step.key] = step
@@ -201,7 +201,7 @@ class Network:
         if keys:
             for position, key in enumerate(keys):
                 for planned in self._mapped_over[dynamic]:
-                    self._add(planned, (*producer.keys, key), position)
+                    self._add(planned, (*producer.keys, key), (*producer.order[1:], position))
         else:
             self._add_placeholders(producer, dynamic, failed)
         where = (dynamic, producer.keys)
@@ -219,7 +219,13 @@ class Network:
         depth = len(producer.keys)
         for planned in self._below[dynamic]:
             key = instance_key(planned.node, producer.keys) + "[?]" * (len(planned.scope) - depth)
-            step = RunStep(key=key, planned=planned, keys=producer.keys, order=(self._place[planned.key], 0), links=[])
+            step = RunStep(
+                key=key,
+                planned=planned,
+                keys=producer.keys,
+                order=(self._place[planned.key], *producer.order[1:]),
+                links=[],
+            )
             step.failed_upstream = producer.key if failed else None
             step.never = f"{dynamic} has no keys"
             self.steps[key] = step

@@ -33,7 +33,7 @@ class RunProgress:
         self.in_flight: dict[str, RunStep] = {}
         self.decided: list[RunStep] = []  # to be recorded as skipped or abandoned
         self.ended: list[RunStep] = []  # whose last attempt did not succeed: to be retried or given up
-        self.ready: list[tuple[int, tuple[int, int], str]] = []
+        self.ready: list[tuple[int, tuple[int, ...], str]] = []
         self.retries: list[tuple[datetime, str]] = []
         self.deadlines: list[tuple[datetime, str, int]] = []
         self.failed = 0
