@@ -1,8 +1,9 @@
 """Named places at which a test can have this process killed, to see what is left behind.
 
 `ORCHESTRATOR_CRASH_AT=name` kills the process with SIGKILL when it gets to `name` for the first time, `name:3` when it
-gets there for the third. Without that variable a point costs one comparison. Every point is in `POINTS`, and a test
-fails for each that is never reached.
+gets there for the third; `name:3@FILE` only if it can create FILE, so that of many processes just one is killed, and
+everybody can see that it was. Without that variable a point costs one comparison. Every point is in `POINTS`, and a
+test fails for each that is never reached.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ POINTS = (
     "ingest.committed",  # after commit, the run is still marked as pending
 )
 
-_name, _, _count = os.environ.get("ORCHESTRATOR_CRASH_AT", "").partition(":")
+_where, _, _once = os.environ.get("ORCHESTRATOR_CRASH_AT", "").partition("@")
+_name, _, _count = _where.partition(":")
 _left = int(_count or "1")
 
 
@@ -44,12 +46,22 @@ def crash_point(name: str) -> None:
 
 
 def is_armed(name: str) -> bool:
-    """Whether this point is the one that a test asked for, and is now reached for the last time it lets pass."""
-    return name == _name and _left == 1
+    """Whether `crash_point(name)` would now end the process, as far as that can be known."""
+    return name == _name and _left == 1 and not (_once and os.path.exists(_once))  # noqa: PTH110
 
 
 def _reached() -> None:
     global _left
     _left -= 1
-    if _left == 0:
+    if _left == 0 and _is_ours():
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_ours() -> bool:
+    if not _once:
+        return True
+    try:
+        os.close(os.open(_once, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True

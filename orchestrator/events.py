@@ -154,6 +154,7 @@ class AttemptLaunched(Event, frozen=True, tag="attempt_launched"):
     step: str
     attempt: int
     executor: str
+    post_mortem: bool = False  # only to run the failure hooks of a step whose own process could not
 
 
 class AttemptRevoked(Event, frozen=True, tag="attempt_revoked"):
@@ -202,6 +203,7 @@ class AttemptEvent(Event, frozen=True):
 class AttemptStarted(AttemptEvent, frozen=True, tag="attempt_started"):
     pid: int
     host: str
+    post_mortem: bool = False
 
 
 class InputLoaded(AttemptEvent, frozen=True, tag="input_loaded"):
@@ -288,6 +290,7 @@ class AttemptSucceeded(AttemptEvent, frozen=True, tag="attempt_succeeded"):
 
     seconds: float
     outputs: dict[str, tuple[str, ...] | None] = {}
+    post_mortem: bool = False
 
 
 class AttemptFailed(AttemptEvent, frozen=True, tag="attempt_failed"):

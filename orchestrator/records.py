@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from orchestrator.events import ErrorInfo
 from orchestrator.states import RunState, StepState
 
 RUN_FORMAT = 1
@@ -73,6 +74,7 @@ class AttemptSpec(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     inputs: dict[str, tuple[SourceRef, ...]] = {}
     mapping_keys: tuple[str, ...] = ()
     failures: int = 0  # how many attempts failed by the step's own fault before this one
+    post_mortem: ErrorInfo | None = None  # the step has failed of this: only its failure hooks are to run
 
     @property
     def mapping_key(self) -> str | None:

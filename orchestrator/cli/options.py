@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,10 +59,16 @@ def workspace() -> Iterator[Workspace]:
 @contextmanager
 def store() -> Iterator[Store]:
     """The workspace's store, up to date with all journals."""
+    with workspace() as found, store_of(found) as opened:
+        yield opened
+
+
+def store_of(found: Workspace) -> AbstractContextManager[Store]:
+    """The store of a workspace; if somebody else has it, that is said before it is waited for."""
+    from orchestrator.cli.output import say
     from orchestrator.store.session import open_store
 
-    with workspace() as found, open_store(found.state) as opened:
-        yield opened
+    return open_store(found.state, tell=say)
 
 
 def _run_ids() -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, PipelineArgument, workspace
+from orchestrator.cli.options import Json, PipelineArgument, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json
 from orchestrator.errors import UsageError
@@ -74,12 +74,11 @@ def run(
 def _continued(found: Workspace, rerun: str | None, from_failure: str | None) -> Continued | None:
     from orchestrator.operations.start import Continued
     from orchestrator.store.runs import resolve_run
-    from orchestrator.store.session import open_store
 
     reference = rerun or from_failure
     if reference is None:
         return None
-    with open_store(found.state) as store:
+    with store_of(found) as store:
         return Continued(store(resolve_run, reference), only_failed=from_failure is not None)
 
 

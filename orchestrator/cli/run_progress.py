@@ -59,6 +59,10 @@ class PlainDisplay:
 def event_line(event: ev.Event) -> tuple[str, str] | None:
     """(colour, words) for an event that people want to see; None for the rest."""
     match event:
+        case ev.AttemptStarted(step=step, post_mortem=True):
+            return DIM, f"{step}: its failure hooks run"
+        case ev.AttemptSucceeded(post_mortem=True):
+            return None
         case ev.AttemptStarted(step=step, attempt=attempt):
             return BLUE, f"{step} started" + (f" (attempt {attempt})" if attempt > 1 else "")
         case ev.AttemptSucceeded(step=step, seconds=seconds):

@@ -71,10 +71,10 @@ def _note(step: RunStep) -> str:
         return f"{step.failed_upstream} did not succeed"
     if step.state is StepState.REUSED:
         return f"from run {step.run_id}" if step.run_id else "stored already"
-    if step.state is StepState.SUCCESS and step.attempt > 1:
-        return f"attempt {step.attempt}"
-    if step.state is StepState.FAILURE and step.attempt > 1:
-        return f"{step.attempt} attempts"
+    if step.state is StepState.SUCCESS and step.tries > 1:
+        return f"attempt {step.tries}"
+    if step.state is StepState.FAILURE and step.tries > 1:
+        return f"{step.tries} attempts"
     return ""
 
 
@@ -84,7 +84,7 @@ def _failure(step: RunStep, run_dir: RunDir, paint: Painter) -> Iterator[str]:
         return
     yield f"{paint(f'{BOLD};{RED}', f'✗ {step.key}')} failed: {error.headline()}"
     yield from error_lines(error, paint)
-    lines = last_lines(run_dir.attempt(step.key, step.attempt), LAST_LINES)
+    lines = last_lines(run_dir.attempt(step.key, step.tries), LAST_LINES)
     if lines:
         yield paint(DIM, "    the last lines it printed:")
         yield from (f"      {line}" for line in lines)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, RunArgument, group, workspace
+from orchestrator.cli.options import Json, RunArgument, group, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json, say
 from orchestrator.errors import NotPossible, UsageError
@@ -34,17 +34,18 @@ def list_(
     """List runs, the newest first."""
     from orchestrator import clock
     from orchestrator.cli.runs_view import run_table
+    from orchestrator.operations.history import is_abandoned
     from orchestrator.store.runs import count_runs, list_runs
-    from orchestrator.store.session import open_store
 
     which = _filter(pipeline, status or [], tag or [], since, limit)
-    with workspace() as found, open_store(found.state) as store:
+    with workspace() as found, store_of(found) as store:
         runs = store(list_runs, which)
         total = store(count_runs, which) if not json and limit and len(runs) == limit else len(runs)
+        interrupted = {run.run_id for run in runs if is_abandoned(found.state, run)}
     if json:
         print_json(runs)
     elif runs:
-        print(run_table(runs, clock.now()))
+        print(run_table(runs, clock.now(), interrupted))
         if total > len(runs):
             say(f"and {total - len(runs)} older (--limit 0 for all)")
     else:
@@ -161,13 +162,12 @@ def delete(
     """Delete runs: their files, their stored values, their events. Tables and files that steps wrote elsewhere stay."""
     from orchestrator.operations.end import remove_run
     from orchestrator.store.runs import resolve_run
-    from orchestrator.store.session import open_store
 
     with workspace() as found:
-        with open_store(found.state) as store:
+        with store_of(found) as store:
             run_ids = [store(resolve_run, reference) for reference in run]
         confirm(f"Delete {', '.join(run_ids)}?", yes)
-        with open_store(found.state) as store:
+        with store_of(found) as store:
             for run_id in run_ids:
                 remove_run(store, run_id)
                 print(f"Deleted run {run_id}.")
@@ -201,9 +201,8 @@ def _take_over(found: Workspace, run_dir: RunDir, json: bool = False) -> int:
 
 def _run_dir(found: Workspace, reference: str) -> RunDir:
     from orchestrator.store.runs import resolve_run
-    from orchestrator.store.session import open_store
 
-    with open_store(found.state) as store:
+    with store_of(found) as store:
         run_id = store(resolve_run, reference)
     run_dir = found.state.run(run_id)
     if not run_dir.path.exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,16 +20,17 @@ MOST_STEPS = 40
 LAST_LINES = 8
 
 
-def run_table(runs: Sequence[RunSummary], now: datetime) -> str:
-    """Runs as a table, newest first."""
+def run_table(runs: Sequence[RunSummary], now: datetime, interrupted: Container[str] = ()) -> str:
+    """Runs as a table, newest first. Those in `interrupted` are shown as having nobody who drives them."""
     rows = []
     for run in runs:
         symbol, code = RUN_STYLES[run.status]
+        gone = run.run_id in interrupted
         rows.append(
             [
                 Cell(run.run_id, BOLD),
                 run.pipeline,
-                Cell(f"{symbol} {run.status}", code),
+                Cell("✗ owner gone", RED) if gone else Cell(f"{symbol} {run.status}", code),
                 ago(run.created_at, now),
                 duration(run, now),
                 run.mode,

@@ -29,7 +29,8 @@ def status_lines(status: Status, paint: Painter) -> Iterator[str]:
     ):
         if runs:
             yield f"\n{paint(BOLD, title)}"
-            yield from (f"  {line}" for line in run_table(runs, now()).split("\n"))
+            interrupted = {run.run_id for run in status.interrupted_runs}
+            yield from (f"  {line}" for line in run_table(runs, now(), interrupted).split("\n"))
 
 
 def _locations(status: Status, paint: Painter) -> Iterator[str]:

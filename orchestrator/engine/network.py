@@ -59,13 +59,21 @@ class RunStep:
     error: ErrorInfo | None = None
     ask: RetryAsk | None = None  # what the last attempt asked for by raising RetryRequested
     allow_retries: bool = True
+    had_outcome: bool = False  # the last attempt told how it failed; its process has run the hooks then
     lost: bool = False  # the last attempt ended by nobody's fault
     stop: Literal["canceled", "timed out"] | None = None
     seen: int = 0  # events of the current attempt that are in the journal
+    # Failure hooks that the step's own process could not run, because it died: a last attempt is made for them.
+    hooks: Literal["", "due", "running", "done"] = ""
 
     @property
     def is_finished(self) -> bool:
         return self.state in TERMINAL_STEP_STATES
+
+    @property
+    def tries(self) -> int:
+        """How many attempts were made at the step itself."""
+        return self.attempt - (self.hooks in ("running", "done"))
 
     def missing_input(self) -> str | None:
         """Why this step has to be skipped: an input none of whose sources has a value; None when there is none."""

@@ -40,10 +40,13 @@ def next_action(run: RunProgress, *, now: datetime, room: int, random: Random) -
     if late is not None:
         return Stop(late.key, late.attempt, "timed out")
     if room > 0:
+        bereft = _first(run.bereft, lambda step: step.hooks == "due")
+        if bereft is not None:
+            return Launch(attempt_spec(run, bereft))
         step = _startable(run, now)
         if step is not None:
             return Launch(attempt_spec(run, step))
-    if run.network.unfinished == 0:
+    if run.network.unfinished == 0 and not run.in_flight and not run.bereft:
         return Finish(RunState.FAILURE if run.failed else RunState.SUCCESS, _reason(run))
     return _stuck(run)
 
@@ -69,6 +72,7 @@ def attempt_spec(run: RunProgress, step: RunStep, attempt: int | None = None) ->
         },
         mapping_keys=step.keys,
         failures=step.failures,
+        post_mortem=step.error if step.hooks in ("due", "running") else None,
     )
 
 
@@ -158,7 +162,7 @@ def _reason(run: RunProgress) -> str:
 
 def _stuck(run: RunProgress) -> Finish | None:
     """Ends a run that can never end by itself. A plan cannot lead here; a damaged journal could."""
-    if run.in_flight or run.retries or run.ready:
+    if run.in_flight or run.retries or run.ready or run.bereft or not run.network.unfinished:
         return None
     waiting = [step.key for step in run.network.in_order() if not step.is_finished]
     return Finish(RunState.FAILURE, f"nothing can proceed: {', '.join(waiting[:5])} will never be ready")

@@ -33,6 +33,7 @@ class RunProgress:
         self.in_flight: dict[str, RunStep] = {}
         self.decided: list[RunStep] = []  # to be recorded as skipped or abandoned
         self.ended: list[RunStep] = []  # whose last attempt did not succeed: to be retried or given up
+        self.bereft: list[RunStep] = []  # failed without their failure hooks having run
         self.ready: list[tuple[int, tuple[int, ...], str]] = []
         self.retries: list[tuple[datetime, str]] = []
         self.deadlines: list[tuple[datetime, str, int]] = []
@@ -49,13 +50,13 @@ class RunProgress:
 
     def apply(self, event: ev.Event) -> None:
         """Takes one event of the run's journal into account."""
-        handler = _HANDLERS.get(type(event))
-        if handler is not None:
+        step = self.network.steps.get(getattr(event, "step", ""))
+        if step is not None and step.hooks == "running":
+            self._after_death(step, event)
+        elif (handler := _HANDLERS.get(type(event))) is not None:
             handler(self, event)
-        if isinstance(event, ev.AttemptEvent):
-            step = self.network.steps[event.step]
-            if event.attempt == step.attempt:
-                step.seen = event.n + 1
+        if step is not None and isinstance(event, ev.AttemptEvent) and event.attempt == step.attempt:
+            step.seen = event.n + 1
 
     # --- the run ---
 
@@ -107,6 +108,9 @@ class RunProgress:
         step = self.network.steps[event.step]
         step.error = event.error
         self.failed += 1
+        if step.planned.hooks and not step.had_outcome and not self.canceling:
+            step.hooks = "due"
+            self.bereft.append(step)
         self._finish(step, StepState.FAILURE)
 
     def _step_retry_scheduled(self, event: ev.StepRetryScheduled) -> None:
@@ -119,12 +123,16 @@ class RunProgress:
 
     def _attempt_launched(self, event: ev.AttemptLaunched) -> None:
         step = self.network.steps[event.step]
-        step.state = StepState.RUNNING
         step.attempt = event.attempt
+        self.in_flight[step.key] = step
+        if event.post_mortem:
+            step.hooks, step.seen = "running", 0
+            return
+        step.state = StepState.RUNNING
         step.launched_at = event.at
         step.started_at = step.seconds = step.due_at = step.stop = None
+        step.had_outcome = False
         step.seen = 0
-        self.in_flight[step.key] = step
 
     def _attempt_started(self, event: ev.AttemptStarted) -> None:
         step = self.network.steps[event.step]
@@ -146,6 +154,7 @@ class RunProgress:
     def _attempt_failed(self, event: ev.AttemptFailed) -> None:
         step = self._landed(event.step)
         step.seconds = event.seconds
+        step.had_outcome = True
         self._failure(step, event.error, event.ask, event.allow_retries)
 
     def _attempt_canceled(self, event: ev.AttemptCanceled) -> None:
@@ -173,6 +182,17 @@ class RunProgress:
         step = self._landed(event.step)
         step.state = StepState.READY
         self._queue(step)
+
+    def _after_death(self, step: RunStep, event: ev.Event) -> None:
+        """Follows the attempt that runs failure hooks: however it ends, the step has failed already."""
+        if isinstance(event, ev.AttemptRevoked):
+            step.hooks = "due"
+            self.bereft.append(step)
+        elif isinstance(event, _ENDINGS):
+            step.hooks = "done"
+        else:
+            return
+        self.in_flight.pop(step.key, None)
 
     def _landed(self, key: str) -> RunStep:
         """The step whose attempt is over, no longer in flight."""
@@ -223,6 +243,8 @@ class RunProgress:
 def _seconds_since(start: datetime | None, end: datetime) -> float | None:
     return None if start is None else (end - start).total_seconds()
 
+
+_ENDINGS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCanceled, ev.AttemptDied, ev.AttemptLost)
 
 _HANDLERS: dict[type, Callable[[RunProgress, Any], None]] = {
     ev.RunStarted: RunProgress._run_started,

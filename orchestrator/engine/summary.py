@@ -28,7 +28,7 @@ def step_summary(step: RunStep) -> StepSummary:
     return StepSummary(
         key=step.key,
         status=step.state,
-        attempts=step.attempt,
+        attempts=step.tries,
         duration_s=None if step.seconds is None else round(step.seconds, 6),
         error=step.error.headline() if step.error and step.is_finished else None,
     )

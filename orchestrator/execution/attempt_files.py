@@ -24,7 +24,7 @@ from orchestrator.events import (
 )
 from orchestrator.execution.base import Observation, Phase
 from orchestrator.journal import read_lines_from
-from orchestrator.layout import FILE_MODE, AttemptDir
+from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, AttemptDir
 from orchestrator.locks import is_locked
 
 # How long the parent of a dead step process, if it lives, is given to write exit.json. It takes milliseconds; a
@@ -138,6 +138,7 @@ class AttemptWatch:
 
 def revoke(directory: AttemptDir) -> bool:
     """Makes sure that the attempt never begins; False when it has begun already. Revoking twice is fine."""
+    directory.path.mkdir(mode=STATE_DIR_MODE, parents=True, exist_ok=True)  # its owner may have died before that
     try:
         descriptor = os.open(directory.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     except FileExistsError:

@@ -33,7 +33,10 @@ class FilesystemIOManager(IOManager):
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with unfinished.open("wb") as file:
+            # Private like the state directory it lies in, unless the user chose another place.
+            mode = 0o600 if self._base_dir is None else 0o666
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+            with os.fdopen(descriptor, "wb") as file:
                 _dump(obj, file, context)
             unfinished.replace(path)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ def run_attempt(
                 wake(handle)
 
         with captured_output(directory):
+            faulthandler.enable(2)  # where a crash in C code came from, at the end of stderr.log
             perform(bound, spec, Recorder(spec.step, spec.attempt, write, interruption), interruption)
         events.close()
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.crashpoints import crash_point
+from orchestrator.errors import ExecutionError
 from orchestrator.layout import FILE_MODE, AttemptDir, RunDir
 from orchestrator.location.attempt import EXIT_CLAIMED, AlreadyClaimed, Wake, run_attempt
 from orchestrator.location.bound import BoundRun
@@ -32,6 +33,28 @@ class Child:
     pid: int
     handle: str
     directory: AttemptDir
+
+
+def in_child(function: Callable[[], bytes], close_inherited: Callable[[], None]) -> bytes:
+    """What `function`, which is user code, gives in a copy of this process. Raises ExecutionError if it dies of it."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reading)
+            close_inherited()
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(function())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        result = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if status != 0:
+        raise ExecutionError("A process that was to look at stored values ended early.")
+    return result
 
 
 class Children:
@@ -57,7 +80,7 @@ class Children:
 
     def spawn(self, run_dir: RunDir, spec: AttemptSpec, directory: AttemptDir) -> None:
         """Starts the attempt in a fresh interpreter, which imports the module anew."""
-        (directory.path / "spec.json").write_bytes(msgspec.json.encode(spec))
+        _write_private(directory.path / "spec.json", msgspec.json.encode(spec))
         descriptor = self._wake.descriptor
         arguments = [
             json.dumps(asdict(self._target)),
@@ -103,6 +126,9 @@ def attempt_process(bound: BoundRun, spec: AttemptSpec, directory: AttemptDir, w
     """Performs the attempt in this process, which exists for nothing else; its exit code."""
     interruption = Interruption()
     interruption.install()
+    os.environ.update(
+        ORCHESTRATOR_RUN_ID=spec.run_id, ORCHESTRATOR_STEP=spec.step, ORCHESTRATOR_ATTEMPT=str(spec.attempt)
+    )
     try:
         run_attempt(bound, spec, directory, wake, interruption)
     except AlreadyClaimed:
@@ -114,10 +140,14 @@ def write_exit(directory: AttemptDir, code: int) -> None:
     """Says how a process ended: its exit code, or the signal that ended it as a negative number."""
     content = {"signal": -code} if code < 0 else {"exit_code": code}
     unfinished = Path(f"{directory.exit}.tmp")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-    os.write(descriptor, json.dumps(content).encode())
-    os.close(descriptor)
+    _write_private(unfinished, json.dumps(content).encode())
     unfinished.replace(directory.exit)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def _handle(spec: AttemptSpec) -> str:

@@ -20,6 +20,7 @@ from orchestrator.events import (
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
+    ErrorInfo,
     HookCompleted,
     HookFailed,
     HookSkipped,
@@ -45,8 +46,12 @@ def perform(
     """Makes the attempt and records it, from AttemptStarted to the outcome, whatever user code does short of ending
     the process. Resources live as long as the attempt, in every executor: what works here works in production.
     Returns the exception that ended it, if one did."""
-    record(AttemptStarted, pid=os.getpid(), host=_HOST)
-    return _Attempt(bound, spec, record, interruption).run()
+    record(AttemptStarted, pid=os.getpid(), host=_HOST, post_mortem=spec.post_mortem is not None)
+    attempt = _Attempt(bound, spec, record, interruption)
+    if spec.post_mortem is None:
+        return attempt.run()
+    attempt.mourn(spec.post_mortem)
+    return None
 
 
 class _Attempt:
@@ -83,6 +88,15 @@ class _Attempt:
         self.scope.tear_down(self.record)
         self._record_outcome(error, produced, seconds)
         return error
+
+    def mourn(self, died_of: ErrorInfo) -> None:
+        """Runs the failure hooks of a step whose own process could not run them."""
+        planned = self.bound.plan.by_key[self.spec.template]
+        with not_composing():
+            self._run_hooks(planned, Failure(died_of.headline(), allow_retries=False))
+        self.scope.tear_down(self.record)
+        seconds = round(clock.monotonic() - self.started, 6)
+        self.record(AttemptSucceeded, seconds=seconds, post_mortem=True)
 
     def _do(self, planned: PlannedStep) -> dict[str, tuple[str, ...] | None]:
         node = self.bound.node(planned)

@@ -15,16 +15,18 @@ from typing import Any
 import msgspec
 
 from orchestrator._version import __version__
+from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.errors import DefinitionError, ExecutionError, OrchestratorError
 from orchestrator.io_managers.memory import forget_run
 from orchestrator.layout import RunDir
 from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, run_attempt
 from orchestrator.location.bound import BoundRun
-from orchestrator.location.children import Children
+from orchestrator.location.children import Children, in_child
 from orchestrator.location.errors import load_traceback, user_frames
 from orchestrator.location.forking import SPAWN_HINT, fork_problem
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Definitions, Target, import_libraries, load
+from orchestrator.location.values import memoized_steps
 from orchestrator.messages import (
     PROTOCOL,
     Answer,
@@ -59,6 +61,7 @@ class LocationServer:
         self._channel = channel
         self._definitions = Definitions()
         self._bound: dict[str, BoundRun] = {}
+        self._likely_next: tuple[PipelineDefinition, Mode] | None = None
         self._selector = selectors.DefaultSelector()
         self._signals_in, self._signals_out = os.pipe()
         self._children = Children(target, wake, self._close_inherited)
@@ -119,10 +122,11 @@ class LocationServer:
             forget_run(message.run_id)
         elif isinstance(message, MakePlan):
             self._answer(message.request, lambda: self._plan(message))
+            self._warm_up()
         elif isinstance(message, MakeTemplate):
             self._answer(message.request, lambda: self._template(message))
         elif isinstance(message, FindMemoized):
-            self._answer(message.request, list)
+            self._answer(message.request, lambda: self._memoized(message))
 
     def _answer(self, request: int, make: Callable[[], Any]) -> None:
         try:
@@ -136,7 +140,20 @@ class LocationServer:
     def _plan(self, message: MakePlan) -> Any:
         request = msgspec.json.decode(message.plan_request, type=PlanRequest)
         pipeline = self._definitions.pipeline(request.pipeline)
-        return plan_run(pipeline, request, os.environ, isolation=self._target.isolation)
+        planned = plan_run(pipeline, request, os.environ, isolation=self._target.isolation)
+        self._likely_next = (pipeline, pipeline.mode(planned.mode))
+        return planned
+
+    def _warm_up(self) -> None:
+        """Imports what steps of the run just planned will need, while the parent is busy writing that run down."""
+        if self._likely_next is not None:
+            import_libraries(*self._likely_next)
+            self._likely_next = None
+
+    def _memoized(self, message: FindMemoized) -> Any:
+        bound = self._bind(RunDir(Path(message.run_dir)))
+        found = in_child(lambda: _json.encode(memoized_steps(bound)), self._close_inherited)
+        return msgspec.Raw(found)
 
     def _template(self, message: MakeTemplate) -> str:
         pipeline = self._definitions.pipeline(message.pipeline)

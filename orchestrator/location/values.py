@@ -24,9 +24,10 @@ from orchestrator.definitions.values import (
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.events import InputLoaded, OutputProduced, OutputStored
 from orchestrator.location.bound import BoundRun
+from orchestrator.location.interrupts import Interruption
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.resources import ResourceScope
-from orchestrator.planning.plan import PlannedInput, PlannedStep
+from orchestrator.planning.plan import PlannedInput, PlannedOutput, PlannedStep
 from orchestrator.records import AttemptSpec, SourceRef
 
 
@@ -272,6 +273,29 @@ def stored_value(bound: BoundRun, reference: SourceRef, record: Recorder) -> Any
         manager, resources = scope.io_manager(key)
         upstream = output_context(bound, reference, resources, record.logger())
         return manager.load_input(InputContext(upstream_output=upstream, resources=resources))
+    finally:
+        scope.tear_down(record)
+
+
+def memoized_steps(bound: BoundRun) -> list[str]:
+    """The selected steps that have a version and whose outputs are all stored in that version."""
+    record = Recorder("", 0, lambda _line, _event: None, Interruption())
+    return [
+        planned.key
+        for planned in bound.plan.selected()
+        if planned.version is not None
+        and all(_is_stored(bound, planned, output, record) for output in planned.outputs if output.io_manager)
+    ]
+
+
+def _is_stored(bound: BoundRun, planned: PlannedStep, output: PlannedOutput, record: Recorder) -> bool:
+    scope = bound.scope()
+    try:
+        context = ResourceContext(run_id=bound.record.run_id, pipeline=bound.pipeline.name)
+        scope.provide([output.io_manager], record, context)
+        manager, resources = scope.io_manager(output.io_manager)
+        reference = SourceRef(planned.key, output.name, bound.record.run_id)
+        return bool(manager.has_output(output_context(bound, reference, resources, record.logger())))
     finally:
         scope.tear_down(record)
 

@@ -173,7 +173,15 @@ class RunDriver:
 
     def _launch(self, action: Launch, now: datetime) -> None:
         spec = action.spec
-        self._take(AttemptLaunched(at=now, step=spec.step, attempt=spec.attempt, executor=self._executor.name))
+        self._take(
+            AttemptLaunched(
+                at=now,
+                step=spec.step,
+                attempt=spec.attempt,
+                executor=self._executor.name,
+                post_mortem=spec.post_mortem is not None,
+            )
+        )
         self._flush()
         crash_point("attempt.journalled")
         try:

@@ -10,8 +10,9 @@ from orchestrator.events import decode_lines
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
 from orchestrator.planning.plan import decode_plan
-from orchestrator.records import RunDetail, RunRecord
+from orchestrator.records import RunDetail, RunRecord, RunSummary
 from orchestrator.run_files import read_journal, read_record
+from orchestrator.states import ACTIVE_RUN_STATES
 
 
 def progress_of(run_dir: RunDir) -> RunProgress:
@@ -31,6 +32,11 @@ def detail_of(run_dir: RunDir) -> RunDetail:
 def is_driven(run_dir: RunDir) -> bool:
     """Whether some process owns the run at this moment."""
     return is_locked(run_dir.owner_lock)
+
+
+def is_abandoned(state: StateDir, run: RunSummary) -> bool:
+    """Whether the run should be driven by somebody, and is by nobody: its owner died."""
+    return run.status in ACTIVE_RUN_STATES and not is_driven(state.run(run.run_id))
 
 
 def ancestors(state: StateDir, record: RunRecord) -> Iterator[tuple[str, RunProgress]]:

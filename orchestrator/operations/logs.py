@@ -15,6 +15,10 @@ _TAIL_BYTES = 64 << 10
 LONGEST_LINE = 2000
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
+# Lines of faulthandler's report that say nothing of the user's code.
+_PACKAGE = re.escape(str(Path(__file__).resolve().parent.parent))
+_OUR_FRAME = re.compile(rf'  File "({_PACKAGE}|<frozen runpy>)|$|Extension modules:')
+
 
 @dataclass(frozen=True)
 class LogFile:
@@ -48,8 +52,13 @@ def last_lines(directory: AttemptDir, count: int) -> list[str]:
     """The last lines an attempt wrote, stderr after stdout, as text that cannot disturb a terminal."""
     lines: list[str] = []
     for path in (directory.stdout, directory.stderr):
-        lines += _tail(path)[-count:]
+        lines += _without_our_frames(_tail(path))[-count:]
     return lines[-count:]
+
+
+def _without_our_frames(lines: list[str]) -> list[str]:
+    """Of what faulthandler wrote when the process crashed, the part that is about the user's code."""
+    return [line for line in lines if not _OUR_FRAME.match(line)]
 
 
 class LogReader:

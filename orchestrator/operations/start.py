@@ -23,6 +23,7 @@ from orchestrator.planning.compile import IN_PROCESS
 from orchestrator.planning.plan import PlannedRun, PlanRequest, encode_plan
 from orchestrator.records import RunRecord, Trigger
 from orchestrator.run_files import read_record
+from orchestrator.states import StepState
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,28 @@ def new_run(workspace: Workspace, options: RunOptions, continued: Continued | No
     _check_forking(found, planned)
     record = _record(workspace, found, planned, parent)
     reused = _reused(workspace, planned, parent, continued)
-    return NewRun(create_run(workspace.state, record), reused)
+    run_dir = create_run(workspace.state, record)
+    if options.memoize:
+        reused += _memoized(workspace, found, planned, run_dir, {event.step for event in reused})
+    return NewRun(run_dir, reused)
+
+
+def _memoized(
+    workspace: Workspace, found: FoundPipeline, planned: PlannedRun, run_dir: RunDir, known: set[str]
+) -> list[StepReused]:
+    """The steps whose outputs are stored in the version that this run would make."""
+    number = found.process.find_memoized(run_dir)
+    keys = msgspec.json.decode(workspace.pool.wait_answer(found.process, number), type=list[str])
+    return [
+        StepReused(
+            at=clock.now(),
+            step=key,
+            outputs={output.name: None for output in planned.plan.by_key[key].outputs},
+            memoized=True,
+        )
+        for key in keys
+        if key not in known
+    ]
 
 
 def read_parent(workspace: Workspace, run_id: str) -> RunRecord:
@@ -167,7 +189,8 @@ def produced_by_ancestors(workspace: Workspace, parent: RunRecord) -> Lookup:
     def lookup(step: str) -> Any:
         for run_id, progress in _both(loaded, chain):
             found = progress.network.steps.get(step)
-            if found is not None and found.outputs:
+            # A step that was itself reused from no known run says nothing of where its value is.
+            if found is not None and found.outputs and (found.run_id or found.state is StepState.SUCCESS):
                 return found.run_id or run_id, found.outputs
         return None
 

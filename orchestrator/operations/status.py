@@ -6,7 +6,7 @@ import msgspec
 
 from orchestrator import clock
 from orchestrator.errors import LocationBroken, OrchestratorError
-from orchestrator.operations.history import is_driven
+from orchestrator.operations.history import is_abandoned
 from orchestrator.operations.workspace import LoadedLocation, Workspace, load_locations
 from orchestrator.records import RunSummary
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
@@ -86,9 +86,8 @@ def _runs(
     except OrchestratorError as error:
         problems.append(error.message)
         return (), (), ()
-    driven = {run.run_id: is_driven(workspace.state.run(run.run_id)) for run in unfinished}
-    active = tuple(run for run in unfinished if driven[run.run_id])
-    interrupted = tuple(run for run in unfinished if not driven[run.run_id])
+    interrupted = tuple(run for run in unfinished if is_abandoned(workspace.state, run))
+    active = tuple(run for run in unfinished if run not in interrupted)
     problems += [
         f"nobody drives run {run.run_id} of {run.pipeline}: `orchestrator runs resume {run.run_id}`, or cancel it"
         for run in interrupted

@@ -68,6 +68,8 @@ class Projection:
         if key is None or change is None:
             return
         step = self.steps.setdefault(key, StepRow())
+        if step.status is StepState.FAILURE:
+            return  # for good: what follows is an attempt made for its failure hooks
         self.touched.add(key)
         if change is not _SAME:
             step.status = change

@@ -25,6 +25,8 @@ from orchestrator.store.schema import migrate
 # How long a command waits for another one to be done with the database. Holders need milliseconds; what takes longer
 # is a large ingest, a compaction, or a program that is not ours.
 PATIENCE_S = 10.0
+# From when on waiting is worth a word.
+NOTICE_S = 1.0
 # Beyond this the write-ahead log is folded into the file when the store is closed.
 _CHECKPOINT_BYTES = 4 << 20
 
@@ -44,13 +46,38 @@ class Store:
         return operation(self.database, *args, **kwargs)
 
 
+class Patience:
+    """How long to wait for whoever has the database, and whom to tell about it once it takes noticeably long."""
+
+    def __init__(self, seconds: float, tell: Callable[[str], None] | None) -> None:
+        self._started = monotonic()
+        self._seconds = seconds
+        self._tell = tell
+
+    def wait(self, busy: StoreBusy) -> None:
+        """Waits a little. Raises `busy` when that has been done for long enough."""
+        waited = monotonic() - self._started
+        if waited > self._seconds:
+            raise busy
+        if self._tell is not None and waited > NOTICE_S:
+            self._tell(f"waiting: {busy.message}")
+            self._tell = None
+        time.sleep(random.uniform(0.002, 0.02))
+
+
 @contextmanager
-def open_store(state: StateDir, *, patience: float = PATIENCE_S, ingest: bool = True) -> Iterator[Store]:
-    """The store of a state directory, with everything that journals have taken in. Raises StoreBusy, StoreError."""
-    deadline = monotonic() + patience
-    lock = _lock(state, deadline)
+def open_store(
+    state: StateDir, *, patience: float = PATIENCE_S, ingest: bool = True, tell: Callable[[str], None] | None = None
+) -> Iterator[Store]:
+    """The store of a state directory, with everything that journals have taken in. Raises StoreBusy, StoreError.
+
+    `tell` is called once, with a sentence, when somebody else has the database for noticeably long.
+    """
+    waiting = Patience(patience, tell)
+    lock = _lock(state, waiting)
+    mask = os.umask(0o077)  # what DuckDB creates beside its file is as private as the rest
     try:
-        database = _open(state, deadline)
+        database = _open(state, waiting)
         try:
             if ingest:
                 ingest_pending(database, state)
@@ -59,45 +86,45 @@ def open_store(state: StateDir, *, patience: float = PATIENCE_S, ingest: bool = 
         finally:
             database.close()
     finally:
+        os.umask(mask)
         lock.release()
 
 
-def _lock(state: StateDir, deadline: float) -> HeldLock:
+def _lock(state: StateDir, waiting: Patience) -> HeldLock:
     try:
         while (lock := try_lock(state.lock)) is None:
-            if monotonic() > deadline:
-                holder = read_note(state.lock) or "unknown"
-                raise StoreBusy(
-                    f"The state in {state.path} is in use by process {holder}, and went on to be.",
+            holder = read_note(state.lock) or "unknown"
+            waiting.wait(
+                StoreBusy(
+                    f"The state in {state.path} is in use by process {holder}.",
                     hint="Try again, or look at what that process does.",
                 )
-            time.sleep(random.uniform(0.002, 0.02))
+            )
     except OSError as error:
         raise StoreError(f"{state.lock} cannot be locked: {error.strerror}.") from error
     lock.write_note(str(os.getpid()).encode())
     return lock
 
 
-def _open(state: StateDir, deadline: float) -> Database:
+def _open(state: StateDir, waiting: Patience) -> Database:
     """Opens the file and brings it up to date. A program that is not ours may have it open: we wait for that too."""
-    while True:
+    database = None
+    while database is None:
         try:
             database = Database(state.database)
-            break
-        except StoreBusy:
-            if monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-    state.database.chmod(0o600)
+        except StoreBusy as busy:
+            waiting.wait(busy)
+    opened = database
 
     def reopen() -> Database:
-        database.close()
+        opened.close()
         return Database(state.database)
 
-    def back_up_first() -> None:
-        back_up(database, state, "before-migration", now=now())
+    return migrate(opened, lambda: _back_up_first(opened, state), reopen)
 
-    return migrate(database, back_up_first, reopen)
+
+def _back_up_first(database: Database, state: StateDir) -> None:
+    back_up(database, state, "before-migration", now=now())
 
 
 def _checkpoint_if_large(database: Database, state: StateDir) -> None:

@@ -1,0 +1,123 @@
+"""What tests of the whole program share: a workspace in a directory of its own, used as a person would use it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+ORCHESTRATOR = [sys.executable, "-m", "orchestrator"]
+# A command that takes this long hangs.
+HANGS_S = 60
+
+
+class Bench:
+    """A workspace that is written, run and looked at. Commands are real processes."""
+
+    def __init__(self, path):
+        self.path = path
+        self.state = path / ".orchestrator"
+        self._started = []
+
+    def write(self, source, file="pipelines.py"):
+        """A module of pipelines."""
+        (self.path / file).write_text(textwrap.dedent(source))
+        if not (self.path / ".orchestrator.yaml").exists():
+            self.settings(f"locations: [{{name: main, file: {file}}}]")
+        return self
+
+    def settings(self, text):
+        (self.path / ".orchestrator.yaml").write_text(textwrap.dedent(text))
+        return self
+
+    def __call__(self, *arguments, **environment):
+        """Runs a command to its end."""
+        command = [*ORCHESTRATOR, *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=self.path, env=self._environment(environment), capture_output=True, timeout=HANGS_S
+        )
+        return Done(command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    def json(self, *arguments, **environment):
+        """What a command prints with --json."""
+        done = self(*arguments, "--json", **environment)
+        return json.loads(done.out)
+
+    def start(self, *arguments, **environment):
+        """Starts a command and leaves it running."""
+        process = subprocess.Popen(
+            [*ORCHESTRATOR, *map(str, arguments)],
+            cwd=self.path,
+            env=self._environment(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._started.append(process)
+        return process
+
+    def ledger(self):
+        """The lines that steps appended to the file `ledger`, in order."""
+        try:
+            return (self.path / "ledger").read_text().split()
+        except FileNotFoundError:
+            return []
+
+    def events(self, run="last"):
+        return self.json("runs", "events", run)
+
+    def wait_until(self, condition, what="the condition"):
+        """Returns once the condition holds. It must come true by itself: nothing is retried here."""
+        deadline = time.monotonic() + HANGS_S
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} never came true"
+            time.sleep(0.02)
+
+    def clean_up(self):
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        for pid in self._leftovers():
+            os.kill(pid, signal.SIGKILL)
+
+    def processes(self):
+        """The processes that still work for this workspace."""
+        return list(self._leftovers())
+
+    def _leftovers(self):
+        for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
+            try:
+                if entry.name.isdigit() and os.readlink(entry / "cwd") == str(self.path.resolve()):
+                    yield int(entry.name)
+            except OSError:
+                continue
+
+    def _environment(self, more):
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORCHESTRATOR_") and k != "COLUMNS"}
+        return {**inherited, "TERM": "dumb", **{name: str(value) for name, value in more.items()}}
+
+
+class Done:
+    """A command that has ended."""
+
+    def __init__(self, command, code, out, err):
+        self.command, self.code, self.out, self.err = command, code, out, err
+
+    def __repr__(self):
+        return f"{' '.join(self.command[3:])} -> {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+    def ok(self):
+        assert self.code == 0, self
+        return self
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    yield bench
+    bench.clean_up()
