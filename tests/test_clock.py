@@ -1,0 +1,74 @@
+"""Durations and instants as people write them."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from orchestrator import clock
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("15m", 900),
+        ("24h", 86400),
+        ("7d", 604800),
+        ("2w", 1209600),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+        ("1.5h", 5400),
+        ("500ms", 0.5),
+        ("90", 90),
+    ],
+)
+def test_durations_are_read(text, seconds):
+    assert clock.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "x", "7x", "h", "1h banana", "-5s", "1h2"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="is not a duration"):
+        clock.parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.004, "0.00s"),
+        (9.994, "9.99s"),
+        (12.34, "12.3s"),
+        (65, "1m 05s"),
+        (3599.6, "1h 00m"),
+        (7260, "2h 01m"),
+        (90000, "1d 1h"),
+    ],
+)
+def test_durations_are_said_shortly(seconds, text):
+    assert clock.format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        pytest.param("2h", NOW - timedelta(hours=2), id="an age"),
+        pytest.param("2026-02-03", datetime(2026, 2, 3, tzinfo=UTC), id="a date"),
+        pytest.param("2026-02-03T04:05Z", datetime(2026, 2, 3, 4, 5, tzinfo=UTC), id="an instant"),
+        pytest.param("2026-02-03T04:05+02:00", datetime(2026, 2, 3, 2, 5, tzinfo=UTC), id="with an offset"),
+    ],
+)
+def test_a_time_is_an_age_or_an_instant(text, instant):
+    assert clock.parse_instant_or_age(text, now=NOW) == instant
+
+
+def test_what_is_no_time_is_refused():
+    with pytest.raises(ValueError, match="neither an age"):
+        clock.parse_instant_or_age("yesterday-ish", now=NOW)
+
+
+def test_instants_are_written_in_utc():
+    berlin = timezone(timedelta(hours=2))
+    assert clock.format_instant(datetime(2026, 1, 1, 2, tzinfo=berlin)) == "2026-01-01T00:00:00Z"
+    assert clock.now().tzinfo is UTC

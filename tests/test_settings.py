@@ -1,0 +1,149 @@
+"""The workspace file: found, read, and refused with every problem and its line."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import ConfigError
+from orchestrator.settings import EnvironmentVariable, find_workspace, load_settings
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text):
+        path = tmp_path / ".orchestrator.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def problems(path):
+    with pytest.raises(ConfigError) as refused:
+        load_settings(path)
+    assert refused.value.exit_code == 3
+    return refused.value.details
+
+
+def test_an_empty_file_means_the_defaults(file):
+    settings = load_settings(file(""))
+    assert settings.locations == ()
+    assert settings.executor.default == "subprocess"
+    assert settings.run_queue.max_concurrent_runs == 10
+    assert settings.state_path == settings.root / ".orchestrator"
+
+
+def test_the_whole_file_of_the_documentation_is_read(file):
+    settings = load_settings(
+        file("""
+state_dir: state
+locations:
+  - name: sales
+    module: sales.pipelines
+    working_dir: src
+    python: .venv/bin/python
+    isolation: spawn
+    env: {WAREHOUSE: {env: WAREHOUSE_URL}, DEBUG: true, N: 3}
+executor: {default: subprocess, max_concurrent_steps: 8}
+run_queue:
+  max_concurrent_runs: 10
+  tag_limits: [{key: database, value: tiny, limit: 1}, {key: user, limit: 2, per_value: true}]
+retention: {skipped_ticks: 7d, ticks: 90d, runs: 180d}
+""")
+    )
+    (location,) = settings.locations
+    assert location.env == {"WAREHOUSE": EnvironmentVariable(env="WAREHOUSE_URL"), "DEBUG": "true", "N": "3"}
+    assert settings.directory_of(location) == settings.root / "src"
+    assert settings.python_of(location) == str(settings.root / ".venv/bin/python")
+    assert settings.retention.runs == 180 * 86400
+    assert settings.run_queue.tag_limits[1].per_value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("locatons: []", ["line 1: locatons: unknown key. Did you mean locations?"], id="unknown key"),
+        pytest.param("state_dir: a\nstate_dir: b", ["line 2: state_dir: given twice"], id="the same key twice"),
+        pytest.param(
+            "locations:\n  - name: a\n    module: x\n    modul: y",
+            ["line 4: locations[0].modul: unknown key. Did you mean module?"],
+            id="unknown key deeper",
+        ),
+        pytest.param(
+            "locations:\n  - name: a",
+            ["line 2: locations[0]: give either `module` or `file`"],
+            id="neither module nor file",
+        ),
+        pytest.param(
+            "locations:\n  - {name: a, module: x}\n  - {name: a, module: y}",
+            ["line 3: locations[1].name: two locations are called 'a'"],
+            id="two of a name",
+        ),
+        pytest.param(
+            "executor: {max_concurrent_steps: 0}",
+            ["line 1: executor.max_concurrent_steps: Input should be greater than or equal to 1, got 0"],
+            id="out of range",
+        ),
+        pytest.param(
+            "retention:\n  runs: soon",
+            ["line 2: retention.runs: 'soon' is not a duration; write it like 90s, 15m, 24h, 7d or 1h30m"],
+            id="no duration",
+        ),
+        pytest.param(
+            "locations:\n  - {name: a, module: x, env: {A: {evn: B}}}",
+            ["line 2: locations[0].env.A: must be text, a number or {env: NAME}, got {'evn': 'B'}"],
+            id="neither text nor variable",
+        ),
+    ],
+)
+def test_a_problem_is_named_with_its_line(file, text, said):
+    assert list(problems(file(text))) == said
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(file):
+    said = problems(file("nonsense: 1\nlocations:\n  - name: 'a b'\n    module: x\nexecutor: {default: 3}"))
+    assert [problem.split(":")[0] for problem in said] == ["line 1", "line 3", "line 5"]
+
+
+def test_what_is_no_yaml_is_refused_with_its_place(file):
+    with pytest.raises(ConfigError, match=r"line 3, column \d+ is not YAML"):
+        load_settings(file("locations:\n  - {name: a\n"))
+
+
+@pytest.mark.parametrize("text", ["- a\n- b", "just text"])
+def test_what_is_no_mapping_is_refused(file, text):
+    with pytest.raises(ConfigError, match="must be a mapping"):
+        load_settings(file(text))
+
+
+def test_yaml_cannot_make_objects(file):
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_settings(file("state_dir: !!python/object/apply:os.system ['true']"))
+
+
+def test_the_nearest_file_above_is_the_workspace(tmp_path, file):
+    path = file("")
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    assert find_workspace(None, {}, deep) == path
+
+
+def test_a_named_workspace_comes_first(tmp_path, file):
+    path = file("")
+    other = tmp_path / "other.yaml"
+    other.write_text("")
+    assert find_workspace(str(other), {"ORCHESTRATOR_WORKSPACE": str(path)}, tmp_path) == other
+    assert find_workspace(None, {"ORCHESTRATOR_WORKSPACE": str(tmp_path)}, Path("/")) == path
+
+
+def test_no_workspace_says_how_to_make_one(tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        find_workspace(None, {}, tmp_path)
+    assert "orchestrator init" in refused.value.hint
+
+
+def test_a_named_workspace_that_is_not_there_says_who_named_it(tmp_path):
+    with pytest.raises(ConfigError, match="named by --workspace"):
+        find_workspace(str(tmp_path / "none.yaml"), {}, tmp_path)
+    with pytest.raises(ConfigError, match=r"named by \$ORCHESTRATOR_WORKSPACE"):
+        find_workspace(None, {"ORCHESTRATOR_WORKSPACE": str(tmp_path / "none.yaml")}, tmp_path)
