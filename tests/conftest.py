@@ -41,7 +41,9 @@ class Bench:
         done = subprocess.run(
             command, cwd=self.path, env=self._environment(environment), capture_output=True, timeout=HANGS_S
         )
-        return Done(command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        return Done(
+            command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
 
     def json(self, *arguments, **environment):
         """What a command prints with --json."""

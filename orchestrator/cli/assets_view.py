@@ -17,7 +17,7 @@ def asset_table(assets: Sequence[AssetSummary], now: datetime) -> str:
     """The catalog."""
     rows = [
         [
-            Cell(asset_name(asset.asset), BOLD),
+            Cell(asset_name(asset.asset) + (f"[{asset.last.partition}]" if asset.last.partition else ""), BOLD),
             ago(asset.last.materialized_at, now),
             str(asset.materializations),
             asset.last.pipeline,
@@ -56,9 +56,17 @@ def asset_page(asset: AssetSummary, now: datetime, paint: Painter) -> Iterator[s
     )
     if last.description:
         yield f"\n{last.description}"
-    for name, value in last.metadata.items():
+    large = {name: value for name, value in last.metadata.items() if _is_large(value)}
+    small = {name: value for name, value in last.metadata.items() if name not in large}
+    pad = max(map(len, small), default=0)
+    yield from [""] if small else []
+    for name, value in small.items():
+        yield f"{paint(BOLD, name.ljust(pad))}  {metadata_words(value)}"
+    for name, value in large.items():
         yield ""
         yield from _metadata(name, value, paint)
+    if last.partition:
+        yield paint(DIM, f"\npartitions: orchestrator asset history {asset_name(asset.asset)}")
 
 
 def _metadata(name: str, value: Any, paint: Painter) -> Iterator[str]:
@@ -66,10 +74,12 @@ def _metadata(name: str, value: Any, paint: Painter) -> Iterator[str]:
         rows = value["value"]
         columns = list(dict.fromkeys(column for row in rows for column in row))
         yield paint(BOLD, name)
-        cells = [["" if row.get(column) is None else str(row.get(column)) for column in columns] for row in rows]
+        cells = [["" if row.get(column) is None else metadata_words(row[column]) for column in columns] for row in rows]
         yield from (f"  {line}" for line in table(columns, cells).split("\n"))
-    elif is_special_metadata(value) and value["kind"] == "markdown":
+    else:
         yield paint(BOLD, name)
         yield from (f"  {line}" for line in str(value["value"]).split("\n"))
-    else:
-        yield f"{paint(BOLD, name)}  {metadata_words(value)}"
+
+
+def _is_large(value: Any) -> bool:
+    return is_special_metadata(value) and value["kind"] in ("table", "markdown")

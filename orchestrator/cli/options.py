@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from orchestrator.operations.workspace import Workspace
@@ -29,6 +30,14 @@ PipelineArgument = Annotated[
         autocompletion=lambda: _pipeline_names(),
     ),
 ]
+OptionalPipelineArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PIPELINE]",
+        help="The pipeline's name, or location/name.",
+        autocompletion=lambda: _pipeline_names(),
+    ),
+]
 AssetArgument = Annotated[
     str,
     typer.Argument(
@@ -39,9 +48,18 @@ AssetArgument = Annotated[
 ]
 
 
+class Group(TyperGroup):
+    """A group whose help has the first sentence of each command, whole."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        rows = [(name, (self.commands[name].help or "").split("\n")[0]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows, col_max=12, col_spacing=3)
+
+
 def group(help_text: str) -> typer.Typer:
     """A group of commands in the house manner."""
-    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    return typer.Typer(cls=Group, help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 @contextmanager

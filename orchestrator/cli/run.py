@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, PipelineArgument, store_of, workspace
+from orchestrator.cli.options import Json, OptionalPipelineArgument, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json
 from orchestrator.errors import UsageError
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_EPILOG = """Example: orchestrator run flights --mode prod --set steps.clean.config.min_delay=5 --select '*report'
+_EPILOG = """Example: orchestrator run flights --mode duckdb --preset july --select '*report' --tag who=me
 
 Selections: step, *step (with all it needs), step* (with all that need it), +step or step++ (levels)."""
 
 
 @app.command(epilog=_EPILOG)
 def run(
-    pipeline: Annotated[PipelineArgument | None, typer.Argument(metavar="[PIPELINE]")] = None,
+    pipeline: OptionalPipelineArgument = None,
     config: Annotated[
         list[Path] | None, typer.Option("--config", "-c", metavar="FILE", help="YAML; several are merged.")
     ] = None,
@@ -50,14 +50,31 @@ def run(
     json: Json = False,
 ) -> int:
     """Run a pipeline in the foreground, with live progress. Ctrl-C cancels it, twice kills it."""
-    from orchestrator.cli.run_config import read_config, read_tags
-    from orchestrator.operations.start import RunOptions
-
     if rerun and from_failure:
         raise UsageError("--rerun and --from-failure exclude each other.")
     if not pipeline and not rerun and not from_failure:
         raise UsageError("Name a pipeline.", hint="`orchestrator pipeline list` shows what there is.")
-    options = RunOptions(
+    with workspace() as found:
+        found.pool.start_all()  # they load while the rest of this program is imported
+        options = _options(pipeline, mode, preset, config, sets, select, tag, executor, memoize)
+        return start_and_drive(found, options, _continued(found, rerun, from_failure), json)
+
+
+def _options(
+    pipeline: str | None,
+    mode: str | None,
+    preset: str | None,
+    config: list[Path] | None,
+    sets: list[str] | None,
+    select: list[str] | None,
+    tag: list[str] | None,
+    executor: str | None,
+    memoize: bool,
+) -> RunOptions:
+    from orchestrator.cli.run_config import read_config, read_tags
+    from orchestrator.operations.start import RunOptions
+
+    return RunOptions(
         pipeline=pipeline,
         mode=mode,
         preset=preset,
@@ -67,17 +84,15 @@ def run(
         executor=executor,
         memoize=memoize,
     )
-    with workspace() as found:
-        return start_and_drive(found, options, _continued(found, rerun, from_failure), json)
 
 
 def _continued(found: Workspace, rerun: str | None, from_failure: str | None) -> Continued | None:
-    from orchestrator.operations.start import Continued
-    from orchestrator.store.runs import resolve_run
-
     reference = rerun or from_failure
     if reference is None:
         return None
+    from orchestrator.operations.start import Continued
+    from orchestrator.store.runs import resolve_run
+
     with store_of(found) as store:
         return Continued(store(resolve_run, reference), only_failed=from_failure is not None)
 

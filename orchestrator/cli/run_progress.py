@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Protocol
 
 from orchestrator import events as ev
@@ -41,18 +42,25 @@ class PlainDisplay:
     """One line for everything worth telling, as it happens."""
 
     def __init__(self, record: RunRecord) -> None:
+        self._waiting: list[tuple[datetime, str]] = []
         self._say(now(), f"run {record.run_id} of {record.pipeline} (mode {record.mode})")
 
     def event(self, event: ev.Event) -> None:
         line = event_line(event)
         if line is not None:
-            self._say(event.at, line[1])
+            self._waiting.append((event.at, line[1]))
 
-    def turn(self, progress: RunProgress) -> None: ...
+    def turn(self, progress: RunProgress) -> None:
+        # Steps that ran beside each other are read one after the other: in the order of time only when sorted.
+        for at, text in sorted(self._waiting, key=lambda line: line[0]):
+            self._say(at, text)
+        self._waiting = []
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        for at, text in self._waiting:
+            self._say(at, text)
 
-    def _say(self, at: Any, text: str) -> None:
+    def _say(self, at: datetime, text: str) -> None:
         print(f"{at.astimezone():%H:%M:%S}  {text}", file=sys.stderr, flush=True)
 
 
@@ -81,7 +89,8 @@ def event_line(event: ev.Event) -> tuple[str, str] | None:
             return DIM, f"{step} reused: {where}"
         case ev.AssetMaterialized(asset=asset, metadata=metadata):
             summary = metadata_summary(metadata)
-            return GREEN, f"asset {asset_name(asset)}" + (f" ({summary})" if summary else "")
+            name = asset_name(asset) + (f"[{event.partition}]" if event.partition else "")
+            return GREEN, f"asset {name}" + (f" ({summary})" if summary else "")
         case ev.ExpectationChecked(success=False, step=step, label=label, description=description):
             return YELLOW, f"{step}: expectation {label!r} does not hold" + (f": {description}" if description else "")
         case ev.LogEmitted(step=step, level=level, message=message) if level not in ("DEBUG", "INFO"):

@@ -8,6 +8,7 @@ from datetime import datetime
 from orchestrator.cli.output import Painter
 from orchestrator.cli.runs_view import (
     LAST_LINES,
+    MOST_ASSETS,
     MOST_STEPS,
     error_lines,
     headline,
@@ -44,7 +45,8 @@ def report(
         if step.state is StepState.FAILURE:
             yield ""
             yield from _failure(step, run_dir, paint)
-    yield from _facts(facts, paint)
+    yield from _expectations(facts, paint)
+    yield from _assets(facts, paint)
     if progress.reason and progress.status is not RunState.SUCCESS and not progress.failed:
         yield f"\n{paint(YELLOW, progress.reason)}"
     yield from _next(record, progress, run_dir, paint)
@@ -84,34 +86,49 @@ def _failure(step: RunStep, run_dir: RunDir, paint: Painter) -> Iterator[str]:
         return
     yield f"{paint(f'{BOLD};{RED}', f'✗ {step.key}')} failed: {error.headline()}"
     yield from error_lines(error, paint)
-    lines = last_lines(run_dir.attempt(step.key, step.tries), LAST_LINES)
+    lines = last_lines(run_dir, step.key, step.tries, LAST_LINES)
     if lines:
         yield paint(DIM, "    the last lines it printed:")
         yield from (f"      {line}" for line in lines)
 
 
-def _facts(facts: Sequence[Event], paint: Painter) -> Iterator[str]:
-    assets = [fact for fact in facts if isinstance(fact, AssetMaterialized)]
+def _expectations(facts: Sequence[Event], paint: Painter) -> Iterator[str]:
     broken = [fact for fact in facts if isinstance(fact, ExpectationChecked) and not fact.success]
-    if assets:
-        yield f"\n{paint(BOLD, 'assets')}"
-        for asset in assets[:MOST_STEPS]:
-            partition = f"[{asset.partition}]" if asset.partition else ""
-            name = paint(GREEN, asset_name(asset.asset))
-            yield f"  {name}{partition}  {paint(DIM, metadata_summary(asset.metadata))}"
-        if len(assets) > MOST_STEPS:
-            yield paint(DIM, f"  and {len(assets) - MOST_STEPS} more")
     if broken:
         yield f"\n{paint(BOLD, 'expectations that do not hold')}"
-        for fact in broken:
-            described = f": {fact.description}" if fact.description else ""
-            yield f"  {paint(YELLOW, fact.label or 'expectation')} ({fact.step}){described}"
+    for fact in broken:
+        described = f": {fact.description}" if fact.description else ""
+        yield f"  {paint(YELLOW, fact.label or 'expectation')} ({fact.step}){described}"
+
+
+def _assets(facts: Sequence[Event], paint: Painter) -> Iterator[str]:
+    """One line an asset, however many partitions of it were written."""
+    written: dict[tuple[str, ...], list[AssetMaterialized]] = {}
+    for fact in facts:
+        if isinstance(fact, AssetMaterialized):
+            written.setdefault(fact.asset, []).append(fact)
+    if written:
+        yield f"\n{paint(BOLD, 'assets')}"
+    pad = min(40, max((len(asset_name(asset)) for asset in written), default=0))
+    for asset, times in list(written.items())[:MOST_ASSETS]:
+        yield f"  {paint(GREEN, asset_name(asset).ljust(pad))}  {paint(DIM, _what_was_written(times))}"
+    if len(written) > MOST_ASSETS:
+        yield paint(DIM, f"  and {len(written) - MOST_ASSETS} more (`orchestrator asset list` has them all)")
+
+
+def _what_was_written(times: list[AssetMaterialized]) -> str:
+    if len(times) == 1:
+        partition = f"[{times[0].partition}] " if times[0].partition else ""
+        return partition + metadata_summary(times[0].metadata)
+    partitions = [one.partition for one in times if one.partition]
+    named = f": {', '.join(partitions[:6])}{' ...' if len(partitions) > 6 else ''}" if partitions else ""
+    return f"{len(times)} {'partitions' if partitions else 'times'}{named}"
 
 
 def _next(record: RunRecord, progress: RunProgress, run_dir: RunDir, paint: Painter) -> Iterator[str]:
     yield ""
     if progress.interrupted or progress.status is RunState.STARTED:
         yield f"{paint(DIM, 'resume')}  orchestrator runs resume {record.run_id}"
-    elif progress.status is RunState.FAILURE:
+    elif progress.status in (RunState.FAILURE, RunState.CANCELED):
         yield f"{paint(DIM, 'again')}   orchestrator run --from-failure {record.run_id}"
     yield f"{paint(DIM, 'logs')}    orchestrator runs logs {record.run_id}    ({run_dir.path})"

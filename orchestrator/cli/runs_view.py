@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from orchestrator.cli.output import Cell, Painter, table
@@ -17,6 +18,7 @@ from orchestrator.states import RunState, StepState
 
 # A run with more steps than this is summarised; every step stands in `runs show --steps`.
 MOST_STEPS = 40
+MOST_ASSETS = 20
 LAST_LINES = 8
 
 
@@ -113,12 +115,21 @@ def metadata_words(value: Any) -> str:
         if value["kind"] == "table":
             rows = value["value"]
             return f"table of {len(rows)} row{'' if len(rows) == 1 else 's'}"
-        return str(value["value"]).split("\n")[0]
+        first = str(value["value"]).split("\n")[0]
+        return _near(first) if value["kind"] == "path" else first
     if isinstance(value, float):
         return f"{value:,.6g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)
+
+
+def _near(path: str) -> str:
+    """A path relative to where one is, when it is below that."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
 
 
 def metadata_summary(metadata: dict[str, Any], most: int = 4) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -146,10 +147,10 @@ def _is_retry_of(step: RunStep, due_at: datetime) -> bool:
     return step.state is StepState.RETRYING and step.due_at == due_at
 
 
-def _first(queue: list[RunStep], is_current: Callable[[RunStep], bool]) -> RunStep | None:
-    while queue and not is_current(queue[-1]):
-        queue.pop()
-    return queue[-1] if queue else None
+def _first(queue: deque[RunStep], is_current: Callable[[RunStep], bool]) -> RunStep | None:
+    while queue and not is_current(queue[0]):
+        queue.popleft()
+    return queue[0] if queue else None
 
 
 def _reason(run: RunProgress) -> str:

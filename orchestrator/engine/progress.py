@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,9 +32,9 @@ class RunProgress:
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
         self.in_flight: dict[str, RunStep] = {}
-        self.decided: list[RunStep] = []  # to be recorded as skipped or abandoned
-        self.ended: list[RunStep] = []  # whose last attempt did not succeed: to be retried or given up
-        self.bereft: list[RunStep] = []  # failed without their failure hooks having run
+        self.decided: deque[RunStep] = deque()  # to be recorded as skipped or abandoned
+        self.ended: deque[RunStep] = deque()  # whose last attempt did not succeed: to be retried or given up
+        self.bereft: deque[RunStep] = deque()  # failed without their failure hooks having run
         self.ready: list[tuple[int, tuple[int, ...], str]] = []
         self.retries: list[tuple[datetime, str]] = []
         self.deadlines: list[tuple[datetime, str, int]] = []

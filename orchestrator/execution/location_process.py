@@ -246,7 +246,7 @@ class LocationProcess:
     def _death(self) -> OrchestratorError:
         code = self._process.wait()
         said = self._last_words()
-        if "No module named orchestrator" in said:
+        if "No module named 'orchestrator'" in said or "No module named orchestrator" in said:
             return DefinitionError(
                 f"Location {self.name!r}: orchestrator is not installed in the environment of {self.spec.python}.",
                 hint=f"Run: {self.spec.python} -m pip install orchestrator=={__version__}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import traceback
 from pathlib import Path
@@ -43,7 +44,7 @@ def user_frames(trace: TracebackType | None) -> tuple[Frame, ...]:
 
 def is_foreign(file: str) -> bool:
     """Whether code in this file is neither ours nor the import machinery's."""
-    return not file.startswith((_PACKAGE, "<frozen importlib"))
+    return not file.startswith((_PACKAGE, "<frozen importlib")) and file != importlib.__file__
 
 
 def load_traceback(error: BaseException) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from orchestrator.layout import AttemptDir, RunDir
+from orchestrator.run_files import packed_logs
 
 _TAIL_BYTES = 64 << 10
 # Longer lines are cut when they are shown; the file has all of it.
@@ -22,38 +26,59 @@ _OUR_FRAME = re.compile(rf'  File "({_PACKAGE}|<frozen runpy>)|$|Extension modul
 
 @dataclass(frozen=True)
 class LogFile:
-    """One of the files that an attempt's output goes to."""
+    """One of the files that an attempt's output goes to; in an archive once its run is packed."""
 
     step: str
     attempt: int
     stream: str  # stdout or stderr
     path: Path
+    archive: Path | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The file for reading. Raises FileNotFoundError."""
+        if self.archive is None:
+            with self.path.open("rb") as file:
+                yield file
+            return
+        with tarfile.open(self.archive) as archive:
+            member = archive.extractfile(str(self.path))
+            if member is None:
+                raise FileNotFoundError(str(self.path))
+            yield member
 
 
 def log_files(run_dir: RunDir, step: str | None = None) -> list[LogFile]:
     """The log files of a run, or of one step of it, in the order of steps and attempts."""
-    found = []
-    try:
-        steps = sorted(entry.name for entry in os.scandir(run_dir.steps) if entry.is_dir())
-    except FileNotFoundError:
-        return []
-    for name in steps:
-        if step is not None and name != step:
-            continue
-        attempts = sorted(int(entry.name) for entry in os.scandir(run_dir.steps / name) if entry.name.isdigit())
-        for attempt in attempts:
-            directory = run_dir.attempt(name, attempt)
-            found.append(LogFile(name, attempt, "stdout", directory.stdout))
-            found.append(LogFile(name, attempt, "stderr", directory.stderr))
-    return found
+    found = _packed_log_files(run_dir) if packed_logs(run_dir).exists() else _open_log_files(run_dir)
+    wanted = [file for file in found if step is None or file.step == step]
+    return sorted(wanted, key=lambda file: (file.step, file.attempt, file.stream != "stdout"))
 
 
-def last_lines(directory: AttemptDir, count: int) -> list[str]:
+def last_lines(run_dir: RunDir, step: str, attempt: int, count: int) -> list[str]:
     """The last lines an attempt wrote, stderr after stdout, as text that cannot disturb a terminal."""
     lines: list[str] = []
-    for path in (directory.stdout, directory.stderr):
-        lines += _without_our_frames(_tail(path))[-count:]
+    for file in log_files(run_dir, step):
+        if file.attempt == attempt:
+            lines += _without_our_frames(_tail(file))[-count:]
     return lines[-count:]
+
+
+def _open_log_files(run_dir: RunDir) -> Iterator[LogFile]:
+    if not run_dir.steps.is_dir():
+        return
+    for directory in run_dir.steps.glob("*/*"):
+        if directory.name.isdigit():
+            attempt = AttemptDir(directory)
+            for stream, path in (("stdout", attempt.stdout), ("stderr", attempt.stderr)):
+                yield LogFile(directory.parent.name, int(directory.name), stream, path)
+
+
+def _packed_log_files(run_dir: RunDir) -> Iterator[LogFile]:
+    with tarfile.open(packed_logs(run_dir)) as archive:
+        for name in archive.getnames():
+            path = Path(name)  # steps/<step>/<attempt>/stdout.log
+            yield LogFile(path.parts[1], int(path.parts[2]), path.stem, path, packed_logs(run_dir))
 
 
 def _without_our_frames(lines: list[str]) -> list[str]:
@@ -72,7 +97,7 @@ class LogReader:
     def new_lines(self, *, final: bool = False) -> Iterator[str]:
         """The lines added; with `final`, also what stands behind the last newline."""
         try:
-            with self.source.path.open("rb") as file:
+            with self.source.open() as file:
                 file.seek(self._offset)
                 while chunk := file.read(1 << 20):
                     self._offset += len(chunk)
@@ -97,9 +122,9 @@ def printable(line: bytes) -> str:
     return text
 
 
-def _tail(path: Path) -> list[str]:
+def _tail(source: LogFile) -> list[str]:
     try:
-        with path.open("rb") as file:
+        with source.open() as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             data = file.read()

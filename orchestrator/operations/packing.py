@@ -61,6 +61,8 @@ def _pack_journal(run_dir: RunDir) -> None:
 
 
 def _pack_logs(run_dir: RunDir) -> None:
+    if packed_logs(run_dir).exists():
+        return  # by a packing that was cut short
     files = [source.path for source in log_files(run_dir) if source.path.exists() and source.path.stat().st_size]
     if not files:
         return

@@ -14,6 +14,7 @@ from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import Lookup, finished_before, reused_steps
 from orchestrator.errors import ExecutionError, NotFound, NotPossible
 from orchestrator.events import StepReused
+from orchestrator.execution.registry import make_executor
 from orchestrator.ids import new_run_id
 from orchestrator.layout import RunDir
 from orchestrator.operations.create import create_run
@@ -65,6 +66,7 @@ def new_run(workspace: Workspace, options: RunOptions, continued: Continued | No
         raise NotFound("No pipeline was named.")
     found = find_pipeline(workspace, options.pipeline)
     planned = plan(workspace, found, _request(workspace, options, parent is not None))
+    make_executor(planned.executor, workspace.pool)  # refused now if there is no such thing, not when the run exists
     _check_forking(found, planned)
     record = _record(workspace, found, planned, parent)
     reused = _reused(workspace, planned, parent, continued)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from orchestrator.errors import NotFound, near_misses
 from orchestrator.records import AssetSummary, Materialization, asset_name
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
-from orchestrator.store.database import Database
+
+if TYPE_CHECKING:
+    from orchestrator.store.database import Database
 
 _COLUMNS = "id, asset_key, run_id, step, materialized_at, partition_key, description, metadata, tags, pipeline"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,7 +12,9 @@ from orchestrator.ids import LENGTH, RUN_ID
 from orchestrator.records import RunSummary, Trigger
 from orchestrator.states import RunState
 from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
-from orchestrator.store.database import Database
+
+if TYPE_CHECKING:
+    from orchestrator.store.database import Database
 
 LAST = "last"
 _COLUMNS = "run_id, pipeline, mode, status, created_at, started_at, finished_at, tags, trigger_json"

@@ -1,0 +1,405 @@
+"""Rows of the core: commands, runs, steps, planning, ingestion, memory, disk."""
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tests.benchmarks import workspaces
+from tests.benchmarks.measure import ORCHESTRATOR, Row, memory_of_tree, one_run, python_itself, seconds, slope, timed
+
+
+def rows(scratch, peers):
+    """(name, function that measures it), in the order of the table."""
+    return [
+        ("help and version", lambda: start_up(peers)),
+        ("run one step", lambda: one_step(scratch, peers)),
+        ("run chain slope", lambda: chain_slope(scratch, peers)),
+        ("run chain in_process slope", lambda: in_process_slope(scratch, peers)),
+        ("run fan-out", lambda: fan_out(scratch, peers)),
+        ("execute_in_process", lambda: in_python(peers)),
+        ("plan of 10,000 steps", lambda: large_plan(scratch)),
+        ("ingest", lambda: ingestion(scratch)),
+        ("runs list", lambda: listing(scratch, peers)),
+        ("memory of a run", lambda: memory(scratch, peers)),
+        ("disk per run", lambda: disk(scratch)),
+    ]
+
+
+def start_up(peers):
+    limit = python_itself()
+    budget = min(0.15, 10 * limit)
+    help_, version = seconds([ORCHESTRATOR, "--help"], 15), seconds([ORCHESTRATOR, "--version"], 15)
+    beside = {"python -c pass": limit, **peers.start_up()}
+    yield Row("`orchestrator --help`", help_, "s", budget, beside=beside, note="10 x `python -c pass`, at most 0.15 s")
+    yield Row("`orchestrator --version`", version, "s", budget)
+
+
+def one_step(scratch, peers):
+    path = workspaces.make(scratch / "one")
+    took = seconds([ORCHESTRATOR, "run", "one"], 9, cwd=path)
+    yield Row("`run` of one step, own process, durable", took, "s", 0.40, beside=peers.one_step())
+
+
+def chain_slope(scratch, peers):
+    path = workspaces.make(scratch / "chain")
+    few = seconds([ORCHESTRATOR, "run", "one"], 9, cwd=path)
+    many = seconds([ORCHESTRATOR, "run", "chain50"], 7, cwd=path)
+    each = slope(few, many, 1, 50) * 1000
+    fork = fork_and_reap(path) * 1000
+    beside = {"fork and reap": fork, **peers.chain_slope()}
+    budget = min(5.0, 2 * fork)
+    yield Row("each further step of a chain, own process", each, "ms", budget, beside=beside, note="2 x fork and reap")
+
+
+def fork_and_reap(path):
+    """Forking and reaping a process that has imported what the location has: the least that a step can cost."""
+    program = """
+import os, sys, time, gc
+sys.path.insert(0, ".")
+import pipelines
+gc.collect(); gc.freeze()
+taken = []
+for _ in range(300):
+    started = time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    taken.append(time.perf_counter() - started)
+print(sorted(taken)[150])
+os._exit(0) if sys.stdout.flush() is None else None
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=path, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def in_process_slope(scratch, peers):
+    path = workspaces.make(scratch / "in_process")
+    here = ["--executor", "in_process"]
+    few = seconds([ORCHESTRATOR, "run", "one", *here], 9, cwd=path)
+    many = seconds([ORCHESTRATOR, "run", "chain100", *here], 7, cwd=path)
+    each = slope(few, many, 1, 100) * 1000
+    yield Row("each further step, --executor in_process", each, "ms", 1.0, beside=peers.in_process_slope())
+
+
+def fan_out(scratch, peers):
+    path = workspaces.make(scratch / "fan", concurrent=2)
+    one = seconds([ORCHESTRATOR, "run", "one"], 9, cwd=path)
+    many = seconds([ORCHESTRATOR, "run", "fan100"], 7, cwd=path)
+    yield Row("fan-out of 100 steps, 2 at a time, beyond one", many - one, "s", 0.35, beside=peers.fan_out())
+
+
+def in_python(peers):
+    from orchestrator import pipeline, step
+
+    @step
+    def first():
+        return 1
+
+    @step
+    def following(value):
+        return value
+
+    def chain(length):
+        @pipeline(name=f"c{length}")
+        def made():
+            handle = first()
+            for _ in range(length - 1):
+                handle = following(handle)
+
+        return made
+
+    few, many = chain(1), chain(101)
+    few.execute_in_process()
+    fixed, whole = timed(few.execute_in_process, 50) * 1000, timed(many.execute_in_process, 20) * 1000
+    beside = peers.in_python()
+    yield Row("`execute_in_process`, one step", fixed, "ms", 1.0, beside=beside.get("fixed", {}))
+    yield Row(
+        "`execute_in_process`, each further step", (whole - fixed) / 100, "ms", 0.15, beside=beside.get("each", {})
+    )
+
+
+def large_plan(scratch):
+    """Everything but the steps' own processes: an executor that is done at once takes their place."""
+    costs = {size: plan_and_drive(scratch / f"plan{size}", size) for size in (100, 10_000)}
+    each = {size: took / size for size, took in costs.items()}
+    yield Row("plan of 10,000 steps: planning, engine, journal", costs[10_000], "s", 2.0)
+    yield Row("cost per step at 10,000 over that at 100", each[10_000] / each[100], "x", 1.3)
+
+
+def plan_and_drive(path, size):
+    import msgspec
+
+    from orchestrator import pipeline, step
+    from orchestrator.operations.create import create_run
+    from orchestrator.operations.driver import RunDriver, own_run
+    from orchestrator.operations.foreground import Interrupts, drive_to_end
+    from orchestrator.planning.compile import plan_run
+    from orchestrator.planning.plan import PlanRequest, encode_plan
+    from orchestrator.records import RunRecord, Trigger
+    from orchestrator.state_dir import prepare
+
+    @step
+    def first():
+        return 1
+
+    @step
+    def following(value):
+        return value
+
+    @step
+    def gather(values):
+        return None
+
+    @pipeline(name=f"p{size}")
+    def wide():
+        ends = []
+        for _ in range(size // 10):
+            handle = first()
+            for _ in range(9):
+                handle = following(handle)
+            ends.append(handle)
+        gather(ends)
+
+    state = prepare(path / "state")
+
+    def drive(number):
+        planned = plan_run(wide, PlanRequest(pipeline=wide.name, executor="instant"), {})
+        record = RunRecord(
+            run_id=f"{number:012d}",
+            pipeline=wide.name,
+            location="main",
+            mode="default",
+            created_at=datetime.now(UTC),
+            trigger=Trigger(),
+            max_concurrent_steps=64,
+            plan=msgspec.Raw(encode_plan(planned.plan)),
+        )
+        run_dir = create_run(state, record)
+        executor = Instant()
+        driver = RunDriver(run_dir, own_run(run_dir), executor)
+        driver.begin("foreground")
+        interrupts = Interrupts()
+        drive_to_end(driver, executor, interrupts)
+        interrupts.close()
+        driver.close()
+        assert str(driver.progress.status) == "SUCCESS"
+
+    numbers = iter(range(1000))
+    return timed(lambda: drive(next(numbers)), 5)
+
+
+class Instant:
+    """An executor whose attempts have succeeded by the time anybody looks."""
+
+    name = "instant"
+
+    def __init__(self):
+        self._launched = []
+
+    def launch(self, attempt):
+        self._launched.append(attempt.spec)
+        return attempt.handle
+
+    def poll(self):
+        from orchestrator import events as ev
+        from orchestrator.execution.base import Observation, Phase, handle_of
+
+        taken, self._launched = self._launched, []
+        now = datetime.now(UTC)
+        found = {}
+        for spec in taken:
+            common = {"at": now, "step": spec.step, "attempt": spec.attempt}
+            events = (
+                ev.AttemptStarted(n=0, pid=1, host="here", **common),
+                ev.OutputProduced(n=1, output="result", **common),
+                ev.OutputStored(n=2, output="result", manager="io_manager", **common),
+                ev.AttemptSucceeded(n=3, seconds=0.0, outputs={"result": None}, **common),
+            )
+            found[handle_of(spec.run_id, spec.step, spec.attempt)] = Observation(Phase.SUCCEEDED, events)
+        return found
+
+    def descriptors(self):
+        # Something that is always readable: there is always something new.
+        return [self._always] if hasattr(self, "_always") else [self._make()]
+
+    def _make(self):
+        reading, writing = os.pipe()
+        os.write(writing, b"!")
+        self._always = reading
+        return reading
+
+
+def ingestion(scratch):
+    """Journals of many runs, taken in at once."""
+    from orchestrator.state_dir import prepare
+    from orchestrator.store.session import open_store
+
+    state = prepare(scratch / "ingest" / "state")
+    runs, each = 200, 500
+    for number in range(runs):
+        write_run(state, number, each)
+    with open_store(state, ingest=False):
+        pass
+    started = time.perf_counter()
+    with open_store(state):
+        took = time.perf_counter() - started
+    yield Row(f"ingest of {runs * each:,} events of {runs} runs", runs * each / took, "events/s", 100_000, True)
+
+
+def write_run(state, number, events):
+    from orchestrator import events as ev
+    from orchestrator.events import encode_line
+    from orchestrator.journal import JournalWriter
+    from orchestrator.operations.create import create_run
+    from orchestrator.records import RunRecord, Trigger
+    from orchestrator.states import RunState
+
+    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+    record = RunRecord(
+        run_id=f"{number:012d}", pipeline="p", location="main", mode="default", created_at=at, trigger=Trigger()
+    )
+    run_dir = create_run(state, record)
+    lines = [encode_line(ev.RunStarted(at=at, owner=ev.Owner("foreground", 1, "here")))]
+    while len(lines) < events - 1:
+        step = {"at": at, "step": f"step{len(lines) // 5}", "attempt": 1}
+        lines += map(
+            encode_line,
+            [
+                ev.AttemptLaunched(executor="subprocess", **step),
+                ev.AttemptStarted(n=0, pid=1, host="here", **step),
+                ev.OutputProduced(n=1, output="result", **step),
+                ev.OutputStored(n=2, output="result", manager="io_manager", **step),
+                ev.AttemptSucceeded(n=3, seconds=0.1, outputs={"result": None}, **step),
+            ],
+        )
+    lines.append(encode_line(ev.RunFinished(at=at, status=RunState.SUCCESS)))
+    writer = JournalWriter(run_dir.journal)
+    writer.append(lines)
+    writer.close()
+
+
+def listing(scratch, peers):
+    """The newest 20 of 100,000 runs with 3 million events."""
+    path = workspaces.make(scratch / "list")
+    fill_database(path / ".orchestrator", runs=100_000, events_each=30)
+    command = [ORCHESTRATOR, "runs", "list"]
+    one_run(command, cwd=path)
+    yield Row(
+        "`runs list`, 100,000 runs, no daemon", seconds(command, 11, cwd=path), "s", 0.30, beside=peers.runs_list()
+    )
+
+
+def fill_database(state_path, runs, events_each):
+    """Rows as ingestion would have made them, by a shorter way."""
+    import pyarrow as pa
+
+    from orchestrator.ids import new_run_id
+    from orchestrator.state_dir import prepare
+    from orchestrator.store.session import open_store
+
+    bits = random.Random(1).getrandbits
+    ids = [new_run_id(bits) for _ in range(runs)]
+    start = datetime(2025, 1, 1)
+    created = [start + timedelta(seconds=30 * i) for i in range(runs)]
+    with open_store(prepare(state_path)) as store:
+        table = pa.table(
+            {
+                "run_id": ids,
+                "pipeline": [f"p{i % 20}" for i in range(runs)],
+                "location": ["main"] * runs,
+                "mode": ["default"] * runs,
+                "status": ["SUCCESS" if i % 10 else "FAILURE" for i in range(runs)],
+                "created_at": created,
+                "started_at": created,
+                "finished_at": [at + timedelta(seconds=5) for at in created],
+                "tags": ['{"team":"sales"}'] * runs,
+                "trigger_json": ['{"kind":"manual","name":null,"run_key":null,"scheduled_at":null}'] * runs,
+                "parent_run_id": pa.nulls(runs, pa.string()),
+                "root_run_id": pa.nulls(runs, pa.string()),
+                "reason": [""] * runs,
+                "journal_lines": [events_each] * runs,
+                "journal_offset": [events_each * 150] * runs,
+            }
+        )
+        with store.database.transaction():
+            insert(store.database, "runs", table)
+            insert_events(store.database, ids, events_each)
+        store.database.checkpoint()
+
+
+def insert_events(database, ids, events_each):
+    import pyarrow as pa
+
+    at = datetime(2025, 1, 1)
+    for start in range(0, len(ids), 10_000):
+        some = ids[start : start + 10_000]
+        count = len(some) * events_each
+        table = pa.table(
+            {
+                "run_id": [run_id for run_id in some for _ in range(events_each)],
+                "seq": list(range(events_each)) * len(some),
+                "occurred_at": [at] * count,
+                "event": ["attempt_started"] * count,
+                "step": [f"step{i % 6}" for i in range(count)],
+                "attempt": pa.array([1] * count, pa.int32()),
+                "body": [f'{{"event":"attempt_started","at":"2025-01-01T00:00:00Z","n":{i}}}' for i in range(count)],
+            }
+        )
+        insert(database, "events", table)
+
+
+def insert(database, name, table):
+    database._connection.register("incoming", table)
+    database.execute(f"INSERT INTO {name} SELECT * FROM incoming")
+    database._connection.unregister("incoming")
+
+
+def memory(scratch, peers):
+    """The most that all processes of a run take together, sampled while a step waits."""
+    source = """
+        import time
+        from orchestrator import pipeline, step
+
+        @step
+        def waits():
+            open("waiting", "w").close()
+            time.sleep(1.0)
+
+        @pipeline
+        def wait():
+            waits()
+    """
+    path = workspaces.make(scratch / "memory", source)
+    process = subprocess.Popen(
+        [ORCHESTRATOR, "run", "wait"], cwd=path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not (path / "waiting").exists():
+        time.sleep(0.01)
+    found = statistics.median(memory_of_tree(process.pid) for _ in range(5)) / 1e6
+    process.wait()
+    yield Row("memory of a foreground run, all processes (PSS)", found, "MB", 90, beside=peers.memory())
+
+
+def disk(scratch):
+    """What one more run of ten steps adds to the state, once it is compacted. Stored values are the user's."""
+    path = workspaces.make(scratch / "disk")
+    command = [ORCHESTRATOR, "run", "chain10", "--executor", "in_process"]
+    sizes = {}
+    for wanted in (10, 60):
+        while len(list((path / ".orchestrator" / "runs").glob("*"))) < wanted:
+            one_run(command, cwd=path)
+        one_run([ORCHESTRATOR, "state", "compact"], cwd=path)
+        sizes[wanted] = state_size(path / ".orchestrator")
+    yield Row("state on disk per run of 10 steps, compacted", (sizes[60] - sizes[10]) / 50 / 1024, "KB", 12)
+
+
+def state_size(path):
+    from orchestrator.operations.packing import size_on_disk
+
+    return size_on_disk(str(path)) - size_on_disk(str(Path(path) / "storage"))

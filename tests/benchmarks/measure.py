@@ -1,0 +1,105 @@
+"""Ways of measuring, and what a measured row looks like."""
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAMS = Path(sys.executable).parent
+ORCHESTRATOR = str(PROGRAMS / "orchestrator")
+
+
+@dataclass
+class Row:
+    """One line of the table. `value` is the median of what was measured, in `unit`; `budget` what it may be at most
+    (or at least, with `more_is_better`)."""
+
+    what: str
+    value: float
+    unit: str
+    budget: float | None = None
+    more_is_better: bool = False
+    beside: dict[str, float] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        if self.budget is None:
+            return None
+        return self.value >= self.budget if self.more_is_better else self.value <= self.budget
+
+
+def seconds(command, times=7, **options):
+    """The median wall-clock seconds of a command, start to exit."""
+    return statistics.median(one_run(command, **options) for _ in range(times))
+
+
+def one_run(command, check=True, **options):
+    started = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    took = time.perf_counter() - started
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{command} failed:\n{done.stdout.decode()}\n{done.stderr.decode()}")
+    return took
+
+
+def timed(function, times=7):
+    """The median seconds of a call."""
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+def slope(few, many, steps_few, steps_many):
+    """Seconds a step, from two measured sizes."""
+    return (many - few) / (steps_many - steps_few)
+
+
+def python_itself():
+    """What starting Python costs: the least that any command can."""
+    return seconds([sys.executable, "-c", "pass"], times=15)
+
+
+def memory_of_tree(pid):
+    """Proportional set size of a process and all its descendants, in bytes: shared pages are counted once."""
+    total, stack = 0, [pid]
+    while stack:
+        one = stack.pop()
+        try:
+            total += _pss(one)
+            for task in os.listdir(f"/proc/{one}/task"):
+                stack += map(int, Path(f"/proc/{one}/task/{task}/children").read_text().split())
+        except OSError:
+            continue
+    return total
+
+
+def _pss(pid):
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def machine():
+    """The machine in a line."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor() or "unknown processor",
+    )
+    memory = next((int(line.split()[1]) / 1e6 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    return f"{os.cpu_count()} x {model}, {memory:.0f} GB, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+
+
+def _lines(path):
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []

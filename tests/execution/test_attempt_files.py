@@ -1,0 +1,204 @@
+"""What an attempt's directory says: every row of the truth table, and what happens between its rows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator import events as ev
+from orchestrator.events import encode_line
+from orchestrator.execution.attempt_files import AttemptWatch, death, revoke
+from orchestrator.execution.base import Phase, handle_of, split_handle
+from orchestrator.layout import AttemptDir
+from tests.engine.lives import START
+
+WORKS = """
+import sys, time
+from pathlib import Path
+from orchestrator.layout import AttemptDir
+from orchestrator.location.attempt import claim
+if "deaf" in sys.argv:
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+lock = claim(AttemptDir(Path(sys.argv[1])))
+print("claimed", flush=True)
+time.sleep(60)
+"""
+COMMON = {"at": START, "step": "a", "attempt": 1}
+BEGAN = ev.AttemptStarted(n=0, pid=1, host="here", **COMMON)
+SUCCEEDED = ev.AttemptSucceeded(n=1, seconds=1.0, **COMMON)
+FAILED = ev.AttemptFailed(n=1, seconds=1.0, error=ev.ErrorInfo("E", "no"), **COMMON)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    path = tmp_path / "a" / "1"
+    path.mkdir(parents=True)
+    return AttemptDir(path)
+
+
+@pytest.fixture
+def process(directory):
+    """A process that has claimed the attempt and works."""
+    started = []
+
+    def start(*arguments):
+        command = [sys.executable, "-c", WORKS, directory.path, *arguments]
+        working = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        started.append(working)
+        assert working.stdout.readline() == "claimed\n"
+        return working
+
+    yield start
+    for working in started:
+        working.kill()
+        working.wait()
+        working.stdout.close()
+
+
+def record(directory, *events):
+    with directory.events.open("ab") as file:
+        file.writelines(encode_line(event) for event in events)
+
+
+def test_an_attempt_that_nobody_claimed_is_pending_as_long_as_somebody_may_start_it(directory):
+    assert AttemptWatch(directory).look(parent_alive=True).phase is Phase.PENDING
+
+
+def test_an_attempt_that_nobody_can_start_any_more_is_revoked_for_good(directory):
+    assert AttemptWatch(directory).look(parent_alive=False).phase is Phase.REVOKED
+    assert revoke(directory), "revoking twice is fine"
+    claiming = subprocess.run([sys.executable, "-c", WORKS, directory.path], capture_output=True, text=True)
+    assert "AlreadyClaimed" in claiming.stderr
+
+
+def test_an_attempt_in_a_directory_that_was_never_made_is_revoked(tmp_path):
+    assert AttemptWatch(AttemptDir(tmp_path / "never" / "1")).look(parent_alive=False).phase is Phase.REVOKED
+
+
+@pytest.mark.parametrize("parent_alive", [True, False])
+def test_an_attempt_whose_process_lives_is_running(directory, process, parent_alive):
+    process()
+    assert AttemptWatch(directory).look(parent_alive=parent_alive).phase is Phase.RUNNING
+    assert not revoke(directory)
+
+
+@pytest.mark.parametrize(("outcome", "phase"), [(SUCCEEDED, Phase.SUCCEEDED), (FAILED, Phase.FAILED)])
+def test_an_outcome_ends_it_whatever_else_there_is(directory, process, outcome, phase):
+    process()
+    record(directory, BEGAN, outcome)
+    seen = AttemptWatch(directory).look(parent_alive=True)
+    assert (seen.phase, seen.events) == (phase, (BEGAN, outcome))
+
+
+def test_events_are_told_once(directory, process):
+    process()
+    watch = AttemptWatch(directory)
+    record(directory, BEGAN)
+    assert watch.look(parent_alive=True).events == (BEGAN,)
+    assert watch.look(parent_alive=True).events == ()
+    record(directory, SUCCEEDED)
+    assert watch.look(parent_alive=True).events == (SUCCEEDED,)
+
+
+@pytest.mark.parametrize(("seen", "rest"), [(0, (BEGAN, SUCCEEDED)), (1, (SUCCEEDED,))])
+def test_a_later_owner_is_told_only_what_the_journal_lacks(directory, seen, rest):
+    record(directory, BEGAN, SUCCEEDED)
+    assert AttemptWatch(directory, seen).look(parent_alive=False).events == rest
+
+
+def test_a_torn_event_is_not_there_yet(directory, process):
+    process()
+    watch = AttemptWatch(directory)
+    with directory.events.open("ab") as file:
+        file.write(encode_line(BEGAN)[:-5])
+    assert watch.look(parent_alive=True).events == ()
+    with directory.events.open("ab") as file:
+        file.write(encode_line(BEGAN)[-5:])
+    assert watch.look(parent_alive=True).events == (BEGAN,)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        pytest.param({"signal": 9}, "ProcessKilled", "SIGKILL (out of memory, perhaps", id="killed"),
+        pytest.param({"signal": 11}, "ProcessKilled", "killed by SIGSEGV", id="segfault"),
+        pytest.param({"signal": 63}, "ProcessKilled", "signal 63", id="a signal without a name"),
+        pytest.param({"exit_code": 3}, "ProcessExited", "exit code 3", id="exited"),
+        pytest.param({"exit_code": 0}, "ProcessExited", "exit code 0", id="exited quietly"),
+    ],
+)
+def test_how_a_process_died_is_told_by_its_parent(directory, said, kind, words):
+    directory.claim.write_text("1\n")
+    directory.exit.write_text(json.dumps(said))
+    seen = AttemptWatch(directory).look(parent_alive=True)
+    assert (seen.phase, seen.error.kind) == (Phase.FAILED, kind)
+    assert words in seen.error.message
+    assert seen.error == death(said.get("signal"), said.get("exit_code"))
+
+
+def test_an_outcome_that_came_just_before_the_end_counts(directory):
+    directory.claim.write_text("1\n")
+    directory.exit.write_text('{"signal": 9}')
+    watch = AttemptWatch(directory)
+    record(directory, BEGAN, SUCCEEDED)
+    assert watch.look(parent_alive=True).phase is Phase.SUCCEEDED
+
+
+def test_a_process_that_is_gone_and_had_no_parent_to_see_it_is_lost(directory, process):
+    working = process()
+    watch = AttemptWatch(directory)
+    assert watch.look(parent_alive=False).phase is Phase.RUNNING
+    os.kill(working.pid, signal.SIGKILL)
+    working.wait()
+    assert watch.look(parent_alive=False).phase is Phase.LOST
+
+
+def test_a_living_parent_is_given_time_to_say_how_it_ended(directory, process):
+    working = process()
+    watch = AttemptWatch(directory)
+    os.kill(working.pid, signal.SIGKILL)
+    working.wait()
+    assert watch.look(parent_alive=True).phase is Phase.RUNNING
+    directory.exit.write_text('{"signal": 9}')
+    assert watch.look(parent_alive=True).phase is Phase.FAILED
+
+
+def test_stopping_asks_first(directory, process):
+    working = process()
+    AttemptWatch(directory).stop(grace=60)
+    assert working.wait() == -signal.SIGTERM
+
+
+def test_what_does_not_listen_is_killed_after_its_grace(directory, process):
+    working = process("deaf")
+    watch = AttemptWatch(directory)
+    watch.stop(grace=60)
+    assert watch.look(parent_alive=True).phase is Phase.RUNNING
+    watch.stop(grace=0)
+    assert working.wait() == -signal.SIGKILL
+
+
+def test_stopping_what_has_not_begun_keeps_it_from_ever_beginning(directory):
+    watch = AttemptWatch(directory)
+    watch.stop(grace=60)
+    assert watch.look(parent_alive=True).phase is Phase.REVOKED
+
+
+def test_a_pid_that_has_passed_to_somebody_else_is_never_signalled(directory):
+    """The claim names a living process that does not hold the lock: not the attempt's."""
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    directory.claim.write_text(f"{bystander.pid}\n")
+    directory.alive.touch()
+    AttemptWatch(directory).stop(grace=0)
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+@pytest.mark.parametrize("step", ["a", "outer.inner", "load[a.b-c]", "load[a][b]"])
+def test_a_handle_can_be_taken_apart(step):
+    assert split_handle(handle_of("run", step, 12)) == ("run", step, 12)
