@@ -11,18 +11,21 @@ import random
 import socket
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from orchestrator import clock
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition, Preset
-from orchestrator.definitions.where import broken, check_options, where_called
+from orchestrator.definitions.step import check_tags
+from orchestrator.definitions.where import broken, check_function, check_options, where_called
 from orchestrator.engine.actions import Finish, Launch, Record
+from orchestrator.engine.network import RunStep
 from orchestrator.engine.next_action import next_action, next_instant
 from orchestrator.engine.progress import RunProgress
-from orchestrator.errors import NotFound, NotPossible
+from orchestrator.engine.reuse import reused_steps
+from orchestrator.errors import ConfigError, NotFound, NotPossible, near_misses
 from orchestrator.events import (
     AttemptLaunched,
     ErrorInfo,
@@ -40,7 +43,7 @@ from orchestrator.location.interrupts import Interruption
 from orchestrator.location.perform import perform
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.values import stored_value
-from orchestrator.planning.compile import IN_PROCESS, plan_run
+from orchestrator.planning.compile import IN_PROCESS, ReplacedMode, plan_run
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.records import RunRecord, SourceRef, Trigger
 from orchestrator.states import RunState, StepState
@@ -56,44 +59,85 @@ class InProcessResult:
     _progress: RunProgress
     _load: Callable[[SourceRef], Any]
 
+    def __repr__(self) -> str:
+        steps = self._progress.network.in_order()
+        failed = {step.key: step.error.headline() for step in steps if step.state is StepState.FAILURE and step.error}
+        failures = f", failures={failed}" if failed else ""
+        return f"InProcessResult(run_id={self.run_id!r}, success={self.success}{failures})"
+
     def output(self, step: str, name: str = "result") -> Any:
         """The value of a step's output; for a step mapped over a dynamic output, a dictionary from key to value.
 
-        A dynamic output itself is such a dictionary too. Raises NotPossible when the step did not produce it.
+        A dynamic output itself is such a dictionary too; what is mapped twice is a dictionary of dictionaries. Keys
+        without a value because a branch was not taken are left out. Raises NotPossible when the step did not produce
+        the output.
         """
         steps = self._progress.network.steps
         if step in steps:
-            return self._value(step, name)
-        mapped = {run_step.keys[-1]: run_step.key for run_step in steps.values() if run_step.planned.node == step}
+            return self._value(steps[step], name)
+        mapped = [run_step for run_step in self._progress.network.in_order() if run_step.planned.node == step]
         if not mapped:
             raise NotFound.named("step", step, steps)
-        return {key: self._value(run_key, name) for key, run_key in mapped.items()}
+        values: dict[str, Any] = {}
+        for run_step in mapped:
+            if name in run_step.outputs or run_step.state not in _WITHOUT_FAULT:
+                _put(values, run_step.keys, self._value(run_step, name))
+            elif run_step.never is not None:
+                _put(values, run_step.keys, {})
+        return values
 
     def failure(self, step: str) -> ErrorInfo | None:
         """Why a step failed; None when it did not."""
-        steps = self._progress.network.steps
-        if step not in steps:
-            raise NotFound.named("step", step, steps)
-        found = steps[step]
+        found = self._step(step)
         return found.error if found.state is StepState.FAILURE else None
 
     def state(self, step: str) -> StepState:
         """How a step ended."""
-        return self._progress.network.steps[step].state
+        return self._step(step).state
 
     def events_of(self, step: str) -> list[str]:
         """The kinds of the events of one step, in order."""
-        return [kind_of(event) for event in self.events if getattr(event, "step", None) == step]
+        key = self._step(step).key
+        return [kind_of(event) for event in self.events if getattr(event, "step", None) == key]
 
-    def _value(self, step: str, name: str) -> Any:
-        outputs = self._progress.network.steps[step].outputs
-        if name not in outputs:
-            state = self._progress.network.steps[step].state
-            raise NotPossible(f"Step {step!r} ({state}) has not produced an output {name!r}.")
-        keys = outputs[name]
+    def _step(self, key: str) -> RunStep:
+        steps = self._progress.network.steps
+        if key not in steps:
+            raise NotFound.named("step", key, steps)
+        return steps[key]
+
+    def _value(self, step: RunStep, name: str) -> Any:
+        declared = {output.name: output for output in step.planned.outputs}
+        if name not in declared:
+            raise NotFound(
+                f"Step {step.key!r} has no output {name!r}.", hint=near_misses(name, list(declared), "output")
+            )
+        if name not in step.outputs:
+            what = f"Step {step.key!r} ({step.state}) has not produced its output {name!r}."
+            raise NotPossible(what, details=self._causes(step))
+        if not declared[name].io_manager:
+            return None
+        keys = step.outputs[name]
         if keys is None:
-            return self._load(SourceRef(step, name, self.run_id))
-        return {key: self._load(SourceRef(step, name, self.run_id, key)) for key in keys}
+            return self._load(SourceRef(step.key, name, step.run_id))
+        return {key: self._load(SourceRef(step.key, name, step.run_id, key)) for key in keys}
+
+    def _causes(self, step: RunStep) -> Iterator[str]:
+        while step.failed_upstream is not None:
+            step = self._progress.network.steps[step.failed_upstream]
+        if step.error is not None:
+            yield f"{step.key}: {step.error.headline()}"
+
+
+# Of a mapped step in one of these states, a key without a value is a branch not taken.
+_WITHOUT_FAULT = frozenset({StepState.SUCCESS, StepState.SKIPPED, StepState.REUSED})
+
+
+def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+    if keys:
+        values[keys[-1]] = value
 
 
 class Pipeline(PipelineDefinition):
@@ -114,19 +158,21 @@ class Pipeline(PipelineDefinition):
 
         Values stay in memory unless the mode binds `io_manager`. `resources` replaces resources of the mode by
         others, or by plain objects used in their place. With `raise_on_error`, the first exception of a step that
-        finally failed is raised; else look at the result.
+        finally failed is raised; else look at the result. Timeouts of steps do not count here.
         """
-        chosen = self._mode_for(mode, preset, resources or {})
+        if config is not None and not isinstance(config, Mapping):
+            raise ConfigError(f"config={config!r} is not a dictionary.", hint='Write config={"steps": {...}}.')
+        replaced = self._replaced(self.mode(mode or (self.preset(preset).mode if preset else None)), resources or {})
         request = PlanRequest(
             pipeline=self.name,
             mode=mode,
             preset=preset,
             config=dict(config or {}),
-            tags=dict(tags or {}),
+            tags=check_tags(tags, str(self), where_called()),
             selection=(select,) if isinstance(select, str) else tuple(select),
             executor=IN_PROCESS,
         )
-        planned = plan_run(self, request, os.environ, replaced_mode=chosen)
+        planned = plan_run(self, request, os.environ, replaced=replaced)
         record = RunRecord(
             run_id=new_run_id(),
             pipeline=self.name,
@@ -138,18 +184,30 @@ class Pipeline(PipelineDefinition):
             config=planned.config,
             executor=IN_PROCESS,
         )
-        owner = _InProcessOwner(BoundRun(record, planned.plan, self, os.environ, chosen))
+        owner = _InProcessOwner(BoundRun(record, planned.plan, self, os.environ, replaced.mode))
         owner.drive()
         if raise_on_error and owner.first_error is not None:
             raise owner.first_error
         return owner.result()
 
-    def _mode_for(self, mode: str | None, preset: str | None, resources: Mapping[str, Any]) -> Mode:
-        chosen = self.mode(mode or (self.preset(preset).mode if preset else None))
-        bound = {DEFAULT_IO_MANAGER: memory_io_manager, **chosen.resources, **resources}
-        replaced = replace(chosen, resources=bound)
+    def _replaced(self, mode: Mode, resources: Mapping[str, Any]) -> ReplacedMode:
+        memory = {} if DEFAULT_IO_MANAGER in mode.resources else {DEFAULT_IO_MANAGER: memory_io_manager}
+        replaced = replace(mode, resources={**memory, **mode.resources, **resources}, where=where_called())
+        self._check_replaced(mode, replaced, resources)
         self.check_mode(replaced)
-        return replaced
+        definitions = replaced.resources
+        return ReplacedMode(
+            replaced, frozenset(name for name in (*memory, *resources) if not definitions[name].takes_config)
+        )
+
+    def _check_replaced(self, mode: Mode, replaced: Mode, resources: Mapping[str, Any]) -> None:
+        """Refuses a replacement for something that is not there: the real thing would be used."""
+        known = {DEFAULT_IO_MANAGER, *mode.resources}
+        known |= {needed for name in resources for needed in replaced.resources[name].resources}
+        for name in resources:
+            if name not in known:
+                problem = f"mode {mode.name!r} has no resource {name!r} that could be replaced."
+                raise broken(str(self), replaced.where, problem, near_misses(name, sorted(known), "resource"))
 
 
 class _InProcessOwner:
@@ -172,6 +230,9 @@ class _InProcessOwner:
         owner = Owner("foreground", os.getpid(), socket.gethostname())
         self._take(RunStarted(at=clock.now(), owner=owner))
         try:
+            if not all(step.selected for step in self._bound.plan.steps):
+                for event in reused_steps(self._bound.plan, _made_by_nobody, _runs, now=clock.now()):
+                    self._take(event)
             while not self._progress.is_finished:
                 self._step()
         except BaseException:
@@ -221,6 +282,14 @@ class _InProcessOwner:
         return stored_value(self._bound, reference, record)
 
 
+def _made_by_nobody(_step: str) -> None:
+    return None
+
+
+def _runs(_step: RunStep) -> bool:
+    return False
+
+
 @overload
 def pipeline(function: Callable[..., Any], /) -> Pipeline: ...
 
@@ -244,8 +313,9 @@ def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> A
     configuration of the run, or given by the pipeline that this one is part of.
     """
     check_options("@pipeline", PipelineDefinition.__init__, options)
-    if function is None:
-        return lambda f: Pipeline(f, **options)
-    if not callable(function):
-        raise broken("@pipeline", where_called(), "it decorates a function; options go by name.")
-    return Pipeline(function, **options)
+
+    def make(function: Callable[..., Any]) -> Pipeline:
+        check_function("@pipeline", function)
+        return Pipeline(function, **options)
+
+    return make if function is None else make(function)

@@ -28,9 +28,9 @@ class Resources(Mapping[str, Any]):
         try:
             return self._values[name]
         except KeyError:
+            hint = f" {near_misses(name, self._values, 'resource')}" if self._values else ""
             raise AttributeError(
-                f"{self._wanted_by} has no resource {name!r}; add it to resources={{...}}."
-                f" {near_misses(name, self._values, 'resource')}"
+                f"{self._wanted_by} has no resource {name!r}; add it to resources={{...}}.{hint}"
             ) from None
 
     def __getitem__(self, name: str) -> Any:

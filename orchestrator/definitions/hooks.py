@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, overload
 
 from orchestrator.definitions.signature import read_signature
-from orchestrator.definitions.where import Where, broken, check_name, check_options, where_called, where_is
+from orchestrator.definitions.where import (
+    Where,
+    broken,
+    check_function,
+    check_keys,
+    check_name,
+    check_options,
+    where_is,
+)
 
 
 class HookDefinition:
@@ -23,14 +30,16 @@ class HookDefinition:
         resources: Iterable[str] = (),
     ) -> None:
         self.where = where_is(function)
-        self.name = check_name("hook", name or function.__name__, self.where)
+        self.name = check_name("hook", function.__name__ if name is None else name, self.where)
         self.function = function
         self.event = event
-        self.resources = tuple(sorted(set(resources)))
+        self.resources = check_keys(resources, str(self), self.where)
         signature = read_signature(function, str(self), self.where)
         if not signature.takes_context or signature.takes_config or signature.parameters:
-            raise broken(str(self), self.where, "a hook takes one parameter, `context`.")
-        functools.update_wrapper(self, function)
+            hint = f"Write `def {self.name}(context):`."
+            raise broken(str(self), self.where, "a hook takes one parameter, `context`.", hint)
+        # Not its attributes: other decorators leave some, and they may be called like ours.
+        functools.update_wrapper(self, function, updated=())
 
     def __call__(self, context: Any) -> Any:
         return self.function(context)
@@ -74,16 +83,17 @@ def failure_hook(function: Callable[..., Any] | None = None, /, **options: Any) 
 
 def _hook(event: Literal["success", "failure"], function: Any, options: dict[str, Any]) -> Any:
     check_options(f"@{event}_hook", HookDefinition.__init__, options)
-    if function is None:
-        return lambda f: HookDefinition(f, event=event, **options)
-    if not inspect.isfunction(function):
-        raise broken(f"@{event}_hook", where_called(), "it decorates a function; options go by name.")
-    return HookDefinition(function, event=event, **options)
+
+    def make(function: Callable[..., Any]) -> HookDefinition:
+        check_function(f"@{event}_hook", function)
+        return HookDefinition(function, event=event, **options)
+
+    return make if function is None else make(function)
 
 
 def check_hooks(hooks: Iterable[HookDefinition], what: str, where: Where) -> tuple[HookDefinition, ...]:
     """The hooks, each once, in the order of their names."""
-    hooks = [hooks] if isinstance(hooks, HookDefinition) else list(hooks)
+    hooks = list(hooks) if isinstance(hooks, Iterable) else [hooks]
     for hook in hooks:
         if not isinstance(hook, HookDefinition):
             raise broken(what, where, f"{hook!r} is not a hook.", "Decorate it with @success_hook or @failure_hook.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.definitions.signature import NO_DEFAULT
 from orchestrator.definitions.values import DEFAULT_OUTPUT
-from orchestrator.definitions.where import Where, broken, check_name
+from orchestrator.definitions.where import Where, broken, check_name, lowered
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,12 @@ def read_outputs(
         )
     if not declared:
         raise broken(what, where, "outputs={} declares no output.", "Annotate the function with `-> None` instead.")
+    for name, out in declared.items():
+        if not isinstance(out.metadata, Mapping):
+            problem = f"the metadata of its output {name!r} is not a dictionary."
+            raise broken(what, where, problem, 'Write metadata={"name": ...}.')
     return {
-        check_name(f"output of {what[0].lower()}{what[1:]},", name, where): _stored_by(out, io_manager)
+        check_name(f"output of {lowered(what)},", name, where): _stored_by(out, io_manager)
         for name, out in declared.items()
     }
 

@@ -8,22 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from orchestrator.definitions.graph import (
-    CollectedHandle,
-    Composition,
-    Graph,
-    Handle,
-    Node,
-    PipelineInput,
-    composing,
-    composition,
-)
+from orchestrator.definitions.graph import Composition, Graph, Node, composing, composition
+from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import NothingOut
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition, constant_resource
 from orchestrator.definitions.signature import read_signature
-from orchestrator.definitions.step import check_tags
-from orchestrator.definitions.where import Where, broken, check_name, where_called, where_is
+from orchestrator.definitions.step import StepDefinition, check_tags
+from orchestrator.definitions.where import Where, broken, check_name, counted, where_called, where_is
 from orchestrator.errors import DefinitionError, near_misses
 
 DEFAULT_IO_MANAGER = "io_manager"
@@ -47,7 +39,8 @@ class Mode:
     def __post_init__(self) -> None:
         check_name("mode", self.name, self.where)
         if not isinstance(self.resources, Mapping):
-            raise broken(f"Mode {self.name!r}", self.where, "resources= is not a dictionary.")
+            hint = 'Write resources={"name": ...}.'
+            raise broken(f"Mode {self.name!r}", self.where, "resources= is not a dictionary.", hint)
         bound = {
             check_name(f"resource of mode {self.name!r},", key, self.where): self._definition(key, value)
             for key, value in self.resources.items()
@@ -57,14 +50,24 @@ class Mode:
     def _definition(self, key: str, value: Any) -> ResourceDefinition:
         if isinstance(value, ResourceDefinition):
             return value
-        if inspect.isfunction(value) or inspect.isclass(value):
-            raise broken(
-                f"Mode {self.name!r}",
-                self.where,
-                f"the resource {key!r} is a bare {'class' if inspect.isclass(value) else 'function'}.",
-                "Decorate a function that makes it with @resource or @io_manager.",
-            )
+        mistaken = _not_a_resource(value)
+        if mistaken is not None:
+            what, hint = mistaken
+            raise broken(f"Mode {self.name!r}", self.where, f"the resource {key!r} is {what}.", hint)
         return constant_resource(key, value)
+
+
+def _not_a_resource(value: Any) -> tuple[str, str] | None:
+    """What a value is that can hardly be meant as the resource itself, and what to do about it."""
+    if inspect.isclass(value):
+        return f"the class {value.__name__} itself", f"Give an object: {value.__name__}(...)."
+    if inspect.isfunction(value):
+        name = value.__name__
+        call = "" if name == "<lambda>" else f" If it returns one that is ready, call it: {name}(...)."
+        return "a bare function", f"Decorate a function that makes it with @resource or @io_manager.{call}"
+    if isinstance(value, (StepDefinition, PipelineDefinition, HookDefinition)):
+        return f"{value}", "A resource is made with @resource or @io_manager, or is a plain object."
+    return None
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ class Preset:
     def __post_init__(self) -> None:
         check_name("preset", self.name, self.where)
         if not isinstance(self.config, Mapping):
-            raise broken(f"Preset {self.name!r}", self.where, "config= is not a dictionary.")
+            hint = 'Write config={"steps": {"name": {"config": {...}}}}.'
+            raise broken(f"Preset {self.name!r}", self.where, "config= is not a dictionary.", hint)
+        object.__setattr__(self, "tags", check_tags(self.tags, f"Preset {self.name!r}", self.where))
         select = (self.select,) if isinstance(self.select, str) else tuple(self.select)
         object.__setattr__(self, "select", select)
 
@@ -104,13 +109,15 @@ class PipelineDefinition:
         description: str | None = None,
     ) -> None:
         self.where: Where = where_is(function)
-        self.name = check_name("pipeline", name or function.__name__, self.where)
+        self.name = check_name("pipeline", function.__name__ if name is None else name, self.where)
         self.function = function
         self.description = description or inspect.getdoc(function)
         self.tags = check_tags(tags, str(self), self.where)
         self.hooks = check_hooks(hooks, str(self), self.where)
         self.modes: dict[str, Mode] = self._by_name("mode", Mode, modes) or {"default": Mode(where=self.where)}
         self.presets: dict[str, Preset] = self._by_name("preset", Preset, presets)
+        if inspect.isgeneratorfunction(inspect.unwrap(function)):
+            raise broken(str(self), self.where, "its function yields, so nothing in it runs.", "Return instead.")
         self.parameters = self._check_parameters()
         self.graph = self._compose()
         for mode in self.modes.values():
@@ -119,14 +126,15 @@ class PipelineDefinition:
             if preset.mode is not None and preset.mode not in self.modes:
                 hint = near_misses(preset.mode, self.modes, "mode")
                 raise broken(str(self), preset.where, f"preset {preset.name!r} names no mode of it.", hint)
-        functools.update_wrapper(self, function)
+        # Not its attributes: other decorators leave some, and they may be called like ours.
+        functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._place(None, args, kwargs)
 
     def alias(self, name: str) -> Callable[..., Any]:
         """This pipeline under another name, for use inside another pipeline."""
-        check_name("alias", name, self.where)
+        check_name(f"alias of pipeline {self.name!r},", name, where_called())
         return lambda *args, **kwargs: self._place(name, args, kwargs)
 
     def mode(self, name: str | None) -> Mode:
@@ -162,7 +170,8 @@ class PipelineDefinition:
         found: dict[str, _M] = {}
         for item in [items] if isinstance(items, cls) else items:
             if not isinstance(item, cls):
-                raise broken(str(self), self.where, f"{item!r} is not a {cls.__name__}.")
+                hint = f'Write {kind}s=[{cls.__name__}("name", ...)].'
+                raise broken(str(self), self.where, f"{kind}s= holds {item!r}, which is not a {cls.__name__}.", hint)
             if item.name in found:
                 raise broken(str(self), self.where, f"two {kind}s are called {item.name!r}.", "Rename one of them.")
             found[item.name] = item
@@ -209,11 +218,18 @@ class PipelineDefinition:
     def _arguments(
         self, prefix: str, graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any], where: Where
     ) -> dict[str, Any]:
-        if len(args) > len(self.parameters) or (unknown := [name for name in kwargs if name not in self.parameters]):
-            takes = ", ".join(self.parameters) or "none"
-            what = f"no input {unknown[0]!r}" if len(args) <= len(self.parameters) else f"{len(self.parameters)} inputs"
-            raise broken(str(self), where, f"it has {what}; its inputs are: {takes}.")
-        given = {**dict(zip(self.parameters, args, strict=False)), **kwargs}
+        if len(args) > len(self.parameters):
+            problem = f"it takes {counted(self.parameters, 'input')} and is given {len(args)}."
+            raise broken(str(self), where, problem)
+        given = dict(zip(self.parameters, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in self.parameters:
+                hint = near_misses(name, self.parameters, "input") if self.parameters else None
+                hint = "Give after= to the steps inside that have to wait." if name == "after" else hint
+                raise broken(str(self), where, f"it has no input {name!r}.", hint)
+            if name in given:
+                raise broken(str(self), where, f"its input {name!r} is given twice.")
+            given[name] = value
         for name, parameter in self.parameters.items():
             if name not in given:
                 # What an inner pipeline is not given becomes an input of the outer one, under its full name.
@@ -236,7 +252,7 @@ class PipelineDefinition:
                     f'Add it to the mode: Mode("{mode.name}", resources={{"{key}": ...}}).'
                     f" {near_misses(key, mode.resources, 'resource') if mode.resources else ''}".rstrip(),
                 )
-            if stores and not isinstance(definition, IOManagerDefinition) and definition.kind != "IO manager":
+            if stores and not isinstance(definition, IOManagerDefinition):
                 raise broken(
                     str(self),
                     self.where,

@@ -7,8 +7,16 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
-from orchestrator.definitions.signature import read_signature, type_hints
-from orchestrator.definitions.where import Where, broken, check_name, check_options, where_called, where_is
+from orchestrator.definitions.signature import config_hint, read_signature, type_hints
+from orchestrator.definitions.where import (
+    Where,
+    broken,
+    check_function,
+    check_keys,
+    check_name,
+    check_options,
+    where_is,
+)
 
 
 class ResourceDefinition:
@@ -29,9 +37,9 @@ class ResourceDefinition:
         version: str | None = None,
     ) -> None:
         self.where: Where = where_is(function)
-        self.name = check_name(self.kind.lower(), name or function.__name__, self.where)
+        self.name = check_name(self.kind, function.__name__ if name is None else name, self.where)
         self.function = function
-        self.resources = tuple(sorted(set(resources)))
+        self.resources = check_keys(resources, str(self), self.where)
         self.description = description or inspect.getdoc(function)
         self.version = version
         signature = read_signature(function, str(self), self.where)
@@ -46,7 +54,8 @@ class ResourceDefinition:
                 f"it takes {', '.join(unknown)}; only `context` and `config` are provided.",
                 "Take what it needs from `config`, or name other resources in resources={...}.",
             )
-        functools.update_wrapper(self, function)
+        # Not its attributes: other decorators leave some, and they may be called like ours.
+        functools.update_wrapper(self, function, updated=())
 
     @functools.cached_property
     def hints(self) -> dict[str, Any]:
@@ -55,7 +64,7 @@ class ResourceDefinition:
     @property
     def config_type(self) -> Any:
         """The annotation of the `config` parameter; None when there is no such parameter or no annotation."""
-        return self.hints.get("config") if self.takes_config else None
+        return config_hint(self.function, self.hints) if self.takes_config else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -89,15 +98,15 @@ class IOManagerDefinition(ResourceDefinition):
 
 
 def constant_resource(name: str, value: Any) -> ResourceDefinition:
-    """A resource that is simply `value`."""
+    """A resource that is simply `value`; an IO manager if `value` is one."""
 
     def constant() -> Any:
         return value
 
     constant.__name__ = name
-    definition = ResourceDefinition(constant, description=f"The constant {type(value).__name__}.")
-    definition.kind = "IO manager" if hasattr(value, "load_input") else "Resource"
-    return definition
+    is_io_manager = hasattr(value, "handle_output") and hasattr(value, "load_input")
+    cls = IOManagerDefinition if is_io_manager else ResourceDefinition
+    return cls(constant, description=f"The constant {type(value).__name__}.")
 
 
 @overload
@@ -142,8 +151,9 @@ def io_manager(function: Callable[..., Any] | None = None, /, **options: Any) ->
 
 def _decorate(decorator: str, cls: type[ResourceDefinition], function: Any, options: dict[str, Any]) -> Any:
     check_options(decorator, cls.__init__, options)
-    if function is None:
-        return lambda f: cls(f, **options)
-    if not inspect.isfunction(function):
-        raise broken(decorator, where_called(), "it decorates a function; options go by name.")
-    return cls(function, **options)
+
+    def make(function: Callable[..., Any]) -> ResourceDefinition:
+        check_function(decorator, function)
+        return cls(function, **options)
+
+    return make if function is None else make(function)

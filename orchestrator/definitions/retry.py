@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from orchestrator.errors import DefinitionError
+from orchestrator.definitions.where import broken, where_called
 from orchestrator.events import RetryAsk
 
 
@@ -31,18 +31,18 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self.backoff not in ("constant", "linear", "exponential"):
-            raise DefinitionError(
-                f"RetryPolicy(backoff={self.backoff!r}): that is not a kind of backoff.",
-                hint='Use "constant", "linear" or "exponential".',
-            )
+            raise self._wrong("backoff", "is no kind of backoff", 'Use "constant", "linear" or "exponential".')
         for name in ("max_retries", "infrastructure_retries"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise DefinitionError(f"RetryPolicy({name}={value!r}): it must be a whole number, 0 or more.")
+                raise self._wrong(name, "must be a whole number, 0 or more")
         for name in ("delay", "max_delay"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
-                raise DefinitionError(f"RetryPolicy({name}={value!r}): it must be a number of seconds, 0 or more.")
+                raise self._wrong(name, "must be a number of seconds, 0 or more")
+
+    def _wrong(self, field: str, problem: str, hint: str | None = None) -> Exception:
+        return broken("RetryPolicy", where_called(), f"{field}={getattr(self, field)!r} {problem}.", hint)
 
     def delay_before_retry(self, retry: int, random: float, asked: float | None = None) -> float:
         """Seconds to wait before the `retry`-th retry (from 1). `random` is drawn from [0, 1); `asked` is what a step

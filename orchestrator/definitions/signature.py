@@ -37,16 +37,20 @@ class Signature:
 
 
 def read_signature(function: Callable[..., Any], what: str, where: Where) -> Signature:
-    """The function's signature; `*args` and `**kwargs` are refused, because an input needs a name."""
+    """The function's signature; `*args`, `**kwargs` and `/` are refused, because an input needs a name."""
     parameters = list(inspect.signature(function).parameters.values())
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise broken(
                 what,
                 where,
-                f"it takes *{parameter.name}, but inputs are recognised by name.",
+                f"it takes {stars}{parameter.name}, but inputs are recognised by name.",
                 "Name each input; to take many values in one, declare a list input and pass a list of outputs.",
             )
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            problem = f"{parameter.name!r} is positional-only, but inputs are given by name."
+            raise broken(what, where, problem, "Take the `/` out of its parameters.")
     takes_context = bool(parameters) and parameters[0].name == "context"
     rest = parameters[1:] if takes_context else parameters
     misplaced = [p.name for p in rest if p.name == "context"]
@@ -71,6 +75,24 @@ def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
         return typing.get_type_hints(function, include_extras=True)
     except Exception:  # an annotation is user code: evaluating it may raise anything
         return dict(_evaluable(function))
+
+
+@dataclass(frozen=True)
+class Unevaluated:
+    """An annotation that could not be evaluated, as it was written."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def config_hint(function: Callable[..., Any], hints: dict[str, Any]) -> Any:
+    """The annotation of the `config` parameter; None when it has none."""
+    written = getattr(inspect.unwrap(function), "__annotations__", {})
+    if "config" in written and "config" not in hints:
+        return Unevaluated(str(written["config"]))
+    return hints.get("config")
 
 
 def _evaluable(function: Callable[..., Any]) -> typing.Iterator[tuple[str, Any]]:

@@ -8,12 +8,22 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
-from orchestrator.definitions.graph import composing, place_step
+from orchestrator.definitions.graph import composing
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import DynamicOut, Out, read_outputs
+from orchestrator.definitions.placing import place_step
 from orchestrator.definitions.retry import RetryPolicy
-from orchestrator.definitions.signature import NO_DEFAULT, Parameter, read_signature, type_hints
-from orchestrator.definitions.where import Where, broken, check_name, check_options, where_called, where_is
+from orchestrator.definitions.signature import NO_DEFAULT, Parameter, config_hint, read_signature, type_hints
+from orchestrator.definitions.where import (
+    Where,
+    broken,
+    check_function,
+    check_keys,
+    check_name,
+    check_options,
+    where_called,
+    where_is,
+)
 from orchestrator.records import SYSTEM_TAG_PREFIX
 
 ISOLATIONS = ("fork", "spawn")
@@ -39,7 +49,7 @@ class StepDefinition:
         description: str | None = None,
     ) -> None:
         self.where: Where = where_is(function)
-        self.name = check_name("step", name or function.__name__, self.where)
+        self.name = check_name("step", function.__name__ if name is None else name, self.where)
         self.function = function
         signature = read_signature(function, str(self), self.where)
         self.takes_context = signature.takes_context
@@ -47,15 +57,16 @@ class StepDefinition:
         self.config_default = signature.config_default
         self.inputs: dict[str, Parameter] = {p.name: p for p in signature.parameters}
         self.outputs = read_outputs(outputs, function, io_manager, str(self), self.where)
-        self.resources = self._check_resources(resources)
-        self.retry = retry or RetryPolicy()
+        self.resources = check_keys(resources, str(self), self.where)
+        self.retry = self._check_retry(retry)
         self.timeout = self._check_timeout(timeout)
         self.tags = check_tags(tags, str(self), self.where)
         self.version = None if version is None else str(version)
         self.isolation = self._check_isolation(isolation)
         self.hooks = check_hooks(hooks, str(self), self.where)
         self.description = description or inspect.getdoc(function)
-        functools.update_wrapper(self, function)
+        # Not its attributes: other decorators leave some, and they may be called like ours.
+        functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if composing():
@@ -82,7 +93,7 @@ class StepDefinition:
     @property
     def config_type(self) -> Any:
         """The annotation of the `config` parameter; None when there is no such parameter or no annotation."""
-        return self.hints.get("config") if self.takes_config else None
+        return config_hint(self.function, self.hints) if self.takes_config else None
 
     def output_type(self, name: str) -> Any:
         """The declared type of an output: its own, or for the only output of a function the return annotation."""
@@ -98,15 +109,18 @@ class StepDefinition:
 
     __repr__ = __str__
 
-    def _check_resources(self, resources: Iterable[str]) -> tuple[str, ...]:
-        if isinstance(resources, str):
-            raise broken(str(self), self.where, f"resources={resources!r} is a string.", f'Write {{"{resources}"}}.')
-        return tuple(sorted({check_name(f"resource of step {self.name!r},", key, self.where) for key in resources}))
+    def _check_retry(self, retry: RetryPolicy | None) -> RetryPolicy:
+        if retry is None or isinstance(retry, RetryPolicy):
+            return retry or RetryPolicy()
+        hint = f"Write retry=RetryPolicy(max_retries={retry if isinstance(retry, int) else 3})."
+        raise broken(str(self), self.where, f"retry={retry!r} is not a RetryPolicy.", hint)
 
     def _check_timeout(self, timeout: float | None) -> float | None:
-        if timeout is None or (isinstance(timeout, (int, float)) and 0 < timeout < float("inf")):
+        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+        if timeout is None or (number and 0 < timeout < float("inf")):
             return timeout
-        raise broken(str(self), self.where, f"timeout={timeout!r} is not a number of seconds above 0.")
+        problem = f"timeout={timeout!r} is not a number of seconds above 0."
+        raise broken(str(self), self.where, problem, "Write timeout=600 for ten minutes.")
 
     def _check_isolation(self, isolation: str | None) -> str | None:
         if isolation is None or isolation in ISOLATIONS:
@@ -130,15 +144,15 @@ class StepUse:
         self.hooks = hooks
 
     def alias(self, name: str) -> StepUse:
-        check_name("alias", name, self.step.where)
+        check_name(f"alias of step {self.step.name!r},", name, where_called())
         return StepUse(self.step, name, self.tags, self.hooks)
 
     def with_tags(self, tags: Mapping[str, object]) -> StepUse:
-        more = check_tags(tags, str(self.step), self.step.where)
+        more = check_tags(tags, str(self.step), where_called())
         return StepUse(self.step, self.name, {**self.tags, **more}, self.hooks)
 
     def with_hooks(self, hooks: Iterable[HookDefinition]) -> StepUse:
-        more = check_hooks(hooks, str(self.step), self.step.where)
+        more = check_hooks(hooks, str(self.step), where_called())
         return StepUse(self.step, self.name, self.tags, (*self.hooks, *more))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -146,11 +160,16 @@ class StepUse:
             return place_step(self.step, args, kwargs, name=self.name, tags=self.tags, hooks=self.hooks)
         return self.step.function(*args, **kwargs)
 
+    def __str__(self) -> str:
+        return f"Step {self.name or self.step.name!r}"
+
+    __repr__ = __str__
+
 
 def check_tags(tags: Mapping[str, object] | None, what: str, where: Where) -> dict[str, str]:
     """Tags as strings; a name in our own namespace is refused."""
     if tags is not None and not isinstance(tags, Mapping):
-        raise broken(what, where, f"tags={tags!r} is not a dictionary.")
+        raise broken(what, where, f"tags={tags!r} is not a dictionary.", 'Write tags={"name": "value"}.')
     checked = {str(name): str(value) for name, value in (tags or {}).items()}
     for name in checked:
         if name.startswith(SYSTEM_TAG_PREFIX):
@@ -189,8 +208,9 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     interpreter instead of forking the one that has the module loaded.
     """
     check_options("@step", StepDefinition.__init__, options)
-    if function is None:
-        return lambda f: StepDefinition(f, **options)
-    if not callable(function):
-        raise broken("@step", where_called(), "it decorates a function; options go by name: @step(retry=...).")
-    return StepDefinition(function, **options)
+
+    def make(function: Callable[..., Any]) -> StepDefinition:
+        check_function("@step", function, may_wait=True)
+        return StepDefinition(function, **options)
+
+    return make if function is None else make(function)

@@ -2,13 +2,16 @@
 
 beartype decides; it looks at one element of a container, drawn at random, so that a check costs the same for a list
 of ten and of ten million. For containers small enough not to matter we look at every element instead, so that the
-same value always gets the same verdict. Annotations that beartype cannot judge are taken as satisfied.
+same value always gets the same verdict. Annotations that beartype cannot judge are taken as satisfied; of a TypedDict
+it judges only that the value is a dictionary.
 """
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from orchestrator.definitions.signature import NO_DEFAULT
@@ -17,11 +20,13 @@ from orchestrator.definitions.signature import NO_DEFAULT
 _EVERY_ELEMENT = 1000
 
 
-def type_problem(value: Any, annotation: Any) -> str | None:
-    """What is wrong with the value's type, in a few words; None when it fits."""
+def type_problem(value: Any, annotation: Any, *, secret: bool = False) -> str | None:
+    """What is wrong with the value's type, in a few words; None when it fits. A `secret` value is not shown."""
     if annotation is NO_DEFAULT or annotation is Any or _fits(value, annotation):
         return None
-    return f"expected {type_name(annotation)}, got {_shown(value)}"
+    if secret:
+        return f"expected {type_name(annotation)}, got {an(type_name(type(value)))}"
+    return f"expected {type_name(annotation)}, got {_shown(value)}{_culprit(value, annotation)}"
 
 
 def type_name(annotation: Any) -> str:
@@ -30,6 +35,11 @@ def type_name(annotation: Any) -> str:
         module = annotation.__module__
         return annotation.__qualname__ if module in ("builtins", "__main__") else f"{module}.{annotation.__qualname__}"
     return str(annotation).replace("typing.", "")
+
+
+def an(name: str) -> str:
+    """The name with its indefinite article."""
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def needs_library(annotation: Any) -> bool:
@@ -53,37 +63,64 @@ def _fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if _is_plain_class(annotation):
         return isinstance(value, annotation)
+    arms = _arms(annotation)
+    if arms:
+        return any(_fits(value, arm) for arm in arms)
     try:
         if not _bearable()(value, annotation):
             return False
     except Exception:  # beartype raises its own errors for annotations it does not support
         return True
-    return all(_fits(item, wanted) for item, wanted in _elements(value, annotation))
+    return all(_fits(item, wanted) for _, item, wanted in _elements(value, annotation))
 
 
-def _elements(value: Any, annotation: Any) -> Iterable[tuple[Any, Any]]:
+def _arms(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of a union."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return tuple(type(None) if arm is None else arm for arm in typing.get_args(annotation))
+    return ()
+
+
+def _elements(value: Any, annotation: Any) -> Iterable[tuple[Any, Any, Any]]:
+    """(where it is, the element, its annotation) for the elements that are checked one by one."""
     args = typing.get_args(annotation)
     if not args or not isinstance(value, (list, tuple, set, frozenset, dict)) or len(value) > _EVERY_ELEMENT:
         return ()
     origin = typing.get_origin(annotation)
-    if origin in (list, set, frozenset) and len(args) == 1:
-        return [(item, args[0]) for item in value]
-    if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
-        return [(item, args[0]) for item in value]
-    if isinstance(value, dict) and isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
-        return [*((key, args[0]) for key in value), *((item, args[1]) for item in value.values())]
-    return ()
+    if origin is tuple and not (len(args) == 2 and args[1] is Ellipsis):
+        return zip(range(len(args)), value, args, strict=False)
+    if not isinstance(origin, type):
+        return ()
+    if isinstance(value, dict):
+        if not issubclass(origin, Mapping) or len(args) != 2:
+            return ()
+        keys = (("a key", key, args[0]) for key in value)
+        return [*keys, *((key, item, args[1]) for key, item in value.items())]
+    return [(position, item, args[0]) for position, item in enumerate(value)] if issubclass(origin, Iterable) else ()
 
 
+@cache
 def _bearable() -> Callable[[Any, Any], bool]:
-    from beartype.door import is_bearable  # a tenth of a second: only for annotations that need it
+    from beartype import BeartypeConf  # a tenth of a second: only for annotations that need it
+    from beartype.door import is_bearable
 
-    return is_bearable
+    conf = BeartypeConf(is_pep484_tower=True)
+    return lambda value, annotation: is_bearable(value, annotation, conf=conf)
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "None"
     name = type_name(type(value))
-    if isinstance(value, (int, float, bool, str, bytes, type(None))):
+    if isinstance(value, (int, float, bool, str, bytes)):
         text = repr(value)
         return f"{text if len(text) <= 60 else text[:57] + '...'} ({name})"
-    return f"a {name}"
+    return an(name)
+
+
+def _culprit(value: Any, annotation: Any) -> str:
+    """Which element of a container does not fit, when one does not."""
+    for where, item, wanted in _elements(value, annotation):
+        if not _fits(item, wanted):
+            return f" with {_shown(item)} {'as ' if where == 'a key' else 'at '}{where}{_culprit(item, wanted)}"
+    return ""

@@ -44,7 +44,8 @@ def _key_parts(key: Any) -> tuple[str, ...]:
     else:
         raise DefinitionError(f"An asset key is a string or a list of non-empty strings, not {key!r}.")
     if not parts:
-        raise DefinitionError(f"The asset key {key!r} has no letters, digits or underscores in it.")
+        why = "has no letters, digits or underscores in it" if isinstance(key, str) else "has no parts"
+        raise DefinitionError(f"The asset key {key!r} {why}.")
     return parts
 
 
@@ -93,25 +94,37 @@ def plain_metadata(metadata: Mapping[str, Any], what: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, float):
-        # JSON has no NaN or infinity; as text they survive every reader.
-        return value if math.isfinite(value) else {"kind": "float", "value": repr(value)}
+    if isinstance(value, (int, float, str)):
+        return _plain_scalar(value)
     if isinstance(value, Metadata):
         return {"kind": value.kind, "value": _plain(value.value)}
     if isinstance(value, (datetime, date)):
-        return {"kind": "instant", "value": value.isoformat()}
+        # pandas' NaT is a datetime that is not equal to itself.
+        return {"kind": "instant", "value": value.isoformat()} if value == value else None
     if isinstance(value, os.PathLike):
         return {"kind": "path", "value": os.fspath(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (set, frozenset)):
+        return [_plain(item) for item in sorted(value, key=repr)]
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     item = getattr(value, "item", None)  # numpy scalars
     if callable(item) and getattr(value, "shape", None) == ():
         return _plain(item())
-    raise TypeError(f"a {type(value).__name__} is not JSON")
+    raise TypeError(f"it holds a value of type {type(value).__name__}")
+
+
+def _plain_scalar(value: float | str) -> Any:
+    """The plain number or text behind a subclass of one (a numpy scalar, a member of an enum)."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    # JSON has no NaN or infinity; as text they survive every reader.
+    return float(value) if math.isfinite(value) else {"kind": "float", "value": repr(float(value))}
 
 
 def is_special_metadata(value: Any) -> bool:
@@ -180,9 +193,12 @@ class DynamicOutput:
 
     def __post_init__(self) -> None:
         if not isinstance(self.key, str) or not MAPPING_KEY.fullmatch(self.key):
+            is_text = isinstance(self.key, str)
             raise DefinitionError(
-                f"The key {self.key!r} of a dynamic output cannot be used.",
-                hint="A key is 1 to 120 letters, digits, '_', '-' or '.', not beginning or ending with '.' or '-'.",
+                f"The key {self.key!r} of a dynamic output {'cannot be used' if is_text else 'is not a string'}.",
+                hint="A key is 1 to 120 letters, digits, '_', '-' or '.', not beginning or ending with '.' or '-'."
+                if is_text
+                else f"Write key=str({self.key!r}).",
             )
 
 
@@ -207,8 +223,13 @@ class RetryRequested(Exception):
     """Raise it to have the step tried again: at most `max_retries` times in all, `seconds_to_wait` after this try."""
 
     def __init__(self, max_retries: int = 1, seconds_to_wait: float | None = None) -> None:
-        if max_retries < 0 or (seconds_to_wait is not None and seconds_to_wait < 0):
-            raise DefinitionError("RetryRequested needs max_retries and seconds_to_wait of 0 or more.")
+        if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
+            raise DefinitionError(f"RetryRequested(max_retries={max_retries!r}): it must be a whole number, 0 or more.")
+        is_number = isinstance(seconds_to_wait, (int, float)) and not isinstance(seconds_to_wait, bool)
+        if seconds_to_wait is not None and not (is_number and 0 <= seconds_to_wait < math.inf):
+            raise DefinitionError(
+                f"RetryRequested(seconds_to_wait={seconds_to_wait!r}): it must be a number of seconds, 0 or more."
+            )
         super().__init__(f"retry requested (at most {max_retries})")
         self.max_retries = max_retries
         self.seconds_to_wait = seconds_to_wait

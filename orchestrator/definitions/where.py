@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,11 @@ def check_name(kind: str, name: object, where: Where) -> str:
     if isinstance(name, str) and NAME.fullmatch(name) and len(name) <= 100:
         return name
     raise broken(
-        f"{kind} {name!r}",
+        f"{kind[0].upper()}{kind[1:]} {name!r}",
         where,
         "that cannot be a name.",
-        "A name is letters, digits and underscores, does not begin with a digit, and has at most 100 of them.",
+        "A name is letters, digits and underscores, does not begin with a digit, and has at most 100 of them."
+        + (" Give the lambda one with name=..." if name == "<lambda>" else ""),
     )
 
 
@@ -69,4 +70,46 @@ def check_options(decorator: str, target: Callable[..., Any], options: dict[str,
     known = [p.name for p in inspect.signature(target).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for name in options:
         if name not in known:
-            raise broken(decorator, where_called(), f"there is no option {name!r}.", near_misses(name, known, "option"))
+            near = near_misses(name, known, "option")
+            hint = near if near.startswith("Did you mean") else f"There is: {', '.join(known)}."
+            raise broken(decorator, where_called(), f"there is no option {name!r}.", hint)
+
+
+def check_function(decorator: str, function: Any, *, may_wait: bool = False) -> None:
+    """Refuses to decorate anything but a plain function; an `async` one only where it `may_wait`."""
+    if hasattr(function, "where"):
+        # Before unwrapping, which would look through our own decorators.
+        raise broken(decorator, where_called(), f"{function} is decorated already.", "Use one decorator.")
+    plain = inspect.unwrap(function) if callable(function) else function
+    if not hasattr(plain, "__code__"):
+        kind = "a class" if inspect.isclass(plain) else repr(function)
+        hint = (
+            f"Options go by name: {decorator}(name=...)." if isinstance(function, str) else "Write a function for it."
+        )
+        raise broken(decorator, where_called(), f"it decorates a function, and is given {kind}.", hint)
+    if inspect.isasyncgenfunction(plain):
+        raise broken(decorator, where_is(function), f"{function.__name__!r} is an async generator.", "Use a plain one.")
+    if inspect.iscoroutinefunction(plain) and not may_wait:
+        raise broken(decorator, where_is(function), f"{function.__name__!r} is async.", "Use a plain function.")
+
+
+def check_keys(keys: Iterable[str], what: str, where: Where) -> tuple[str, ...]:
+    """Names of resources that something needs, sorted; anything that is not a collection of names is refused."""
+    if isinstance(keys, str):
+        raise broken(what, where, f"resources={keys!r} is a string.", f'Write resources={{"{keys}"}}.')
+    if not isinstance(keys, Iterable):
+        raise broken(what, where, f"resources={keys!r} is not a set of names.", 'Write resources={"name", ...}.')
+    return tuple(sorted({check_name(f"resource of {lowered(what)},", key, where) for key in keys}))
+
+
+def lowered(what: str) -> str:
+    """The name of a definition as it stands in the middle of a sentence: "step 'load'", but "IO manager 'lake'"."""
+    return what if what[:2].isupper() else f"{what[0].lower()}{what[1:]}"
+
+
+def counted(names: Iterable[str], kind: str) -> str:
+    """How many there are and which: "no inputs", "1 input (a)", "2 inputs (a, b)"."""
+    names = list(names)
+    if not names:
+        return f"no {kind}s"
+    return f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.values import AssetMaterialization, Failure, Metadata
-from orchestrator.io_managers.frames import from_arrow, materialization, to_arrow
+from orchestrator.io_managers.frames import from_arrow, mapping_keys, materialization, to_arrow
 from orchestrator.locks import HeldLock, try_lock
 
 _COMMENT = "orchestrator: "
@@ -26,8 +25,9 @@ class DuckDBIOManager(IOManager):
     """Keeps each output as a table in one DuckDB file, replaced by every run that writes it.
 
     The table is named by the output's `metadata={"table": "marts.delays"}` (a schema is created when it is missing);
-    by default after the step, with the output's name and the mapping key behind it. DuckDB lets one process write to
-    a file at a time, so steps that run in parallel take turns.
+    by default after the step, with the output's name behind it. A mapped step or a dynamic output has one table a key,
+    with `__<key>` behind that. DuckDB lets one process write to a file at a time, so steps that run in parallel take
+    turns.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -52,7 +52,7 @@ class DuckDBIOManager(IOManager):
         schema, name = _table_of(context.upstream_output)
         with self._connection(context.log) as connection:
             try:
-                table = connection.execute(f"SELECT * FROM {schema}.{name}").to_arrow_table()
+                table = connection.sql(f"SELECT * FROM {schema}.{name}").to_arrow_table()
             except duckdb.CatalogException:
                 upstream = context.upstream_output
                 raise Failure(
@@ -104,20 +104,16 @@ class DuckDBIOManager(IOManager):
 def _table_of(context: OutputContext) -> tuple[str, str]:
     declared = context.metadata.get("table")
     if declared is None:
-        parts = [context.step.replace(".", "__"), *([] if context.name == "result" else [context.name])]
-        schema, name = "main", "__".join(parts)
-    else:
-        schema, _, name = str(declared).rpartition(".")
-        schema = schema or "main"
-    if context.mapping_key is not None and "[" not in name:
-        name = f"{name}__{context.mapping_key}"
-    return _quoted(schema), _quoted(re.sub(r"[\[\]]+", "__", name).rstrip("_"))
-
-
-def _quoted(identifier: str) -> str:
-    if not identifier or '"' in identifier or "\0" in identifier:
-        raise Failure(f"{identifier!r} cannot be the name of a table.")
-    return f'"{identifier}"'
+        step = context.step.partition("[")[0].replace(".", "__")
+        declared = step if context.name == "result" else f"{step}__{context.name}"
+    *schema, name = str(declared).split(".")
+    if len(schema) > 1 or not all([*schema, name]) or any(mark in declared for mark in '"\0'):
+        raise Failure(
+            f"{declared!r} cannot be the table of output {context.name!r}: write a table, or a schema and a table with"
+            " a dot between."
+        )
+    table = "__".join([name, *mapping_keys(context)])
+    return f'"{schema[0] if schema else "main"}"', f'"{table}"'
 
 
 def duckdb_io_manager(path: str | os.PathLike[str]) -> IOManagerDefinition:

@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import io_manager
+from orchestrator.definitions.types import an
 from orchestrator.definitions.values import Failure
 
 
@@ -78,7 +79,7 @@ def _dump(obj: Any, file: Any, context: OutputContext) -> None:
         raise
     except Exception as error:  # pickling runs the methods of the object, which may raise anything
         raise Failure(
-            f"Output {context.name!r} of step {context.step!r}, a {type(obj).__name__}, cannot be pickled: {error}."
+            f"Output {context.name!r} of step {context.step!r}, {an(type(obj).__name__)}, cannot be pickled: {error}."
             " Return plain data, or give the output another io_manager."
         ) from error
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import typing
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.definitions.contexts import OutputContext
+from orchestrator.definitions.types import an, type_name
 from orchestrator.definitions.values import AssetMaterialization, Failure, Metadata
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LIBRARIES = ("pyarrow", "pandas", "polars")
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 12
 
@@ -35,23 +39,33 @@ def to_arrow(obj: Any, context: OutputContext, manager: str) -> tuple[pa.Table, 
         return obj.to_arrow(), "polars"
     raise Failure(
         f"{manager} stores tables (pyarrow, pandas or polars); output {context.name!r} of step {context.step!r}"
-        f" is a {type(obj).__name__}. Give that output another io_manager."
+        f" is {'None' if obj is None else an(type_name(type(obj)))}. Give that output another io_manager."
     )
 
 
 def from_arrow(table: pa.Table, wanted: Any, stored_as: str) -> Any:
     """The table in the form that the input's annotation asks for; without one, as it was stored."""
-    library = str(getattr(wanted, "__module__", "")).partition(".")[0]
-    if library not in ("pyarrow", "pandas", "polars"):
-        library = stored_as
+    # Of a union, such as `pd.DataFrame | None`, the first member that is a table.
+    form = next((member for member in (wanted, *typing.get_args(wanted)) if _library(member) in _LIBRARIES), None)
+    library = stored_as if form is None else _library(form)
     if library == "pandas":
         return table.to_pandas()
     if library == "polars":
         import polars
 
         frame: Any = polars.from_arrow(table)
-        return frame.lazy() if getattr(wanted, "__name__", "") == "LazyFrame" else frame
+        return frame.lazy() if getattr(form, "__name__", "") == "LazyFrame" else frame
     return table
+
+
+def _library(annotation: Any) -> str:
+    return str(getattr(annotation, "__module__", "")).partition(".")[0]
+
+
+def mapping_keys(context: OutputContext) -> tuple[str, ...]:
+    """Every key that tells this value from others of the same output: those its step is mapped for, and its own."""
+    keys = tuple(re.findall(r"\[([^\]]*)\]", context.step))
+    return keys if context.mapping_key is None else (*keys, context.mapping_key)
 
 
 def materialization(context: OutputContext, table: pa.Table, place: Mapping[str, Any]) -> AssetMaterialization:
@@ -68,7 +82,7 @@ def materialization(context: OutputContext, table: pa.Table, place: Mapping[str,
             "columns": Metadata.table([{"name": f.name, "type": str(f.type)} for f in table.schema]),
             "preview": Metadata.table(_preview(table)),
         },
-        partition=context.partition or context.mapping_key,
+        partition="/".join(mapping_keys(context)) or context.partition,
     )
 
 

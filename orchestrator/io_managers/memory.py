@@ -21,9 +21,14 @@ class MemoryIOManager(IOManager):
 
     def load_input(self, context: InputContext) -> Any:
         upstream = context.upstream_output
+        if upstream.run_id is None:
+            raise Failure(
+                f"Step {upstream.step!r} is not part of this run, and memory_io_manager keeps no values from one run to"
+                f" another. Select it as well: '*{context.step}'."
+            )
         try:
             return _values[upstream.identifier()]
-        except (KeyError, ValueError):
+        except KeyError:
             raise Failure(
                 f"The value of output {upstream.name!r} of step {upstream.step!r} was kept in memory and is gone:"
                 " a run with memory_io_manager cannot be continued by another. Run the whole pipeline again."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.values import AssetMaterialization, Failure, Metadata
-from orchestrator.io_managers.frames import from_arrow, materialization, to_arrow
+from orchestrator.io_managers.frames import from_arrow, mapping_keys, materialization, to_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +21,8 @@ _KIND = b"orchestrator.table"
 
 class ParquetIOManager(IOManager):
     """Keeps each table at `<base_uri>/<run id>/<step>/<output>[/<mapping key>].parquet`, or, when the output declares
-    `metadata={"path": "daily/orders.parquet"}`, at that path below `base_uri`, where each run replaces it.
+    `metadata={"path": "daily/orders.parquet"}`, at that path below `base_uri`, where each run replaces it. Of a mapped
+    step or a dynamic output that is one file a key, `daily/orders/<key>.parquet`.
 
     `base_uri` is a local path or a URI that pyarrow understands (`s3://bucket/prefix`, `gs://...`). Credentials and
     endpoints come from the environment or from the URI's query, as pyarrow documents.
@@ -76,8 +77,9 @@ class ParquetIOManager(IOManager):
         return filesystem, f"{base.rstrip('/')}/{relative}"
 
     def _shown(self, context: OutputContext) -> str:
-        base, _, _query = self._base_uri.partition("?")  # the query may hold credentials
-        return f"{base.rstrip('/')}/{_relative_path(context)}"
+        if "://" not in self._base_uri:
+            return str(Path(self._base_uri).absolute() / _relative_path(context))
+        return f"{without_credentials(self._base_uri).rstrip('/')}/{_relative_path(context)}"
 
 
 def _relative_path(context: OutputContext) -> str:
@@ -87,13 +89,26 @@ def _relative_path(context: OutputContext) -> str:
             return "/".join(context.storage_parts()) + ".parquet"
         except ValueError as error:
             raise Failure(f"Cannot tell which stored table to use: {error}.") from None
-    declared = str(declared)
-    if declared.startswith("/") or ".." in declared.split("/"):
-        raise Failure(f"The path {declared!r} of output {context.name!r} is not below the IO manager's base_uri.")
-    if context.mapping_key is not None:
-        stem, dot, suffix = declared.rpartition(".")
-        declared = f"{stem}/{context.mapping_key}.{suffix}" if dot else f"{declared}/{context.mapping_key}"
-    return declared
+    path = PurePosixPath(str(declared))
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise Failure(
+            f"The path {str(declared)!r} of output {context.name!r} does not name a file below the base_uri of"
+            " parquet_io_manager."
+        )
+    keys = mapping_keys(context)
+    if keys:
+        # One file a key: `daily.parquet` becomes `daily/<key>.parquet`.
+        path = path.with_suffix("").joinpath(*keys[:-1], keys[-1] + path.suffix)
+    return str(path)
+
+
+def without_credentials(uri: str) -> str:
+    """The URI as it may be shown: without its query and the user in front of the host, where secrets stand."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return uri
+    host, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _write_locally(table: pa.Table, path: Path) -> None:
@@ -115,5 +130,5 @@ def parquet_io_manager(base_uri: str | os.PathLike[str]) -> IOManagerDefinition:
     def parquet() -> ParquetIOManager:
         return ParquetIOManager(base_uri)
 
-    parquet.__doc__ = f"Parquet files below {os.fspath(base_uri).partition('?')[0]}."
+    parquet.__doc__ = f"Parquet files below {without_credentials(os.fspath(base_uri))}."
     return IOManagerDefinition(parquet, preload=["pyarrow", "pyarrow.parquet", "pyarrow.fs"])

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from orchestrator.definitions.config import resolve_environment
-from orchestrator.definitions.graph import Node, PipelineInput
+from orchestrator.definitions.config import Resolved, resolve_environment
+from orchestrator.definitions.graph import Node
+from orchestrator.definitions.handles import PipelineInput
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.outputs import Out
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
@@ -85,7 +86,7 @@ class BoundRun:
         entry = (self.record.config.get("resources") or {}).get(key) or {}
         return self._checked(schema, entry.get("config"), ("resources", key, "config"))
 
-    def configured_input(self, node: Node, name: str) -> Any:
+    def configured_input(self, node: Node, name: str) -> Resolved:
         """The value that the configuration of the run gives an input."""
         wire = node.inputs.get(name)
         if wire is None:
@@ -98,7 +99,7 @@ class BoundRun:
         resolved = resolve_environment(raw, self.environment, path)
         if resolved.problems:
             raise ConfigError("The configuration is not valid:", details=map(str, resolved.problems))
-        return resolved.value
+        return resolved
 
     def hooks(self, planned: PlannedStep) -> tuple[HookDefinition, ...]:
         return self.node(planned).hooks

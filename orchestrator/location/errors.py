@@ -72,7 +72,10 @@ def _message(error: BaseException) -> str:
             text = str(error)
         except Exception:  # __str__ is user code
             text = "(its message could not be made: its own __str__ failed)"
-    text = "\n".join([text, *getattr(error, "__notes__", [])])
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    text = "\n".join(
+        [text, *(f"- {_kind(each)}: {_message(each)}" for each in inner), *getattr(error, "__notes__", [])]
+    )
     if len(text) > _LONGEST_MESSAGE:
         text = f"{text[:_LONGEST_MESSAGE]}... ({len(text) - _LONGEST_MESSAGE} more characters)"
     return text

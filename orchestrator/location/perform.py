@@ -6,6 +6,8 @@ import asyncio
 import inspect
 import os
 import socket
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from orchestrator import clock
@@ -113,13 +115,13 @@ class _Attempt:
             crash_point("step.working")
             result = node.step.function(**arguments)
             if inspect.iscoroutine(result):
-                result = asyncio.run(result)
+                result = _awaited(result)
             values.take_result(result)
         return values.produced
 
     def _needed(self, planned: PlannedStep) -> set[str]:
+        # Without those of hooks: they are made when a hook is called, so that they cannot fail the step.
         needed = set(planned.resources)
-        needed |= {name for hook in self.bound.hooks(planned) for name in hook.resources}
         needed |= {output.io_manager for output in planned.outputs if output.io_manager}
         for references in self.spec.inputs.values():
             for reference in references:
@@ -205,6 +207,16 @@ class _Attempt:
                 ask=_ask(error),
                 allow_retries=allowed,
             )
+
+
+def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # A notebook, or a test that is async itself: its loop is busy with us, so the step gets one in another thread.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def _ask(error: BaseException) -> RetryAsk | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from orchestrator.definitions.contexts import InputContext, OutputContext, Resou
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.outputs import DynamicOut, NothingOut, Out
 from orchestrator.definitions.signature import NO_DEFAULT
-from orchestrator.definitions.types import type_problem
+from orchestrator.definitions.types import an, type_name, type_problem
 from orchestrator.definitions.values import (
     AssetMaterialization,
     DynamicOutput,
@@ -63,8 +63,8 @@ class Values:
                     loaded[planned.name] = default
                 continue
             started = clock.monotonic()
-            value = self._input(planned)
-            self._check_input(planned, value, clock.monotonic() - started)
+            value, secret = self._input(planned)
+            self._check_input(planned, value, clock.monotonic() - started, secret)
             loaded[planned.name] = value
         return loaded
 
@@ -72,13 +72,15 @@ class Values:
         wire = self._node.inputs.get(name)
         return NO_DEFAULT if wire is None else wire.handles[0].default  # type: ignore[union-attr]
 
-    def _input(self, planned: PlannedInput) -> Any:
+    def _input(self, planned: PlannedInput) -> tuple[Any, bool]:
+        """The value, and whether there is something secret in it."""
         if planned.form == "config":
-            return self._bound.configured_input(self._node, planned.name)
-        references = self._spec.inputs[planned.name]
+            configured = self._bound.configured_input(self._node, planned.name)
+            return configured.value, bool(configured.secrets)
+        references = self._spec.inputs.get(planned.name, ())
         if planned.form == "one":
-            return self._load(planned.name, references[0])
-        return [self._load(planned.name, reference) for reference in references]
+            return self._load(planned.name, references[0]), False
+        return [self._load(planned.name, reference) for reference in references], False
 
     def _load(self, name: str, reference: SourceRef) -> Any:
         origin = self._bound.plan.origin_of(reference.step)
@@ -98,8 +100,8 @@ class Values:
         with _explained(f"while loading input {name!r} of step {self._spec.step!r} with io_manager {key!r}"):
             return manager.load_input(context)
 
-    def _check_input(self, planned: PlannedInput, value: Any, seconds: float) -> None:
-        problem = type_problem(value, self._node.step.hints.get(planned.name, NO_DEFAULT))
+    def _check_input(self, planned: PlannedInput, value: Any, seconds: float, secret: bool) -> None:
+        problem = type_problem(value, self._node.step.hints.get(planned.name, NO_DEFAULT), secret=secret)
         managers = {self._manager_of(reference) for reference in self._spec.inputs.get(planned.name, ())}
         self._record(
             InputLoaded,
@@ -123,9 +125,21 @@ class Values:
                 self._take_item(item)
         elif isinstance(result, (Output, DynamicOutput, AssetMaterialization, Expectation)):
             self._take_item(result)
-        else:
+        elif not self._is_no_output(result):
             self._take_value(result)
         self._check_complete(generator=inspect.isgenerator(result))
+
+    def _is_no_output(self, result: Any) -> bool:
+        """Whether it says that none of several outputs was produced, or that a dynamic one has no values."""
+        outputs = self._node.step.outputs
+        is_empty = isinstance(result, (list, tuple)) and not result
+        if len(outputs) > 1:
+            return result is None or is_empty
+        (name, out) = next(iter(outputs.items()))
+        if is_empty and isinstance(out, DynamicOut):
+            self._keys[name] = {}
+            return True
+        return False
 
     def _take_item(self, item: Any) -> None:
         if isinstance(item, (AssetMaterialization, Expectation)):
@@ -136,7 +150,7 @@ class Values:
             self._take_dynamic(item)
         else:
             raise self._wrong(
-                f"yielded a {type(item).__name__}",
+                f"yielded {an(type_name(type(item)))}",
                 "Yield Output(value), DynamicOutput(value, key=...), AssetMaterialization(...) or Expectation(...).",
             )
 
@@ -151,12 +165,12 @@ class Values:
         (name, out) = next(iter(outputs.items()))
         if isinstance(out, DynamicOut):
             raise self._wrong(
-                f"returned a {type(value).__name__} for its dynamic output",
+                f"returned {'None' if value is None else an(type_name(type(value)))} for its dynamic output",
                 "Yield DynamicOutput(value, key=...) for each value, or return a list of them.",
             )
         if isinstance(out, NothingOut):
             if value is not None:
-                problem = f"expected None, got a {type(value).__name__}"
+                problem = type_problem(value, None)
                 self._record(OutputProduced, output=name, problem=problem)
                 raise TypeCheckFailed(f"output {name!r} of step {self._spec.step!r}: {problem}")
             self.produced[name] = None
@@ -187,7 +201,8 @@ class Values:
         problem = type_problem(value, self._node.step.output_type(name))
         self._record(OutputProduced, output=name, mapping_key=mapping_key, problem=problem)
         if problem:
-            raise TypeCheckFailed(f"output {name!r} of step {self._spec.step!r}: {problem}")
+            hint = " (to leave an optional output out, do not yield it)" if value is None and out.optional else ""
+            raise TypeCheckFailed(f"output {name!r} of step {self._spec.step!r}: {problem}{hint}")
         key = str(out.io_manager)
         manager, resources = self._scope.io_manager(key)
         reference = SourceRef(self._spec.step, name, self._spec.run_id, mapping_key)
@@ -202,7 +217,8 @@ class Values:
     def _record_materializations(self, key: str, returned: Any) -> None:
         if returned is None:
             return
-        for item in [returned] if isinstance(returned, AssetMaterialization) else returned:
+        several = isinstance(returned, Iterable) and not isinstance(returned, (str, bytes, Mapping))
+        for item in returned if several else [returned]:
             if not isinstance(item, AssetMaterialization):
                 raise DefinitionError(
                     f"The IO manager {key!r} returned {item!r} from handle_output.",
@@ -227,7 +243,9 @@ class Values:
             elif name not in self.produced and not out.optional:
                 raise self._wrong(
                     f"did not produce its output {name!r}, which is not optional",
-                    "Yield it on every path, or declare it with optional=True." if generator else None,
+                    "Yield it on every path, or declare it with optional=True."
+                    if generator
+                    else f'Yield or return Output(value, "{name}"), or declare it with optional=True.',
                 )
 
     def _wrong(self, problem: str, hint: str | None = None) -> DefinitionError:
@@ -245,6 +263,7 @@ def output_context(
     """The context that names one stored value to its IO manager."""
     origin = bound.plan.origin_of(reference.step)
     out = bound.out(origin, reference.output)
+    declared = bound.node(origin).step.output_type(reference.output)
     return OutputContext(
         step=reference.step,
         name=reference.output,
@@ -252,7 +271,7 @@ def output_context(
         pipeline=bound.pipeline.name,
         mapping_key=reference.mapping_key,
         metadata={**out.metadata, **(extra or {})},
-        type=None if out.type is NO_DEFAULT else out.type,
+        type=None if declared is NO_DEFAULT else declared,
         version=origin.version,
         config=bound.resource_config(str(out.io_manager)),
         resources=resources,
@@ -272,7 +291,15 @@ def stored_value(bound: BoundRun, reference: SourceRef, record: Recorder) -> Any
         scope.provide([key], record, ResourceContext(run_id=bound.record.run_id, pipeline=bound.pipeline.name))
         manager, resources = scope.io_manager(key)
         upstream = output_context(bound, reference, resources, record.logger())
-        return manager.load_input(InputContext(upstream_output=upstream, resources=resources))
+        context = InputContext(
+            upstream_output=upstream,
+            run_id=bound.record.run_id,
+            pipeline=bound.pipeline.name,
+            config=bound.resource_config(key),
+            resources=resources,
+            log=record.logger(),
+        )
+        return manager.load_input(context)
     finally:
         scope.tear_down(record)
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.definitions.graph import CollectedHandle, Handle, Node, PipelineInput
+from orchestrator.definitions.graph import Node
+from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
 from orchestrator.definitions.outputs import DynamicOut, NothingOut
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition, Preset, sources_of
 from orchestrator.definitions.resource import IOManagerDefinition
@@ -27,6 +28,7 @@ from orchestrator.planning.run_config import (
     resources_of,
     retries_enabled,
     step_entries,
+    without_resources,
 )
 from orchestrator.planning.select import select
 from orchestrator.planning.versions import step_versions
@@ -41,17 +43,19 @@ def plan_run(
     environment: Mapping[str, str],
     *,
     isolation: str = "fork",
-    replaced_mode: Mode | None = None,
+    replaced: ReplacedMode | None = None,
 ) -> PlannedRun:
     """The plan and the settled decisions of one run. Pure but for what user annotations do when evaluated.
 
     Raises ConfigError with every problem of the configuration, or DefinitionError for an unknown mode or preset.
-    `isolation` is the location's own, for steps that choose none; `replaced_mode` takes the place of the mode that
-    the request names, with some of its resources replaced.
+    `isolation` is the location's own, for steps that choose none; `replaced` takes the place of the mode that the
+    request names.
     """
     preset = pipeline.preset(request.preset) if request.preset else None
-    mode = replaced_mode or _mode(pipeline, preset, request)
+    mode = _mode(pipeline, preset, request)
     config = merged(preset.config if preset else {}, request.config)
+    if replaced is not None:
+        mode, config = replaced.mode, without_resources(config, replaced.stand_ins)
     selection = request.selection or tuple(preset.select if preset else ())
     executor = request.executor or mode.executor or request.default_executor
     shape = _Shape(pipeline, mode, _selected(pipeline, selection))
@@ -89,6 +93,15 @@ def plan_run(
         executor=executor,
         description=pipeline.description,
     )
+
+
+@dataclass(frozen=True)
+class ReplacedMode:
+    """A mode some of whose resources were replaced. What the configuration says of `stand_ins`, objects that take
+    none, was meant for those they stand in for."""
+
+    mode: Mode
+    stand_ins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.definitions.config import ConfigSchema, Path, Problem
-from orchestrator.definitions.graph import PipelineInput
+from orchestrator.definitions.graph import Wire
+from orchestrator.definitions.handles import PipelineInput
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition
 from orchestrator.definitions.resource import ResourceDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
@@ -25,6 +26,14 @@ from orchestrator.errors import near_misses
 from orchestrator.io_managers.filesystem import filesystem_io_manager
 
 TOP_LEVEL = ("steps", "resources", "inputs", "execution")
+
+
+def without_resources(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The configuration without that of some resources."""
+    given = config.get("resources")
+    if not isinstance(given, Mapping):
+        return dict(config)
+    return {**config, "resources": {name: entry for name, entry in given.items() if name not in set(names)}}
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,12 +53,14 @@ def resources_of(mode: Mode) -> dict[str, ResourceDefinition]:
 
 def step_schema(step: StepDefinition) -> ConfigSchema | None:
     """What the step's configuration must look like; None when it takes none."""
-    return ConfigSchema(step.config_type, step.config_default) if step.takes_config else None
+    owner = (str(step), step.where)
+    return ConfigSchema(step.config_type, step.config_default, owner) if step.takes_config else None
 
 
 def resource_schema(resource: ResourceDefinition) -> ConfigSchema | None:
     """What the resource's configuration must look like; None when it takes none."""
-    return ConfigSchema(resource.config_type, resource.config_default) if resource.takes_config else None
+    owner = (str(resource), resource.where)
+    return ConfigSchema(resource.config_type, resource.config_default, owner) if resource.takes_config else None
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,8 @@ class StepEntries:
 
 def step_entries(config: Mapping[str, Any], nodes: Iterable[str]) -> StepEntries:
     """The entry of each configured step, by its place in the pipeline (`outer.inner`)."""
-    nodes = frozenset(nodes)
+    nodes = tuple(nodes)
+    known = frozenset(nodes)
     found: dict[str, Mapping[str, Any]] = {}
     problems: list[Problem] = []
 
@@ -72,17 +84,19 @@ def step_entries(config: Mapping[str, Any], nodes: Iterable[str]) -> StepEntries
             return
         for name, entry in entries.items():
             node, here = f"{prefix}{name}", (*path, str(name))
-            if node in nodes:
+            if node in found:
+                problems.append(Problem(here, f"step {node} is configured twice"))
+            elif node in known:
                 problems.extend(_entry_problems(entry, here, ("config", "inputs")))
                 if isinstance(entry, Mapping):
                     found[node] = entry
             elif any(other.startswith(f"{node}.") for other in nodes):
                 nested = isinstance(entry, Mapping) and "steps" in entry
-                visit(entry["steps"] if nested else entry, f"{node}.", (*here, "steps") if nested else here)
+                visit(entry["steps"] if nested else entry or {}, f"{node}.", (*here, "steps") if nested else here)
             else:
                 problems.append(Problem(here, f"there is no such step. {near_misses(node, nodes, 'step')}"))
 
-    visit(config.get("steps") or {}, "", ("steps",))
+    visit(_section(config, "steps"), "", ("steps",))
     return StepEntries(found, tuple(problems))
 
 
@@ -111,11 +125,17 @@ def config_problems(
         entry = entries.by_node.get(node, {})
         path = ("steps", node)
         problems += _checked(step_schema(step), entry, environment, path)
-        problems += _input_problems(pipeline, node, entry.get("inputs") or {}, path)
-    problems += _resource_problems(mode, config.get("resources") or {}, environment, set(resources))
-    problems += _pipeline_input_problems(pipeline, config.get("inputs") or {}, set(nodes))
-    problems += _execution_problems(config.get("execution") or {})
+        problems += _input_problems(pipeline, node, _section(entry, "inputs"), path)
+    problems += _resource_problems(mode, _section(config, "resources"), environment, set(resources))
+    problems += _pipeline_input_problems(pipeline, _section(config, "inputs"), set(nodes))
+    problems += _execution_problems(_section(config, "execution"))
     return problems
+
+
+def _section(config: Mapping[str, Any], name: str) -> Any:
+    """A part of a configuration; an empty one in YAML is None."""
+    found = config.get(name)
+    return {} if found is None else found
 
 
 def retries_enabled(config: Mapping[str, Any]) -> bool:
@@ -140,14 +160,22 @@ def _input_problems(pipeline: PipelineDefinition, node: str, given: Any, path: P
     problems = []
     for name in given:
         if name not in placed.step.inputs:
-            problems.append(Problem((*here, str(name)), f"unknown. {near_misses(name, placed.step.inputs, 'input')}"))
+            known = placed.step.inputs
+            hint = near_misses(str(name), known, "input") if known else "The step takes none."
+            problems.append(Problem((*here, str(name)), f"unknown. {hint}"))
         elif name in placed.inputs:
-            source = placed.inputs[name].handles[0]
-            problems.append(Problem((*here, name), f"comes from {source}, and cannot be configured"))
+            problems.append(Problem((*here, name), _wired(placed.inputs[name])))
     for name, parameter in placed.step.inputs.items():
         if name not in placed.inputs and name not in given and not parameter.has_default:
             problems.append(Problem((*here, name), "required, and missing: no step provides it", incomplete=True))
     return problems
+
+
+def _wired(wire: Wire) -> str:
+    if len(wire.handles) == 1 and isinstance(wire.handles[0], PipelineInput):
+        return f"is an input of the pipeline: configure inputs.{wire.handles[0]}"
+    sources = ", ".join(map(str, wire.handles)) or "an empty list"
+    return f"comes from {sources}, and cannot be configured"
 
 
 def _resource_problems(mode: Mode, given: Any, environment: Mapping[str, str], needed: set[str]) -> list[Problem]:
@@ -173,11 +201,11 @@ def _pipeline_input_problems(pipeline: PipelineDefinition, given: Any, nodes: se
     if not isinstance(given, Mapping):
         return [Problem(("inputs",), "must be a mapping from input to value")]
     known = pipeline.graph.inputs
-    problems = [
-        Problem(("inputs", str(name)), f"unknown. {near_misses(str(name), known, 'input of the pipeline')}")
-        for name in given
-        if name not in known
-    ]
+    problems = []
+    for name in given:
+        if name not in known:
+            hint = near_misses(str(name), known, "input") if known else "The pipeline takes none."
+            problems.append(Problem(("inputs", str(name)), f"unknown. {hint}"))
     wanted = {
         handle.name
         for key in nodes

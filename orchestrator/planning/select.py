@@ -14,6 +14,8 @@ from orchestrator.errors import ConfigError, near_misses
 
 _QUERY = re.compile(r"(?P<up>\*|\++)?(?P<name>[A-Za-z0-9_.]+(?:\[[^\]]*\])*)(?P<down>\*|\++)?")
 
+_HOW = "Write step, *step (with all it needs), step* (with all that need it), +step or step++ (levels)."
+
 # One entry a step: the steps that it depends on.
 Upstream = Mapping[str, frozenset[str]]
 
@@ -23,7 +25,10 @@ def select(queries: Iterable[str], upstream: Upstream) -> frozenset[str]:
     downstream = _reversed(upstream)
     chosen: set[str] = set()
     for query in queries:
-        for part in query.replace(",", " ").split():
+        parts = query.replace(",", " ").split()
+        if not parts:
+            raise ConfigError("The selection is empty.", hint=_HOW)
+        for part in parts:
             chosen |= _matched(part, upstream, downstream)
     return frozenset(chosen)
 
@@ -31,10 +36,7 @@ def select(queries: Iterable[str], upstream: Upstream) -> frozenset[str]:
 def _matched(query: str, upstream: Upstream, downstream: Upstream) -> set[str]:
     match = _QUERY.fullmatch(query)
     if match is None:
-        raise ConfigError(
-            f"{query!r} is not a selection.",
-            hint="Write step, *step (with all it needs), step* (with all that need it), +step or step++ (levels).",
-        )
+        raise ConfigError(f"{query!r} is not a selection.", hint=_HOW)
     name = match["name"]
     start = {key for key in upstream if _is_called(key, name)}
     if not start:

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.definitions.config import ConfigSchema
+from orchestrator.definitions.config import ConfigSchema, Path, Schema
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
 from orchestrator.planning.run_config import resource_schema, resources_of, step_schema
+
+# What YAML takes for something else than text.
+_YAML_WORDS = {"on", "off", "yes", "no", "true", "false", "null"}
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,11 @@ class Entry:
         return self.required or any(child.is_needed() for child in self.children)
 
     def lines(self, depth: int = 0) -> Iterator[str]:
-        # The mark stands in front of the indentation: taking it away leaves a line that fits.
         mark = "" if self.is_needed() else "# "
         note = f"   # {self.note}" if self.note else ""
-        yield f"{mark}{'  ' * depth}{self.key}:{' ' + self.value if self.value else ''}{note}"
+        key = json.dumps(self.key) if self.key.lower() in _YAML_WORDS or "." in self.key else self.key
+        # Taking the mark away leaves a line that fits.
+        yield f"{'  ' * depth}{mark}{key}:{' ' + self.value if self.value else ''}{note}"
         for child in self.children:
             yield from child.lines(depth + 1)
 
@@ -66,7 +70,7 @@ def _steps(pipeline: PipelineDefinition) -> Iterator[Entry]:
         if loose:
             children.append(Entry("inputs", children=tuple(loose)))
         if children:
-            yield Entry(f'"{key}"' if "." in key else key, children=tuple(children))
+            yield Entry(key, children=tuple(children))
 
 
 def _resources(mode: Mode) -> Iterator[Entry]:
@@ -83,26 +87,57 @@ def _loose_input(name: str, default: Any) -> Entry:
 
 
 def _config(schema: ConfigSchema) -> Entry:
-    described = schema.json_schema
-    definitions = described.get("$defs", {})
-    if "properties" not in described:
-        kind = _type(described, definitions) if described else "anything"
-        return Entry("config", "{}", kind)
-    required = set(described.get("required", ())) if schema.default is NO_DEFAULT else set()
-    fields = []
+    definitions = schema.json_schema.get("$defs", {})
+    described = _resolved(schema.json_schema, definitions)
+    if described.get("properties"):
+        is_needed = schema.default is NO_DEFAULT
+        return Entry("config", children=tuple(_fields(described, definitions, schema.default_values(), is_needed)))
+    kind = _type(described, definitions) if described else "anything"
+    if schema.default is not NO_DEFAULT:
+        return Entry("config", _yaml(schema.default), kind)
+    _, problems = schema.check(None, {})
+    return Entry("config", "...", f"{kind}, required", required=True) if problems else Entry("config", "{}", kind)
+
+
+def _fields(
+    described: Schema, definitions: Mapping[str, Schema], given: Mapping[str, Any], needed: bool, inside: Path = ()
+) -> Iterator[Entry]:
+    """The fields of an object. `given` are their values by default, `inside` the types that they are part of."""
+    required = described.get("required", ()) if needed else ()
     for name, field in described["properties"].items():
-        kind = _type(field, definitions)
-        text = f". {field['description']}" if "description" in field else ""
-        if name in required:
-            fields.append(Entry(name, "...", f"{kind}, required{text}", required=True))
+        inner = _resolved(field, definitions)
+        default = given.get(name, field.get("default", NO_DEFAULT))
+        text = f"{field['description']}" if "description" in field else ""
+        reference, is_required = str(field.get("$ref", "")), name in required
+        children: tuple[Entry, ...] = ()
+        if inner.get("properties") and default is not None and reference not in inside:
+            nested = default if isinstance(default, Mapping) else {}
+            children = tuple(_fields(inner, definitions, nested, is_required, (*inside, reference)))
+        # What is required but has no field that is must be written as a whole: a key with nothing below it is null.
+        if children and (not is_required or any(child.is_needed() for child in children)):
+            yield Entry(name, note=text, children=children)
         else:
-            fields.append(Entry(name, _yaml(field.get("default")), f"{kind}{text}"))
-    return Entry("config", children=tuple(fields))
+            kind = _type(field, definitions) + (", required" if is_required else "")
+            note = f"{kind}. {text}" if text else kind
+            yield Entry(name, _value(inner, default, is_required), note, required=is_required)
+
+
+def _value(schema: Schema, default: Any, required: bool) -> str:
+    if default is not NO_DEFAULT and not required:
+        return _yaml(default)
+    # Made anew for each configuration, by code that a schema does not show; empty is the likeliest.
+    empty = {"array": "[]", "object": "{}"}.get(str(schema.get("type")), "...")
+    return "..." if required else empty
+
+
+def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
+    if "$ref" in schema:
+        return definitions.get(str(schema["$ref"]).rsplit("/", 1)[-1], {})
+    return schema
 
 
 def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    if "$ref" in schema:
-        schema = definitions.get(str(schema["$ref"]).rsplit("/", 1)[-1], {})
+    schema = _resolved(schema, definitions)
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     if "const" in schema:

@@ -1,17 +1,19 @@
 """Versions of outputs: what makes one run's output as good as another's.
 
-The version of a step's outputs is a digest of the step's own `version`, its configuration, the versions of the
-resources it uses and the versions of its inputs. A step without a version has none, nor has anything after it.
+The version of a step's outputs is a digest of the step's own `version`, its configuration, the versions of its
+inputs, and, when it uses resources, of the mode with their versions and configuration. A step without a version has
+none, nor has anything after it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.definitions.graph import CollectedHandle, Node, PipelineInput
+from orchestrator.definitions.graph import Node
+from orchestrator.definitions.handles import CollectedHandle, PipelineInput
 from orchestrator.definitions.outputs import DynamicOut
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.planning.run_config import resources_of, step_entries
@@ -44,11 +46,24 @@ def _version(
                 return None
             else:
                 inputs.setdefault(name, []).append([known[handle.node.key], handle.output])
-    bound = resources_of(mode)
-    resources = {}
-    for name in node.step.resources:
-        resource_config = ((config.get("resources") or {}).get(name) or {}).get("config")
-        resources[name] = [bound[name].version, resource_config]
+    resources = _resources(node.step.resources, mode, config)
     parts = [node.step.name, node.step.version, entry.get("config"), entry.get("inputs"), inputs, resources]
     text = json.dumps(parts, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _resources(needed: Iterable[str], mode: Mode, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step's outputs owe to resources, those that its own need included.
+
+    The mode counts: the same name may stand for a test database in one and for the real one in another.
+    """
+    bound = resources_of(mode)
+    given = config.get("resources") or {}
+    found: dict[str, Any] = {}
+    waiting = list(needed)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = [mode.name, bound[name].version, (given.get(name) or {}).get("config")]
+            waiting += bound[name].resources
+    return found

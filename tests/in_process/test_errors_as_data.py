@@ -1,0 +1,130 @@
+"""What is kept of an exception: its class, its message, the user's own frames, its cause."""
+
+import asyncio
+
+import pytest
+
+from orchestrator import Failure, step
+from tests.definitions.short import run_function
+
+
+def error_of(function):
+    return run_function(function).failure("it")
+
+
+class BadRow(Exception):
+    pass
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("I cannot say")
+
+
+def raises(error):
+    def body():
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        pytest.param(ValueError("no"), "ValueError", "no", id="builtin"),
+        pytest.param(BadRow("row 3"), f"{__name__}.BadRow", "row 3", id="of the user's own"),
+        pytest.param(Failure("bad"), "Failure", "bad", id="Failure"),
+        pytest.param(KeyError("name"), "KeyError", "'name'", id="KeyError"),
+        pytest.param(Mute(), f"{__name__}.Mute", "(its message could not be made: its own __str__ failed)", id="mute"),
+        pytest.param(ValueError(), "ValueError", "", id="without a message"),
+    ],
+)
+def test_an_exception_has_its_class_and_its_message(error, kind, message):
+    found = error_of(raises(error))
+    assert (found.kind, found.message) == (kind, message)
+    assert found.headline() == (f"{kind}: {message}" if message else kind)
+
+
+def test_notes_belong_to_the_message():
+    error = ValueError("no")
+    error.add_note("in row 3")
+    assert error_of(raises(error)).message == "no\nin row 3"
+
+
+def test_a_very_long_message_is_cut():
+    message = error_of(raises(ValueError("x" * 100_000))).message
+    assert len(message) < 70_000
+    assert message.endswith("... (34464 more characters)")
+
+
+def test_the_cause_is_kept_and_so_is_what_was_being_handled():
+    def explicit():
+        try:
+            raise KeyError("inner")
+        except KeyError as inner:
+            raise ValueError("outer") from inner
+
+    def implicit():
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            raise ValueError("outer")  # noqa: B904
+
+    def hidden():
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            raise ValueError("outer") from None
+
+    assert error_of(explicit).cause.kind == "KeyError"
+    assert error_of(implicit).cause.kind == "KeyError"
+    assert error_of(hidden).cause is None
+
+
+def test_frames_lead_to_where_it_happened_and_leave_ours_out():
+    def deeper():
+        raise ValueError("here")
+
+    def body():
+        deeper()
+
+    frames = error_of(body).frames
+    assert [frame.function for frame in frames] == ["body", "deeper"]
+    assert all(frame.file == __file__ for frame in frames)
+    assert frames[-1].source == 'raise ValueError("here")'
+
+
+def test_of_very_many_frames_the_first_and_the_last_are_kept():
+    def body(depth=0):
+        return body(depth + 1)
+
+    error = error_of(body)
+    assert error.kind == "RecursionError"
+    assert len(error.frames) == 40
+
+
+def test_each_exception_of_a_group_is_named():
+    async def fails(error):
+        raise error
+
+    async def body():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails(ValueError("left")))
+            group.create_task(fails(KeyError("right")))
+
+    assert error_of(body).message == (
+        "unhandled errors in a TaskGroup (2 sub-exceptions)\n- ValueError: left\n- KeyError: 'right'"
+    )
+
+
+def test_metadata_of_a_failure_is_kept_also_of_a_subclass():
+    class Empty(Failure):
+        def __init__(self):
+            super().__init__("nothing there", {"rows": 0})
+
+    @step
+    def it():
+        raise Empty
+
+    error = error_of(it.function)
+    assert (error.kind.rpartition(".")[2], error.message, error.metadata) == ("Empty", "nothing there", {"rows": 0})

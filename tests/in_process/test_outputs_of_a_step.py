@@ -1,0 +1,344 @@
+"""What a step returns or yields, and how that becomes its outputs."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator import (
+    AssetMaterialization,
+    DynamicOut,
+    DynamicOutput,
+    Expectation,
+    IOManager,
+    Out,
+    Output,
+    pipeline,
+    step,
+)
+from orchestrator.states import StepState
+from tests.definitions.short import double, run, run_function, why
+
+TWO = {"a": Out(int), "b": Out(int)}
+TWO_OPTIONAL = {"a": Out(int, optional=True), "b": Out(int, optional=True)}
+
+
+def test_the_returned_value_is_the_output():
+    assert run_function(lambda: 3).output("it") == 3
+
+
+def test_none_is_a_value():
+    result = run_function(lambda: None)
+    assert result.output("it") is None
+    assert "output_stored" in result.events_of("it")
+
+
+def test_a_step_annotated_with_none_has_no_value_to_store():
+    def says_nothing() -> None: ...
+
+    result = run_function(says_nothing)
+    assert result.output("it") is None
+    assert "output_stored" not in result.events_of("it")
+
+
+def test_an_optional_output_returned_as_none_is_produced():
+    @step(outputs=Out(optional=True))
+    def maybe():
+        return None
+
+    @step
+    def shows(value) -> str:
+        return repr(value)
+
+    @pipeline
+    def wired():
+        shows(maybe())
+
+    assert wired.execute_in_process().output("shows") == "None"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(lambda: Output(3), id="an Output"),
+        pytest.param(lambda: [Output(3)], id="a list of Outputs"),
+        pytest.param(lambda: (Output(3), AssetMaterialization("x")), id="a tuple with facts"),
+        pytest.param(lambda: (Output(n) for n in (3,)), id="a generator"),
+    ],
+)
+def test_an_output_may_be_returned_wrapped(body):
+    assert run_function(lambda: body()).output("it") == 3
+
+
+def test_several_outputs_are_yielded_by_name():
+    def both():
+        yield Output(2, "b")
+        yield Output(1, "a")
+
+    result = run_function(both, outputs=TWO)
+    assert (result.output("it", "a"), result.output("it", "b")) == (1, 2)
+
+
+def test_several_outputs_may_be_returned_as_a_list():
+    result = run_function(lambda: [Output(1, "a"), Output(2, "b")], outputs=TWO)
+    assert (result.output("it", "a"), result.output("it", "b")) == (1, 2)
+
+
+def test_outputs_are_stored_as_they_are_yielded():
+    order = []
+
+    def both():
+        yield Output(1, "a")
+        order.append("between")
+        yield Output(2, "b")
+
+    result = run_function(both, outputs=TWO)
+    kinds = result.events_of("it")
+    assert kinds.count("output_stored") == 2
+    assert order == ["between"]
+
+
+def test_an_annotation_of_what_is_yielded_is_no_type_of_the_output():
+    def one_output() -> Iterator[Output]:
+        yield Output(3)
+
+    assert run_function(one_output).output("it") == 3
+
+
+def test_an_iterator_that_is_no_generator_is_a_value():
+    def letters() -> Iterator[str]:
+        return iter("ab")
+
+    assert list(run_function(letters).output("it")) == ["a", "b"]
+
+
+def test_a_coroutine_is_awaited():
+    async def slowly():
+        return 3
+
+    assert run_function(slowly).output("it") == 3
+
+
+def test_a_coroutine_is_awaited_also_where_a_loop_is_running_already():
+    """As in a notebook, or in a test that is itself async."""
+
+    async def slowly():
+        return 3
+
+    async def notebook():
+        return run_function(slowly).output("it")
+
+    assert asyncio.run(notebook()) == 3
+
+
+def test_an_optional_output_that_is_returned_as_none_says_how_to_leave_it_out():
+    assert why(run_function(lambda: None, outputs=Out(int, optional=True))) == (
+        "TypeCheckFailed: output 'result' of step 'it': expected int, got None (to leave an optional output out, do not"
+        " yield it)"
+    )
+
+
+def test_a_list_and_a_tuple_are_values_like_any_other():
+    def no_rows():
+        return []
+
+    assert run_function(no_rows).output("it") == []
+    assert run_function(lambda: (1, 2)).output("it") == (1, 2)
+
+
+@pytest.mark.parametrize("nothing", [None, [], ()], ids=["None", "an empty list", "an empty tuple"])
+def test_returning_nothing_produces_none_of_several_optional_outputs(nothing):
+    @step(outputs=TWO_OPTIONAL)
+    def neither():
+        return nothing
+
+    @pipeline
+    def wired():
+        double(neither().a)
+
+    result = wired.execute_in_process()
+    assert result.success
+    assert result.state("double") is StepState.SKIPPED
+
+
+def test_facts_may_come_before_and_after_outputs():
+    def states_facts():
+        yield AssetMaterialization("before")
+        yield Expectation(False, "enough rows")
+        yield Output(3)
+        yield AssetMaterialization("after")
+
+    result = run_function(states_facts)
+    assert result.success
+    assert result.events_of("it")[2:] == [
+        "asset_materialized",
+        "expectation_checked",
+        "output_produced",
+        "output_stored",
+        "asset_materialized",
+        "attempt_succeeded",
+    ]
+
+
+def yields(*items):
+    def body():
+        yield from items
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs", "problem"),
+    [
+        pytest.param(
+            yields(AssetMaterialization("x")),
+            None,
+            "DefinitionError: Step 'it' did not produce its output 'result', which is not optional. Yield it on every"
+            " path, or declare it with optional=True.",
+            id="a required output is missing",
+        ),
+        pytest.param(
+            yields(Output(1, "a")),
+            TWO,
+            "DefinitionError: Step 'it' did not produce its output 'b', which is not optional. Yield it on every path,"
+            " or declare it with optional=True.",
+            id="one of several is missing",
+        ),
+        pytest.param(
+            lambda: None,
+            TWO,
+            "DefinitionError: Step 'it' did not produce its output 'a', which is not optional. Yield or return"
+            ' Output(value, "a"), or declare it with optional=True.',
+            id="nothing is returned",
+        ),
+        pytest.param(
+            yields(Output(1, "resutl")),
+            None,
+            "DefinitionError: Step 'it' yielded an output 'resutl' that it does not declare. Did you mean result?",
+            id="an unknown output",
+        ),
+        pytest.param(
+            yields(Output(1), Output(2)),
+            None,
+            "DefinitionError: Step 'it' yielded its output 'result' twice.",
+            id="an output twice",
+        ),
+        pytest.param(
+            yields(3),
+            None,
+            "DefinitionError: Step 'it' yielded an int. Yield Output(value), DynamicOutput(value, key=...),"
+            " AssetMaterialization(...) or Expectation(...).",
+            id="something else",
+        ),
+        pytest.param(
+            lambda: (1, 2),
+            TWO,
+            "DefinitionError: Step 'it' returned a value, and has several outputs (a, b). Yield Output(value, \"name\")"
+            " for each of them.",
+            id="a tuple for several outputs",
+        ),
+        pytest.param(
+            yields(Output("x")),
+            Out(int),
+            "TypeCheckFailed: output 'result' of step 'it': expected int, got 'x' (str)",
+            id="a value of another type",
+        ),
+    ],
+)
+def test_a_step_that_breaks_its_word_fails_saying_how(body, outputs, problem):
+    assert why(run_function(body, outputs=outputs)) == problem
+
+
+def test_a_value_where_none_was_promised_fails_the_step():
+    def says_something() -> None:
+        return 3
+
+    assert why(run_function(says_something)) == (
+        "TypeCheckFailed: output 'result' of step 'it': expected None, got 3 (int)"
+    )
+
+
+def test_a_value_of_the_wrong_type_is_recorded_and_never_stored():
+    def wrong() -> int:
+        return "x"
+
+    result = run_function(wrong)
+    assert result.events_of("it")[2:] == ["output_produced", "attempt_failed", "step_failed"]
+    (produced,) = [event for event in result.events if hasattr(event, "problem")]
+    assert produced.problem == "expected int, got 'x' (str)"
+
+
+def test_an_input_of_the_wrong_type_fails_the_step_that_takes_it():
+    @step
+    def text() -> str:
+        return "x"
+
+    @pipeline
+    def wired():
+        double(text())
+
+    result = wired.execute_in_process()
+    assert why(result, "double") == "TypeCheckFailed: input 'n' of step 'double': expected int, got 'x' (str)"
+    assert result.events_of("double")[2] == "input_loaded"
+
+
+def test_annotations_that_exist_only_for_type_checkers_are_not_checked():
+    @step
+    def odd(n: "NoSuchName") -> "NorThis":  # noqa: F821
+        return n
+
+    @step
+    def text() -> str:
+        return "x"
+
+    @pipeline
+    def wired():
+        odd(text())
+
+    assert wired.execute_in_process().output("odd") == "x"
+
+
+def test_what_a_step_prints_and_raises_stays_with_it():
+    def exits():
+        raise SystemExit(3)
+
+    result = run_function(exits)
+    assert not result.success
+    assert why(result) == "SystemExit: 3"
+
+
+def test_steps_that_need_nothing_of_each_other_all_run():
+    @step
+    def fails():
+        raise ValueError("no")
+
+    @step
+    def works() -> int:
+        return 1
+
+    result = run(fails, works)
+    assert not result.success
+    assert result.output("works") == 1
+
+
+@pytest.mark.parametrize("metadata", [{"path": "x"}, {}])
+def test_metadata_given_with_an_output_reaches_the_io_manager_over_what_was_declared(metadata):
+    seen = []
+
+    class Spy(IOManager):
+        def handle_output(self, context, obj):
+            seen.append(dict(context.metadata))
+
+        def load_input(self, context): ...
+
+    @step(outputs=Out(metadata={"path": "declared", "kind": "k"}))
+    def it():
+        yield Output(1, metadata=metadata)
+
+    run(it, resources={"io_manager": Spy()})
+    assert seen == [{"path": "declared", "kind": "k", **metadata}]
+
+
+def test_a_dynamic_output_of_declared_type_checks_each_value():
+    result = run_function(yields(DynamicOutput(1, key="a"), DynamicOutput("x", key="b")), outputs=DynamicOut(int))
+    assert "expected int, got 'x' (str)" in why(result)
