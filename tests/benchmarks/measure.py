@@ -40,7 +40,7 @@ def seconds(command, times=7, **options):
 
 def one_run(command, check=True, **options):
     started = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    done = subprocess.run(command, capture_output=True, **options)
     took = time.perf_counter() - started
     if check and done.returncode != 0:
         raise RuntimeError(f"{command} failed:\n{done.stdout.decode()}\n{done.stderr.decode()}")
@@ -95,7 +95,8 @@ def machine():
         platform.processor() or "unknown processor",
     )
     memory = next((int(line.split()[1]) / 1e6 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
-    return f"{os.cpu_count()} x {model}, {memory:.0f} GB, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} x {model}, {memory:.0f} GB, {system}"
 
 
 def _lines(path):

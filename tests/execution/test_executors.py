@@ -242,7 +242,9 @@ def test_killing_ends_the_whole_family_of_a_step(rig):
 @pytest.mark.parametrize("rig", [EVERY[0]], indirect=True)
 def test_a_location_that_dies_between_attempts_is_replaced(rig):
     rig.run("quick")
-    os.kill(rig.workspace.pool.get("main").pid, signal.SIGKILL)
+    process = rig.workspace.pool.get("main")
+    os.kill(process.pid, signal.SIGKILL)
+    rig.bench.wait_until(lambda: process.pump() or not process.is_alive, "its death to be noticed")
     assert rig.run("fails").phase is Phase.FAILED
 
 
