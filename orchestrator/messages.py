@@ -6,12 +6,21 @@ them travel as JSON inside the message: only planning knows their shape.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from orchestrator.records import AttemptSpec
+from orchestrator.ticks import NumberedMaterialization, RunEnding, ScheduleInfo, SensorInfo
 
 # Both sides must agree: a location may run in another environment, with another version installed.
-PROTOCOL = 1
+PROTOCOL = 2
+
+# What to do about a module whose import makes forking unsafe.
+SPAWN_HINT = (
+    "Do that work inside a step instead of while the module is imported, or set `isolation: spawn` on the location"
+    ' (or @step(isolation="spawn") on the steps): each attempt then starts a fresh interpreter.'
+)
 
 
 class PipelineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -30,6 +39,8 @@ class LocationInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a location defines."""
 
     pipelines: tuple[PipelineInfo, ...] = ()
+    schedules: tuple[ScheduleInfo, ...] = ()
+    sensors: tuple[SensorInfo, ...] = ()
 
 
 # --- from a location process ---------------------------------------------------------------------------------------
@@ -71,7 +82,16 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     details: tuple[str, ...] = ()
 
 
-FromLocation = Loaded | LoadFailed | Answer | Refusal
+class FindAsset(msgspec.Struct, frozen=True, tag="find_asset"):
+    """An evaluator asks, in the middle of an evaluation, for materializations of an asset: the newest `limit` ones
+    that became known after `after`, oldest first. Answered with `FoundAsset`."""
+
+    asset: tuple[str, ...]
+    after: int = 0
+    limit: int = 1
+
+
+FromLocation = Loaded | LoadFailed | Answer | Refusal | FindAsset
 
 
 # --- to a location process -----------------------------------------------------------------------------------------
@@ -99,6 +119,35 @@ class FindMemoized(msgspec.Struct, frozen=True, tag="find_memoized"):
     run_dir: str
 
 
+class MakePlans(msgspec.Struct, frozen=True, tag="make_plans"):
+    """Several `planning.plan.PlanRequest` as JSON; answered with as many, each `{"planned": PlannedRun}` or
+    `{"problem": text}`."""
+
+    request: int
+    plan_requests: tuple[bytes, ...]
+
+
+class Evaluate(msgspec.Struct, frozen=True, tag="evaluate", kw_only=True):
+    """Ask a schedule or sensor once; answered with a `ticks.Evaluation`. Served by evaluators only, because user code
+    may do anything meanwhile. An asset sensor gets `materializations`, a run-status sensor `runs`."""
+
+    request: int
+    name: str
+    at: datetime
+    scheduled_at: datetime | None = None
+    cursor: str | None = None
+    last_run_key: str | None = None
+    last_tick_at: datetime | None = None
+    materializations: tuple[NumberedMaterialization, ...] = ()
+    runs: tuple[RunEnding, ...] = ()
+
+
+class FoundAsset(msgspec.Struct, frozen=True, tag="found_asset"):
+    """What was asked for with `FindAsset`, oldest first."""
+
+    materializations: tuple[NumberedMaterialization, ...]
+
+
 class LaunchAttempt(msgspec.Struct, frozen=True, tag="launch_attempt"):
     """Start the attempt; not answered, its files tell. `how`: in a forked child, in a fresh interpreter, or in the
     location process itself."""
@@ -114,4 +163,4 @@ class EndRun(msgspec.Struct, frozen=True, tag="end_run"):
     run_id: str
 
 
-ToLocation = MakePlan | MakeTemplate | FindMemoized | LaunchAttempt | EndRun
+ToLocation = MakePlan | MakePlans | MakeTemplate | FindMemoized | Evaluate | FoundAsset | LaunchAttempt | EndRun

@@ -14,6 +14,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if "template" not in path.p
 VOCABULARY = {
     "_version",
     "clock",
+    "cron",
     "crashpoints",
     "errors",
     "events",
@@ -27,6 +28,7 @@ VOCABULARY = {
     "settings",
     "state_dir",
     "states",
+    "ticks",
     "wire",
 }
 PURE = VOCABULARY | {"definitions", "planning", "engine"}
@@ -40,7 +42,8 @@ MAY_IMPORT = {
     "location": VOCABULARY | {"definitions", "io_managers", "planning"},
     "in_process": PURE | {"io_managers", "location"},
     "operations": PURE | {"execution", "store"},
-    "cli": PURE | {"execution", "store", "operations"},
+    "daemon": PURE | {"execution", "store", "operations"},
+    "cli": PURE | {"execution", "store", "operations", "daemon"},
     "__main__": {"cli"},
     # The public names, wherever they are defined.
     "__init__": {"_version", "definitions", "errors", "in_process", "io_managers"},

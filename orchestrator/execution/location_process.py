@@ -240,7 +240,7 @@ class LocationProcess:
             self._failure = LocationBroken(what, traceback=message.traceback, hint=message.hint)
         elif isinstance(message, Answer):
             self._answers[message.request] = message.result
-        else:
+        elif isinstance(message, Refusal):
             self._answers[message.request] = _refused(message)
 
     def _death(self) -> OrchestratorError:

@@ -18,6 +18,7 @@ from orchestrator.errors import ExecutionError
 from orchestrator.layout import FILE_MODE, AttemptDir, RunDir
 from orchestrator.location.attempt import EXIT_CLAIMED, AlreadyClaimed, Wake, run_attempt
 from orchestrator.location.bound import BoundRun
+from orchestrator.location.forking import renew_in_child
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Target
 from orchestrator.records import AttemptSpec
@@ -115,6 +116,7 @@ class Children:
             crash_point("step.forked")
             os.setsid()
             self._close_inherited()
+            renew_in_child()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             code = attempt_process(bound, spec, directory, self._wake)
         finally:

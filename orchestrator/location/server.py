@@ -23,12 +23,13 @@ from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, ru
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import Children, in_child
 from orchestrator.location.errors import load_traceback, user_frames
-from orchestrator.location.forking import SPAWN_HINT, fork_problem
+from orchestrator.location.forking import fork_problem
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Definitions, Target, import_libraries, load
 from orchestrator.location.values import memoized_steps
 from orchestrator.messages import (
     PROTOCOL,
+    SPAWN_HINT,
     Answer,
     EndRun,
     FindMemoized,

@@ -17,6 +17,7 @@ from orchestrator.events import StepReused
 from orchestrator.execution.registry import make_executor
 from orchestrator.ids import new_run_id
 from orchestrator.layout import RunDir
+from orchestrator.messages import SPAWN_HINT
 from orchestrator.operations.create import create_run
 from orchestrator.operations.history import ancestors, progress_of
 from orchestrator.operations.workspace import FoundPipeline, Workspace, find_pipeline, plan
@@ -139,8 +140,7 @@ def _check_forking(found: FoundPipeline, planned: PlannedRun) -> None:
     if forks and loaded is not None and loaded.fork_problem is not None:
         raise ExecutionError(
             f"Location {found.location!r} cannot be forked safely: {loaded.fork_problem}.",
-            hint="Set `isolation: spawn` on the location in the workspace file (each step then starts a fresh"
-            " interpreter), or move that work out of the module's import.",
+            hint=SPAWN_HINT,
         )
 
 

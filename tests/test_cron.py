@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.cron import (
+from orchestrator.cron import (
     instants_after,
     instants_before,
     instants_between,

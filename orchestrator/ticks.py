@@ -1,0 +1,175 @@
+"""Schedules, sensors and their ticks as records: what a location declares, what is remembered, what one look gave.
+
+Frozen, JSON-able, shared by the processes that evaluate, the engine that decides and the store that remembers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from orchestrator.records import Materialization
+from orchestrator.states import RunState, TickState
+
+CatchUp = Literal["latest", "all", "none"] | int
+Overlap = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_other"]
+SensorKind = Literal["sensor", "asset_sensor", "run_status_sensor"]
+
+DEFAULT_INTERVAL_S = 15.0
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class ScheduleInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A schedule as its definition declares it. Durations are in seconds."""
+
+    name: str
+    cron: str
+    timezone: str = "UTC"
+    pipeline: str
+    mode: str | None = None
+    catch_up: CatchUp = "latest"
+    catch_up_window: float | None = 86400.0
+    overlap: Overlap = "skip"
+    jitter: float = 0.0
+    timeout: float = DEFAULT_TIMEOUT_S
+    default_on: bool = False
+    tags: dict[str, str] = {}
+    description: str | None = None
+    where: str = ""
+
+
+class SensorInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A sensor of any kind as its definition declares it. `pipeline` None: it only acts, or names one per request.
+
+    An asset sensor looks at `assets`; `require` says whether all of them must be new, or any. `read` and `start` are
+    about what it sees: only the newest or every materialization, from when it is turned on or from the beginning.
+    A run-status sensor looks at runs that end in one of `statuses`, of `pipelines` (empty: all).
+    """
+
+    name: str
+    kind: SensorKind = "sensor"
+    pipeline: str | None = None
+    mode: str | None = None
+    interval: float = DEFAULT_INTERVAL_S
+    timeout: float = DEFAULT_TIMEOUT_S
+    assets: tuple[tuple[str, ...], ...] = ()
+    require: Literal["all", "any"] = "any"
+    read: Literal["latest", "every"] = "latest"
+    start: Literal["now", "beginning"] = "now"
+    statuses: tuple[RunState, ...] = ()
+    pipelines: tuple[str, ...] = ()
+    default_on: bool = False
+    tags: dict[str, str] = {}
+    description: str | None = None
+    where: str = ""
+
+
+Declared = ScheduleInfo | SensorInfo
+
+
+def instigator_id(location: str, name: str) -> str:
+    """What a schedule or sensor is known by: nothing but its location's name and its own, so that moving code around
+    changes nothing. A location cannot have a schedule and a sensor of the same name."""
+    return f"{location}/{name}"
+
+
+class Instigator(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is remembered of a schedule or sensor.
+
+    `since` is from when occurrences count: the moment it was turned on, or its cron or zone changed, or the last
+    occurrence accounted for (exclusive then: `since_inclusive` is False). `declared` is the definition as last seen;
+    `gone_at` says since when the location no longer has it.
+    """
+
+    id: str
+    location: str
+    name: str
+    kind: Literal["schedule", "sensor", "asset_sensor", "run_status_sensor"]
+    is_on: bool
+    changed_at: datetime  # when it was last turned on or off
+    since: datetime | None = None
+    since_inclusive: bool = True
+    cursor: str | None = None
+    last_run_key: str | None = None
+    last_tick_at: datetime | None = None  # of any outcome
+    failures: int = 0  # ticks that failed in a row
+    gone_at: datetime | None = None
+    declared: ScheduleInfo | SensorInfo | None = None
+
+
+class Tick(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True):
+    """One evaluation, or one occurrence that was not evaluated: as `ticks --json` prints it.
+
+    `output` is the end of what the user's code printed, not part of the contract.
+    """
+
+    tick_id: str
+    name: str  # with its location: location/name
+    kind: str
+    status: TickState
+    at: datetime
+    scheduled_at: datetime | None = None
+    duration_s: float | None = None
+    run_ids: tuple[str, ...] = ()
+    run_keys: tuple[str, ...] = ()
+    skip_reason: str | None = None
+    error: str | None = None
+    cursor: str | None = None
+    output: str | None = None
+
+
+class Requested(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run that user code asks for."""
+
+    run_key: str | None = None
+    config: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    pipeline: str | None = None  # None: the one that the schedule or sensor names
+    mode: str | None = None
+    preset: str | None = None
+
+
+class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What user code said when it was asked once. `error` is a traceback that begins in the user's file."""
+
+    requests: tuple[Requested, ...] = ()
+    skip_reason: str | None = None
+    cursor: str | None = None  # as it is afterwards
+    error: str | None = None
+    output: str = ""
+
+
+class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that is over, as run-status sensors see it. `ordinal` counts endings up, over all runs."""
+
+    ordinal: int
+    run_id: str
+    pipeline: str
+    location: str
+    mode: str
+    status: RunState
+    finished_at: datetime
+    reason: str = ""
+    tags: dict[str, str] = {}
+    failed_steps: dict[str, str] = {}  # step: what went wrong
+
+
+class NumberedMaterialization(msgspec.Struct, frozen=True):
+    """A materialization with its place in the order in which all of them became known."""
+
+    ordinal: int
+    materialization: Materialization
+
+
+class QueuedRun(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A run that waits for room, as far as admitting it is concerned."""
+
+    run_id: str
+    created_at: datetime
+    priority: int = 0
+    tags: dict[str, str] = {}
+    pipeline: str = ""
+    location: str = ""
+    not_before: datetime | None = None  # after a launch that could not be made: when to try again
