@@ -53,6 +53,7 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     version: str
     info: LocationInfo
     fork_problem: str | None = None
+    files: tuple[str, ...] = ()  # of the modules that came from the location's directory: what to watch for changes
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
@@ -63,6 +64,7 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
     message: str
     traceback: str = ""
     hint: str | None = None
+    files: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):

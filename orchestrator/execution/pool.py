@@ -11,11 +11,16 @@ from orchestrator.execution.location_process import LocationProcess, LocationSpe
 
 
 class LocationPool:
-    """Location processes by name."""
+    """Location processes by name: the newest of each, and older ones that runs in flight still need.
+
+    A run stays with the process that started its first step, so that it does not change when its code does.
+    """
 
     def __init__(self, specs: Iterable[LocationSpec]) -> None:
         self.specs: Mapping[str, LocationSpec] = {spec.name: spec for spec in specs}
         self._processes: dict[str, LocationProcess] = {}
+        self._of_run: dict[str, LocationProcess] = {}
+        self._old: list[LocationProcess] = []
 
     def get(self, name: str) -> LocationProcess:
         """The process of a location, started now if it is not there. It may still be loading."""
@@ -25,18 +30,49 @@ class LocationPool:
             self._processes[name] = LocationProcess(self.specs[name])
         return self._processes[name]
 
+    def for_run(self, run_id: str, name: str) -> LocationProcess:
+        """The process that starts the steps of a run. A dead one is followed by a fresh one, which is as good."""
+        process = self._of_run.get(run_id) or self.get(name)
+        process.pump()
+        if not process.is_alive:
+            self._let_go(process)
+            process = self.get(name)
+        self._of_run[run_id] = process
+        return process
+
+    def end_run(self, run_id: str) -> None:
+        """Lets the process forget a run that is over; an old one that no run needs any more is let go."""
+        process = self._of_run.pop(run_id, None)
+        if process is None:
+            return
+        process.end_run(run_id)
+        if process in self._old and process not in self._of_run.values():
+            self._let_go(process)
+
     def start_all(self) -> list[LocationProcess]:
         """All processes, starting those that are not there, so that they load at the same time."""
         return [self.get(name) for name in self.specs]
 
     def running(self) -> list[LocationProcess]:
-        return list(self._processes.values())
+        return [*self._processes.values(), *self._old]
 
     def replace(self, name: str) -> None:
-        """Lets a process go; the next `get` starts another."""
+        """Makes the next `get` start another process. Runs that this one has begun stay with it."""
         process = self._processes.pop(name, None)
-        if process is not None:
+        if process is None:
+            return
+        if process.is_alive and process in self._of_run.values():
+            self._old.append(process)
+        else:
             process.close()
+
+    def _let_go(self, process: LocationProcess) -> None:
+        if self._processes.get(process.name) is process:
+            del self._processes[process.name]
+        if process in self._old:
+            self._old.remove(process)
+        self._of_run = {run_id: other for run_id, other in self._of_run.items() if other is not process}
+        process.close()
 
     def wait_loaded(self, process: LocationProcess) -> None:
         """Returns once the location is loaded. Raises LocationBroken or LocationDied."""
@@ -52,9 +88,11 @@ class LocationPool:
         return result
 
     def close(self) -> None:
-        for process in self._processes.values():
+        for process in self.running():
             process.close()
         self._processes.clear()
+        self._old.clear()
+        self._of_run.clear()
 
     def _wait(self, process: LocationProcess) -> None:
         with selectors.DefaultSelector() as selector:

@@ -30,12 +30,7 @@ class SubprocessExecutor:
     def launch(self, attempt: Attempt) -> str:
         directory = attempt.run_dir.attempt(attempt.spec.step, attempt.spec.attempt)
         directory.path.mkdir(mode=STATE_DIR_MODE, parents=True, exist_ok=True)
-        process = self._pool.get(attempt.location)
-        process.pump()
-        if not process.is_alive:
-            # It died between two attempts, as user code may make it do. A fresh one is as good.
-            self._pool.replace(attempt.location)
-            process = self._pool.get(attempt.location)
+        process = self._pool.for_run(attempt.spec.run_id, attempt.location)
         process.launch(attempt.run_dir, attempt.spec, self._how(attempt))
         self._watched[attempt.handle] = AttemptWatch(directory)
         self._parents[attempt.handle] = process
