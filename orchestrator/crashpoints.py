@@ -28,6 +28,15 @@ POINTS = (
     "step.working",  # before the user's function
     "step.stored",  # an output is stored, and the event that says so is not written
     "step.done",  # the outcome is on disk, the process has not ended
+    # the daemon
+    "tick.due",  # an occurrence is due, and user code has not been asked
+    "tick.evaluated",  # user code has answered, nothing is decided
+    "tick.deciding",  # everything is decided, no transaction has begun
+    "tick.written",  # inside the transaction
+    "tick.committed",  # after commit, nobody has acted upon it
+    "queue.taken",  # runs are taken from the queue, and do not exist on disk
+    "queue.released",  # the queue has forgotten runs that exist
+    "queue.created",  # the run directory of a run that was taken from the queue exists, nobody drives it
     # whoever writes the index
     "ingest.read",  # the journal was read, no transaction has begun
     "ingest.written",  # inside the transaction

@@ -3,6 +3,8 @@
     .orchestrator/                      mode 0700
       format.json                       which layout this is, so that an older program refuses a newer directory
       state.duckdb  state.lock          the database, and the lock that says who has it open
+      daemon.lock  daemon.sock          who is the daemon, and where it is asked
+      daemon.json  daemon.log           since when it runs, and what it says
       pending/<run_id>                  a run whose journal may hold lines that the database lacks
       runs/<run_id>/
         owner.lock                      who drives this run
@@ -129,6 +131,22 @@ class StateDir:
     @property
     def storage(self) -> Path:
         return self.path / "storage"
+
+    @property
+    def daemon_lock(self) -> Path:
+        return self.path / "daemon.lock"
+
+    @property
+    def daemon_sock(self) -> Path:
+        return self.path / "daemon.sock"
+
+    @property
+    def daemon_json(self) -> Path:
+        return self.path / "daemon.json"
+
+    @property
+    def daemon_log(self) -> Path:
+        return self.path / "daemon.log"
 
     @property
     def backups(self) -> Path:

@@ -16,6 +16,7 @@ from orchestrator.states import RunState, TickState
 CatchUp = Literal["latest", "all", "none"] | int
 Overlap = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_other"]
 SensorKind = Literal["sensor", "asset_sensor", "run_status_sensor"]
+Kind = Literal["schedule", "sensor", "asset_sensor", "run_status_sensor"]
 
 DEFAULT_INTERVAL_S = 15.0
 DEFAULT_TIMEOUT_S = 60.0
@@ -86,7 +87,7 @@ class Instigator(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     id: str
     location: str
     name: str
-    kind: Literal["schedule", "sensor", "asset_sensor", "run_status_sensor"]
+    kind: Kind
     is_on: bool
     changed_at: datetime  # when it was last turned on or off
     since: datetime | None = None

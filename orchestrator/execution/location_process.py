@@ -76,6 +76,7 @@ class LocationProcess:
     def __init__(self, spec: LocationSpec) -> None:
         self.spec = spec
         self.loaded: Loaded | None = None
+        self.files: tuple[str, ...] = ()  # that its module was made of, even if it failed to load
         self._failure: OrchestratorError | None = None
         self._answers: dict[int, bytes | OrchestratorError] = {}
         self._next_request = 0
@@ -235,7 +236,9 @@ class LocationProcess:
             )
         elif isinstance(message, Loaded):
             self.loaded = message
+            self.files = message.files
         elif isinstance(message, LoadFailed):
+            self.files = message.files
             what = f"Location {self.name!r} is broken: {message.message}"
             self._failure = LocationBroken(what, traceback=message.traceback, hint=message.hint)
         elif isinstance(message, Answer):

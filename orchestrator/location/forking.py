@@ -28,6 +28,8 @@ _HARMLESS = frozenset({"jemalloc_bg_thd", "polars-ooc-clea"})
 # What is on every stack and says nothing about whose thread it is.
 _EVERYWHERE = re.compile(r"/(ld-|libc[.-]|libm[.-]|libpthread|libstdc\+\+|libgcc_s|libpython|librt|libdl)[^/]*$|^\[|^$")
 _TASKS = Path("/proc/self/task")
+# Native threads of this process that were found to be harmless.
+_fine: set[int] = set()
 # A thread may be starting, ending or spinning at the moment of looking: that is looked at again.
 _LOOKS = 5
 _BETWEEN_LOOKS_S = 0.03
@@ -59,10 +61,15 @@ def _unmended_threads() -> list[str]:
     if not _TASKS.is_dir():
         return found
     native = {int(entry.name) for entry in _TASKS.iterdir()} - {os.getpid(), *python}
-    if not native:
+    # Whose thread it is does not change; looking at stacks before every fork would cost as much as the fork.
+    _fine.intersection_update(native)
+    unknown = native - _fine
+    if not unknown:
         return found
     memory = _read_memory_map()
-    return found + [said for tid in native if (said := _judge(tid, memory)) is not None]
+    judged = {tid: _judge(tid, memory) for tid in unknown}
+    _fine.update(tid for tid, said in judged.items() if said is None)
+    return found + [said for said in judged.values() if said is not None]
 
 
 @dataclass(frozen=True)

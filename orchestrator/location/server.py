@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator._version import __version__
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
@@ -26,6 +27,7 @@ from orchestrator.location.errors import load_traceback, user_frames
 from orchestrator.location.forking import fork_problem
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Definitions, Target, import_libraries, load
+from orchestrator.location.sources import source_files
 from orchestrator.location.values import memoized_steps
 from orchestrator.messages import (
     PROTOCOL,
@@ -90,14 +92,14 @@ class LocationServer:
         except (
             BaseException
         ) as error:  # an import runs user code: SystemExit and KeyboardInterrupt are its failures too
-            return _load_failed(self._target, error)
+            return replace(_load_failed(self._target, error), files=source_files(self._target))
         finally:
             signal.alarm(0)
         info = self._definitions.info()
         # What is here now is shared with every child: the collector must not touch it and so copy it.
         gc.collect()
         gc.freeze()
-        return Loaded(PROTOCOL, __version__, info, fork_problem())
+        return Loaded(PROTOCOL, __version__, info, fork_problem(), source_files(self._target))
 
     def _watch_children(self) -> None:
         for descriptor in (self._signals_in, self._signals_out):

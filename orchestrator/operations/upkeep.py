@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 
 from orchestrator import clock
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import DaemonError, OrchestratorError
 from orchestrator.ids import RUN_ID
 from orchestrator.layout import RunDir, StateDir
+from orchestrator.locks import is_locked
 from orchestrator.operations.history import is_driven, progress_of
 from orchestrator.operations.packing import pack, size_on_disk
 from orchestrator.run_files import read_journal
@@ -31,11 +32,12 @@ class Compacted(msgspec.Struct, frozen=True):
 def back_up_state(state: StateDir) -> Path:
     """Copies the database; the path of the copy. The journals lie in `runs/` and are not copied."""
     with open_store(state) as store:
-        return maintenance.back_up(store.database, state, "manual", now=clock.now())
+        return store(maintenance.back_up, state, "manual", now=clock.now())
 
 
 def restore_state(state: StateDir, backup: Path) -> Path:
     """Puts a backup in the database's place and takes all journals in again; where the old database was saved."""
+    refuse_beside_daemon(state)
     with open_store(state, ingest=False) as store:
         fresh = maintenance.copy_of_backup(state, backup)
         saved = maintenance.back_up(store.database, state, "before-restore", now=clock.now())
@@ -46,6 +48,7 @@ def restore_state(state: StateDir, backup: Path) -> Path:
 
 def compact_state(state: StateDir) -> Compacted:
     """Packs what can be packed and rewrites the database. Safe at any time, and beside running runs."""
+    refuse_beside_daemon(state)
     before = _size(state)
     with open_store(state):
         pass  # a run is packed only once all of it is in the index
@@ -55,11 +58,20 @@ def compact_state(state: StateDir) -> Compacted:
     return Compacted(packed, before, _size(state))
 
 
+def refuse_beside_daemon(state: StateDir) -> None:
+    """Refuses what needs the database file for itself while a daemon has it."""
+    if is_locked(state.daemon_lock):
+        raise DaemonError(
+            "A daemon has the state, and this needs it for itself.",
+            hint="Stop it with `orchestrator daemon stop`, and start it again afterwards.",
+        )
+
+
 def rebuild_index(state: StateDir) -> tuple[int, int]:
     """Makes the index anew from the journals; (runs, lines)."""
     run_ids = [run_dir.run_id for run_dir in run_dirs(state)]
     with open_store(state, ingest=False) as store:
-        return len(run_ids), maintenance.rebuild(store.database, state, run_ids)
+        return len(run_ids), store(maintenance.rebuild, state, run_ids)
 
 
 def check_state(state: StateDir) -> list[str]:

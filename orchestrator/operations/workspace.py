@@ -44,23 +44,29 @@ class Workspace:
 
     @cached_property
     def pool(self) -> LocationPool:
-        return LocationPool(self._spec(location) for location in self.settings.locations)
+        return LocationPool(specs_of(self.settings).values())
 
     def close(self) -> None:
         """Lets the location processes go."""
         if "pool" in self.__dict__:
             self.pool.close()
 
-    def _spec(self, location: LocationSettings) -> LocationSpec:
-        return LocationSpec(
-            name=location.name,
-            working_dir=self.settings.directory_of(location),
-            module=location.module,
-            file=location.file,
-            python=self.settings.python_of(location) or sys.executable,
-            isolation=location.isolation,
-            environment=_environment(location),
-        )
+
+def specs_of(settings: Settings) -> dict[str, LocationSpec]:
+    """How to start each location. Raises ConfigError when an environment variable is missing."""
+    return {location.name: _spec(settings, location) for location in settings.locations}
+
+
+def _spec(settings: Settings, location: LocationSettings) -> LocationSpec:
+    return LocationSpec(
+        name=location.name,
+        working_dir=settings.directory_of(location),
+        module=location.module,
+        file=location.file,
+        python=settings.python_of(location) or sys.executable,
+        isolation=location.isolation,
+        environment=_environment(location),
+    )
 
 
 def _environment(location: LocationSettings) -> dict[str, str]:

@@ -10,6 +10,7 @@ import msgspec
 from orchestrator.errors import NotFound, near_misses
 from orchestrator.records import AssetSummary, Materialization, asset_name
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
+from orchestrator.ticks import NumberedMaterialization
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
@@ -81,6 +82,28 @@ def run_materializations(database: Database, run_id: str) -> list[Materializatio
     """What one run materialized, in order."""
     rows = database.rows(f"SELECT {_COLUMNS} FROM materializations WHERE run_id = ? ORDER BY ordinal", [run_id])
     return [_materialization(row) for row in rows]
+
+
+def materializations_after(
+    database: Database, assets: list[tuple[str, ...]], ordinal: int, limit: int, newest: bool
+) -> list[NumberedMaterialization]:
+    """What became known of these assets after that place in the order, oldest first: the oldest `limit` of it, or the
+    newest."""
+    rows = database.rows(
+        f"SELECT {_COLUMNS}, ordinal FROM materializations WHERE ordinal > ? AND asset_key IN (SELECT unnest(?))"
+        f" ORDER BY ordinal {'DESC' if newest else 'ASC'} LIMIT ?",
+        [ordinal, [to_json(asset) for asset in assets], limit],
+    )
+    return sorted((NumberedMaterialization(int(row[10]), _materialization(row)) for row in rows), key=_ordinal)
+
+
+def newest_ordinal(database: Database) -> int:
+    """The place of the newest materialization of all; 0 when there is none. Wiping assets changes nothing in it."""
+    return int(database.meta("next_ordinal") or 1) - 1
+
+
+def _ordinal(one: NumberedMaterialization) -> int:
+    return one.ordinal
 
 
 def _summaries(database: Database, condition: str, parameters: list[Any]) -> list[AssetSummary]:

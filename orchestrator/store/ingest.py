@@ -24,6 +24,7 @@ from orchestrator.run_files import packed_file, read_journal, read_record
 from orchestrator.states import TERMINAL_RUN_STATES, RunState, StepState
 from orchestrator.store.codec import from_timestamp, to_json, to_timestamp
 from orchestrator.store.database import Database
+from orchestrator.store.endings import write_endings
 from orchestrator.store.projection import Projection, RunRow, StepRow
 
 # One transaction takes in at most about this much of the journals, to bound the memory it needs.
@@ -150,6 +151,7 @@ def _commit(database: Database, state: StateDir, batch: list[_Read]) -> None:
         _write_events(database, batch)
         _write_steps(database, batch)
         _write_materializations(database, batch)
+        _write_endings(database, batch)
         crash_point("ingest.written")
     crash_point("ingest.committed")
     for read in batch:
@@ -266,6 +268,15 @@ def _write_materializations(database: Database, batch: list[_Read]) -> None:
             "tags": [to_json(event.tags) for _, _, event in rows],
         },
     )
+
+
+def _write_endings(database: Database, batch: list[_Read]) -> None:
+    ended = [
+        (read.record.run_id, str(read.projection.run.status), read.projection.run.finished_at)
+        for read in batch
+        if read.lines and read.projection.run.status in TERMINAL_RUN_STATES
+    ]
+    write_endings(database, ended)
 
 
 def materialization_id(run_id: str, seq: int) -> str:

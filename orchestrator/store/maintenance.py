@@ -12,7 +12,20 @@ from orchestrator.store.database import Database
 from orchestrator.store.ingest import UNREADABLE, ingest
 from orchestrator.store.schema import VERSION, schema_version
 
-TABLES = ("meta", "runs", "events", "steps", "materializations", "wiped_assets")
+TABLES = (
+    "meta",
+    "runs",
+    "events",
+    "steps",
+    "materializations",
+    "wiped_assets",
+    "instigators",
+    "ticks",
+    "run_keys",
+    "queue",
+    "plans",
+    "run_endings",
+)
 
 
 def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -> Path:

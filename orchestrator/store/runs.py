@@ -110,6 +110,16 @@ def unfinished_runs(database: Database) -> list[str]:
     return [row[0] for row in rows]
 
 
+def runs_ended_before(database: Database, instant: datetime, limit: int) -> list[str]:
+    """The ids of runs that ended before that instant, oldest first."""
+    over = [str(state) for state in (RunState.SUCCESS, RunState.FAILURE, RunState.CANCELED)]
+    rows = database.rows(
+        "SELECT run_id FROM runs WHERE status IN (SELECT unnest(?)) AND finished_at < ? ORDER BY finished_at LIMIT ?",
+        [over, to_timestamp(instant), limit],
+    )
+    return [row[0] for row in rows]
+
+
 def _conditions(which: RunFilter) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     parameters: list[Any] = []

@@ -12,7 +12,7 @@ from importlib import resources
 from orchestrator.errors import SchemaTooNew
 from orchestrator.store.database import Database
 
-MIGRATIONS = ("0001_initial",)
+MIGRATIONS = ("0001_initial", "0002_daemon")
 VERSION = len(MIGRATIONS)
 
 

@@ -20,6 +20,7 @@ from orchestrator.locks import HeldLock, read_note, try_lock
 from orchestrator.store.database import Database
 from orchestrator.store.ingest import ingest_pending
 from orchestrator.store.maintenance import back_up
+from orchestrator.store.remote import RemoteStore, connect
 from orchestrator.store.schema import migrate
 
 # How long a command waits for another one to be done with the database. Holders need milliseconds; what takes longer
@@ -75,6 +76,12 @@ def open_store(
     """
     waiting = Patience(patience, tell)
     lock = _lock(state, waiting)
+    if isinstance(lock, RemoteStore):
+        try:
+            yield lock  # type: ignore[misc]  # it does what a Store does, except for what `exclusive` is for
+        finally:
+            lock.close()
+        return
     mask = os.umask(0o077)  # what DuckDB creates beside its file is as private as the rest
     try:
         database = _open(state, waiting)
@@ -90,9 +97,33 @@ def open_store(
         lock.release()
 
 
-def _lock(state: StateDir, waiting: Patience) -> HeldLock:
+@contextmanager
+def hold_store(state: StateDir, *, patience: float = PATIENCE_S) -> Iterator[Store]:
+    """The store for as long as the daemon lives, with everything that journals have taken in."""
+    waiting = Patience(patience, None)
+    lock = _lock(state, waiting, ask=False)
+    assert isinstance(lock, HeldLock)
+    mask = os.umask(0o077)
     try:
-        while (lock := try_lock(state.lock)) is None:
+        database = _open(state, waiting)
+        try:
+            ingest_pending(database, state)
+            yield Store(database, state)
+        finally:
+            database.close()
+    finally:
+        os.umask(mask)
+        lock.release()
+
+
+def _lock(state: StateDir, waiting: Patience, *, ask: bool = True) -> HeldLock | RemoteStore:
+    """The lock, or the store of the daemon that has it. A daemon that is just starting or ending is waited for."""
+    try:
+        while True:
+            if ask and (remote := connect(state)) is not None:
+                return remote
+            if (lock := try_lock(state.lock)) is not None:
+                break
             holder = read_note(state.lock) or "unknown"
             waiting.wait(
                 StoreBusy(

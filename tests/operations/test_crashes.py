@@ -47,7 +47,7 @@ PIPELINE = """
         last(second(first()), beside())
 """
 STEPS = ("first", "second", "beside", "last")
-OWNER_POINTS = [point for point in POINTS if not point.startswith(("step.", "ingest."))]
+OWNER_POINTS = [point for point in POINTS if point.startswith(("run.", "attempt.", "journal."))]
 STEP_POINTS = [point for point in POINTS if point.startswith("step.")]
 INGEST_POINTS = [point for point in POINTS if point.startswith("ingest.")]
 # The step's own work is done by then: it is not done again.

@@ -1,0 +1,245 @@
+"""Which occurrences of a schedule are due, which of them to run, and what becomes of the others.
+
+Pure: what is declared, what is remembered and an instant come in, a decision goes out. Every occurrence is accounted
+for exactly once, whenever and however often one asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from orchestrator.clock import format_duration
+from orchestrator.cron import instants_after, load_zone, parse_cron
+from orchestrator.ticks import Declared, Instigator, Kind, ScheduleInfo, instigator_id
+
+# An occurrence that is looked at this soon after its instant was not late: the daemon was awake.
+ON_TIME = timedelta(seconds=60)
+# More missed occurrences than this are told one by one only from the newest end; the rest becomes one line.
+MOST_TOLD = 100
+
+
+@dataclass(frozen=True)
+class Passed:
+    """An occurrence that is not run, and why; or `count` of them up to `until`."""
+
+    scheduled_at: datetime
+    reason: str
+    count: int = 1
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ScheduleDecision:
+    """What to do now. `since` is up to where everything is accounted for once `evaluate` has been carried out."""
+
+    evaluate: tuple[datetime, ...] = ()
+    missed: tuple[Passed, ...] = ()
+    skipped: tuple[Passed, ...] = ()
+    cancel_active: bool = False
+    serialize: bool = False
+    since: datetime | None = None
+    since_inclusive: bool = True
+    next_at: datetime | None = None
+
+
+def decide(
+    declared: ScheduleInfo, remembered: Instigator, now: datetime, *, active: tuple[str, ...] = ()
+) -> ScheduleDecision:
+    """What is due at `now`. `active` are the unfinished runs of this schedule, waiting ones included."""
+    since = remembered.since
+    if not remembered.is_on or since is None:
+        return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive)
+    backlog = _Backlog(_kept(declared, now))
+    upcoming = None
+    for instant in _occurrences(declared, since, inclusive=remembered.since_inclusive):
+        if instant + jitter_of(declared, remembered.id, instant) > now:
+            upcoming = instant
+            break
+        backlog.add(instant)
+    next_at = None if upcoming is None else upcoming + jitter_of(declared, remembered.id, upcoming)
+    if not backlog.newest:
+        return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive, next_at=next_at)
+    wanted, missed = _choose(declared, backlog, now)
+    wanted, skipped, cancel = _overlap(declared, wanted, active)
+    return ScheduleDecision(
+        evaluate=tuple(wanted),
+        missed=tuple(missed),
+        skipped=tuple(skipped),
+        cancel_active=cancel,
+        serialize=declared.overlap in ("buffer_one", "buffer_all"),
+        since=backlog.newest[-1],
+        since_inclusive=False,
+        next_at=next_at,
+    )
+
+
+def jitter_of(declared: ScheduleInfo, id: str, scheduled_at: datetime) -> timedelta:
+    """How long after its instant an occurrence is run: less than the declared jitter, the same whenever one asks."""
+    if not declared.jitter:
+        return timedelta(0)
+    digest = hashlib.sha256(f"{id} {scheduled_at.isoformat()}".encode()).digest()
+    return timedelta(seconds=declared.jitter * int.from_bytes(digest[:6], "big") / (1 << 48))
+
+
+def upcoming(declared: ScheduleInfo, now: datetime, count: int) -> list[datetime]:
+    """The next instants of a schedule, whether it is on or not."""
+    return [instant for _, instant in zip(range(count), _occurrences(declared, now, inclusive=False), strict=False)]
+
+
+# --- turning on and off, editing -----------------------------------------------------------------------------------
+
+
+def first_seen(location: str, declared: Declared, now: datetime) -> Instigator:
+    """What is remembered of a definition from the moment it is first seen."""
+    return Instigator(
+        id=instigator_id(location, declared.name),
+        location=location,
+        name=declared.name,
+        kind=kind_of(declared),
+        is_on=declared.default_on,
+        changed_at=now,
+        since=now if declared.default_on else None,
+        declared=declared,
+    )
+
+
+def turn_on(remembered: Instigator, now: datetime) -> Instigator:
+    """On from this moment, inclusive. The time it was off is never made up."""
+    return replace(remembered, is_on=True, changed_at=now, since=now, since_inclusive=True, failures=0)
+
+
+def turn_off(remembered: Instigator, now: datetime) -> Instigator:
+    return replace(remembered, is_on=False, changed_at=now, since=None, since_inclusive=True)
+
+
+def on_change(remembered: Instigator, declared: Declared, now: datetime) -> Instigator:
+    """The definition was edited. Another cron or zone counts from now; everything else goes on."""
+    before = remembered.declared
+    after = replace(remembered, declared=declared, kind=kind_of(declared))
+    other_times = (
+        isinstance(declared, ScheduleInfo)
+        and isinstance(before, ScheduleInfo)
+        and (before.cron, before.timezone) != (declared.cron, declared.timezone)
+    )
+    if kind_of(declared) != remembered.kind:
+        return replace(after, cursor=None, since=now if remembered.is_on else None, since_inclusive=True)
+    if other_times and remembered.is_on:
+        return replace(after, since=now, since_inclusive=True)
+    return after
+
+
+def gone(remembered: Instigator, now: datetime) -> Instigator:
+    """Its location no longer has it."""
+    return replace(remembered, gone_at=now)
+
+
+def returned(remembered: Instigator, declared: Declared, now: datetime) -> Instigator:
+    """Its location has it again: it counts from now."""
+    back = replace(remembered, gone_at=None, declared=declared, kind=kind_of(declared))
+    return replace(back, since=now, since_inclusive=True) if back.is_on else back
+
+
+def kind_of(declared: Declared) -> Kind:
+    return "schedule" if isinstance(declared, ScheduleInfo) else declared.kind
+
+
+# --- inside --------------------------------------------------------------------------------------------------------
+
+
+def _occurrences(declared: ScheduleInfo, after: datetime, *, inclusive: bool) -> Iterator[datetime]:
+    return instants_after(parse_cron(declared.cron), load_zone(declared.timezone), after, inclusive=inclusive)
+
+
+def _kept(declared: ScheduleInfo, now: datetime) -> datetime | None:
+    return None if declared.catch_up_window is None else now - timedelta(seconds=declared.catch_up_window)
+
+
+class _Backlog:
+    """Due occurrences, oldest first: those within the catch-up window, and how many are older."""
+
+    def __init__(self, kept_from: datetime | None) -> None:
+        self._kept_from = kept_from
+        self.newest: deque[datetime] = deque()
+        self.expired: deque[datetime] = deque(maxlen=MOST_TOLD)
+        self.expired_before: list[datetime] = []  # first and last of those that fell out of `expired`
+        self.expired_count = 0
+
+    def add(self, instant: datetime) -> None:
+        if self._kept_from is not None and self.newest and self.newest[0] < self._kept_from:
+            self._expire(self.newest.popleft())
+        self.newest.append(instant)
+
+    def split_expired(self) -> None:
+        """Puts aside what is older than the window, the newest excepted if it is within it."""
+        while self.newest and self._kept_from is not None and self.newest[0] < self._kept_from:
+            self._expire(self.newest.popleft())
+
+    def _expire(self, instant: datetime) -> None:
+        if len(self.expired) == MOST_TOLD:
+            oldest = self.expired[0]
+            self.expired_before = [self.expired_before[0] if self.expired_before else oldest, oldest]
+            self.expired_count += 1
+        self.expired.append(instant)
+
+
+def _choose(declared: ScheduleInfo, backlog: _Backlog, now: datetime) -> tuple[list[datetime], list[Passed]]:
+    """The occurrences to run, oldest first, and those that are missed."""
+    last = backlog.newest[-1]
+    backlog.split_expired()
+    window = format_duration(declared.catch_up_window or 0)
+    missed = _told(list(backlog.expired), f"late by more than the catch-up window of {window}", backlog)
+    due = list(backlog.newest)
+    keep = _how_many(declared, due, now)
+    late, wanted = due[: len(due) - keep], due[len(due) - keep :]
+    if not due and not missed:
+        missed = [Passed(last, f"late by more than the catch-up window of {window}")]
+    reason = {
+        "latest": "late, and only the latest occurrence is caught up on (catch_up=latest)",
+        "none": "late, and nothing is caught up on (catch_up=none)",
+    }.get(str(declared.catch_up), f"late, and at most {declared.catch_up} occurrences are caught up on")
+    return wanted, missed + _told(late, reason)
+
+
+def _how_many(declared: ScheduleInfo, due: list[datetime], now: datetime) -> int:
+    if declared.catch_up == "all":
+        return len(due)
+    if declared.catch_up == "latest":
+        return min(1, len(due))
+    if declared.catch_up == "none":
+        on_time = max(ON_TIME, timedelta(seconds=declared.jitter) + ON_TIME)
+        return 1 if due and now - due[-1] < on_time else 0
+    return min(int(declared.catch_up), len(due))
+
+
+def _told(instants: list[datetime], reason: str, backlog: _Backlog | None = None) -> list[Passed]:
+    """One line each, the oldest ones together in one when there are many."""
+    first: list[Passed] = []
+    if backlog is not None and backlog.expired_count:
+        start, until = backlog.expired_before
+        first = [Passed(start, reason, backlog.expired_count, until)]
+    if len(instants) > MOST_TOLD:
+        many, instants = instants[:-MOST_TOLD], instants[-MOST_TOLD:]
+        first.append(Passed(many[0], reason, len(many), many[-1]))
+    return first + [Passed(instant, reason) for instant in instants]
+
+
+def _overlap(
+    declared: ScheduleInfo, wanted: list[datetime], active: tuple[str, ...]
+) -> tuple[list[datetime], list[Passed], bool]:
+    """What the runs that are still going leave of the wanted occurrences."""
+    if declared.overlap in ("allow", "buffer_all") or not wanted:
+        return wanted, [], False
+    if declared.overlap == "cancel_other":
+        reason = "a newer occurrence is due as well, and would cancel it (overlap=cancel_other)"
+        return wanted[-1:], [Passed(instant, reason) for instant in wanted[:-1]], True
+    room = (1 if declared.overlap == "skip" else 2) - len(active)
+    taken = wanted[: max(0, room)]
+    others = f"run {active[-1]} is" if active else "the run before it is"
+    reason = f"{others} not over yet (overlap={declared.overlap})"
+    return taken, [Passed(instant, reason) for instant in wanted[len(taken) :]], False

@@ -1,0 +1,63 @@
+"""When a sensor is looked at next, and which of the runs it asks for are new."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestrator.ticks import Instigator, Requested, SensorInfo
+
+# A failing sensor is looked at ever less often, down to this.
+LONGEST_BACK_OFF = timedelta(minutes=10)
+
+
+def next_evaluation_at(declared: SensorInfo, remembered: Instigator, now: datetime) -> datetime:
+    """The instant of the next evaluation: an interval after the last one, whatever came of it; longer after failures.
+
+    A clock that was set back never makes a sensor wait longer than that.
+    """
+    pause = _pause(declared, remembered.failures)
+    if remembered.last_tick_at is None:
+        return now
+    if remembered.last_tick_at > now:
+        return now + pause
+    return remembered.last_tick_at + pause
+
+
+def spread(id: str, interval: float) -> timedelta:
+    """Where in the first second (or interval) after a start a sensor is looked at, so that a thousand of them do not
+    all come at once. The same for every start."""
+    share = zlib.crc32(id.encode()) / (1 << 32)
+    return timedelta(seconds=share * min(interval, 1.0) * 0.5)
+
+
+def _pause(declared: SensorInfo, failures: int) -> timedelta:
+    interval = timedelta(seconds=declared.interval)
+    if not failures:
+        return interval
+    doubled: timedelta = interval * 2 ** min(failures, 16)
+    return min(doubled, max(LONGEST_BACK_OFF, interval))
+
+
+@dataclass(frozen=True)
+class RequestDecision:
+    """The requests to be carried out, in order, and those that are not: their keys were used before or just now."""
+
+    fresh: tuple[Requested, ...]
+    dropped: tuple[Requested, ...]
+
+
+def decide_requests(requests: Sequence[Requested], used: Collection[str]) -> RequestDecision:
+    """Sorts out requests by their keys. A request without a key is always new."""
+    taken = set(used)
+    fresh, dropped = [], []
+    for request in requests:
+        if request.run_key is not None and request.run_key in taken:
+            dropped.append(request)
+            continue
+        if request.run_key is not None:
+            taken.add(request.run_key)
+        fresh.append(request)
+    return RequestDecision(tuple(fresh), tuple(dropped))

@@ -1,0 +1,53 @@
+"""What is remembered of schedules and sensors, and the keys that they have used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.store.codec import from_json, to_json
+from orchestrator.ticks import Instigator
+
+if TYPE_CHECKING:
+    from orchestrator.store.database import Database
+
+
+def list_instigators(database: Database) -> list[Instigator]:
+    """All of them, by id."""
+    return [from_json(row[0], Instigator) for row in database.rows("SELECT body FROM instigators ORDER BY id")]
+
+
+def save_instigators(database: Database, rows: list[Instigator]) -> None:
+    """Writes these, whether they were there or not."""
+    if not rows:
+        return
+    ids = [one.id for one in rows]
+    with database.transaction():
+        database.execute("DELETE FROM instigators WHERE id IN (SELECT unnest(?))", [ids])
+        database.insert("instigators", {"id": ids, "body": [to_json(one) for one in rows]})
+
+
+def forget_instigator(database: Database, id: str) -> bool:
+    """Removes one, with its used keys; whether it was there. Its ticks stay until they are old."""
+    with database.transaction():
+        found = database.row("SELECT 1 FROM instigators WHERE id = ?", [id])
+        database.execute("DELETE FROM instigators WHERE id = ?", [id])
+        database.execute("DELETE FROM run_keys WHERE instigator = ?", [id])
+    return found is not None
+
+
+def used_keys(database: Database, id: str, keys: list[str]) -> list[str]:
+    """Those of the keys that were used already."""
+    if not keys:
+        return []
+    rows = database.rows(
+        "SELECT run_key FROM run_keys WHERE instigator = ? AND run_key IN (SELECT unnest(?))", [id, keys]
+    )
+    return [row[0] for row in rows]
+
+
+def forget_key(database: Database, id: str, key: str) -> bool:
+    """Makes a key usable again; whether it was used."""
+    with database.transaction():
+        found = database.row("SELECT 1 FROM run_keys WHERE instigator = ? AND run_key = ?", [id, key])
+        database.execute("DELETE FROM run_keys WHERE instigator = ? AND run_key = ?", [id, key])
+    return found is not None

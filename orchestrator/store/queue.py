@@ -1,0 +1,132 @@
+"""The run queue: what waits, taking runs out of it, and giving them back or up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.crashpoints import crash_point
+from orchestrator.records import PRIORITY_TAG, RunRecord, Trigger
+from orchestrator.states import TERMINAL_RUN_STATES, RunState
+from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
+from orchestrator.store.endings import write_endings
+from orchestrator.ticks import QueuedRun
+
+if TYPE_CHECKING:
+    from orchestrator.store.database import Database
+
+
+def queued_runs(database: Database) -> list[QueuedRun]:
+    """The runs that wait, oldest first."""
+    rows = database.rows(
+        "SELECT runs.run_id, created_at, tags, pipeline, location, not_before FROM runs JOIN queue USING (run_id)"
+        " WHERE status = 'QUEUED' ORDER BY created_at, runs.run_id"
+    )
+    waiting = []
+    for run_id, created_at, tags_json, pipeline, location, not_before in rows:
+        tags = from_json(tags_json, dict[str, str])
+        created = from_timestamp(created_at)
+        assert created is not None
+        waiting.append(
+            QueuedRun(
+                run_id=run_id,
+                created_at=created,
+                priority=priority_of(tags),
+                tags=tags,
+                pipeline=pipeline,
+                location=location,
+                not_before=from_timestamp(not_before),
+            )
+        )
+    return waiting
+
+
+def priority_of(tags: dict[str, str]) -> int:
+    """The run's priority by its tag; 0 when that is missing or no number."""
+    try:
+        return int(tags.get(PRIORITY_TAG, "0"))
+    except ValueError:
+        return 0
+
+
+def take_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
+    """Takes runs out of the queue, in that order, each for one taker only: those that wait no longer are left out."""
+    with database.transaction():
+        rows = database.rows(
+            "SELECT run_id FROM runs WHERE status = 'QUEUED' AND run_id IN (SELECT unnest(?))", [run_ids]
+        )
+        taken = {row[0] for row in rows}
+        _set_status(database, sorted(taken), RunState.STARTING)
+        records = _records(database, sorted(taken))
+    crash_point("queue.taken")
+    return [records[run_id] for run_id in run_ids if run_id in records]
+
+
+def taken_runs(database: Database) -> list[RunRecord]:
+    """The runs that were taken and of whose beginning nothing is known."""
+    rows = database.rows("SELECT runs.run_id FROM runs JOIN queue USING (run_id) WHERE status = 'STARTING' ORDER BY 1")
+    return list(_records(database, [row[0] for row in rows]).values())
+
+
+def release_runs(database: Database, run_ids: list[str]) -> None:
+    """These runs exist on disk: the queue need not remember them any more."""
+    with database.transaction():
+        database.execute("DELETE FROM queue WHERE run_id IN (SELECT unnest(?))", [run_ids])
+        database.execute("DELETE FROM plans WHERE plan_id NOT IN (SELECT plan_id FROM queue)")
+    crash_point("queue.released")
+
+
+def put_back(database: Database, run_id: str, not_before: datetime) -> None:
+    """The run could not be begun, through no fault of its own: it waits again."""
+    with database.transaction():
+        _set_status(database, [run_id], RunState.QUEUED)
+        database.execute("UPDATE queue SET not_before = ? WHERE run_id = ?", [to_timestamp(not_before), run_id])
+
+
+def cancel_queued(database: Database, run_id: str, at: datetime) -> bool:
+    """Cancels a run that waits; False when it does not wait any more."""
+    with database.transaction():
+        if database.row("SELECT 1 FROM runs WHERE run_id = ? AND status = 'QUEUED'", [run_id]) is None:
+            return False
+        database.execute(
+            "UPDATE runs SET status = 'CANCELED', finished_at = ?, reason = 'canceled while it was queued'"
+            " WHERE run_id = ?",
+            [to_timestamp(at), run_id],
+        )
+        database.execute("DELETE FROM queue WHERE run_id = ?", [run_id])
+        write_endings(database, [(run_id, str(RunState.CANCELED), at)])
+    return True
+
+
+def active_of(database: Database, names: list[str]) -> dict[str, list[str]]:
+    """The unfinished runs, queued ones included, that these schedules or sensors have asked for."""
+    over = [str(state) for state in TERMINAL_RUN_STATES]
+    rows = database.rows(
+        "SELECT run_id, trigger_json FROM runs WHERE status NOT IN (SELECT unnest(?)) ORDER BY created_at", [over]
+    )
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for run_id, trigger_json in rows:
+        name = from_json(trigger_json, Trigger).name
+        if name in found:
+            found[name].append(run_id)
+    return found
+
+
+def _set_status(database: Database, run_ids: list[str], status: RunState) -> None:
+    if run_ids:
+        database.execute("UPDATE runs SET status = ? WHERE run_id IN (SELECT unnest(?))", [str(status), run_ids])
+
+
+def _records(database: Database, run_ids: list[str]) -> dict[str, RunRecord]:
+    if not run_ids:
+        return {}
+    rows = database.rows(
+        "SELECT run_id, record, plans.body FROM queue JOIN plans USING (plan_id) WHERE run_id IN (SELECT unnest(?))",
+        [run_ids],
+    )
+    return {
+        row[0]: replace(msgspec.json.decode(row[1], type=RunRecord), plan=msgspec.Raw(row[2].encode())) for row in rows
+    }

@@ -1,0 +1,167 @@
+"""The store while a daemon holds it: the same operations, carried out over its socket.
+
+Imports nothing of DuckDB, so that a command that only asks starts fast.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import selectors
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
+
+import msgspec
+
+from orchestrator import errors
+from orchestrator.clock import monotonic
+from orchestrator.errors import DaemonError, OrchestratorError, StoreBusy, StoreError
+from orchestrator.layout import StateDir
+from orchestrator.wire import Channel, Disconnected
+
+PROTOCOL = 1
+# How long an answer may take. A daemon turns many times a second; one that does not is stopped, or hangs.
+PATIENCE_S = 30.0
+# What a socket's path may be long, on the strictest of systems.
+_LONGEST_PATH = 100
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Call(msgspec.Struct, frozen=True, tag="call"):
+    """`operation` is `module:function` of a store operation, or the name of something only the daemon can do.
+    `arguments` are JSON, by name."""
+
+    protocol: int
+    operation: str
+    arguments: bytes
+
+
+class Result(msgspec.Struct, frozen=True, tag="result"):
+    """What the call gave, as JSON."""
+
+    result: bytes
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The error that the call ended with."""
+
+    kind: str
+    message: str
+    hint: str | None = None
+    details: tuple[str, ...] = ()
+
+
+class RemoteStore:
+    """A store in the daemon. Calling it with an operation and its arguments carries the operation out there."""
+
+    def __init__(self, connection: socket.socket, state: StateDir) -> None:
+        self.state = state
+        self._channel: Channel[Result | Refused] = Channel(connection, Result | Refused)
+
+    def __call__(self, operation: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        bound = inspect.signature(operation).bind(None, *args, **kwargs)
+        arguments = dict(list(bound.arguments.items())[1:])
+        raw = self.ask(f"{operation.__module__}:{operation.__qualname__}", arguments)
+        result: R = decode(raw, hints_of(operation)["return"])
+        return result
+
+    def ask(self, operation: str, arguments: dict[str, Any]) -> bytes:
+        """The JSON that an operation gives. Raises what it raised there, StoreBusy when no answer comes."""
+        try:
+            self._channel.send(Call(PROTOCOL, operation, encode(arguments)))
+            reply = self._wait()
+        except Disconnected:
+            raise StoreError(
+                "The daemon ended while it was asked.", hint="Look whether it has happened, and try again."
+            ) from None
+        if isinstance(reply, Refused):
+            raise _error(reply)
+        return reply.result
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _wait(self) -> Result | Refused:
+        deadline = monotonic() + PATIENCE_S
+        with selectors.DefaultSelector() as selector:
+            while True:
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._channel.wants_to_send else 0)
+                selector.register(self._channel, events)
+                ready = selector.select(max(0.0, deadline - monotonic()))
+                selector.unregister(self._channel)
+                if not ready:
+                    raise StoreBusy(
+                        f"The daemon does not answer within {PATIENCE_S:.0f} seconds.",
+                        hint="It is stopped or hangs: `orchestrator daemon status` says more.",
+                    )
+                self._channel.flush()
+                for message in self._channel.receive():
+                    return message
+
+
+def connect(state: StateDir) -> RemoteStore | None:
+    """The store in the daemon; None when there is no daemon that listens."""
+    if not state.daemon_sock.exists():
+        return None
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with reachable(state.daemon_sock) as path:
+            connection.connect(path)
+    except OSError:
+        connection.close()
+        return None
+    return RemoteStore(connection, state)
+
+
+def ask_daemon(state: StateDir, name: str, **arguments: Any) -> Any:
+    """Asks the daemon for something that is no store operation. Raises DaemonError when there is none."""
+    store = connect(state)
+    if store is None:
+        raise DaemonError("No daemon is running.", hint="Start one with `orchestrator daemon start`.")
+    try:
+        return json.loads(store.ask(name, arguments))
+    finally:
+        store.close()
+
+
+@contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """A name for a socket that is short enough to be used as one, however deep its directory lies."""
+    if len(os.fsencode(path)) < _LONGEST_PATH:
+        yield str(path)
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{path.name}"
+    finally:
+        os.close(descriptor)
+
+
+def hints_of(operation: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of an operation. Its first parameter, the database, is of no concern here."""
+    return get_type_hints(operation, localns={"Database": object})
+
+
+def encode(value: Any) -> bytes:
+    return msgspec.json.encode(value, enc_hook=lambda one: str(one) if isinstance(one, Path) else _unknown(one))
+
+
+def decode(raw: bytes, kind: Any) -> Any:
+    return msgspec.json.decode(raw, type=kind, dec_hook=lambda cls, value: cls(value))
+
+
+def _unknown(value: Any) -> Any:
+    raise NotImplementedError(f"{type(value).__name__} cannot be sent to the daemon")
+
+
+def _error(refused: Refused) -> OrchestratorError:
+    cls = getattr(errors, refused.kind, StoreError)
+    if not (isinstance(cls, type) and issubclass(cls, OrchestratorError)) or cls is errors.LocationBroken:
+        cls = StoreError
+    return cls(refused.message, hint=refused.hint, details=refused.details)
