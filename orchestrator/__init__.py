@@ -16,9 +16,12 @@ if TYPE_CHECKING:
         StepContext,
     )
     from orchestrator.definitions.hooks import failure_hook, success_hook
+    from orchestrator.definitions.instigator_contexts import ScheduleContext, SensorContext
+    from orchestrator.definitions.instigators import asset_sensor, run_status_sensor, schedule, sensor
     from orchestrator.definitions.io_manager import IOManager
     from orchestrator.definitions.outputs import DynamicOut, Out
     from orchestrator.definitions.pipeline import Mode, Preset
+    from orchestrator.definitions.requests import RunRequest, SkipReason
     from orchestrator.definitions.resource import io_manager, resource
     from orchestrator.definitions.retry import RetryPolicy
     from orchestrator.definitions.step import step
@@ -64,7 +67,12 @@ _HOME = {
     "ResourceContext": "definitions.contexts",
     "RetryPolicy": "definitions.retry",
     "RetryRequested": "definitions.values",
+    "RunRequest": "definitions.requests",
+    "ScheduleContext": "definitions.instigator_contexts",
+    "SensorContext": "definitions.instigator_contexts",
+    "SkipReason": "definitions.requests",
     "StepContext": "definitions.contexts",
+    "asset_sensor": "definitions.instigators",
     "duckdb_io_manager": "io_managers.duckdb",
     "failure_hook": "definitions.hooks",
     "filesystem_io_manager": "io_managers.filesystem",
@@ -73,6 +81,9 @@ _HOME = {
     "parquet_io_manager": "io_managers.parquet",
     "pipeline": "in_process",
     "resource": "definitions.resource",
+    "run_status_sensor": "definitions.instigators",
+    "schedule": "definitions.instigators",
+    "sensor": "definitions.instigators",
     "step": "definitions.step",
     "success_hook": "definitions.hooks",
 }
@@ -100,8 +111,13 @@ __all__ = [
     "ResourceContext",
     "RetryPolicy",
     "RetryRequested",
+    "RunRequest",
+    "ScheduleContext",
+    "SensorContext",
+    "SkipReason",
     "StepContext",
     "__version__",
+    "asset_sensor",
     "duckdb_io_manager",
     "failure_hook",
     "filesystem_io_manager",
@@ -110,6 +126,9 @@ __all__ = [
     "parquet_io_manager",
     "pipeline",
     "resource",
+    "run_status_sensor",
+    "schedule",
+    "sensor",
     "step",
     "success_hook",
 ]

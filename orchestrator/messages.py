@@ -54,6 +54,7 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     info: LocationInfo
     fork_problem: str | None = None
     files: tuple[str, ...] = ()  # of the modules that came from the location's directory: what to watch for changes
+    pid: int = 0  # said by evaluators
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):

@@ -22,7 +22,7 @@ DEFAULT_INTERVAL_S = 15.0
 DEFAULT_TIMEOUT_S = 60.0
 
 
-class ScheduleInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ScheduleInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag="schedule"):
     """A schedule as its definition declares it. Durations are in seconds."""
 
     name: str
@@ -41,7 +41,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     where: str = ""
 
 
-class SensorInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class SensorInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag="sensor"):
     """A sensor of any kind as its definition declares it. `pipeline` None: it only acts, or names one per request.
 
     An asset sensor looks at `assets`; `require` says whether all of them must be new, or any. `read` and `start` are
@@ -65,6 +65,11 @@ class SensorInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     tags: dict[str, str] = {}
     description: str | None = None
     where: str = ""
+
+
+def asset_name_of(materialization: Materialization) -> str:
+    """The asset of a materialization as people write it."""
+    return "/".join(materialization.asset)
 
 
 Declared = ScheduleInfo | SensorInfo

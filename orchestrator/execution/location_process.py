@@ -82,12 +82,14 @@ class LocationProcess:
         self._next_request = 0
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close())
         ours, theirs = socket.socketpair()
+        self._side, side = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.wake, wake_end = os.pipe()
         os.set_blocking(self.wake, False)
         try:
-            self._process = self._start(theirs, wake_end)
+            self._process = self._start(theirs, wake_end, side)
         finally:
             theirs.close()
+            side.close()
             os.close(wake_end)
         self._channel: Channel[FromLocation] = Channel(ours, FromLocation)
 
@@ -131,6 +133,13 @@ class LocationProcess:
         """Has the attempt started. Raises LocationDied."""
         self._send(LaunchAttempt(str(run_dir.path), spec, how))
 
+    def start_evaluator(self, connection: socket.socket) -> None:
+        """Has an evaluator started that answers on this connection. If it cannot be, the connection just closes."""
+        try:
+            socket.send_fds(self._side, [b"e"], [connection.fileno()])
+        except OSError:
+            pass
+
     def end_run(self, run_id: str) -> None:
         """Lets it forget a run; of no consequence when it is gone."""
         if self.is_alive:
@@ -170,6 +179,7 @@ class LocationProcess:
     def close(self) -> None:
         """Lets the process go. What it has started goes on, and it stays until that is over to see how it ends."""
         self._channel.close()
+        self._side.close()
         os.close(self.wake)
         if self.loaded is None:
             self._kill()  # it may be anywhere in an import, and would not notice that we are gone
@@ -182,7 +192,7 @@ class LocationProcess:
             pass
         self._process.wait()
 
-    def _start(self, theirs: socket.socket, wake_end: int) -> subprocess.Popen[bytes]:
+    def _start(self, theirs: socket.socket, wake_end: int, side: socket.socket) -> subprocess.Popen[bytes]:
         # -P: a file called orchestrator.py in the user's directory must not take our place.
         arguments = [
             "-P",
@@ -191,6 +201,7 @@ class LocationProcess:
             self.spec.target(),
             str(theirs.fileno()),
             str(wake_end),
+            str(side.fileno()),
         ]
         try:
             return subprocess.Popen(
@@ -200,7 +211,7 @@ class LocationProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
-                pass_fds=(theirs.fileno(), wake_end),
+                pass_fds=(theirs.fileno(), wake_end, side.fileno()),
                 start_new_session=True,
             )
         except OSError as error:

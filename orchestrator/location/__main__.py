@@ -1,6 +1,7 @@
-"""Entry point of the warm location process: `python -m orchestrator.location TARGET SOCKET WAKE`.
+"""Entry point of the warm location process: `python -m orchestrator.location TARGET SOCKET WAKE SIDE`.
 
-TARGET is a `Target` as JSON; SOCKET and WAKE are numbers of inherited file descriptors.
+TARGET is a `Target` as JSON; SOCKET, WAKE and SIDE are numbers of inherited file descriptors;
+over SIDE the parent hands down one end of the connection of each evaluator it wants.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ def main() -> None:
     target = Target(**json.loads(sys.argv[1]))
     connection = socket.socket(fileno=int(sys.argv[2]))
     wake = int(sys.argv[3])
-    for descriptor in (connection.fileno(), wake):
+    side = socket.socket(fileno=int(sys.argv[4]))
+    for descriptor in (connection.fileno(), wake, side.fileno()):
         os.set_inheritable(descriptor, False)
     os.set_blocking(wake, False)
     sys.argv = [target.file or str(target.module)]
     channel: Channel[ToLocation] = Channel(connection, ToLocation)
-    LocationServer(target, channel, Wake(wake)).serve()
+    LocationServer(target, channel, Wake(wake), side).serve()
 
 
 if __name__ == "__main__":

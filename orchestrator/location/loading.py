@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.definitions import types
+from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
@@ -19,6 +20,7 @@ from orchestrator.definitions.where import broken
 from orchestrator.errors import DefinitionError, NotFound
 from orchestrator.messages import LocationInfo, PipelineInfo
 from orchestrator.planning.run_config import config_problems, resource_schema, resources_of, step_schema
+from orchestrator.ticks import ScheduleInfo, SensorInfo
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Definitions:
     """What a location's module defines, by name."""
 
     pipelines: Mapping[str, PipelineDefinition] = field(default_factory=dict)
+    instigators: Mapping[str, InstigatorDefinition] = field(default_factory=dict)
 
     def pipeline(self, name: str) -> PipelineDefinition:
         if name not in self.pipelines:
@@ -44,7 +47,12 @@ class Definitions:
         return self.pipelines[name]
 
     def info(self) -> LocationInfo:
-        return LocationInfo(tuple(_pipeline_info(pipeline) for pipeline in self.pipelines.values()))
+        declared = [definition.info for definition in self.instigators.values()]
+        return LocationInfo(
+            tuple(_pipeline_info(pipeline) for pipeline in self.pipelines.values()),
+            tuple(info for info in declared if isinstance(info, ScheduleInfo)),
+            tuple(info for info in declared if isinstance(info, SensorInfo)),
+        )
 
 
 def load(target: Target) -> Definitions:
@@ -54,7 +62,12 @@ def load(target: Target) -> Definitions:
     """
     sys.path.insert(0, target.working_dir)
     module = _import_file(target) if target.file else importlib.import_module(str(target.module))
-    definitions = Definitions(_collect(module, PipelineDefinition, "pipeline"))
+    definitions = Definitions(
+        _collect(module, PipelineDefinition, "pipeline"),
+        _collect(module, InstigatorDefinition, "schedule or sensor"),
+    )
+    for definition in definitions.instigators.values():
+        definition.check(definitions.pipelines)
     for pipeline in definitions.pipelines.values():
         check_presets(pipeline)
     return definitions

@@ -6,6 +6,7 @@ import gc
 import os
 import selectors
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, ru
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import Children, in_child
 from orchestrator.location.errors import load_traceback, user_frames
+from orchestrator.location.evaluators import EvaluatorChildren
 from orchestrator.location.forking import fork_problem
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Definitions, Target, import_libraries, load
@@ -59,7 +61,7 @@ LOAD_TIMEOUT_S = 600
 class LocationServer:
     """One location, loaded. Single-threaded, so that it can be forked at any moment."""
 
-    def __init__(self, target: Target, channel: Channel[ToLocation], wake: Wake) -> None:
+    def __init__(self, target: Target, channel: Channel[ToLocation], wake: Wake, side: socket.socket) -> None:
         self._target = target
         self._channel = channel
         self._definitions = Definitions()
@@ -69,6 +71,7 @@ class LocationServer:
         self._signals_in, self._signals_out = os.pipe()
         self._children = Children(target, wake, self._close_inherited)
         self._wake = wake
+        self._evaluators = EvaluatorChildren(target, side, self._close_inherited)
 
     def serve(self) -> None:
         """Serves until the parent is gone, then waits for the attempts that still run, to see how they end."""
@@ -76,14 +79,21 @@ class LocationServer:
         self._watch_children()
         connected = True
         self._selector.register(self._channel, selectors.EVENT_READ)
+        self._selector.register(self._evaluators, selectors.EVENT_READ)
         while connected or self._children:
             for key, _ in self._selector.select():
-                if key.fileobj is not self._channel:
+                if key.fileobj is self._channel:
+                    connected = self._serve_messages()
+                elif key.fileobj is self._evaluators:
+                    self._evaluators.start(self._definitions)
+                else:
                     os.read(self._signals_in, 4096)
                     self._children.reap()
-                elif not self._serve_messages():
-                    connected = False
-                    self._selector.unregister(self._channel)
+                    self._evaluators.reap()
+            if not connected and self._channel in self._selector.get_map():
+                self._selector.unregister(self._channel)
+                self._selector.unregister(self._evaluators)
+                self._evaluators.end()
 
     def _load(self) -> Loaded | LoadFailed:
         signal.alarm(LOAD_TIMEOUT_S)
@@ -226,6 +236,7 @@ class LocationServer:
         signal.set_wakeup_fd(-1)
         self._selector.close()
         self._channel.close()
+        self._evaluators.close()
         os.close(self._signals_in)
         os.close(self._signals_out)
 

@@ -1,0 +1,118 @@
+"""`orchestrator daemon`: the process that is always on."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.cli.options import Json, group, workspace
+from orchestrator.cli.output import painter, print_json, say
+from orchestrator.errors import DaemonError, UsageError
+
+app = group("Start, stop and watch the process that runs schedules and sensors.")
+
+LogFormat = Annotated[str, typer.Option("--log-format", metavar="text|json", help="How log lines are written.")]
+NOT_RUNNING = 7
+
+
+@app.command(epilog="Example: orchestrator daemon start --detach")
+def start(
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running, and return once it answers.")] = False,
+    log_format: LogFormat = "text",
+    quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
+) -> int:
+    """Run schedules, sensors and the queue, in the foreground until Ctrl-C."""
+    from orchestrator.daemon.process import run_daemon, start_detached
+
+    if log_format not in ("text", "json"):
+        raise UsageError(f"{log_format!r} is no log format.", hint="There is text and json.")
+    with workspace() as found:
+        if detach:
+            pid = start_detached(found, log_format)
+            say(f"The daemon runs as process {pid}. It says what it does in {found.state.daemon_log}.")
+            return 0
+        return run_daemon(found, log_format=log_format, echo=not quiet)
+
+
+@app.command(epilog="Example: orchestrator daemon stop --drain")
+def stop(
+    drain: Annotated[bool, typer.Option("--drain", help="Wait for the runs in flight.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the runs in flight.")] = False,
+) -> None:
+    """Stop the daemon. Steps that run go on, and the next daemon takes them over."""
+    from orchestrator.daemon.process import stop_daemon
+
+    if drain and cancel:
+        raise UsageError("Give --drain or --cancel, not both.")
+    with workspace() as found:
+        stop_daemon(
+            found.state,
+            how="drain" if drain else "cancel" if cancel else "graceful",
+            patience=86400.0 if drain else 60.0,
+        )
+    say("The daemon has stopped.")
+
+
+@app.command(epilog="Example: orchestrator daemon status --json")
+def status(json: Json = False) -> int:
+    """Say whether the daemon runs, and how each of its concerns fares."""
+    from orchestrator.daemon.process import daemon_pid
+    from orchestrator.store.remote import ask_daemon
+
+    with workspace() as found:
+        if daemon_pid(found.state) is None:
+            raise DaemonError("No daemon is running.", hint="Start one with `orchestrator daemon start`.")
+        told = ask_daemon(found.state, "describe")
+    if json:
+        print_json(told)
+    else:
+        for line in _lines(told):
+            print(line)
+    return NOT_RUNNING if any(not one["alive"] for one in told["concerns"]) else 0
+
+
+@app.command(epilog="Example: orchestrator daemon logs --follow")
+def logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+) -> None:
+    """Print what the daemon has said."""
+    with workspace() as found:
+        path = found.state.daemon_log
+    if not path.exists():
+        raise DaemonError("No daemon has run here yet.", hint="Start one with `orchestrator daemon start`.")
+    with path.open(errors="replace") as file:
+        for line in file.readlines()[-lines:] if lines else []:
+            print(line, end="", flush=True)
+        while follow:
+            line = file.readline()
+            if line:
+                print(line, end="", flush=True)
+            else:
+                time.sleep(0.2)
+
+
+@app.command(epilog="Example: */5 * * * * cd /srv/etl && orchestrator daemon tick")
+def tick() -> int:
+    """Do everything that is due, wait for the runs that come of it, and end: for machines that have a cron already."""
+    from orchestrator.daemon.process import run_daemon
+
+    with workspace() as found:
+        return run_daemon(found, once=True)
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    paint = painter()
+    lines = [f"running as process {told['pid']} since {told['started_at']}, version {told['version']}"]
+    for concern in told["concerns"]:
+        fine = concern["alive"] and not concern["erroring"]
+        symbol = paint("32", "✓") if fine else paint("31", "✗")
+        words = "" if concern["alive"] else "  does not get its turns"
+        error = f"  {concern['error'].strip().splitlines()[-1]}" if concern["error"] else ""
+        lines.append(f"  {symbol} {concern['name']}{words}{error}")
+    queue = told["queue"]
+    lines.append(f"{queue['running']} runs going, {queue['queued']} queued")
+    lines += [f"  {run_id} waits: {reason}" for run_id, reason in list(queue["waiting"].items())[:10]]
+    return lines

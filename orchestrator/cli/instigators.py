@@ -1,0 +1,175 @@
+"""What `orchestrator schedule` and `orchestrator sensor` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.options import store_of, workspace
+from orchestrator.cli.output import print_json, say
+from orchestrator.errors import DaemonError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.operations.workspace import Workspace
+    from orchestrator.store.session import Store
+    from orchestrator.ticks import Instigator
+
+
+def show_list(*, schedules: bool, json: bool) -> None:
+    """All schedules, or all sensors."""
+    from orchestrator import clock
+    from orchestrator.cli.ticks_view import instigator_table
+    from orchestrator.operations.instigators import known
+    from orchestrator.store.ticks import latest_ticks
+
+    now = clock.now()
+    with workspace() as found, store_of(found) as store:
+        everything = [one for one in known(found, store, now) if (one.kind == "schedule") == schedules]
+        latest = {tick.name: tick for tick in store(latest_ticks)}
+        upcoming = upcoming_of(found, everything, now)
+        running = _daemon_runs(found)
+    if json:
+        print_json([_as_json(one, latest, upcoming) for one in everything])
+    elif everything:
+        print(instigator_table(everything, latest, upcoming, now))
+        if not running and any(one.is_on for one in everything):
+            say("No daemon is running, so none of them does anything: orchestrator daemon start")
+    else:
+        word = "@schedule" if schedules else "@sensor"
+        say(f"None yet. Decorate a function with {word} in a module of the workspace.")
+
+
+def upcoming_of(found: Workspace, everything: list[Instigator], now: datetime) -> dict[str, datetime]:
+    """When each that is on comes next: as the daemon says, or, for schedules, as their cron does."""
+    from orchestrator.operations.instigators import next_instants
+    from orchestrator.store.remote import ask_daemon
+
+    upcoming = {}
+    for one in everything:
+        for instant in next_instants(one, now) if one.is_on else ():
+            upcoming[one.id] = instant
+    try:
+        told = ask_daemon(found.state, "describe")["next"]
+    except DaemonError:
+        return upcoming
+    ids = {one.id for one in everything}
+    return upcoming | {one["id"]: datetime.fromisoformat(one["at"]) for one in told if one["id"] in ids}
+
+
+def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool) -> None:
+    """Turns some, or all, on or off."""
+    from orchestrator import clock
+    from orchestrator.operations.instigators import known, pick, turn_off, turn_on
+
+    if bool(names) == everyone:
+        raise UsageError("Name some, or say --all; not both.")
+    now = clock.now()
+    with workspace() as found, store_of(found) as store:
+        everything = known(found, store, now)
+        if everyone:
+            chosen = [one for one in everything if (one.kind == "schedule") == schedules and one.is_on != on]
+            chosen = [one for one in chosen if not (on and one.gone_at)]
+        else:
+            chosen = [pick(everything, name, schedules=schedules) for name in names or ()]
+        for one in chosen:
+            after = turn_on(store, one, now) if on else turn_off(store, one, now)
+            print(f"{after.id} is {'on' if on else 'off'}.{_first(after, now) if on else ''}")
+        running = _daemon_runs(found)
+    if on and chosen and not running:
+        say("No daemon is running, so nothing happens yet: orchestrator daemon start")
+
+
+def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bool, follow: bool, json: bool) -> None:
+    """The newest ticks, once or live."""
+    from orchestrator import clock
+    from orchestrator.cli.ticks_live import tail
+    from orchestrator.cli.ticks_view import tick_table
+    from orchestrator.operations.instigators import known, pick
+    from orchestrator.store.ticks import TickFilter, list_ticks
+
+    with workspace() as found:
+        with store_of(found) as store:
+            everything = known(found, store, clock.now())
+            one = pick(everything, name, schedules=schedules) if name else None
+        wanted = [one] if one else [some for some in everything if (some.kind == "schedule") == schedules]
+        kinds = ("schedule",) if schedules else ("sensor", "asset_sensor", "run_status_sensor")
+        which = TickFilter(name=one.id if one else None, kinds=kinds, statuses=_states(status), limit=limit)
+
+        def look() -> tuple[list[Any], dict[str, datetime]]:
+            with store_of(found) as store:
+                ticks = store(list_ticks, which)
+            return ticks, upcoming_of(found, wanted, clock.now())
+
+        if follow:
+            tail(look, json=json)
+            return
+        ticks, _ = look()
+    if json:
+        print_json(ticks)
+    elif ticks:
+        print(tick_table(ticks, clock.now()))
+    else:
+        say("No ticks yet.")
+
+
+def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], None]) -> None:
+    """Does something to one schedule or sensor."""
+    from orchestrator import clock
+    from orchestrator.operations.instigators import known, pick
+
+    with workspace() as found, store_of(found) as store:
+        act(store, pick(known(found, store, clock.now()), name, schedules=schedules))
+
+
+def names_of(*, schedules: bool) -> list[str]:
+    """Names, for completion in the shell."""
+    from orchestrator import clock
+    from orchestrator.operations.instigators import known
+
+    try:
+        with workspace() as found, store_of(found) as store:
+            everything = known(found, store, clock.now())
+        return [one.name for one in everything if (one.kind == "schedule") == schedules]
+    except Exception:  # a shell that completes a word has no place to show an error
+        return []
+
+
+def _states(status: list[str]) -> tuple[Any, ...]:
+    from orchestrator.errors import near_misses
+    from orchestrator.states import TickState
+
+    for one in status:
+        if one.upper() not in TickState.__members__:
+            raise UsageError(f"{one!r} is no state of a tick.", hint=near_misses(one.upper(), TickState, "state"))
+    return tuple(TickState(one.upper()) for one in status)
+
+
+def _first(one: Instigator, now: datetime) -> str:
+    from orchestrator.cli.ticks_view import local
+    from orchestrator.operations.instigators import next_instants
+    from orchestrator.ticks import ScheduleInfo
+
+    if not isinstance(one.declared, ScheduleInfo):
+        return ""
+    return "".join(f" First: {local(at, one.declared.timezone)}." for at in next_instants(one, now))
+
+
+def _daemon_runs(found: Workspace) -> bool:
+    from orchestrator.locks import is_locked
+
+    return is_locked(found.state.daemon_lock)
+
+
+def _as_json(one: Instigator, latest: dict[str, Any], upcoming: dict[str, datetime]) -> dict[str, Any]:
+    return {
+        "name": one.id,
+        "kind": one.kind,
+        "on": one.is_on,
+        "gone_at": one.gone_at,
+        "next_at": upcoming.get(one.id),
+        "last_tick": latest.get(one.id),
+        "failures": one.failures,
+        "cursor": one.cursor,
+        "definition": one.declared,
+    }

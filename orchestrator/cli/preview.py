@@ -1,0 +1,102 @@
+"""Asking a schedule or sensor once, and showing what it would run."""
+
+from __future__ import annotations
+
+import select
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator import clock
+from orchestrator.cli.options import store_of, workspace
+from orchestrator.cli.output import print_json, say
+from orchestrator.errors import ExecutionError, NotPossible
+from orchestrator.execution.evaluators import EvaluatorPool
+from orchestrator.messages import FoundAsset
+from orchestrator.operations.instigators import known, next_instants, pick
+from orchestrator.store.assets import materializations_after
+from orchestrator.store.endings import endings_after
+from orchestrator.store.instigators import used_keys
+from orchestrator.ticks import Evaluation, Instigator, ScheduleInfo, SensorInfo
+
+if TYPE_CHECKING:
+    from orchestrator.operations.workspace import Workspace
+    from orchestrator.store.session import Store
+
+
+def show_preview(name: str, *, schedules: bool, at: datetime | None, json: bool) -> None:
+    """Prints the requests as YAML, or as JSON. Writes nothing."""
+    import yaml
+
+    now = clock.now()
+    with workspace() as found, store_of(found) as store:
+        one = pick(known(found, store, now), name, schedules=schedules)
+        if one.declared is None or one.gone_at is not None:
+            raise NotPossible(f"{one.id} is not defined any more.")
+        evaluation = _evaluate(found, store, one, now, at or [*next_instants(one, now), now][0])
+        used = set(store(used_keys, one.id, [r.run_key for r in evaluation.requests if r.run_key]))
+    if json:
+        print_json(evaluation)
+        return
+    if evaluation.output:
+        say(evaluation.output.rstrip())
+    if evaluation.error:
+        raise ExecutionError(f"{one.id} failed:\n{evaluation.error}")
+    for request in evaluation.requests:
+        told = {key: value for key, value in msgspec.to_builtins(request).items() if value}
+        if request.run_key in used:
+            told["already used"] = True
+        print(yaml.safe_dump([told], sort_keys=False, allow_unicode=True), end="")
+    if not evaluation.requests:
+        say(f"It would run nothing{': ' + evaluation.skip_reason if evaluation.skip_reason else '.'}")
+
+
+def _evaluate(found: Workspace, store: Store, one: Instigator, now: datetime, scheduled_at: datetime) -> Evaluation:
+    declared = one.declared
+    assert declared is not None
+    process = found.pool.get(one.location)
+    found.pool.wait_loaded(process)
+    pool = EvaluatorPool(process, most=1)
+    try:
+        pool.evaluate(
+            timeout=declared.timeout,
+            name=one.name,
+            at=now,
+            scheduled_at=scheduled_at if isinstance(declared, ScheduleInfo) else None,
+            cursor=one.cursor,
+            last_run_key=one.last_run_key,
+            last_tick_at=one.last_tick_at,
+            **_seen(store, declared),
+        )
+        return _wait(pool, store)
+    finally:
+        pool.close()
+
+
+def _seen(store: Store, declared: ScheduleInfo | SensorInfo) -> dict[str, Any]:
+    """What an asset sensor or a run-status sensor is shown: the newest there is."""
+    if isinstance(declared, ScheduleInfo) or declared.kind == "sensor":
+        return {}
+    if declared.kind == "asset_sensor":
+        found = [one for asset in declared.assets for one in store(materializations_after, [asset], 0, 1, True)]
+        return {"materializations": tuple(found)}
+    runs = store(endings_after, 0, list(declared.statuses), list(declared.pipelines), 10_000)
+    return {"runs": tuple(runs[-1:])}
+
+
+def _wait(pool: EvaluatorPool, store: Store) -> Evaluation:
+    while True:
+        for finished in pool.poll():
+            if finished.result is None:
+                raise ExecutionError(finished.problem or "No answer.")
+            return msgspec.json.decode(finished.result, type=Evaluation)
+        for question in pool.asked():
+            find = question.find
+            answer = store(materializations_after, [find.asset], find.after, find.limit, True)
+            pool.reply(question, FoundAsset(tuple(answer)))
+        deadline = pool.next_deadline()
+        poll = select.poll()
+        for descriptor in pool.descriptors():
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(None if deadline is None else max(1, int((deadline - clock.monotonic()) * 1000) + 1))

@@ -1,0 +1,145 @@
+"""`orchestrator schedule`: what runs when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.instigators import names_of, show_list, show_ticks, switch, with_one
+from orchestrator.cli.options import Json, group
+from orchestrator.cli.output import print_json
+from orchestrator.errors import UsageError
+
+app = group("Turn schedules on and off, look at their ticks and at what comes next.")
+
+_complete = lambda: names_of(schedules=True)  # noqa: E731
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", autocompletion=_complete)]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=_complete)]
+OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", autocompletion=_complete)]
+All = Annotated[bool, typer.Option("--all", help="All of them.")]
+Status = Annotated[list[str] | None, typer.Option(help="Only ticks in this state; may be repeated.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
+
+
+@app.command("list", epilog="Example: orchestrator schedule list")
+def list_(json: Json = False) -> None:
+    """List the schedules: on or off, when they fire next, what they did last."""
+    show_list(schedules=True, json=json)
+
+
+@app.command(epilog="Example: orchestrator schedule start nightly")
+def start(names: Names = None, everyone: All = False) -> None:
+    """Turn schedules on, from this moment."""
+    switch(names, everyone, on=True, schedules=True)
+
+
+@app.command(epilog="Example: orchestrator schedule stop nightly")
+def stop(names: Names = None, everyone: All = False) -> None:
+    """Turn schedules off. The time they are off is never made up."""
+    switch(names, everyone, on=False, schedules=True)
+
+
+@app.command(epilog="Example: orchestrator schedule ticks nightly --status MISSED")
+def ticks(
+    name: OptionalName = None, status: Status = None, limit: Limit = 20, tail: Tail = False, json: Json = False
+) -> None:
+    """List what became of each occurrence, the newest first."""
+    show_ticks(name, status or [], limit, schedules=True, follow=tail, json=json)
+
+
+@app.command(
+    "next", epilog="Example: orchestrator schedule next --cron '30 2 * * *' --timezone Europe/Berlin --count 5"
+)
+def next_(
+    name: OptionalName = None,
+    cron: Annotated[str | None, typer.Option(help="Any cron expression, instead of a schedule.")] = None,
+    timezone: Annotated[str, typer.Option(help="The zone of --cron.")] = "UTC",
+    start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when on; now by default.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="How many; 10 unless --to says otherwise.")] = None,
+    json: Json = False,
+) -> None:
+    """Show when a schedule, or any cron expression, fires next, and what clock changes do to it."""
+    from itertools import islice, takewhile
+
+    from orchestrator import clock
+    from orchestrator.cron import instants_after, load_zone, parse_cron
+
+    cron, timezone = _expression(name, cron, timezone)
+    try:
+        first = instant_of(start) or clock.now()
+        last = instant_of(end)
+        found = instants_after(parse_cron(cron), load_zone(timezone), first, inclusive=start is not None)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if last is not None:
+        found = takewhile(lambda instant: instant <= last, found)
+    instants = list(islice(found, count or (10 if last is None else None)))
+    if json:
+        print_json(instants)
+        return
+    _show_instants(instants, timezone)
+
+
+@app.command(epilog="Example: orchestrator schedule preview nightly --at 2026-03-29")
+def preview(
+    name: Name,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="For which instant; the next one by default.")] = None,
+    json: Json = False,
+) -> None:
+    """Ask a schedule once what it would run. Nothing is run and nothing is written down."""
+    from orchestrator.cli.preview import show_preview
+
+    show_preview(name, schedules=True, at=instant_of(at), json=json)
+
+
+@app.command(epilog="Example: orchestrator schedule forget old_nightly")
+def forget(name: Name) -> None:
+    """Forget a schedule whose definition is gone."""
+    from orchestrator.operations.instigators import forget as forget_it
+
+    with_one(name, schedules=True, act=forget_it)
+    print(f"{name} is forgotten.")
+
+
+def instant_of(text: str | None) -> datetime | None:
+    """An ISO date or time; without an offset it is UTC. Raises UsageError."""
+    from orchestrator.clock import in_utc
+
+    if text is None:
+        return None
+    try:
+        return in_utc(datetime.fromisoformat(text))
+    except ValueError:
+        raise UsageError(f"{text!r} is no time.", hint="Write it like 2026-03-29 or 2026-03-29T01:00+01:00.") from None
+
+
+def _expression(name: str | None, cron: str | None, timezone: str) -> tuple[str, str]:
+    from orchestrator.ticks import Instigator, ScheduleInfo
+
+    if (name is None) == (cron is None):
+        raise UsageError("Name a schedule, or give --cron; not both.")
+    if cron is not None:
+        return cron, timezone
+    found: list[Instigator] = []
+    with_one(str(name), schedules=True, act=lambda _store, one: found.append(one))
+    declared = found[0].declared
+    assert isinstance(declared, ScheduleInfo)
+    return declared.cron, declared.timezone
+
+
+def _show_instants(instants: list[datetime], timezone: str) -> None:
+    from orchestrator.cli.ticks_view import local
+    from orchestrator.cron import load_zone
+
+    zone = load_zone(timezone)
+    offset = None
+    for instant in instants:
+        here = instant.astimezone(zone)
+        changed = offset is not None and here.utcoffset() != offset
+        offset = here.utcoffset()
+        note = "   the clocks have changed" if changed else ""
+        print(f"{local(instant, timezone)}   {instant:%Y-%m-%d %H:%M}Z{note}")

@@ -1,0 +1,94 @@
+"""`orchestrator sensor`: what watches the outside world."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.instigators import names_of, show_list, show_ticks, switch, with_one
+from orchestrator.cli.options import Json, group
+from orchestrator.errors import NotPossible, UsageError
+
+app = group("Turn sensors on and off, look at their ticks, cursors and keys.")
+
+_complete = lambda: names_of(schedules=False)  # noqa: E731
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", autocompletion=_complete)]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=_complete)]
+OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", autocompletion=_complete)]
+All = Annotated[bool, typer.Option("--all", help="All of them.")]
+Status = Annotated[list[str] | None, typer.Option(help="Only ticks in this state; may be repeated.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
+
+
+@app.command("list", epilog="Example: orchestrator sensor list")
+def list_(json: Json = False) -> None:
+    """List the sensors: on or off, when they look next, what they saw last."""
+    show_list(schedules=False, json=json)
+
+
+@app.command(epilog="Example: orchestrator sensor start new_files")
+def start(names: Names = None, everyone: All = False) -> None:
+    """Turn sensors on."""
+    switch(names, everyone, on=True, schedules=False)
+
+
+@app.command(epilog="Example: orchestrator sensor stop new_files")
+def stop(names: Names = None, everyone: All = False) -> None:
+    """Turn sensors off. They keep their cursors and keys."""
+    switch(names, everyone, on=False, schedules=False)
+
+
+@app.command(epilog="Example: orchestrator sensor ticks --tail")
+def ticks(
+    name: OptionalName = None, status: Status = None, limit: Limit = 100, tail: Tail = False, json: Json = False
+) -> None:
+    """List what came of each look, the newest first; with --tail, live."""
+    show_ticks(name, status or [], limit, schedules=False, follow=tail, json=json)
+
+
+@app.command(epilog="Example: orchestrator sensor preview new_files")
+def preview(name: Name, json: Json = False) -> None:
+    """Ask a sensor once what it would run. Nothing is run and nothing is written down."""
+    from orchestrator.cli.preview import show_preview
+
+    show_preview(name, schedules=False, at=None, json=json)
+
+
+@app.command(epilog="Example: orchestrator sensor cursor new_files --clear")
+def cursor(
+    name: Name,
+    set_: Annotated[str | None, typer.Option("--set", metavar="CURSOR", help="Give it this cursor.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Have it start anew.")] = False,
+) -> None:
+    """Show how far a sensor has got, or change that."""
+    from orchestrator.operations.instigators import set_cursor
+
+    if set_ is not None and clear:
+        raise UsageError("Give --set or --clear, not both.")
+    if set_ is None and not clear:
+        with_one(name, schedules=False, act=lambda _store, one: print(one.cursor if one.cursor is not None else ""))
+        return
+    with_one(name, schedules=False, act=lambda store, one: set_cursor(store, one, set_))
+    print(f"{name} starts anew." if clear else f"{name} goes on from there.")
+
+
+@app.command(epilog="Example: orchestrator sensor forget new_files 2026-11-01.csv")
+def forget(
+    name: Name,
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="A run key, to make it usable again.")] = None,
+) -> None:
+    """Make a run key usable again; without a key, forget a sensor whose definition is gone."""
+    from orchestrator.operations.instigators import forget as forget_it
+    from orchestrator.operations.instigators import free_key
+
+    if key is None:
+        try:
+            with_one(name, schedules=False, act=forget_it)
+        except NotPossible as error:
+            raise NotPossible(error.message, hint="Name the run key that is to be usable again.") from None
+        print(f"{name} is forgotten.")
+        return
+    with_one(name, schedules=False, act=lambda store, one: free_key(store, one, key))
+    print(f"The next time {name} asks for {key!r}, it runs.")

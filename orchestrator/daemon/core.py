@@ -1,0 +1,225 @@
+"""The daemon put together: which concerns there are, in which order they turn, and what can be asked of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestrator import clock
+from orchestrator._version import __version__
+from orchestrator.daemon.commits import Commits
+from orchestrator.daemon.concern import Watched
+from orchestrator.daemon.evaluations import Answered, Evaluations
+from orchestrator.daemon.instigation import dedupe_key, plan_request
+from orchestrator.daemon.locations import Locations
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.loop import LONGEST_WAIT, Loop
+from orchestrator.daemon.outbox import Outbox
+from orchestrator.daemon.queue import Queue
+from orchestrator.daemon.registry import Registry
+from orchestrator.daemon.retention import Retention
+from orchestrator.daemon.runs import Runs
+from orchestrator.daemon.schedules import Occurrence, Schedules
+from orchestrator.daemon.sensors import Sensors
+from orchestrator.daemon.watching import Watcher
+from orchestrator.engine.pace import RequestDecision, decide_requests
+from orchestrator.operations.end import request_cancel
+from orchestrator.operations.workspace import Workspace
+from orchestrator.store.instigators import used_keys
+from orchestrator.store.queue import active_of, cancel_queued
+from orchestrator.store.session import Store
+from orchestrator.ticks import Requested
+
+# A concern that has not had a turn for this long is not alive.
+_TOLERANCE = LONGEST_WAIT * 6
+
+
+class Listening:
+    """The concern that serves commands. While it works for one, what it reads is up to date."""
+
+    name = "socket"
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def turn(self, now: datetime) -> datetime | None:
+        if self._daemon.server.serve_ready():
+            self._daemon.registry.changed()
+            self._daemon.queue.changed()
+        return None
+
+
+class Definitions:
+    """The concern that keeps what is remembered in step with what is declared."""
+
+    name = "definitions"
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def turn(self, now: datetime) -> datetime | None:
+        self._registry.refresh(now)
+        return None
+
+
+class Answers:
+    """The concern that hands answers of user code to whoever asked."""
+
+    name = "evaluations"
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def turn(self, now: datetime) -> datetime | None:
+        for answered in self._daemon.evaluations.answers():
+            self._daemon.take(answered, now)
+        return None
+
+
+class Daemon:
+    """Everything that is always on, around one open store."""
+
+    def __init__(self, workspace: Workspace, store: Store, server: Any, log: DaemonLog) -> None:
+        self.workspace = workspace
+        self.store = store
+        self.server = server
+        self.log = log
+        self.started_at = clock.now()
+        self.watcher = Watcher()
+        self.outbox = Outbox(store)
+        self.locations = Locations(workspace, log, self.watcher)
+        self.registry = Registry(store, self.locations, self.outbox, log)
+        self.evaluations = Evaluations(
+            self.locations, store, lambda request: plan_request(self.workspace, request), self._judge
+        )
+        self.runs = Runs(workspace.state, store, workspace.pool, log)
+        self.queue = Queue(workspace, workspace.state, store, self.runs, log)
+        self.commits = Commits(self.outbox, self.registry, log, self.queue.changed)
+        self.schedules = Schedules(
+            workspace,
+            self.locations,
+            self.registry,
+            self.evaluations,
+            self.outbox,
+            log,
+            self._active_of,
+            self.cancel,
+        )
+        self.sensors = Sensors(workspace, self.locations, self.registry, self.evaluations, self.outbox, store, log)
+        self.runs.on_end = lambda _run_ids: self.sensors.hurry(clock.now())
+        self.is_draining = False
+        self.extra_descriptors: tuple[int, ...] = ()
+        self.concerns = [
+            Watched(concern, log)
+            for concern in (
+                Listening(self),
+                self.locations,
+                Definitions(self.registry),
+                Answers(self),
+                Asking(self, self.schedules),
+                Asking(self, self.sensors),
+                self.commits,
+                self.queue,
+                self.runs,
+                Retention(workspace, store, log),
+            )
+        ]
+        self.loop = Loop(self.concerns, self._descriptors, self.evaluations.next_deadline, log)
+
+    def take(self, answered: Answered, now: datetime) -> None:
+        """Hands an answer to whoever asked."""
+        asker = self.schedules if isinstance(answered.subject, Occurrence) else self.sensors
+        asker.take(answered, now)
+
+    def before_operation(self) -> None:
+        """Called before a command's operation: it sees, and may change, what is true now."""
+        self.commits.flush()
+        self.runs.catch_up()
+
+    def cancel(self, run_id: str, by: str) -> None:
+        """Cancels a run in whatever state it is."""
+        if self.store(cancel_queued, run_id, clock.now()):
+            self.queue.changed()
+        else:
+            request_cancel(self.workspace.state, run_id, by)
+
+    def drain(self) -> None:
+        """Starts nothing any more; the loop ends once what runs has ended."""
+        self.is_draining = True
+        self.queue.is_paused = True
+
+    def is_idle(self) -> bool:
+        return not self.runs.active
+
+    def is_settled(self) -> bool:
+        """Whether everything that is due has been asked, committed, run and ended."""
+        loading = any(location.state == "loading" for location in self.locations.all.values())
+        asking = self.evaluations.is_busy or not self.outbox.is_empty
+        due = [*self.schedules.upcoming(), *self.sensors.upcoming()]
+        late = any(one["at"] <= clock.now() for one in due)
+        return not (loading or asking or late or self.queue.is_busy or self.runs.active)
+
+    def describe(self) -> dict[str, Any]:
+        """What `status` and `daemon status` show."""
+        now = clock.now()
+        return {
+            "pid": os.getpid(),
+            "started_at": self.started_at,
+            "version": __version__,
+            "loop_at": self.loop.turned_at,
+            "workspace_error": str(self.locations.settings_error) if self.locations.settings_error else None,
+            "concerns": [concern.describe(now, _TOLERANCE) for concern in self.concerns],
+            "locations": self.locations.describe(),
+            "next": [*self.schedules.upcoming(), *self.sensors.upcoming()],
+            "queue": {
+                "queued": self.queue.size,
+                "running": len(self.runs.active),
+                "waiting": self.queue.waiting,
+            },
+        }
+
+    def close(self) -> None:
+        """Lets go of everything. What runs goes on, and the next daemon finds it."""
+        try:
+            self.commits.flush()
+            self.runs.catch_up()
+        finally:
+            self.runs.close()
+            self.locations.close()
+            self.watcher.close()
+
+    def _judge(self, id: str, subject: Any, requests: Sequence[Requested]) -> RequestDecision:
+        scheduled_at = subject.scheduled_at if isinstance(subject, Occurrence) else None
+        keys = [key for request in requests if (key := dedupe_key(request.run_key, scheduled_at)) is not None]
+        used = set(self.store(used_keys, id, keys)) if keys else set()
+        by_own_key = {request.run_key for request in requests if dedupe_key(request.run_key, scheduled_at) in used}
+        return decide_requests(requests, {key for key in by_own_key if key is not None})
+
+    def _active_of(self, ids: list[str]) -> dict[str, list[str]]:
+        self.runs.catch_up()
+        return self.store(active_of, ids)
+
+    def _descriptors(self) -> Iterator[int]:
+        yield self.watcher.wake
+        yield from self.extra_descriptors
+        yield from self.server.descriptors()
+        yield from self.locations.descriptors()
+        yield from self.runs.descriptors()
+
+
+class Asking:
+    """A concern that asks user code: not while draining, and not while what was answered cannot be committed."""
+
+    def __init__(self, daemon: Daemon, concern: Schedules | Sensors) -> None:
+        self.name = concern.name
+        self._daemon = daemon
+        self._concern = concern
+
+    def turn(self, now: datetime) -> datetime | None:
+        if self._daemon.is_draining:
+            return None
+        if self._daemon.commits.is_stuck:
+            return now + timedelta(seconds=1)
+        return self._concern.turn(now)

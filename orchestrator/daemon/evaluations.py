@@ -1,0 +1,219 @@
+"""Asking user code, without waiting for it: first what it wants, then plans for what is new in that.
+
+Knows nothing of schedules and sensors but their ids; what becomes of an answer is decided by who asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from orchestrator.clock import monotonic
+from orchestrator.daemon.locations import Location, Locations
+from orchestrator.engine.pace import RequestDecision
+from orchestrator.messages import FoundAsset
+from orchestrator.planning.plan import PlannedRun, PlanRequest
+from orchestrator.store.assets import materializations_after
+from orchestrator.store.session import Store
+from orchestrator.ticks import Evaluation, Requested
+
+# Making plans runs user code too (validators), and a tick may ask for thousands.
+PLANNING_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A request with the plan of the run that it means, or what is wrong with it."""
+
+    request: Requested
+    run: PlannedRun | None
+    problem: str | None = None
+
+
+@dataclass
+class Asked:
+    """One question on its way. `subject` is the asker's own."""
+
+    id: str
+    location: str
+    subject: Any
+    timeout: float
+    started: float
+    pipeline: str | None
+    mode: str | None
+    token: int = -1
+    evaluation: Evaluation | None = None
+    decision: RequestDecision | None = None
+    keys: list[bytes] = field(default_factory=list)
+    missing: list[bytes] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of a question: an evaluation with plans for its fresh requests, or why there is none."""
+
+    id: str
+    subject: Any
+    seconds: float
+    evaluation: Evaluation | None
+    decision: RequestDecision | None = None
+    planned: tuple[Planned, ...] = ()
+    problem: str | None = None
+
+
+class Evaluations:
+    """All questions under way. `judge` tells new requests from those whose keys are used."""
+
+    def __init__(
+        self,
+        locations: Locations,
+        store: Store,
+        request_of: Callable[[PlanRequest], PlanRequest],
+        judge: Callable[[str, Any, Sequence[Requested]], RequestDecision],
+    ) -> None:
+        self._locations = locations
+        self._store = store
+        self._request_of = request_of
+        self._judge = judge
+        self._under_way: dict[str, Asked] = {}
+        self._answers: list[Answered] = []
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._under_way or self._answers)
+
+    def is_asked(self, id: str) -> bool:
+        return id in self._under_way
+
+    def ask(
+        self,
+        id: str,
+        location: Location,
+        subject: Any,
+        *,
+        timeout: float,
+        pipeline: str | None,
+        mode: str | None,
+        **question: Any,
+    ) -> None:
+        """Puts a question; the answer comes out of `answers`, once."""
+        assert location.evaluators is not None
+        asked = Asked(id, location.name, subject, timeout, monotonic(), pipeline, mode)
+        asked.token = location.evaluators.evaluate(timeout=timeout, **question)
+        self._under_way[id] = asked
+
+    def answers(self) -> list[Answered]:
+        """What has been answered since this was last asked."""
+        by_token = {(asked.location, asked.token): asked for asked in self._under_way.values()}
+        for location in self._locations.all.values():
+            pool = location.evaluators
+            if pool is None:
+                continue
+            for finished in pool.poll():
+                asked = by_token.get((location.name, finished.token))
+                if asked is not None:
+                    self._take(asked, location, finished.result, finished.problem)
+            self._answer_questions(location)
+        self._give_up_on_lost()
+        answers, self._answers = self._answers, []
+        return answers
+
+    def next_deadline(self) -> float | None:
+        """Seconds of the monotonic clock at which something times out."""
+        deadlines = [
+            deadline
+            for location in self._locations.all.values()
+            if location.evaluators is not None and (deadline := location.evaluators.next_deadline()) is not None
+        ]
+        return min(deadlines, default=None)
+
+    # --- inside ---
+
+    def _take(self, asked: Asked, location: Location, result: bytes | None, problem: str | None) -> None:
+        if result is None:
+            self._finish(asked, problem=problem or "no answer")
+        elif asked.evaluation is None:
+            asked.evaluation = msgspec.json.decode(result, type=Evaluation)
+            self._judge_requests(asked, location)
+        else:
+            for key, plan in zip(
+                asked.missing, msgspec.json.decode(result, type=list[dict[str, msgspec.Raw]]), strict=True
+            ):
+                location.plans[key] = _plan_or_problem(plan)
+            self._finish_planned(asked, location)
+
+    def _judge_requests(self, asked: Asked, location: Location) -> None:
+        assert asked.evaluation is not None
+        if asked.evaluation.error is not None or not asked.evaluation.requests:
+            self._finish(asked)
+            return
+        asked.decision = self._judge(asked.id, asked.subject, asked.evaluation.requests)
+        nameless = next((r for r in asked.decision.fresh if not (r.pipeline or asked.pipeline)), None)
+        if nameless is not None:
+            self._finish(
+                asked, problem="A run was requested and no pipeline is named, neither in it nor in the definition."
+            )
+            return
+        asked.keys = [self._plan_key(asked, request) for request in asked.decision.fresh]
+        asked.missing = [key for key in dict.fromkeys(asked.keys) if key not in location.plans]
+        if not asked.missing:
+            self._finish_planned(asked, location)
+            return
+        assert location.evaluators is not None
+        asked.token = location.evaluators.make_plans(tuple(asked.missing), timeout=PLANNING_TIMEOUT_S)
+
+    def _plan_key(self, asked: Asked, request: Requested) -> bytes:
+        plan_request = PlanRequest(
+            pipeline=request.pipeline or asked.pipeline or "",
+            mode=request.mode or (None if request.pipeline else asked.mode),
+            preset=request.preset,
+            config=request.config,
+        )
+        return msgspec.json.encode(self._request_of(plan_request))
+
+    def _finish_planned(self, asked: Asked, location: Location) -> None:
+        assert asked.decision is not None
+        planned = []
+        for request, key in zip(asked.decision.fresh, asked.keys, strict=True):
+            plan = location.plans[key]
+            planned.append(Planned(request, None, plan) if isinstance(plan, str) else Planned(request, plan))
+        for key in asked.missing:  # what is wrong is asked again: it may depend on the environment or on files
+            if isinstance(location.plans[key], str) or len(location.plans) > 1000:
+                del location.plans[key]
+        self._finish(asked, planned=tuple(planned))
+
+    def _finish(self, asked: Asked, *, problem: str | None = None, planned: tuple[Planned, ...] = ()) -> None:
+        del self._under_way[asked.id]
+        seconds = monotonic() - asked.started
+        self._answers.append(
+            Answered(asked.id, asked.subject, seconds, asked.evaluation, asked.decision, planned, problem)
+        )
+
+    def _give_up_on_lost(self) -> None:
+        """Forgets questions whose location was reloaded meanwhile: they are put again to the new code, as if never
+        asked, because nothing has come of them yet."""
+        for asked in list(self._under_way.values()):
+            location = self._locations.all.get(asked.location)
+            if location is None or location.evaluators is None or not location.evaluators.knows(asked.token):
+                del self._under_way[asked.id]
+
+    def _answer_questions(self, location: Location) -> None:
+        if location.evaluators is None:
+            return
+        for question in location.evaluators.asked():
+            found = self._store(
+                materializations_after, [question.find.asset], question.find.after, question.find.limit, True
+            )
+            location.evaluators.reply(question, FoundAsset(tuple(found)))
+
+    def descriptors(self) -> Iterator[int]:
+        return self._locations.descriptors()
+
+
+def _plan_or_problem(answer: dict[str, msgspec.Raw]) -> PlannedRun | str:
+    if "planned" in answer:
+        return msgspec.json.decode(answer["planned"], type=PlannedRun)
+    return msgspec.json.decode(answer["problem"], type=str)

@@ -1,0 +1,151 @@
+"""What schedules and sensors have in common: turning what user code said into a tick, runs and a memory of both, to be
+committed together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.clock import format_instant
+from orchestrator.daemon.evaluations import Answered, Planned
+from orchestrator.ids import new_run_id
+from orchestrator.operations.workspace import Workspace
+from orchestrator.planning.plan import PlanRequest, encode_plan
+from orchestrator.records import RunRecord, Trigger
+from orchestrator.states import TickState
+from orchestrator.store.ticks import EnqueuedRun
+from orchestrator.ticks import Instigator, Tick
+
+# What of an error or of printed text is kept in a tick.
+_LONGEST_TEXT = 8000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A tick with the runs that it asked for."""
+
+    tick: Tick
+    runs: tuple[EnqueuedRun, ...]
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether losing it would lose more than a line of history."""
+        return bool(self.runs) or self.tick.status is not TickState.SKIPPED
+
+
+def outcome_of(
+    answered: Answered,
+    instigator: Instigator,
+    workspace: Workspace,
+    now: datetime,
+    *,
+    kind: Literal["schedule", "sensor"],
+    scheduled_at: datetime | None = None,
+    tags: dict[str, str] | None = None,
+) -> Outcome:
+    """What an answer comes to. Nothing is requested if anything is wrong: half of what user code meant is worse."""
+    evaluation = answered.evaluation
+    problems = [plan.problem for plan in answered.planned if plan.problem]
+    error = answered.problem or (evaluation.error if evaluation else None) or _several(problems)
+    tick = Tick(
+        tick_id=new_run_id(),
+        name=instigator.id,
+        kind=instigator.kind,
+        status=TickState.FAILURE,
+        at=now,
+        scheduled_at=scheduled_at,
+        duration_s=round(answered.seconds, 6),
+        error=error and error[-_LONGEST_TEXT:],
+        cursor=instigator.cursor,
+        output=(evaluation.output or None) if evaluation else None,
+    )
+    if error is not None or evaluation is None:
+        return Outcome(tick, ())
+    encoded: dict[int, msgspec.Raw] = {}  # a thousand requests mostly share one plan
+    runs = tuple(
+        _enqueued(planned, encoded, instigator, workspace, now, kind, scheduled_at, tags or {})
+        for planned in answered.planned
+    )
+    reason = evaluation.skip_reason
+    if not runs and answered.decision is not None and answered.decision.dropped:
+        reason = _all_used([request.run_key or "" for request in answered.decision.dropped])
+    return Outcome(
+        replace(
+            tick,
+            status=TickState.SUCCESS if runs else TickState.SKIPPED,
+            run_ids=tuple(run.record.run_id for run in runs),
+            run_keys=tuple(run.record.trigger.run_key for run in runs if run.record.trigger.run_key),
+            skip_reason=None if runs else reason,
+            cursor=evaluation.cursor,
+        ),
+        runs,
+    )
+
+
+def plan_request(workspace: Workspace, request: PlanRequest) -> PlanRequest:
+    """The request with what the workspace contributes to every run."""
+    return replace(
+        request,
+        storage_dir=str(workspace.settings.state_path / "storage"),
+        default_executor=workspace.settings.executor.default,
+    )
+
+
+def _enqueued(
+    planned: Planned,
+    encoded: dict[int, msgspec.Raw],
+    instigator: Instigator,
+    workspace: Workspace,
+    now: datetime,
+    kind: Literal["schedule", "sensor"],
+    scheduled_at: datetime | None,
+    tags: dict[str, str],
+) -> EnqueuedRun:
+    run, request = planned.run, planned.request
+    assert run is not None
+    if id(run) not in encoded:
+        encoded[id(run)] = msgspec.Raw(encode_plan(run.plan))
+    record = RunRecord(
+        run_id=new_run_id(),
+        pipeline=run.plan.pipeline,
+        location=instigator.location,
+        mode=run.mode,
+        created_at=now,
+        trigger=Trigger(kind, instigator.id, request.run_key, scheduled_at),
+        tags={**run.tags, **tags, **request.tags},
+        config=run.config,
+        preset=request.preset,
+        selection=run.selection,
+        executor=run.executor,
+        max_concurrent_steps=workspace.settings.executor.max_concurrent_steps,
+    )
+    return EnqueuedRun(
+        record=record,
+        plan=encoded[id(run)],
+        dedupe_in=instigator.id,
+        dedupe_key=dedupe_key(request.run_key, scheduled_at),
+    )
+
+
+def dedupe_key(run_key: str | None, scheduled_at: datetime | None) -> str | None:
+    """What must be unique for ever among what one schedule or sensor asks for; None when nothing has to be."""
+    if scheduled_at is None:
+        return run_key
+    return f"{format_instant(scheduled_at)} {run_key}" if run_key else format_instant(scheduled_at)
+
+
+def _several(problems: list[str]) -> str | None:
+    if not problems:
+        return None
+    rest = f"\n... and {len(problems) - 3} more requests like that" if len(problems) > 3 else ""
+    return "\n".join(dict.fromkeys(problems[:3])) + rest
+
+
+def _all_used(keys: list[str]) -> str:
+    shown = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
+    return f"nothing new: {len(keys)} request{'s' if len(keys) > 1 else ''} with keys that were used already ({shown})"

@@ -1,0 +1,246 @@
+"""The locations as the daemon keeps them: loaded, reloaded when their files change, broken ones left aside until they
+are mended. One that dies is started again, ever later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from orchestrator import clock
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.watching import Signature, Watcher, signature_of
+from orchestrator.errors import LocationBroken, OrchestratorError
+from orchestrator.execution.evaluators import EvaluatorPool
+from orchestrator.execution.location_process import LocationProcess
+from orchestrator.operations.workspace import Workspace, specs_of
+from orchestrator.planning.plan import PlannedRun
+from orchestrator.settings import load_settings
+from orchestrator.ticks import Declared
+
+# An editor writes a file in several strokes; a change is acted upon once it has been quiet for this long.
+SETTLE = timedelta(milliseconds=200)
+# Files are looked at this often even if nobody said that they changed: not every file system tells.
+LOOK = timedelta(seconds=5)
+_FIRST_PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE = timedelta(minutes=1)
+# A process that has lived this long has not crashed in a loop.
+_STEADY = timedelta(minutes=1)
+
+
+@dataclass
+class Location:
+    """One location, and what its newest process declares."""
+
+    name: str
+    process: LocationProcess | None = None
+    evaluators: EvaluatorPool | None = None
+    error: OrchestratorError | None = None
+    started_at: datetime | None = None
+    loaded_at: datetime | None = None
+    crashes: int = 0
+    retry_at: datetime | None = None
+    files: Signature = ()
+    changed_at: datetime | None = None
+    plans: dict[bytes, PlannedRun | str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        if self.error is not None:
+            return "broken"
+        return "loaded" if self.evaluators is not None else "loading"
+
+    def declared(self) -> Iterator[Declared]:
+        """The schedules and sensors of a loaded location."""
+        if self.evaluators is not None and self.process is not None and self.process.loaded is not None:
+            yield from self.process.loaded.info.schedules
+            yield from self.process.loaded.info.sensors
+
+
+class Locations:
+    """The concern. `version` grows whenever what is declared may have changed."""
+
+    name = "locations"
+
+    def __init__(self, workspace: Workspace, log: DaemonLog, watcher: Watcher) -> None:
+        self._workspace = workspace
+        self._log = log
+        self._watcher = watcher
+        self._looked_at: datetime | None = None
+        self._settings_file: Signature = ()
+        self.settings_error: OrchestratorError | None = None
+        self.version = 0
+        self.all: dict[str, Location] = {}
+        self._take_settings()
+
+    def turn(self, now: datetime) -> datetime | None:
+        if self._watcher.drained() or self._looked_at is None or not now - LOOK < self._looked_at <= now:
+            self._looked_at = now
+            self._look_at_files(now)
+        for location in self.all.values():
+            self._advance(location, now)
+        return min(self._next_instants(now))
+
+    def loaded(self, name: str) -> Location | None:
+        """The location, if it can be asked at this moment."""
+        location = self.all.get(name)
+        return location if location is not None and location.evaluators is not None else None
+
+    def descriptors(self) -> Iterator[int]:
+        for location in self.all.values():
+            if location.process is not None and location.process.is_alive:
+                yield location.process.fileno()
+            if location.evaluators is not None:
+                yield from location.evaluators.descriptors()
+
+    def describe(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": location.name,
+                "state": location.state,
+                "error": str(location.error) if location.error else None,
+                "traceback": location.error.traceback if isinstance(location.error, LocationBroken) else None,
+                "loaded_at": location.loaded_at,
+                "restarts": location.crashes,
+            }
+            for location in self.all.values()
+        ]
+
+    def reload(self) -> None:
+        """Has every location loaded anew."""
+        for location in self.all.values():
+            self._restart(location, clock.now())
+
+    def close(self) -> None:
+        for location in self.all.values():
+            if location.evaluators is not None:
+                location.evaluators.close()
+
+    # --- the workspace file ---
+
+    def _take_settings(self) -> None:
+        self._settings_file = signature_of([str(self._workspace.settings.path)])
+        self._watcher.watch([str(self._workspace.settings.path)])
+        names = {location.name for location in self._workspace.settings.locations}
+        for name in self.all.keys() - names:
+            self._log.info("location removed", location=name)
+            self._drop(self.all.pop(name))
+        for name in sorted(names - self.all.keys()):
+            self.all[name] = Location(name)
+        self.version += 1
+
+    def _reread_settings(self) -> None:
+        try:
+            settings = load_settings(self._workspace.settings.path)
+            specs = specs_of(settings)
+        except OrchestratorError as error:
+            self._settings_file = signature_of([str(self._workspace.settings.path)])
+            self.settings_error = error
+            self._log.error("the workspace file is wrong; going on with what it said before", error=str(error))
+            return
+        before = self._workspace.pool.specs
+        self.settings_error = None
+        self._workspace.settings = settings
+        self._workspace.pool.specs = specs
+        self._take_settings()
+        for name, spec in specs.items():
+            if name in before and before[name] != spec:
+                self._restart(self.all[name], clock.now())
+        self._log.info("workspace file read again")
+
+    # --- one location ---
+
+    def _look_at_files(self, now: datetime) -> None:
+        if signature_of([str(self._workspace.settings.path)]) != self._settings_file:
+            self._reread_settings()
+        for location in self.all.values():
+            if location.files and signature_of(name for name, _, _ in location.files) != location.files:
+                location.files = signature_of(name for name, _, _ in location.files)
+                location.changed_at = now
+
+    def _advance(self, location: Location, now: datetime) -> None:
+        if location.changed_at is not None and not location.changed_at <= now < location.changed_at + SETTLE:
+            self._log.info("reloading", location=location.name)
+            location.crashes = 0
+            self._restart(location, now)
+        if location.process is None:
+            if location.retry_at is None or not now < location.retry_at <= now + _LONGEST_PAUSE:
+                self._start(location, now)
+            return
+        location.process.pump()
+        if location.process.failure is not None:
+            self._fail(location, location.process.failure, now)
+        elif location.evaluators is None and location.process.loaded is not None:
+            self._loaded(location, location.process, now)
+
+    def _start(self, location: Location, now: datetime) -> None:
+        location.retry_at, location.started_at = None, now
+        try:
+            location.process = self._workspace.pool.get(location.name)
+        except OrchestratorError as error:
+            self._fail(location, error, now)
+
+    def _restart(self, location: Location, now: datetime) -> None:
+        self._drop(location)
+        location.changed_at = None
+        location.error = None
+        self._start(location, now)
+
+    def _drop(self, location: Location) -> None:
+        if location.evaluators is not None:
+            location.evaluators.close()
+        location.evaluators = None
+        location.process = None
+        location.plans.clear()
+        self._workspace.pool.replace(location.name)
+        self.version += 1
+
+    def _loaded(self, location: Location, process: LocationProcess, now: datetime) -> None:
+        assert process.loaded is not None
+        location.evaluators = EvaluatorPool(process)
+        location.error, location.loaded_at = None, now
+        self._watch(location, process.loaded.files)
+        self.version += 1
+        self._log.info("location loaded", location=location.name)
+
+    def _fail(self, location: Location, error: OrchestratorError, now: datetime) -> None:
+        process = location.process
+        self._drop(location)
+        location.error = error
+        if isinstance(error, LocationBroken) and process is not None:
+            self._watch(location, process.files)
+            self._log.error("location broken", location=location.name, error=error.message, traceback=error.traceback)
+            return  # only another version of its files can mend it; until then it stays as it is
+        if location.started_at is not None and now - location.started_at > _STEADY:
+            location.crashes = 0
+        location.crashes += 1
+        pause = min(_FIRST_PAUSE * 2 ** min(location.crashes - 1, 10), _LONGEST_PAUSE)
+        location.retry_at = now + pause
+        self._log.error(
+            "location process ended", location=location.name, error=str(error), next_try_s=pause.total_seconds()
+        )
+
+    def _watch(self, location: Location, files: tuple[str, ...]) -> None:
+        spec = self._workspace.pool.specs[location.name]
+        watched = {*files, *_entry_points(spec.working_dir, spec.module, spec.file)}
+        location.files = signature_of(watched)
+        self._watcher.watch(watched)
+
+    def _next_instants(self, now: datetime) -> Iterator[datetime]:
+        yield now + LOOK
+        for location in self.all.values():
+            if location.changed_at is not None:
+                yield location.changed_at + SETTLE
+            if location.process is None and location.retry_at is not None:
+                yield location.retry_at
+
+
+def _entry_points(working_dir: Path, module: str | None, file: str | None) -> list[str]:
+    """Where the module of a location is, or would be: watched even when it could not be imported."""
+    if file is not None:
+        return [str(working_dir / file)]
+    path = working_dir.joinpath(*str(module).split("."))
+    return [f"{path}.py", str(path / "__init__.py")]

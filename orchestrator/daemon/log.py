@@ -1,0 +1,77 @@
+"""The daemon's log: one structured line for each thing worth knowing, in a file that rotates and on the terminal.
+
+Silent when nothing happens. Knows nothing of what the lines are about.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.layout import FILE_MODE, StateDir
+
+_LARGEST_BYTES = 10 << 20
+_KEPT = 3
+
+
+class _Private(logging.handlers.RotatingFileHandler):
+    """A rotating file that only its user can read."""
+
+    def _open(self) -> Any:
+        os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE))
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk must not end the daemon, nor fill the terminal with tracebacks: the line is lost."""
+
+
+class _Lines(logging.Formatter):
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        facts: dict[str, Any] = getattr(record, "facts", {})
+        if self._as_json:
+            line = {"at": at, "level": record.levelname.lower(), "message": record.getMessage(), **facts}
+            return json.dumps(line, default=str, ensure_ascii=False)
+        said = "".join(f" {name}={_plain(value)}" for name, value in facts.items())
+        return f"{at} {record.levelname.lower():<7} {record.getMessage()}{said}"
+
+
+def _plain(value: Any) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if not text or any(mark in text for mark in ' "\n=') else text
+
+
+class DaemonLog:
+    """Writes lines: what happened, and facts about it by name."""
+
+    def __init__(self, state: StateDir, log_format: str = "text", *, echo: bool = True) -> None:
+        self._logger = logging.Logger("orchestrator.daemon", logging.INFO)
+        self._logger.addHandler(
+            _Private(state.daemon_log, maxBytes=_LARGEST_BYTES, backupCount=_KEPT, encoding="utf-8", delay=True)
+        )
+        if echo:
+            self._logger.addHandler(logging.StreamHandler(sys.stderr))
+        for handler in self._logger.handlers:
+            handler.setFormatter(_Lines(as_json=log_format == "json"))
+
+    def info(self, message: str, **facts: Any) -> None:
+        self._logger.info(message, extra={"facts": facts})
+
+    def warn(self, message: str, **facts: Any) -> None:
+        self._logger.warning(message, extra={"facts": facts})
+
+    def error(self, message: str, **facts: Any) -> None:
+        self._logger.error(message, extra={"facts": facts})
+
+    def close(self) -> None:
+        for handler in self._logger.handlers:
+            handler.close()

@@ -1,0 +1,86 @@
+"""The one loop: wait for something to happen or to be due, then give every concern its turn."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+
+from orchestrator import clock
+from orchestrator.daemon.concern import Watched
+from orchestrator.daemon.log import DaemonLog
+
+# The longest wait. A machine that wakes from sleep goes on waiting for the rest of it: the clock that waiting goes by
+# stands still meanwhile.
+LONGEST_WAIT = timedelta(seconds=5)
+# From this much on a difference between the two clocks is worth a line in the log.
+_JUMP_S = 2.0
+
+
+class Loop:
+    """Turns until told to stop. `descriptors` are asked for before each wait; `deadline` is in monotonic seconds."""
+
+    def __init__(
+        self,
+        concerns: list[Watched],
+        descriptors: Callable[[], Iterable[int]],
+        deadline: Callable[[], float | None],
+        log: DaemonLog,
+    ) -> None:
+        self._concerns = concerns
+        self._descriptors = descriptors
+        self._deadline = deadline
+        self._log = log
+        self._before: tuple[float, float] | None = None
+        self.turned_at: datetime | None = None
+        self.is_stopping = False
+
+    def run(self, after_turn: Callable[[datetime], None]) -> None:
+        """Returns once `is_stopping` is set."""
+        while not self.is_stopping:
+            due = self.turn()
+            assert self.turned_at is not None
+            after_turn(self.turned_at)
+            if not self.is_stopping:
+                self._wait(due)
+
+    def turn(self) -> datetime:
+        """One turn of every concern; when the next is due."""
+        now = clock.now()
+        self._notice_jump()
+        due = min(_instants(self._concerns, now), default=now + LONGEST_WAIT)
+        self.turned_at = now
+        return min(due, now + LONGEST_WAIT)
+
+    def _wait(self, due: datetime) -> None:
+        seconds = (due - clock.now()).total_seconds()
+        deadline = self._deadline()
+        if deadline is not None:
+            seconds = min(seconds, deadline - clock.monotonic())
+        poll = select.poll()
+        for descriptor in set(self._descriptors()):
+            if descriptor >= 0:
+                poll.register(descriptor, select.POLLIN)
+        # Rounded up: waking a fraction of a millisecond early would mean turning for nothing until it is time.
+        poll.poll(max(0, int(seconds * 1000) + 1) if seconds > 0 else 0)
+
+    def _notice_jump(self) -> None:
+        wall, steady = clock.now().timestamp(), clock.monotonic()
+        if self._before is not None:
+            jump = (wall - self._before[0]) - (steady - self._before[1])
+            stood_still = steady - self._before[1] - LONGEST_WAIT.total_seconds()
+            if abs(jump) > _JUMP_S:
+                way = "forwards" if jump > 0 else "backwards"
+                self._log.warn(
+                    f"the clock went {way} by {clock.format_duration(abs(jump))}: the machine was asleep, or it was set"
+                )
+            elif stood_still > _JUMP_S:
+                self._log.warn(f"this process stood still for {clock.format_duration(stood_still)}")
+        self._before = (wall, steady)
+
+
+def _instants(concerns: list[Watched], now: datetime) -> Iterator[datetime]:
+    for concern in concerns:
+        due = concern.turn(now)
+        if due is not None:
+            yield due

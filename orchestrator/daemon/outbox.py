@@ -1,0 +1,69 @@
+"""What is to be remembered, gathered in one turn of the loop and committed together.
+
+Ticks that asked for nothing and moved no cursor may wait a moment for company: losing them in a crash loses a line of
+history and nothing else. Everything else is committed before anybody acts upon it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from orchestrator.store.session import Store
+from orchestrator.store.ticks import EnqueuedRun, TickBatch, commit_ticks
+from orchestrator.ticks import Instigator, Tick
+
+PATIENCE = timedelta(seconds=1)
+
+
+class Outbox:
+    """Ticks, instigators and runs on their way into the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ticks: list[Tick] = []
+        self._instigators: dict[str, Instigator] = {}
+        self._runs: list[EnqueuedRun] = []
+        self._urgent = False
+        self._oldest: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._ticks or self._instigators or self._runs)
+
+    def add(
+        self,
+        now: datetime,
+        *,
+        ticks: list[Tick] | None = None,
+        instigator: Instigator | None = None,
+        runs: list[EnqueuedRun] | None = None,
+        urgent: bool,
+    ) -> None:
+        """Adds what belongs together: it is committed in one transaction, with whatever else is waiting."""
+        self._ticks += ticks or []
+        self._runs += runs or []
+        if instigator is not None:
+            self._instigators[instigator.id] = instigator
+        self._urgent = self._urgent or urgent
+        self._oldest = self._oldest or now
+
+    def is_due(self, now: datetime) -> bool:
+        return self._urgent or (self._oldest is not None and not self._oldest <= now < self._oldest + PATIENCE)
+
+    def due_at(self) -> datetime | None:
+        return None if self._oldest is None else self._oldest + PATIENCE
+
+    def flush(self) -> list[EnqueuedRun]:
+        """Commits everything; the runs that are in the queue from now on. Raises StoreError: then all of it stays
+        here, and nothing has happened."""
+        if self.is_empty:
+            return []
+        self._store(commit_ticks, TickBatch(self._ticks, list(self._instigators.values()), self._runs))
+        committed = self._runs
+        self.clear()
+        return committed
+
+    def clear(self) -> None:
+        """Forgets what is waiting."""
+        self._ticks, self._instigators, self._runs = [], {}, []
+        self._urgent, self._oldest = False, None

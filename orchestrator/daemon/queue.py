@@ -1,0 +1,144 @@
+"""The run queue: taking runs out of it when there is room, each exactly once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from orchestrator.crashpoints import crash_point
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.runs import Runs
+from orchestrator.engine.queue import QueueLimits, TagLimitRule, admit
+from orchestrator.errors import OrchestratorError, StoreError
+from orchestrator.layout import StateDir
+from orchestrator.operations.create import create_run
+from orchestrator.operations.workspace import Workspace
+from orchestrator.records import RunRecord
+from orchestrator.store.queue import put_back, queued_runs, release_runs, take_runs, taken_runs
+from orchestrator.store.session import Store
+from orchestrator.ticks import QueuedRun
+
+# Runs that carry this tag with the same value go one after another (overlap: buffer).
+SERIALIZE_TAG = "orchestrator/serialize"
+# Runs taken in one turn: between two handfuls the others concerns get their turns.
+_HANDFUL = 20
+_PAUSE = timedelta(seconds=5)
+
+
+class Queue:
+    """The concern. `changed()` says that there may be something new in it."""
+
+    name = "queue"
+
+    def __init__(self, workspace: Workspace, state: StateDir, store: Store, runs: Runs, log: DaemonLog) -> None:
+        self._workspace = workspace
+        self._state = state
+        self._store = store
+        self._runs = runs
+        self._log = log
+        self._queued: list[QueuedRun] | None = None
+        self._is_recovered = False
+        self._created: list[str] = []
+        self._running = -1
+        self.waiting: dict[str, str] = {}
+        self.is_paused = False
+
+    def changed(self) -> None:
+        self._queued = None
+
+    @property
+    def size(self) -> int:
+        return len(self._queued or ())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run could still be started without anything else happening."""
+        return self._queued is None or len(self._queued) > len(self.waiting)
+
+    def turn(self, now: datetime) -> datetime | None:
+        if not self._is_recovered:
+            self._recover(now)
+        self._release()
+        if self.is_paused:
+            return None
+        running = len(self._runs.active)
+        if self._queued is None:
+            self._queued = self._store(queued_runs)
+        elif running == self._running and not self._postponed(now):
+            return self._next_instant(now)
+        self._running = running
+        if not self._queued:
+            self.waiting = {}
+            return None
+        admission = admit(self._queued, self._active(), self._limits(), now)
+        self.waiting = admission.waiting
+        chosen = list(admission.run_ids[:_HANDFUL])
+        if chosen:
+            self._launch(chosen, now)
+            self._running = -1
+            return now
+        return self._next_instant(now)
+
+    def _recover(self, now: datetime) -> None:
+        """Goes on with runs that were taken by a daemon that died before it had begun them."""
+        for record in self._store(taken_runs):
+            self._begin(record, now)
+        self._is_recovered = True
+
+    def _launch(self, run_ids: list[str], now: datetime) -> None:
+        records = self._store(take_runs, run_ids)
+        assert self._queued is not None
+        taken = set(run_ids)
+        self._queued = [run for run in self._queued if run.run_id not in taken]
+        for record in records:
+            self._begin(record, now)
+
+    def _begin(self, record: RunRecord, now: datetime) -> None:
+        run_dir = self._state.run(record.run_id)
+        try:
+            if not run_dir.path.exists():
+                create_run(self._state, record)
+            crash_point("queue.created")
+            self._runs.start(run_dir)
+        except StoreError:
+            if not run_dir.path.exists():
+                self._store(put_back, record.run_id, now + _PAUSE)
+                self.changed()
+            raise
+        except OrchestratorError as error:
+            self._log.error("run created, but failed to launch", run=record.run_id, error=str(error))
+            self._runs.fail(run_dir, f"created successfully but failed to launch: {error}", now)
+        self._created.append(record.run_id)
+
+    def _release(self) -> None:
+        if self._created:
+            self._store(release_runs, self._created)
+            self._created = []
+
+    def _active(self) -> list[QueuedRun]:
+        return [
+            QueuedRun(
+                run_id=record.run_id,
+                created_at=record.created_at,
+                tags=record.tags,
+                pipeline=record.pipeline,
+                location=record.location,
+            )
+            for record in self._runs.active.values()
+        ]
+
+    def _limits(self) -> QueueLimits:
+        settings = self._workspace.settings.run_queue
+        rules = [
+            TagLimitRule(key=limit.key, value=limit.value, limit=limit.limit, per_value=limit.per_value)
+            for limit in settings.tag_limits
+        ]
+        rules.append(TagLimitRule(key=SERIALIZE_TAG, value=None, limit=1, per_value=True))
+        return QueueLimits(max_concurrent_runs=settings.max_concurrent_runs, tag_limits=tuple(rules))
+
+    def _postponed(self, now: datetime) -> bool:
+        return any(run.not_before is not None and run.not_before <= now for run in self._queued or ())
+
+    def _next_instant(self, now: datetime) -> datetime | None:
+        return min(
+            (run.not_before for run in self._queued or () if run.not_before and run.not_before > now), default=None
+        )

@@ -1,0 +1,95 @@
+"""What is remembered of every schedule and sensor, beside what is declared of it now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchestrator.daemon.locations import Locations
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.outbox import Outbox
+from orchestrator.engine import due
+from orchestrator.store.instigators import list_instigators
+from orchestrator.store.session import Store
+from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, instigator_id
+
+
+class Registry:
+    """Instigators by id. `version` grows whenever something may have to be decided anew."""
+
+    def __init__(self, store: Store, locations: Locations, outbox: Outbox, log: DaemonLog) -> None:
+        self._store = store
+        self._locations = locations
+        self._outbox = outbox
+        self._log = log
+        self._seen = -1
+        self._stale = True
+        self.version = 0
+        self.remembered: dict[str, Instigator] = {}
+        self.declared: dict[str, Declared] = {}
+
+    def changed(self) -> None:
+        """Somebody may have turned something on or off, in the store."""
+        self._stale = True
+
+    def refresh(self, now: datetime) -> None:
+        """Brings both sides together: what is new, edited, gone or back."""
+        if self._stale:
+            # What waits to be committed is newer than what is stored, except where the user has changed it just now;
+            # the caller flushes before the user's change is made.
+            self.remembered = {one.id: one for one in self._store(list_instigators)}
+            self._stale = False
+            self._seen = -1
+        if self._seen == self._locations.version:
+            return
+        self._seen = self._locations.version
+        self.version += 1
+        self._reconcile(now)
+
+    def remember(self, instigator: Instigator) -> None:
+        """Takes in what is about to be committed."""
+        self.remembered[instigator.id] = instigator
+
+    def schedules(self) -> dict[str, ScheduleInfo]:
+        """Those that are on and can be evaluated."""
+        return {id: one for id, one in self.declared.items() if isinstance(one, ScheduleInfo) and self._is_on(id)}
+
+    def sensors(self) -> dict[str, SensorInfo]:
+        """Likewise."""
+        return {id: one for id, one in self.declared.items() if isinstance(one, SensorInfo) and self._is_on(id)}
+
+    def _is_on(self, id: str) -> bool:
+        return id in self.remembered and self.remembered[id].is_on
+
+    def _reconcile(self, now: datetime) -> None:
+        self.declared = {
+            instigator_id(location.name, declared.name): declared
+            for location in self._locations.all.values()
+            for declared in location.declared()
+        }
+        for location in self._locations.all.values():
+            for declared in location.declared():
+                self._meet(location.name, declared, now)
+        for one in list(self.remembered.values()):
+            if one.id not in self.declared and one.gone_at is None and self._is_really_gone(one):
+                self._save(due.gone(one, now), now)
+                self._log.warn("definition gone", name=one.id, kind=one.kind, still_on=one.is_on)
+
+    def _meet(self, location: str, declared: Declared, now: datetime) -> None:
+        before = self.remembered.get(instigator_id(location, declared.name))
+        if before is None:
+            after = due.first_seen(location, declared, now)
+        elif before.gone_at is not None:
+            after = due.returned(before, declared, now)
+        elif before.declared != declared:
+            after = due.on_change(before, declared, now)
+        else:
+            return
+        self._save(after, now)
+
+    def _is_really_gone(self, one: Instigator) -> bool:
+        location = self._locations.all.get(one.location)
+        return location is None or location.state == "loaded"
+
+    def _save(self, instigator: Instigator, now: datetime) -> None:
+        self.remember(instigator)
+        self._outbox.add(now, instigator=instigator, urgent=True)

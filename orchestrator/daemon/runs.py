@@ -1,0 +1,208 @@
+"""The runs that the daemon owns: driving them all at once, taking over what an earlier daemon left, and marking what a
+terminal that died left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+
+from orchestrator import clock
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.errors import NotPossible, OrchestratorError
+from orchestrator.events import Owner, RunFinished, RunInterrupted, RunResumed, RunStarted, decode_lines, encode_line
+from orchestrator.execution.base import Executor, split_handle
+from orchestrator.execution.pool import LocationPool
+from orchestrator.execution.registry import make_executor
+from orchestrator.journal import JournalWriter
+from orchestrator.layout import RunDir, StateDir
+from orchestrator.operations.driver import RunDriver, own_run
+from orchestrator.records import RunRecord
+from orchestrator.run_files import read_journal, read_record
+from orchestrator.states import RunState
+from orchestrator.store.ingest import ingest
+from orchestrator.store.runs import unfinished_runs
+from orchestrator.store.session import Store
+
+# Journals of runs in flight are copied into the index this often; one that has ended, at once.
+INGEST = timedelta(seconds=0.5)
+# How often to look for runs whose owner died.
+LOOK = timedelta(seconds=10)
+# Attempts are looked at this often even if nobody gave a hint: what was adopted gives none.
+SWEEP = timedelta(seconds=0.2)
+
+
+class Runs:
+    """The concern. `on_end` is told each run that is over and in the index."""
+
+    name = "runs"
+
+    def __init__(self, state: StateDir, store: Store, pool: LocationPool, log: DaemonLog) -> None:
+        self._state = state
+        self._store = store
+        self._pool = pool
+        self._log = log
+        self._executors: dict[str, Executor] = {}
+        self._drivers: dict[str, RunDriver] = {}
+        self._behind: set[str] = set()
+        self._ended: list[str] = []
+        self._ingested_at: datetime | None = None
+        self._looked_at: datetime | None = None
+        self.on_end: Callable[[list[str]], None] = lambda _: None
+        self.is_draining = False
+
+    @property
+    def active(self) -> dict[str, RunRecord]:
+        return {run_id: driver.record for run_id, driver in self._drivers.items()}
+
+    def turn(self, now: datetime) -> datetime | None:
+        if self._looked_at is None or not now - LOOK < self._looked_at <= now:
+            self._looked_at = now
+            self._look_for_ownerless(now)
+        self._observe()
+        for run_id in list(self._drivers):
+            self._advance(run_id, now)
+        self._ingest(now)
+        return min(self._next_instants(now))
+
+    def start(self, run_dir: RunDir) -> None:
+        """Begins or resumes a run. Raises OrchestratorError when that is not possible."""
+        lock = own_run(run_dir)
+        try:
+            driver = RunDriver(run_dir, lock, self._executor(read_record(run_dir).executor), self._note(run_dir))
+            self._drivers[run_dir.run_id] = driver
+            driver.begin("daemon")
+        except BaseException:
+            self._drivers.pop(run_dir.run_id, None)
+            lock.release()
+            raise
+        self._advance(run_dir.run_id, clock.now())
+
+    def fail(self, run_dir: RunDir, reason: str, now: datetime) -> None:
+        """Ends a run that cannot even begin, in its journal, where the reason belongs."""
+        lock = own_run(run_dir)
+        try:
+            writer = JournalWriter(run_dir.journal)
+            writer.append([encode_line(RunFinished(at=now, status=RunState.FAILURE, reason=reason))])
+            writer.close()
+        finally:
+            lock.release()
+        self._ended.append(run_dir.run_id)
+
+    def cancel_all(self, by: str) -> None:
+        for driver in self._drivers.values():
+            driver.request_cancel(by)
+
+    def descriptors(self) -> Iterator[int]:
+        for executor in self._executors.values():
+            yield from executor.descriptors()
+
+    def catch_up(self) -> None:
+        """Brings the index up to date with every run in flight."""
+        self._ingested_at = None
+        self._ingest(clock.now())
+
+    def close(self) -> None:
+        """Lets go of all runs. Their steps go on, and the next daemon finds them."""
+        for driver in self._drivers.values():
+            driver.close()
+        self._drivers.clear()
+
+    # --- driving ---
+
+    def _executor(self, name: str) -> Executor:
+        if name not in self._executors:
+            self._executors[name] = make_executor(name, self._pool)
+        return self._executors[name]
+
+    def _note(self, run_dir: RunDir) -> Callable[[object], None]:
+        return lambda _event: self._behind.add(run_dir.run_id)
+
+    def _observe(self) -> None:
+        for executor in self._executors.values():
+            for handle, seen in executor.poll().items():
+                run_id, step, attempt = split_handle(handle)
+                if run_id in self._drivers:
+                    self._drivers[run_id].observe(step, attempt, seen)
+
+    def _advance(self, run_id: str, now: datetime) -> None:
+        driver = self._drivers[run_id]
+        driver.advance(now, driver.record.max_concurrent_steps)
+        if not driver.progress.is_finished:
+            return
+        driver.close()
+        del self._drivers[run_id]
+        self._pool.end_run(run_id)
+        self._ended.append(run_id)
+        self._log.info("run ended", run=run_id, pipeline=driver.record.pipeline, status=str(driver.progress.status))
+
+    # --- the index ---
+
+    def _ingest(self, now: datetime) -> None:
+        late = self._ingested_at is None or not now - INGEST < self._ingested_at <= now
+        if not self._ended and not (self._behind and late):
+            return
+        wanted = {*self._ended, *(self._behind if late else ())}
+        ingest(self._store.database, self._state, wanted)
+        if late:
+            self._ingested_at = now
+        self._behind -= wanted
+        ended, self._ended = self._ended, []
+        if ended:
+            self.on_end(ended)
+
+    # --- what others left ---
+
+    def _look_for_ownerless(self, now: datetime) -> None:
+        ingest(self._store.database, self._state, _marked(self._state))
+        for run_id in self._store(unfinished_runs):
+            if run_id in self._drivers:
+                continue
+            run_dir = self._state.run(run_id)
+            if not run_dir.journal.exists():
+                continue  # it waits in the queue, or somebody is just creating it
+            try:
+                self._take_over(run_dir, now)
+            except NotPossible:
+                pass  # somebody drives it, or it ended this moment
+            except OrchestratorError as error:
+                self._log.error("a run cannot be resumed", run=run_id, error=str(error))
+
+    def _take_over(self, run_dir: RunDir, now: datetime) -> None:
+        owner = _last_owner(run_dir)
+        if owner is None or owner.kind == "daemon":
+            self.start(run_dir)
+            self._log.info("run resumed", run=run_dir.run_id)
+            return
+        lock = own_run(run_dir)
+        try:
+            reason = f"its owner, process {owner.pid} in a terminal, is gone"
+            writer = JournalWriter(run_dir.journal)
+            writer.append([encode_line(RunInterrupted(at=now, reason=reason))])
+            writer.close()
+        finally:
+            lock.release()
+        ingest(self._store.database, self._state, [run_dir.run_id])
+        self._log.warn("run interrupted", run=run_dir.run_id, reason=reason)
+
+    def _next_instants(self, now: datetime) -> Iterator[datetime]:
+        yield now + LOOK
+        if self._behind:
+            yield now + INGEST
+        for driver in self._drivers.values():
+            due = driver.next_instant()
+            if due is not None:
+                yield due
+            yield now + SWEEP
+
+
+def _marked(state: StateDir) -> Iterable[str]:
+    return sorted(entry.name for entry in state.pending.iterdir())
+
+
+def _last_owner(run_dir: RunDir) -> Owner | None:
+    owner = None
+    for event in decode_lines(read_journal(run_dir).lines):
+        if isinstance(event, (RunStarted, RunResumed)):
+            owner = event.owner
+    return owner

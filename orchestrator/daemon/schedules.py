@@ -1,0 +1,210 @@
+"""Schedules, reconciled against time: what is due is asked for, one occurrence at a time, and every occurrence that is
+not run is accounted for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.crashpoints import crash_point
+from orchestrator.daemon.evaluations import Answered, Evaluations
+from orchestrator.daemon.instigation import outcome_of
+from orchestrator.daemon.locations import Locations
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.outbox import Outbox
+from orchestrator.daemon.queue import SERIALIZE_TAG
+from orchestrator.daemon.registry import Registry
+from orchestrator.engine.due import Passed, ScheduleDecision, decide
+from orchestrator.ids import new_run_id
+from orchestrator.operations.workspace import Workspace
+from orchestrator.states import TickState
+from orchestrator.ticks import Instigator, ScheduleInfo, Tick
+
+# An evaluation that failed for reasons that are not the user's is made again, this often, ever later.
+_RETRIES = 3
+_RETRY_PAUSE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """The subject of a question: which occurrence, what it was decided with, and as what it was declared."""
+
+    scheduled_at: datetime
+    decision: ScheduleDecision
+    declared: ScheduleInfo
+
+
+class Schedules:
+    """The concern. `active_of` tells the unfinished runs of schedules, by id."""
+
+    name = "schedules"
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        locations: Locations,
+        registry: Registry,
+        evaluations: Evaluations,
+        outbox: Outbox,
+        log: DaemonLog,
+        active_of: Callable[[list[str]], dict[str, list[str]]],
+        cancel: Callable[[str, str], None],
+    ) -> None:
+        self._workspace = workspace
+        self._locations = locations
+        self._registry = registry
+        self._evaluations = evaluations
+        self._outbox = outbox
+        self._log = log
+        self._active_of = active_of
+        self._cancel = cancel
+        self._version = -1
+        self._due: list[tuple[datetime, str]] = []
+        self._next_at: dict[str, datetime] = {}
+        self._last_now: datetime | None = None
+
+    def turn(self, now: datetime) -> datetime | None:
+        if self._version != self._registry.version or (self._last_now is not None and now < self._last_now):
+            self._version = self._registry.version
+            self._start_over(now)
+        self._last_now = now
+        while self._due and self._due[0][0] <= now:
+            at, id = heapq.heappop(self._due)
+            if self._next_at.get(id) == at:
+                del self._next_at[id]
+                self._look(id, now)
+        return self._due[0][0] if self._due else None
+
+    def upcoming(self) -> list[dict[str, Any]]:
+        return [{"id": id, "at": at} for id, at in self._next_at.items()]
+
+    def take(self, answered: Answered, now: datetime) -> None:
+        """What came of an occurrence."""
+        crash_point("tick.evaluated")
+        occurrence: Occurrence = answered.subject
+        remembered = self._registry.remembered[answered.id]
+        tags = {SERIALIZE_TAG: answered.id} if occurrence.decision.serialize else {}
+        outcome = outcome_of(
+            answered,
+            remembered,
+            self._workspace,
+            now,
+            kind="schedule",
+            scheduled_at=occurrence.scheduled_at,
+            tags={**occurrence.declared.tags, **tags},
+        )
+        failed = outcome.tick.status is TickState.FAILURE
+        after = replace(remembered, last_tick_at=now, failures=remembered.failures + 1 if failed else 0)
+        again = failed and answered.evaluation is None and remembered.failures < _RETRIES
+        if not again:
+            after = replace(after, since=occurrence.scheduled_at, since_inclusive=False)
+        if outcome.runs and occurrence.decision.cancel_active:
+            for run_id in self._active_of([answered.id]).get(answered.id, []):
+                self._cancel(run_id, f"the next run of schedule {answered.id}")
+        passed = self._passed_ticks(after, occurrence.decision, now, until=occurrence.scheduled_at) if not again else []
+        self._commit(after, [*passed, outcome.tick], list(outcome.runs), now)
+        self._say(answered.id, outcome.tick)
+        self._put(answered.id, now + _RETRY_PAUSE * 2**remembered.failures if again else now)
+
+    # --- inside ---
+
+    def _start_over(self, now: datetime) -> None:
+        self._due, self._next_at = [], {}
+        for id in self._registry.schedules():
+            if not self._evaluations.is_asked(id):
+                self._look(id, now)
+
+    def _put(self, id: str, at: datetime) -> None:
+        self._next_at[id] = at
+        heapq.heappush(self._due, (at, id))
+
+    def _look(self, id: str, now: datetime) -> None:
+        declared = self._registry.schedules().get(id)
+        remembered = self._registry.remembered.get(id)
+        if declared is None or remembered is None or self._evaluations.is_asked(id):
+            return
+        location = self._locations.loaded(remembered.location)
+        if location is None:
+            return  # it stays due: once the location is back everything is looked at again
+        decision = decide(declared, remembered, now, active=self._active(id, declared, remembered, now))
+        if not decision.evaluate:
+            self._pass(remembered, decision, now)
+            if decision.next_at is not None:
+                self._put(id, decision.next_at)
+            return
+        first = decision.evaluate[0]
+        crash_point("tick.due")
+        self._evaluations.ask(
+            id,
+            location,
+            Occurrence(first, decision, declared),
+            timeout=declared.timeout,
+            pipeline=declared.pipeline,
+            mode=declared.mode,
+            name=declared.name,
+            at=now,
+            scheduled_at=first,
+            last_tick_at=remembered.last_tick_at,
+        )
+
+    def _active(self, id: str, declared: ScheduleInfo, remembered: Instigator, now: datetime) -> tuple[str, ...]:
+        """Unfinished runs, looked up only when something is due and it makes a difference."""
+        if declared.overlap in ("allow", "buffer_all"):
+            return ()
+        quiet = decide(declared, remembered, now, active=())
+        return tuple(self._active_of([id]).get(id, ())) if quiet.evaluate else ()
+
+    def _pass(self, remembered: Instigator, decision: ScheduleDecision, now: datetime) -> None:
+        ticks = self._passed_ticks(remembered, decision, now, until=None)
+        if not ticks:
+            return  # nothing happened: that we looked is not worth a commit
+        after = replace(remembered, since=decision.since, since_inclusive=decision.since_inclusive)
+        self._commit(after, ticks, [], now)
+        for tick in ticks:
+            self._say(remembered.id, tick)
+
+    def _passed_ticks(
+        self, instigator: Instigator, decision: ScheduleDecision, now: datetime, *, until: datetime | None
+    ) -> list[Tick]:
+        both = [(passed, TickState.MISSED) for passed in decision.missed]
+        both += [(passed, TickState.SKIPPED) for passed in decision.skipped]
+        both.sort(key=lambda one: one[0].scheduled_at)
+        return [
+            _passed_tick(instigator, passed, status, now)
+            for passed, status in both
+            if until is None or passed.scheduled_at < until
+        ]
+
+    def _commit(self, after: Instigator, ticks: list[Tick], runs: list[Any], now: datetime) -> None:
+        self._registry.remember(after)
+        self._outbox.add(now, ticks=ticks, instigator=after, runs=runs, urgent=True)
+
+    def _say(self, id: str, tick: Tick) -> None:
+        facts = {"schedule": id, "scheduled_at": tick.scheduled_at}
+        if tick.status is TickState.SUCCESS:
+            self._log.info("tick", **facts, runs=",".join(tick.run_ids))
+        elif tick.status is TickState.FAILURE:
+            self._log.error("tick failed", **facts, error=tick.error)
+        else:
+            self._log.info(f"tick {tick.status.lower()}", **facts, reason=tick.skip_reason or "")
+
+
+def _passed_tick(instigator: Instigator, passed: Passed, status: TickState, now: datetime) -> Tick:
+    reason = passed.reason
+    if passed.count > 1:
+        reason = f"{reason} ({passed.count} occurrences, the last of them at {passed.until})"
+    return Tick(
+        tick_id=new_run_id(),
+        name=instigator.id,
+        kind=instigator.kind,
+        status=status,
+        at=now,
+        scheduled_at=passed.scheduled_at,
+        skip_reason=reason,
+    )

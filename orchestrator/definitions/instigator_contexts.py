@@ -1,0 +1,67 @@
+"""What schedules and sensors are given as `context`. Each can be built by hand for a unit test."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from orchestrator import clock
+from orchestrator.definitions.contexts import silent_logger
+from orchestrator.definitions.values import AssetKey
+from orchestrator.records import Materialization
+from orchestrator.ticks import NumberedMaterialization
+
+LONGEST_CURSOR = 1 << 20
+
+Find = Callable[[tuple[str, ...], int, int], Iterable[NumberedMaterialization]]
+
+
+class Assets:
+    """The asset catalog, as far as a sensor may look into it."""
+
+    def __init__(self, find: Find | None = None) -> None:
+        self._find: Find = find or (lambda _asset, _after, _limit: ())
+
+    def latest(self, key: Any) -> Materialization | None:
+        """The newest materialization of an asset; None when there is none."""
+        found = list(self._find(AssetKey(key).parts, 0, 1))
+        return found[-1].materialization if found else None
+
+    def since(self, key: Any, ordinal: int = 0, limit: int = 100) -> list[NumberedMaterialization]:
+        """The newest `limit` materializations after that place in the order of all of them, oldest first."""
+        return list(self._find(AssetKey(key).parts, ordinal, limit))
+
+
+@dataclass
+class ScheduleContext:
+    """Given to a schedule. `scheduled_at` is the instant it is run for, in the schedule's own zone; `now` is when it is
+    asked, which may be much later."""
+
+    scheduled_at: datetime = field(default_factory=clock.now)
+    name: str = "test"
+    now: datetime = field(default_factory=clock.now)
+    log: logging.Logger = field(default_factory=silent_logger)
+
+
+@dataclass
+class SensorContext:
+    """Given to a sensor. `cursor` is what it said last with `update_cursor`, in an evaluation that did not fail."""
+
+    cursor: str | None = None
+    last_run_key: str | None = None
+    last_tick_at: datetime | None = None
+    name: str = "test"
+    now: datetime = field(default_factory=clock.now)
+    log: logging.Logger = field(default_factory=silent_logger)
+    assets: Assets = field(default_factory=Assets)
+
+    def update_cursor(self, cursor: str | None) -> None:
+        """Remembers a text until the next evaluation. It counts only if this one does not fail."""
+        if cursor is not None and not isinstance(cursor, str):
+            raise TypeError(f"a cursor is a text, got {type(cursor).__name__}")
+        if cursor is not None and len(cursor) > LONGEST_CURSOR:
+            raise ValueError(f"a cursor may have {LONGEST_CURSOR} characters, and this one has {len(cursor)}")
+        self.cursor = cursor

@@ -1,0 +1,304 @@
+"""Schedules and sensors as users write them: a decorator, checked at once, and the function behind it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from orchestrator.clock import parse_duration
+from orchestrator.cron import load_zone, parse_cron
+from orchestrator.definitions.pipeline import PipelineDefinition
+from orchestrator.definitions.step import check_tags
+from orchestrator.definitions.values import AssetKey
+from orchestrator.definitions.where import Where, broken, check_function, check_name, check_options, where_is
+from orchestrator.errors import near_misses
+from orchestrator.states import TERMINAL_RUN_STATES, RunState
+from orchestrator.ticks import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S, Declared, ScheduleInfo, SensorInfo
+
+_CATCH_UP = ("latest", "all", "none")
+_OVERLAP = ("skip", "allow", "buffer_one", "buffer_all", "cancel_other")
+
+
+class InstigatorDefinition:
+    """A schedule or sensor: what it declares, and the function to ask. Calling it calls that function."""
+
+    kind = "Instigator"
+    takes: tuple[str, ...] = ("context",)
+
+    def __init__(self, function: Callable[..., Any], name: str | None, pipeline: Any, description: str | None) -> None:
+        self.where: Where = where_is(function)
+        self.name = check_name(self.kind.lower(), function.__name__ if name is None else name, self.where)
+        self.function = function
+        self.description = (description or inspect.getdoc(function) or "").strip().split("\n")[0] or None
+        self.pipeline = pipeline
+        self.info: Declared
+        self._check_pipeline()
+        self.takes_context = self._check_parameters()
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}"
+
+    __repr__ = __str__
+
+    @property
+    def pipeline_name(self) -> str | None:
+        return self.pipeline.name if isinstance(self.pipeline, PipelineDefinition) else self.pipeline
+
+    def check(self, pipelines: Mapping[str, PipelineDefinition]) -> None:
+        """Refuses a pipeline that its location does not have, or a mode that the pipeline does not have."""
+        if self.pipeline_name is None:
+            return
+        if self.pipeline_name not in pipelines:
+            hint = near_misses(self.pipeline_name, pipelines, "pipeline")
+            raise self.broken(f"its location has no pipeline {self.pipeline_name!r} as a module attribute.", hint)
+        modes = pipelines[self.pipeline_name].modes
+        if self.info.mode is not None and self.info.mode not in modes:
+            hint = near_misses(self.info.mode, modes, "mode")
+            raise self.broken(f"pipeline {self.pipeline_name!r} has no mode {self.info.mode!r}.", hint)
+
+    def broken(self, problem: str, hint: str | None = None) -> Exception:
+        return broken(str(self), self.where, problem, hint)
+
+    def seconds(self, name: str, value: Any, *, least: float = 0.0, or_none: bool = False) -> Any:
+        """A duration given as seconds or as text like 15m."""
+        if value is None and or_none:
+            return None
+        try:
+            found = parse_duration(value) if isinstance(value, str) else float(value)
+        except (TypeError, ValueError):
+            raise self.broken(
+                f"{name}={value!r} is no duration.", "Write seconds, or text like '90s', '15m', '24h'."
+            ) from None
+        if not least <= found < float("inf") or (least == 0.0 and found < 0):
+            raise self.broken(f"{name}={value!r} must be at least {least:g} seconds.")
+        return found
+
+    def _check_pipeline(self) -> None:
+        if self.pipeline is not None and not isinstance(self.pipeline, (PipelineDefinition, str)):
+            raise self.broken(f"pipeline={self.pipeline!r} is no pipeline.", "Give the pipeline itself, or its name.")
+
+    def _check_parameters(self) -> bool:
+        names = [p.name for p in inspect.signature(self.function).parameters.values() if p.default is p.empty]
+        wanted = ", ".join(self.takes)
+        if len(names) > len(self.takes) or (self.takes == ("context",) and names not in ([], ["context"])):
+            raise self.broken(f"its function takes ({', '.join(names)}).", f"Write `def {self.name}({wanted}):`.")
+        if len(self.takes) == 2 and len(names) != 2:
+            raise self.broken(f"its function takes ({', '.join(names)}).", f"Write `def {self.name}({wanted}):`.")
+        return bool(names)
+
+
+class ScheduleDefinition(InstigatorDefinition):
+    """A schedule."""
+
+    kind = "Schedule"
+    info: ScheduleInfo
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        cron: str,
+        pipeline: Any,
+        timezone: str = "UTC",
+        name: str | None = None,
+        mode: str | None = None,
+        catch_up: str | int = "latest",
+        catch_up_window: str | float | None = "24h",
+        overlap: str = "skip",
+        jitter: str | float = 0,
+        timeout: str | float = DEFAULT_TIMEOUT_S,
+        default_on: bool = False,
+        tags: Mapping[str, object] | None = None,
+        description: str | None = None,
+    ) -> None:
+        super().__init__(function, name, pipeline, description)
+        if pipeline is None:
+            raise self.broken("it names no pipeline.", "Add pipeline=...")
+        for check, value in ((parse_cron, cron), (load_zone, timezone)):
+            try:
+                check(value)
+            except (ValueError, TypeError) as error:
+                raise self.broken(str(error)) from None
+        if isinstance(catch_up, bool) or not (catch_up in _CATCH_UP or (isinstance(catch_up, int) and catch_up > 0)):
+            hint = "Give 'latest', 'all', 'none', or the most occurrences to run (1 or more)."
+            raise self.broken(f"catch_up={catch_up!r} is no policy.", hint)
+        if overlap not in _OVERLAP:
+            raise self.broken(f"overlap={overlap!r} is no policy.", near_misses(str(overlap), _OVERLAP, "policy"))
+        self.info = ScheduleInfo(
+            name=self.name,
+            cron=cron,
+            timezone=timezone,
+            pipeline=self.pipeline_name or "",
+            mode=mode,
+            catch_up=catch_up,  # type: ignore[arg-type]
+            catch_up_window=self.seconds("catch_up_window", catch_up_window, least=1.0, or_none=True),
+            overlap=overlap,  # type: ignore[arg-type]
+            jitter=self.seconds("jitter", jitter),
+            timeout=self.seconds("timeout", timeout, least=0.01),
+            default_on=bool(default_on),
+            tags=check_tags(tags, str(self), self.where),
+            description=self.description,
+            where=str(self.where),
+        )
+
+
+class SensorDefinition(InstigatorDefinition):
+    """A sensor of any kind."""
+
+    kind = "Sensor"
+    info: SensorInfo
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        pipeline: Any = None,
+        name: str | None = None,
+        mode: str | None = None,
+        interval: str | float = DEFAULT_INTERVAL_S,
+        timeout: str | float = DEFAULT_TIMEOUT_S,
+        default_on: bool = False,
+        tags: Mapping[str, object] | None = None,
+        description: str | None = None,
+        **special: Any,
+    ) -> None:
+        super().__init__(function, name, pipeline, description)
+        self.info = SensorInfo(
+            name=self.name,
+            pipeline=self.pipeline_name,
+            mode=mode,
+            interval=self.seconds("interval", interval, least=0.01),
+            timeout=self.seconds("timeout", timeout, least=0.01),
+            default_on=bool(default_on),
+            tags=check_tags(tags, str(self), self.where),
+            description=self.description,
+            where=str(self.where),
+            **special,
+        )
+
+
+class AssetSensorDefinition(SensorDefinition):
+    """A sensor that is asked about new materializations of assets."""
+
+    takes = ("context", "materialization")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        asset: Any,
+        read: str = "latest",
+        start: str = "now",
+        require: str = "any",
+        **options: Any,
+    ) -> None:
+        keys = asset if isinstance(asset, (list, set)) else [asset]
+        where = where_is(function)
+        for option, value, allowed in (
+            ("read", read, ("latest", "every")),
+            ("start", start, ("now", "beginning")),
+            ("require", require, ("any", "all")),
+        ):
+            if value not in allowed:
+                raise broken(f"Sensor {function.__name__!r}", where, f"{option}={value!r} is not one of {allowed}.")
+        try:
+            assets = tuple(AssetKey(key).parts for key in keys)
+        except (TypeError, ValueError) as error:
+            raise broken(f"Sensor {function.__name__!r}", where, f"asset={asset!r}: {error}") from None
+        if not assets:
+            raise broken(f"Sensor {function.__name__!r}", where, "it names no asset.")
+        super().__init__(
+            function, kind="asset_sensor", assets=assets, read=read, start=start, require=require, **options
+        )
+
+
+class RunStatusSensorDefinition(SensorDefinition):
+    """A sensor that is told of runs that have ended."""
+
+    takes = ("context", "run")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        status: str | Iterable[str] = "FAILURE",
+        pipelines: Iterable[Any] = (),
+        start: str = "now",
+        **options: Any,
+    ) -> None:
+        wanted = [status] if isinstance(status, str) else list(status)
+        for one in wanted:
+            if one not in TERMINAL_RUN_STATES:
+                hint = near_misses(str(one), [str(state) for state in sorted(TERMINAL_RUN_STATES)], "status")
+                raise broken(f"Sensor {function.__name__!r}", where_is(function), f"status={one!r} ends no run.", hint)
+        super().__init__(
+            function,
+            kind="run_status_sensor",
+            statuses=tuple(RunState(one) for one in wanted),
+            pipelines=tuple(getattr(one, "name", one) for one in pipelines),
+            start=start,
+            **options,
+        )
+
+
+def schedule(*, cron: str, pipeline: Any, **options: Any) -> Callable[[Callable[..., Any]], ScheduleDefinition]:
+    """Runs a pipeline at the instants of a cron expression.
+
+    Options: `timezone` (IANA name, default UTC), `mode`, `catch_up` ("latest", "all", "none" or the most to run),
+    `catch_up_window` (default 24h), `overlap` ("skip", "allow", "buffer_one", "buffer_all", "cancel_other"), `jitter`
+    (seconds), `timeout`, `default_on`, `tags`, `name`, `description`. The function gives config, RunRequests, a
+    SkipReason, or nothing (a run without config).
+    """
+    return _decorator("@schedule", ScheduleDefinition, {"cron": cron, "pipeline": pipeline, **options})
+
+
+def sensor(*, pipeline: Any = None, **options: Any) -> Callable[[Callable[..., Any]], SensorDefinition]:
+    """Asks a function every `interval` seconds (15) whether something is to be run.
+
+    Options: `interval`, `timeout` (60), `mode`, `default_on`, `tags`, `name`, `description`. The function yields or
+    returns RunRequests, a SkipReason, or nothing.
+    """
+    return _decorator("@sensor", SensorDefinition, {"pipeline": pipeline, **options})
+
+
+def asset_sensor(*, asset: Any, pipeline: Any = None, **options: Any) -> Callable[..., AssetSensorDefinition]:
+    """Asks a function when assets were materialized: `def f(context, materialization)`.
+
+    `asset` is a key or a list of keys. `read`: "latest" (only the newest since the last look) or "every" (each, in
+    order). `start`: "now" or "beginning". `require`: with several assets, "any", or "all" of them new: the function
+    then gets a dict of materializations by asset name. The other options are those of `sensor`.
+    """
+    return _decorator("@asset_sensor", AssetSensorDefinition, {"asset": asset, "pipeline": pipeline, **options})
+
+
+def run_status_sensor(
+    *, status: str | Iterable[str] = "FAILURE", **options: Any
+) -> Callable[..., RunStatusSensorDefinition]:
+    """Tells a function of each run that ends with that status: `def alert(context, run)`. For alerts.
+
+    `pipelines` restricts it to those. Each run is told once; a reaction that raises is reported and not repeated.
+    """
+    return _decorator("@run_status_sensor", RunStatusSensorDefinition, {"status": status, **options})
+
+
+_COMMON = SensorDefinition.__init__
+
+
+def _decorator(name: str, cls: Any, options: dict[str, Any]) -> Callable[[Callable[..., Any]], Any]:
+    if cls is ScheduleDefinition:
+        check_options(name, cls.__init__, options)
+    else:
+        own = {option for option in options if option in inspect.signature(cls.__init__).parameters}
+        check_options(name, _COMMON, {option: value for option, value in options.items() if option not in own})
+
+    def make(function: Callable[..., Any]) -> Any:
+        check_function(name, function)
+        return cls(function, **options)
+
+    return make

@@ -1,0 +1,95 @@
+"""What a schedule or sensor answers with: runs that it wants, or why it wants none."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.records import SYSTEM_TAG_PREFIX
+from orchestrator.ticks import Requested
+
+LONGEST_KEY = 1000
+MOST_REQUESTS = 100_000
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Asks for a run. For one schedule or sensor each `run_key` is run once, ever; without one, every time.
+
+    `config`, `tags`, `mode` and `preset` are as for a run from the command line. `pipeline` names another pipeline of
+    the same location than the definition does.
+    """
+
+    run_key: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    pipeline: Any = None
+    mode: str | None = None
+    preset: str | None = None
+
+    def __post_init__(self) -> None:
+        key = self.run_key
+        if key is not None and (not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY):
+            raise ValueError(f"run_key must be a text of 1 to {LONGEST_KEY} characters, got {_shown(key)}")
+        if key is not None and any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+            raise ValueError(f"run_key must be one line without control characters, got {_shown(key)}")
+        if not isinstance(self.config, Mapping):
+            raise TypeError(f"config must be a mapping, got {_shown(self.config)}")
+        for name, value in self.tags.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError(f"tags must be texts by name, got {_shown({name: value})}")
+            if name.startswith(SYSTEM_TAG_PREFIX):
+                raise ValueError(f"the tag {name!r} is reserved: it begins with {SYSTEM_TAG_PREFIX!r}")
+
+
+@dataclass(frozen=True)
+class SkipReason:
+    """Says why nothing is to be run this time."""
+
+    message: str = ""
+
+
+def requests_of(result: Any, *, who: str, none_means_run: bool) -> tuple[tuple[Requested, ...], str | None]:
+    """What user code answered: (requests, reason for none). Raises TypeError or ValueError naming `who`."""
+    if result is None and none_means_run:
+        return (Requested(),), None
+    items = list(_items(result))
+    if len(items) > MOST_REQUESTS:
+        raise ValueError(f"{who} asked for {len(items)} runs at once; at most {MOST_REQUESTS} are taken")
+    skips = [item for item in items if isinstance(item, SkipReason)]
+    wanted = [item for item in items if not isinstance(item, SkipReason)]
+    if skips and wanted:
+        raise TypeError(f"{who} gave a SkipReason and a RunRequest; it can only be one of the two")
+    for item in wanted:
+        if not isinstance(item, RunRequest) and not (none_means_run and isinstance(item, Mapping)):
+            raise TypeError(f"{who} must give RunRequests or a SkipReason, got {_shown(item)}")
+    if none_means_run and len(wanted) > 1 and any(not getattr(item, "run_key", None) for item in wanted):
+        raise ValueError(f"{who} must specify a run_key in each RunRequest, because it gave several")
+    return tuple(map(_requested, wanted)), "; ".join(skip.message for skip in skips) or None
+
+
+def _items(result: Any) -> Iterator[Any]:
+    if result is None:
+        return
+    if isinstance(result, (RunRequest, SkipReason, Mapping, str)) or not hasattr(result, "__iter__"):
+        yield result
+        return
+    for count, item in enumerate(result):
+        if item is not None:
+            yield item
+        if count > MOST_REQUESTS:
+            return
+
+
+def _requested(item: RunRequest | Mapping[str, Any]) -> Requested:
+    if not isinstance(item, RunRequest):
+        return Requested(config=dict(item))
+    pipeline = getattr(item.pipeline, "name", item.pipeline)
+    return Requested(item.run_key, dict(item.config), dict(item.tags), pipeline, item.mode, item.preset)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}... ({len(text)} characters)"

@@ -1,0 +1,227 @@
+"""Evaluators seen from the daemon: a few processes of a location that are asked, timed, and killed when they hang."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from orchestrator.clock import format_duration, monotonic
+from orchestrator.execution.location_process import LocationProcess
+from orchestrator.messages import (
+    Answer,
+    Evaluate,
+    FindAsset,
+    FoundAsset,
+    FromLocation,
+    Loaded,
+    LoadFailed,
+    MakePlans,
+    Refusal,
+)
+from orchestrator.wire import Channel, Disconnected
+
+# More at a time would only take turns on the same processors.
+MOST = 8
+# An evaluator that has had nothing to do for this long is let go, except for one.
+_IDLE_S = 60.0
+# Until an evaluator of its own interpreter has imported the module.
+_START_S = 600.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a question: JSON, or why there is none."""
+
+    token: int
+    result: bytes | None
+    problem: str | None = None
+    timed_out: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """An evaluator wants to know something, and waits."""
+
+    evaluator: Evaluator
+    find: FindAsset
+
+
+@dataclass
+class _Asked:
+    token: int
+    message: msgspec.Struct
+    timeout: float
+
+
+class Evaluator:
+    """One process."""
+
+    def __init__(self, location: LocationProcess, now: float) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            location.start_evaluator(theirs)
+        finally:
+            theirs.close()
+        self.channel: Channel[FromLocation] = Channel(ours, FromLocation)
+        self.pid = 0
+        self.asked: _Asked | None = None
+        self.deadline = now + _START_S
+        self.idle_since = now
+
+    @property
+    def is_free(self) -> bool:
+        return self.asked is None and self.pid != 0
+
+    def kill(self) -> None:
+        """Ends it, with whatever it has started in its process group."""
+        self.channel.close()
+        if self.pid:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+
+class EvaluatorPool:
+    """The evaluators of one location: one at first, more while all are busy."""
+
+    def __init__(self, process: LocationProcess, most: int = MOST) -> None:
+        self._process = process
+        self._most = most
+        self._evaluators: list[Evaluator] = []
+        self._waiting: deque[_Asked] = deque()
+        self._finished: list[Finished] = []
+        self._questions: list[Question] = []
+        self._tokens = 0
+        self._known: set[int] = set()
+        self._start()
+
+    def evaluate(self, *, timeout: float, **fields: Any) -> int:
+        """Asks a schedule or sensor; the token of the answer."""
+        self._tokens += 1
+        return self._ask(_Asked(self._tokens, Evaluate(request=self._tokens, **fields), timeout))
+
+    def make_plans(self, requests: tuple[bytes, ...], timeout: float) -> int:
+        """Asks for plans; the token of the answer."""
+        self._tokens += 1
+        return self._ask(_Asked(self._tokens, MakePlans(self._tokens, requests), timeout))
+
+    def knows(self, token: int) -> bool:
+        """Whether an answer to this is still to come."""
+        return token in self._known
+
+    def poll(self) -> list[Finished]:
+        """What has been answered, has failed or has taken too long since this was last asked."""
+        now = monotonic()
+        for evaluator in list(self._evaluators):
+            self._pump(evaluator, now)
+        self._let_go_of_idle(now)
+        self._hand_out(now)
+        finished, self._finished = self._finished, []
+        self._known.difference_update(one.token for one in finished)
+        return finished
+
+    def asked(self) -> list[Question]:
+        """What evaluators want to know."""
+        questions, self._questions = self._questions, []
+        return questions
+
+    def reply(self, question: Question, answer: FoundAsset) -> None:
+        try:
+            question.evaluator.channel.send(answer)
+        except Disconnected:
+            pass  # noticed at the next poll
+
+    def descriptors(self) -> Iterator[int]:
+        for evaluator in self._evaluators:
+            yield evaluator.channel.fileno()
+
+    def next_deadline(self) -> float | None:
+        """When, on the monotonic clock, something takes too long."""
+        return min((one.deadline for one in self._evaluators if one.asked is not None or not one.pid), default=None)
+
+    def close(self) -> None:
+        """Ends all of them. What was asked is never answered."""
+        for evaluator in self._evaluators:
+            evaluator.kill()
+        self._evaluators.clear()
+        self._waiting.clear()
+        self._known.clear()
+
+    # --- inside ---
+
+    def _ask(self, asked: _Asked) -> int:
+        self._waiting.append(asked)
+        self._known.add(asked.token)
+        self._hand_out(monotonic())
+        return asked.token
+
+    def _start(self) -> None:
+        self._evaluators.append(Evaluator(self._process, monotonic()))
+
+    def _hand_out(self, now: float) -> None:
+        free = [one for one in self._evaluators if one.is_free]
+        while self._waiting and free:
+            evaluator, asked = free.pop(0), self._waiting.popleft()
+            evaluator.asked = asked
+            evaluator.deadline = now + asked.timeout
+            try:
+                evaluator.channel.send(asked.message)
+            except Disconnected:
+                pass  # noticed at the next poll
+        starting = sum(not one.pid for one in self._evaluators)
+        room = self._most - len(self._evaluators)
+        for _ in range(min(room, len(self._waiting) - starting)):
+            self._start()
+
+    def _pump(self, evaluator: Evaluator, now: float) -> None:
+        try:
+            evaluator.channel.flush()
+            for message in evaluator.channel.receive():
+                self._take(evaluator, message, now)
+        except Disconnected:
+            self._lose(evaluator, "The process that evaluated it ended unexpectedly.")
+            return
+        if (evaluator.asked is not None or not evaluator.pid) and now >= evaluator.deadline:
+            seconds = format_duration(evaluator.asked.timeout if evaluator.asked else _START_S)
+            self._lose(evaluator, f"It timed out after {seconds}, and was ended.", timed_out=True)
+
+    def _take(self, evaluator: Evaluator, message: FromLocation, now: float) -> None:
+        if isinstance(message, Loaded):
+            evaluator.pid = message.pid
+            evaluator.idle_since = now
+        elif isinstance(message, FindAsset):
+            self._questions.append(Question(evaluator, message))
+        elif isinstance(message, (Answer, Refusal)) and evaluator.asked is not None:
+            token, evaluator.asked, evaluator.idle_since = evaluator.asked.token, None, now
+            if isinstance(message, Answer):
+                self._finished.append(Finished(token, message.result))
+            else:
+                hint = f"\n{message.hint}" if message.hint else ""
+                self._finished.append(Finished(token, None, f"{message.message}{hint}"))
+        elif isinstance(message, LoadFailed):
+            self._lose(evaluator, f"The module cannot be imported a second time: {message.message}")
+
+    def _lose(self, evaluator: Evaluator, problem: str, *, timed_out: bool = False) -> None:
+        if evaluator not in self._evaluators:
+            return
+        self._evaluators.remove(evaluator)
+        evaluator.kill()
+        if evaluator.asked is not None:
+            self._finished.append(Finished(evaluator.asked.token, None, problem, timed_out))
+        elif not evaluator.pid and self._waiting:
+            # It never came to life: whoever waits must not wait for ever.
+            self._finished.append(Finished(self._waiting.popleft().token, None, problem, timed_out))
+
+    def _let_go_of_idle(self, now: float) -> None:
+        idle = [one for one in self._evaluators if one.is_free and now - one.idle_since > _IDLE_S]
+        for evaluator in idle[: max(0, len(self._evaluators) - 1)]:
+            self._evaluators.remove(evaluator)
+            evaluator.channel.close()

@@ -1,0 +1,97 @@
+"""Asking a schedule or sensor once, in this process: whatever user code does short of ending it becomes an answer."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator.cron import load_zone
+from orchestrator.definitions.instigator_contexts import Assets, Find, ScheduleContext, SensorContext
+from orchestrator.definitions.instigators import InstigatorDefinition
+from orchestrator.definitions.requests import requests_of
+from orchestrator.location.errors import load_traceback
+from orchestrator.messages import Evaluate
+from orchestrator.ticks import Evaluation, Requested, ScheduleInfo, SensorInfo, asset_name_of
+
+Answers = list[tuple[tuple[Requested, ...], str | None]]
+
+
+def evaluate(definition: InstigatorDefinition, question: Evaluate, find: Find) -> Evaluation:
+    """What user code answers. An exception of any kind becomes the answer's `error`."""
+    context = _context(definition, question, find)
+    answers: Answers = []
+    errors: list[str] = []
+    for arguments in _calls(definition, question):
+        try:
+            answers.append(_ask(definition, context, arguments))
+        except BaseException as error:  # SystemExit and KeyboardInterrupt too: they are user code's failure
+            errors.append(load_traceback(error))
+            if not isinstance(definition.info, SensorInfo) or definition.info.kind != "run_status_sensor":
+                break
+    requests = tuple(request for wanted, _ in answers for request in wanted)
+    reasons = [reason for _, reason in answers if reason]
+    return Evaluation(
+        requests=() if errors else requests,
+        skip_reason="; ".join(reasons) or None,
+        cursor=getattr(context, "cursor", None),
+        error="\n".join(errors) or None,
+    )
+
+
+def _calls(definition: InstigatorDefinition, question: Evaluate) -> list[tuple[Any, ...]]:
+    """The further arguments of each call that the question takes."""
+    info = definition.info
+    if isinstance(info, ScheduleInfo) or info.kind == "sensor":
+        return [()]
+    if info.kind == "run_status_sensor":
+        return [(run,) for run in question.runs]
+    found = [numbered.materialization for numbered in question.materializations]
+    if info.require == "all" and len(info.assets) > 1:
+        return [({asset_name_of(one): one for one in found},)]
+    return [(one,) for one in found]
+
+
+def _ask(
+    definition: InstigatorDefinition, context: Any, arguments: tuple[Any, ...]
+) -> tuple[tuple[Requested, ...], str | None]:
+    takes_context = bool(arguments) or definition.takes_context
+    result = definition.function(*([context] if takes_context else []), *arguments)
+    is_schedule = isinstance(definition.info, ScheduleInfo)
+    if isinstance(definition.info, SensorInfo) and definition.info.kind == "run_status_sensor":
+        result = result if definition.info.pipeline or _is_answer(result) else None
+    return requests_of(result, who=str(definition), none_means_run=is_schedule)
+
+
+def _is_answer(result: Any) -> bool:
+    """Whether an alert's function, which may return whatever it likes, has answered."""
+    return hasattr(result, "run_key") or (hasattr(result, "__iter__") and not isinstance(result, (str, bytes, Mapping)))
+
+
+def _context(definition: InstigatorDefinition, question: Evaluate, find: Find) -> ScheduleContext | SensorContext:
+    if isinstance(definition.info, ScheduleInfo):
+        assert question.scheduled_at is not None
+        zone = load_zone(definition.info.timezone)
+        return ScheduleContext(question.scheduled_at.astimezone(zone), definition.name, question.at, _logger())
+    return SensorContext(
+        cursor=question.cursor,
+        last_run_key=question.last_run_key,
+        last_tick_at=question.last_tick_at,
+        name=definition.name,
+        now=question.at,
+        log=_logger(),
+        assets=Assets(find),
+    )
+
+
+def _logger() -> logging.Logger:
+    """A logger whose lines are part of what the evaluation printed."""
+    logger = logging.Logger("orchestrator.evaluation", logging.DEBUG)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    return logger
+
+
+Ask = Callable[[Evaluate], Evaluation]

@@ -1,0 +1,166 @@
+"""A process that asks schedules and sensors, one question at a time, for as long as somebody has questions.
+
+It is forked from the warm location process, or, where forking is unsafe, a fresh interpreter:
+`python -m orchestrator.location.evaluator TARGET SOCKET`. It may be killed at any moment: nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from orchestrator._version import __version__
+from orchestrator.definitions.instigators import InstigatorDefinition
+from orchestrator.errors import NotFound, OrchestratorError
+from orchestrator.location.errors import load_traceback
+from orchestrator.location.evaluate import evaluate
+from orchestrator.location.loading import Definitions, Target, load
+from orchestrator.messages import (
+    PROTOCOL,
+    Answer,
+    Evaluate,
+    FindAsset,
+    FoundAsset,
+    Loaded,
+    LoadFailed,
+    LocationInfo,
+    MakePlans,
+    Refusal,
+    ToLocation,
+)
+from orchestrator.planning.compile import plan_run
+from orchestrator.planning.plan import PlanRequest
+from orchestrator.ticks import Evaluation, NumberedMaterialization
+from orchestrator.wire import Channel, Disconnected
+
+_json = msgspec.json.Encoder()
+# What is kept of what an evaluation printed.
+_LONGEST_OUTPUT = 2000
+
+
+class EvaluatorServer:
+    """Answers questions until its channel closes."""
+
+    def __init__(self, definitions: Definitions, target: Target, channel: Channel[ToLocation]) -> None:
+        self._definitions = definitions
+        self._target = target
+        self._channel = channel
+        self._waiting: list[ToLocation] = []
+        self._output = _capture_output()
+
+    def serve(self) -> None:
+        try:
+            self._send(Loaded(PROTOCOL, __version__, LocationInfo(), pid=os.getpid()))
+            while True:
+                self._serve(self._next())
+        except Disconnected:
+            pass
+
+    def _serve(self, message: ToLocation) -> None:
+        if isinstance(message, Evaluate):
+            self._answer(message.request, lambda: self._evaluate(message))
+        elif isinstance(message, MakePlans):
+            self._answer(message.request, lambda: [self._plan(raw) for raw in message.plan_requests])
+
+    def _answer(self, request: int, make: Callable[[], Any]) -> None:
+        try:
+            self._send(Answer(request, _json.encode(make())))
+        except OrchestratorError as error:
+            self._send(Refusal(request, type(error).__name__, error.message, error.hint, error.details))
+        except (TypeError, ValueError, OverflowError) as error:
+            # What user code put into config or tags cannot be written down.
+            self._send(Refusal(request, "DefinitionError", f"The answer cannot be written down: {error}"))
+
+    def _evaluate(self, question: Evaluate) -> Evaluation:
+        definition = self._definition(question.name)
+        os.ftruncate(self._output, 0)
+        evaluation = evaluate(definition, question, self._find)
+        return msgspec.structs.replace(evaluation, output=self._printed())
+
+    def _definition(self, name: str) -> InstigatorDefinition:
+        found = self._definitions.instigators.get(name)
+        if found is None:
+            raise NotFound.named("schedule or sensor", name, self._definitions.instigators)
+        return found
+
+    def _plan(self, raw: bytes) -> dict[str, Any]:
+        request = msgspec.json.decode(raw, type=PlanRequest)
+        try:
+            pipeline = self._definitions.pipeline(request.pipeline)
+            return {"planned": plan_run(pipeline, request, os.environ, isolation=self._target.isolation)}
+        except OrchestratorError as error:
+            return {"problem": str(error)}
+        except Exception as error:  # user code runs while planning: validators, annotations
+            return {"problem": f"Planning failed:\n{load_traceback(error)}"}
+
+    def _find(self, asset: tuple[str, ...], after: int, limit: int) -> Iterable[NumberedMaterialization]:
+        self._send(FindAsset(asset, after, limit))
+        while True:
+            message = self._next()
+            if isinstance(message, FoundAsset):
+                return message.materializations
+
+    def _printed(self) -> str:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        size = os.fstat(self._output).st_size
+        return os.pread(self._output, 4 * _LONGEST_OUTPUT, max(0, size - 4 * _LONGEST_OUTPUT)).decode(errors="replace")[
+            -_LONGEST_OUTPUT:
+        ]
+
+    def _next(self) -> ToLocation:
+        while not self._waiting:
+            self._wait(select.POLLIN)
+            self._waiting += self._channel.receive()
+        return self._waiting.pop(0)
+
+    def _send(self, message: msgspec.Struct) -> None:
+        self._channel.send(message)
+        while self._channel.wants_to_send:
+            self._wait(select.POLLOUT)
+            self._channel.flush()
+
+    def _wait(self, what: int) -> None:
+        poll = select.poll()
+        poll.register(self._channel, what)
+        poll.poll()
+
+
+def _capture_output() -> int:
+    """Sends what is printed, by C libraries and children as well, to a file without a name; its descriptor."""
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    with tempfile.TemporaryFile("ab", buffering=0) as file:
+        output = os.dup(file.fileno())
+    for number in (1, 2):
+        os.dup2(output, number)
+    return output
+
+
+def main() -> None:
+    """Loads the location, and serves."""
+    target = Target(**json.loads(sys.argv[1]))
+    connection = socket.socket(fileno=int(sys.argv[2]))
+    os.set_inheritable(connection.fileno(), False)
+    channel: Channel[ToLocation] = Channel(connection, ToLocation)
+    sys.argv = [target.file or str(target.module)]
+    try:
+        definitions = load(target)
+    except BaseException as error:  # an import runs user code
+        channel.send(LoadFailed(PROTOCOL, __version__, str(error), load_traceback(error)))
+        return
+    EvaluatorServer(definitions, target, channel).serve()
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)

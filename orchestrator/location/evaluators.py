@@ -1,0 +1,89 @@
+"""The evaluators of a location process: forked from it, or started afresh where forking is unsafe."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+
+from orchestrator.location.evaluator import EvaluatorServer
+from orchestrator.location.forking import fork_problem, renew_in_child
+from orchestrator.location.loading import Definitions, Target
+from orchestrator.messages import ToLocation
+from orchestrator.wire import Channel
+
+
+class EvaluatorChildren:
+    """Starts an evaluator for each connection that comes in over `side`."""
+
+    def __init__(self, target: Target, side: socket.socket, close_inherited: Callable[[], None]) -> None:
+        self._target = target
+        self._side = side
+        self._close_inherited = close_inherited
+        self._pids: set[int] = set()
+
+    def fileno(self) -> int:
+        return self._side.fileno()
+
+    def start(self, definitions: Definitions) -> None:
+        """Takes one connection, and starts an evaluator on it."""
+        _, descriptors, _, _ = socket.recv_fds(self._side, 16, 1)
+        for descriptor in descriptors:
+            connection = socket.socket(fileno=descriptor)
+            if self._target.isolation == "spawn" or fork_problem() is not None:
+                self._spawn(connection)
+            else:
+                self._fork(definitions, connection)
+            connection.close()
+
+    def reap(self) -> None:
+        for pid in list(self._pids):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                self._pids.discard(pid)
+
+    def end(self) -> None:
+        """Nobody wants answers any more; one that hangs would not notice by itself."""
+        for pid in self._pids:
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+    def close(self) -> None:
+        """In a child: lets go of what only the parent needs."""
+        self._side.close()
+
+    def _fork(self, definitions: Definitions, connection: socket.socket) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            self._pids.add(pid)
+            return
+        try:
+            os.setsid()
+            self._close_inherited()
+            renew_in_child()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            channel: Channel[ToLocation] = Channel(connection, ToLocation)
+            EvaluatorServer(definitions, self._target, channel).serve()
+        finally:
+            os._exit(0)
+
+    def _spawn(self, connection: socket.socket) -> None:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "orchestrator.location.evaluator"),
+                *(json.dumps(asdict(self._target)), str(connection.fileno())),
+            ],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(connection.fileno(),),
+            start_new_session=True,
+        )
+        process.returncode = 0  # reaped above, by pid
+        self._pids.add(process.pid)
