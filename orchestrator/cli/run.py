@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.cli.options import Json, OptionalPipelineArgument, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
-from orchestrator.cli.output import painter, print_json
+from orchestrator.cli.output import painter, print_json, say
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def run(
         str | None, typer.Option(metavar="RUN", help="Run what did not succeed in an earlier run.")
     ] = None,
     memoize: Annotated[bool, typer.Option("--memoize", help="Reuse outputs of the same version.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Queue it for the daemon, and return.")] = False,
     json: Json = False,
 ) -> int:
     """Run a pipeline in the foreground, with live progress. Ctrl-C cancels it, twice kills it."""
@@ -57,7 +58,28 @@ def run(
     with workspace() as found:
         found.pool.start_all()  # they load while the rest of this program is imported
         options = _options(pipeline, mode, preset, config, sets, select, tag, executor, memoize)
-        return start_and_drive(found, options, _continued(found, rerun, from_failure), json)
+        continued = _continued(found, rerun, from_failure)
+        if detach:
+            return _enqueue(found, options, continued, json)
+        return start_and_drive(found, options, continued, json)
+
+
+def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None, json: bool) -> int:
+    from orchestrator.locks import is_locked
+    from orchestrator.operations.enqueue import enqueue_run
+    from orchestrator.store.runs import get_run
+
+    run_id = enqueue_run(found, options, continued)
+    if json:
+        with store_of(found) as store:
+            print_json(store(get_run, run_id).summary)
+    else:
+        print(run_id)
+    if not is_locked(found.state.daemon_lock):
+        say("It waits in the queue until a daemon runs: orchestrator daemon start")
+    elif not json:
+        say(f"Queued. Follow it with: orchestrator runs logs {run_id} --follow")
+    return OK
 
 
 def _options(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from orchestrator.cli.output import painter, print_json, say
 from orchestrator.errors import NotPossible, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.cli.queued import Queued
     from orchestrator.layout import RunDir
     from orchestrator.operations.workspace import Workspace
 
@@ -67,6 +69,13 @@ def show(
     from orchestrator.run_files import read_record
 
     with workspace() as found:
+        queued = _queued(found, run)
+        if queued is not None:
+            if json:
+                print_json({**queued.as_json(), "steps": []})
+            else:
+                print(queued.words())
+            return
         run_dir = _run_dir(found, run)
     record, progress = read_record(run_dir), progress_of(run_dir)
     if json:
@@ -123,6 +132,8 @@ def wait(
     from orchestrator.operations.wait import wait_for
 
     with workspace() as found:
+        while _queued(found, run) is not None:
+            time.sleep(0.2)
         run_dir = _run_dir(found, run)
     detail = wait_for(run_dir, _seconds(timeout))
     if json:
@@ -138,6 +149,10 @@ def cancel(run: RunArgument) -> int:
     from orchestrator.operations.end import request_cancel
 
     with workspace() as found:
+        queued = _queued(found, run)
+        if queued is not None and queued.cancel():
+            print(f"Canceled run {queued.run_id}, which was waiting in the queue.")
+            return OK
         run_dir = _run_dir(found, run)
         driven = request_cancel(found.state, run_dir.run_id, "orchestrator runs cancel")
         if driven:
@@ -197,6 +212,14 @@ def _take_over(found: Workspace, run_dir: RunDir, json: bool = False) -> int:
             hint=f"To run what did not succeed: orchestrator run --from-failure {run_dir.run_id}",
         )
     return drive(found, run_dir, lock, [], json)
+
+
+def _queued(found: Workspace, reference: str) -> Queued | None:
+    """The run, if it is only queued."""
+    from orchestrator.cli.queued import find_queued
+
+    with store_of(found) as store:
+        return find_queued(found, store, reference)
 
 
 def _run_dir(found: Workspace, reference: str) -> RunDir:

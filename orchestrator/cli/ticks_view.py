@@ -56,7 +56,7 @@ def instigator_table(
 ) -> str:
     """Schedules or sensors with what they did last and do next."""
     rows = [_instigator_row(one, latest.get(one.id), upcoming.get(one.id), now) for one in instigators]
-    return table(["NAME", "", "WHEN", "NEXT", "LAST", "PIPELINE"], rows)
+    return table(["NAME", "STATE", "WHEN", "NEXT", "LAST", "PIPELINE"], rows)
 
 
 def local(instant: datetime, timezone: str) -> str:

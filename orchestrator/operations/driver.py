@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 from orchestrator import clock
 from orchestrator._version import __version__
 from orchestrator.crashpoints import crash_point
@@ -88,7 +90,7 @@ class RunDriver:
             self._adopt_attempts()
         else:
             self._take(RunStarted(at=clock.now(), owner=owner, version=__version__))
-            for event in reused or ():
+            for event in reused or msgspec.json.decode(self.record.reused, type=list[StepReused]):
                 self._take(event)
             self._flush()
             crash_point("run.started")

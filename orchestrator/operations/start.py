@@ -60,6 +60,17 @@ class NewRun:
 
 def new_run(workspace: Workspace, options: RunOptions, continued: Continued | None = None) -> NewRun:
     """Plans a run and creates it. Raises before anything is written when the run cannot be right."""
+    found, planned, record, reused = plan_new(workspace, options, continued)
+    run_dir = create_run(workspace.state, record)
+    if options.memoize:
+        reused += _memoized(workspace, found, planned, run_dir, {event.step for event in reused})
+    return NewRun(run_dir, reused)
+
+
+def plan_new(
+    workspace: Workspace, options: RunOptions, continued: Continued | None
+) -> tuple[FoundPipeline, PlannedRun, RunRecord, list[StepReused]]:
+    """Everything there is to know of a run before it exists."""
     parent = read_parent(workspace, continued.run_id) if continued else None
     if parent is not None:
         options = _inherited(options, parent)
@@ -70,11 +81,7 @@ def new_run(workspace: Workspace, options: RunOptions, continued: Continued | No
     make_executor(planned.executor, workspace.pool)  # refused now if there is no such thing, not when the run exists
     _check_forking(found, planned)
     record = _record(workspace, found, planned, parent)
-    reused = _reused(workspace, planned, parent, continued)
-    run_dir = create_run(workspace.state, record)
-    if options.memoize:
-        reused += _memoized(workspace, found, planned, run_dir, {event.step for event in reused})
-    return NewRun(run_dir, reused)
+    return found, planned, record, _reused(workspace, planned, parent, continued)
 
 
 def _memoized(

@@ -1,0 +1,26 @@
+"""Putting runs into the queue, for the daemon to run."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.errors import UsageError
+from orchestrator.operations.start import Continued, RunOptions, plan_new
+from orchestrator.operations.workspace import Workspace
+from orchestrator.store.session import open_store
+from orchestrator.store.ticks import EnqueuedRun, TickBatch, commit_ticks
+
+
+def enqueue_run(workspace: Workspace, options: RunOptions, continued: Continued | None = None) -> str:
+    """Plans a run and puts it into the queue; its id. Raises before anything is written when it cannot be right."""
+    if options.memoize:
+        raise UsageError("--memoize looks at stored values when the run begins, and does not go with --detach.")
+    _, _, record, reused = plan_new(workspace, options, continued)
+    queued = EnqueuedRun(
+        record=replace(record, plan=msgspec.Raw(b"null"), reused=msgspec.Raw(msgspec.json.encode(reused))),
+        plan=record.plan,
+    )
+    with open_store(workspace.state) as store:
+        store(commit_ticks, TickBatch([], [], [queued]))
+    return record.run_id
