@@ -21,7 +21,7 @@ NOT_RUNNING = 7
 def start(
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running, and return once it answers.")] = False,
     log_format: LogFormat = "text",
-    quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", hidden=True, help="Write to the log file only.")] = False,
 ) -> int:
     """Run schedules, sensors and the queue, in the foreground until Ctrl-C."""
     from orchestrator.daemon.process import run_daemon, start_detached
@@ -94,7 +94,7 @@ def logs(
                 time.sleep(0.2)
 
 
-@app.command(epilog="Example: */5 * * * * cd /srv/etl && orchestrator daemon tick")
+@app.command(epilog="Example: orchestrator daemon tick")
 def tick() -> int:
     """Do everything that is due, wait for the runs that come of it, and end: for machines that have a cron already."""
     from orchestrator.daemon.process import run_daemon

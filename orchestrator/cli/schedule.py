@@ -15,9 +15,12 @@ from orchestrator.errors import UsageError
 app = group("Turn schedules on and off, look at their ticks and at what comes next.")
 
 _complete = lambda: names_of(schedules=True)  # noqa: E731
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", autocompletion=_complete)]
-Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=_complete)]
-OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", autocompletion=_complete)]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Which; each a name, or location/name.", autocompletion=_complete),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or location/name.", autocompletion=_complete)]
+OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one.", autocompletion=_complete)]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Status = Annotated[list[str] | None, typer.Option(help="Only ticks in this state; may be repeated.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]

@@ -13,9 +13,12 @@ from orchestrator.errors import NotPossible, UsageError
 app = group("Turn sensors on and off, look at their ticks, cursors and keys.")
 
 _complete = lambda: names_of(schedules=False)  # noqa: E731
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", autocompletion=_complete)]
-Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=_complete)]
-OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", autocompletion=_complete)]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Which; each a name, or location/name.", autocompletion=_complete),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or location/name.", autocompletion=_complete)]
+OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one.", autocompletion=_complete)]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Status = Annotated[list[str] | None, typer.Option(help="Only ticks in this state; may be repeated.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]

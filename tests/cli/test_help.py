@@ -45,6 +45,8 @@ def test_the_options_in_an_example_exist(words, command):
 def test_every_command_that_shows_something_can_do_so_as_json():
     silent = {("init",), ("pipeline", "config"), ("runs", "cancel"), ("runs", "delete"), ("asset", "wipe")}
     silent |= {("state", "restore"), ("state", "rebuild")}
+    silent |= {(noun, verb) for noun in ("schedule", "sensor") for verb in ("start", "stop", "forget", "cursor")}
+    silent |= {("daemon", verb) for verb in ("start", "stop", "tick", "logs")}
     for words, command in ALL:
         has_json = any("--json" in parameter.opts for parameter in command.params)
         assert has_json or words in silent, words
