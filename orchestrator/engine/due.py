@@ -65,15 +65,18 @@ def decide(
     next_at = None if upcoming is None else upcoming + jitter_of(declared, remembered.id, upcoming)
     if not backlog.newest:
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive, next_at=next_at)
+    last = backlog.newest[-1]
     wanted, missed = _choose(declared, backlog, now)
-    wanted, skipped, cancel = _overlap(declared, wanted, active)
+    waiting = _made_up(declared, wanted, now)
+    on_time, skipped, cancel = _overlap(declared, wanted[len(waiting) :], active, waiting)
+    wanted = [*waiting, *on_time]
     return ScheduleDecision(
         evaluate=tuple(wanted),
         missed=tuple(missed),
         skipped=tuple(skipped),
         cancel_active=cancel,
-        serialize=declared.overlap in ("buffer_one", "buffer_all"),
-        since=backlog.newest[-1],
+        serialize=bool(waiting) or declared.overlap in ("buffer_one", "buffer_all"),
+        since=last,
         since_inclusive=False,
         next_at=next_at,
     )
@@ -229,8 +232,16 @@ def _told(instants: list[datetime], reason: str, backlog: _Backlog | None = None
     return first + [Passed(instant, reason) for instant in instants]
 
 
+def _made_up(declared: ScheduleInfo, wanted: list[datetime], now: datetime) -> list[datetime]:
+    """The late occurrences of a schedule that wants several of them made up: at their own time nothing was in their
+    way, so `overlap=skip` does not drop them; they run one after another."""
+    if declared.overlap != "skip" or declared.catch_up in ("latest", "none"):
+        return []
+    return [instant for instant in wanted if now - instant >= ON_TIME]
+
+
 def _overlap(
-    declared: ScheduleInfo, wanted: list[datetime], active: tuple[str, ...]
+    declared: ScheduleInfo, wanted: list[datetime], active: tuple[str, ...], waiting: list[datetime]
 ) -> tuple[list[datetime], list[Passed], bool]:
     """What the runs that are still going leave of the wanted occurrences."""
     if declared.overlap in ("allow", "buffer_all") or not wanted:
@@ -238,7 +249,7 @@ def _overlap(
     if declared.overlap == "cancel_other":
         reason = "a newer occurrence is due as well, and would cancel it (overlap=cancel_other)"
         return wanted[-1:], [Passed(instant, reason) for instant in wanted[:-1]], True
-    room = (1 if declared.overlap == "skip" else 2) - len(active)
+    room = (1 if declared.overlap == "skip" else 2) - len(active) - len(waiting)
     taken = wanted[: max(0, room)]
     others = f"run {active[-1]} is" if active else "the run before it is"
     reason = f"{others} not over yet (overlap={declared.overlap})"
