@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from orchestrator.cli.output import Cell, Painter, table
 from orchestrator.cli.styles import BOLD, DIM, RED, RUN_STYLES, STEP_STYLES, STEP_WORDS
 from orchestrator.clock import format_duration
 from orchestrator.definitions.values import is_special_metadata
-from orchestrator.events import ErrorInfo
+from orchestrator.events import ErrorInfo, Frame
 from orchestrator.records import RunSummary, Trigger
 from orchestrator.states import RunState, StepState
 
@@ -20,6 +22,8 @@ from orchestrator.states import RunState, StepState
 MOST_STEPS = 40
 MOST_ASSETS = 20
 LAST_LINES = 8
+# Where Python keeps its own modules and those that were installed, in every interpreter and environment.
+_LIBRARY = re.compile(r"/lib(?:64)?/python3[^/]*/(?:(?:site|dist)-packages/)?([^/]+)")
 
 
 def run_table(runs: Sequence[RunSummary], now: datetime, interrupted: Container[str] = ()) -> str:
@@ -98,7 +102,10 @@ def error_lines(error: ErrorInfo, paint: Painter, indent: str = "    ") -> Itera
     """An error with the user's own lines that led to it, innermost last, and then what caused it."""
     for line in error.message.split("\n")[1:21]:
         yield f"{indent}{line}"
-    for frame in error.frames:
+    for frame in without_library_frames(error.frames):
+        if isinstance(frame, str):
+            yield f"{indent}{paint(DIM, frame)}"
+            continue
         yield f"{indent}{paint(DIM, f'{frame.file}:{frame.line} in {frame.function}')}"
         if frame.source:
             yield f"{indent}  {frame.source}"
@@ -107,6 +114,34 @@ def error_lines(error: ErrorInfo, paint: Painter, indent: str = "    ") -> Itera
     if error.cause is not None:
         yield f"{indent}{paint(RED, 'caused by')} {error.cause.headline()}"
         yield from error_lines(error.cause, paint, indent)
+
+
+def without_library_frames(frames: Sequence[Frame]) -> Iterator[Frame | str]:
+    """The user's own frames, and for each stretch of others a line that says where it is and how long.
+
+    What a library does inside itself helps nobody at three in the morning; `runs show --json` has all of it. An error
+    without any frame of the user's keeps them all.
+    """
+    libraries = [_library(frame.file) for frame in frames]
+    if all(libraries):
+        yield from frames
+        return
+    for is_users, stretch in groupby(zip(frames, libraries, strict=True), key=lambda pair: pair[1] is None):
+        inside = list(stretch)
+        if is_users:
+            yield from (frame for frame, _ in inside)
+        else:
+            count = f"{len(inside)} frame{'' if len(inside) == 1 else 's'}"
+            yield f"({count} inside {', '.join(dict.fromkeys(str(library) for _, library in inside))})"
+
+
+def _library(file: str) -> str | None:
+    """What people call the library that a file belongs to; None for a file of the user's own."""
+    installed = _LIBRARY.search(file)
+    if installed is not None:
+        return installed[1].removesuffix(".py")
+    # Cython names its sources relative to a build directory that is nowhere on this machine.
+    return Path(file).parts[0] if file.endswith((".pyx", ".pxi")) and not Path(file).is_absolute() else None
 
 
 def metadata_words(value: Any) -> str:
