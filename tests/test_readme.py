@@ -1,0 +1,66 @@
+"""README.md tells the truth: its tour works as it is written, and every command and option it names exists."""
+
+import re
+import shlex
+
+import pytest
+
+from tests.readme import README, ROOT, carry_out, tour
+
+TEXT = README.read_text()
+
+
+def plain(line):
+    """A line without what differs from one day to the next."""
+    line = re.sub(r"\b[0-9a-z]{12}\b", "RUN", line)
+    line = re.sub(r"\d[\d:.,]*\s?(s|ms|m|h|d)\b( \d+[smh])?", "TIME", line)
+    return re.sub(r"\d+", "N", re.sub(r"just now|TIME ago", "AGO", line))
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    files, blocks = tour(TEXT)
+    return list(
+        zip(
+            [command for block in blocks for command in block],
+            [command for block in carry_out(files, blocks, tmp_path_factory.mktemp("shop")) for command in block],
+            strict=True,
+        )
+    )
+
+
+def test_every_command_of_the_tour_ends_as_it_is_shown_to_end(walked):
+    for shown, done in walked:
+        fails = bool(shown.output) and shown.output[0].startswith(("✗", "error"))
+        assert (done.code != 0) == fails, (done.line, done.output)
+
+
+def test_every_command_of_the_tour_begins_to_print_what_is_shown(walked):
+    for shown, done in walked:
+        assert [plain(line) for line in done.output[:1]] == [plain(line) for line in shown.output[:1]], done.line
+
+
+def named_commands():
+    """Every `orchestrator ...` in the README, in its tour or in a sentence."""
+    found = re.findall(r"(?:^\$ |`)(orchestrator [^`\n]*)", TEXT, re.MULTILINE)
+    return sorted({re.split(r" [|&>#] |  +|;", line)[0].strip() for line in found})
+
+
+@pytest.mark.parametrize("line", named_commands())
+def test_every_command_that_is_named_exists_with_its_options(line, bench):
+    words = shlex.split(line)[1:]
+    path = []
+    for word in words:
+        if not re.fullmatch(r"[a-z]+", word) or len(path) == 2:
+            break
+        path.append(word)
+    helped = bench(*path[:1], "--help").ok()
+    if len(path) == 2 and "\nCommands:" in helped.out:
+        helped = bench(*path, "--help").ok()
+    for option in re.findall(r"(?<=\s)--[a-z-]+", line):
+        assert option in helped.out, f"{line}: no {option}"
+
+
+def test_every_file_that_is_linked_is_there():
+    for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
+        assert (ROOT / target).exists(), target
