@@ -103,6 +103,39 @@ def tick() -> int:
         return run_daemon(found, once=True)
 
 
+@app.command(epilog="Example: orchestrator daemon install --save-environment")
+def install(
+    show: Annotated[bool, typer.Option("--print", help="Print the unit or agent, and write nothing.")] = False,
+    save_environment: Annotated[
+        bool, typer.Option("--save-environment", help="Save the values of the variables that the workspace asks for.")
+    ] = False,
+) -> None:
+    """Have systemd or launchd start the daemon at every login, and again whenever it ends by an error."""
+    from orchestrator.cli.service_view import installed_lines
+    from orchestrator.daemon.install import installer_for
+
+    with workspace() as found:
+        installer = installer_for(found)
+        if show:
+            print(installer.text(), end="")
+            return
+        done = installer.install(save_environment=save_environment)
+    for line in installed_lines(done, found.settings.path):
+        print(line)
+
+
+@app.command(epilog="Example: orchestrator daemon uninstall")
+def uninstall() -> None:
+    """Stop the service that `install` has made, and remove it."""
+    from orchestrator.cli.service_view import uninstalled_lines
+    from orchestrator.daemon.install import installer_for
+
+    with workspace() as found:
+        done = installer_for(found).uninstall()
+    for line in uninstalled_lines(done):
+        print(line)
+
+
 def _lines(told: dict[str, Any]) -> list[str]:
     paint = painter()
     lines = [f"running as process {told['pid']} since {told['started_at']}, version {told['version']}"]

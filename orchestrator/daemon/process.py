@@ -18,6 +18,7 @@ from orchestrator import clock
 from orchestrator._version import __version__
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.supervised import Supervisor
 from orchestrator.errors import DaemonError
 from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.locks import HeldLock, is_locked, read_note, try_lock
@@ -46,6 +47,7 @@ def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = F
     """
     state = workspace.state
     lock = _only_one(state)
+    supervisor = Supervisor(os.environ)
     log = DaemonLog(state, log_format, echo=echo)
     try:
         with hold_store(state) as store:
@@ -57,8 +59,10 @@ def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = F
             try:
                 _announce(state)
                 log.info("daemon started", pid=os.getpid(), workspace=workspace.settings.path)
-                _serve(daemon, once=once)
+                supervisor.ready()
+                _serve(daemon, supervisor, once=once)
             finally:
+                supervisor.stopping()
                 server.close()
                 daemon.close()
                 state.daemon_json.unlink(missing_ok=True)
@@ -167,11 +171,12 @@ def _stop(daemon: Daemon, how: str) -> None:
         daemon.runs.cancel_all("daemon stop --cancel")
 
 
-def _serve(daemon: Daemon, *, once: bool) -> None:
+def _serve(daemon: Daemon, supervisor: Supervisor, *, once: bool) -> None:
     with _signals(daemon) as wake:
         daemon.extra_descriptors = (wake,)
 
         def after_turn(_now: datetime) -> None:
+            supervisor.turned(clock.monotonic())
             with contextlib.suppress(BlockingIOError):
                 os.read(wake, 64)
             if (daemon.is_draining and daemon.is_idle()) or (once and daemon.is_settled()):
