@@ -109,6 +109,7 @@ def install(
     save_environment: Annotated[
         bool, typer.Option("--save-environment", help="Save the values of the variables that the workspace asks for.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Have systemd or launchd start the daemon at every login, and again whenever it ends by an error."""
     from orchestrator.cli.service_view import installed_lines
@@ -120,18 +121,24 @@ def install(
             print(installer.text(), end="")
             return
         done = installer.install(save_environment=save_environment)
+    if json:
+        print_json(done)
+        return
     for line in installed_lines(done, found.settings.path):
         print(line)
 
 
 @app.command(epilog="Example: orchestrator daemon uninstall")
-def uninstall() -> None:
+def uninstall(json: Json = False) -> None:
     """Stop the service that `install` has made, and remove it."""
     from orchestrator.cli.service_view import uninstalled_lines
     from orchestrator.daemon.install import installer_for
 
     with workspace() as found:
         done = installer_for(found).uninstall()
+    if json:
+        print_json(done)
+        return
     for line in uninstalled_lines(done):
         print(line)
 

@@ -26,7 +26,7 @@ def installed_lines(done: Installed, workspace: Path) -> Iterator[str]:
     elif done.to_type:
         yield "Then type:" if done.missing else "To start it, now and at every login, type:"
     yield from _indented(done.to_type)
-    if done.lingers is not True and done.file.suffix == ".service":
+    if done.lingers is not True and done.file.endswith(".service"):
         yield "So that it also runs while you are not logged in, type once:"
         yield "    loginctl enable-linger"
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from orchestrator.daemon.process import daemon_pid
 from orchestrator.daemon.service import Service, environment_file
 from orchestrator.daemon.systems import Command, Launchd, System, Systemd, carry_out
@@ -25,12 +27,11 @@ from orchestrator.settings import EnvironmentVariable, Settings
 _GIVEN = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Installed:
+class Installed(msgspec.Struct, frozen=True):
     """What was done, and what is left for the user to do."""
 
-    file: Path
-    environment_file: Path | None
+    file: str
+    environment_file: str | None
     missing: tuple[str, ...] = ()  # variables that the environment file does not give yet
     other_daemon: int | None = None  # a daemon that was started by hand, and is in the way
     is_started: bool = False
@@ -38,12 +39,11 @@ class Installed:
     to_type: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Uninstalled:
+class Uninstalled(msgspec.Struct, frozen=True):
     """What was removed, and what is left."""
 
-    file: Path
-    kept: Path | None = None  # the environment file, when somebody has put values into it
+    file: str
+    kept: str | None = None  # the environment file, when somebody has put values into it
     daemon: int | None = None  # a daemon that goes on
     to_type: tuple[str, ...] = ()
 
@@ -73,15 +73,17 @@ class Installer:
         if is_new:
             _write(file, content, directory_mode=0o755)
         if not system.works():
-            return Installed(file, environment, missing, to_type=_typed(system.start_by_hand(service)))
+            return Installed(str(file), environment, missing, to_type=_typed(system.start_by_hand(service)))
         carry_out(system.enable(service))
         ours, running = system.pid_of(service), daemon_pid(self.workspace.state)
         other = running if running != ours else None
         if missing or other is not None:
-            return Installed(file, environment, missing, other, False, system.lingers(), _typed(system.start(service)))
+            return Installed(
+                str(file), environment, missing, other, False, system.lingers(), _typed(system.start(service))
+            )
         if is_new or ours is None:
             carry_out(system.start(service))
-        return Installed(file, environment, missing, is_started=True, lingers=system.lingers())
+        return Installed(str(file), environment, missing, is_started=True, lingers=system.lingers())
 
     def uninstall(self) -> Uninstalled:
         """Stops the service and removes what `install` has written. Raises NotPossible when there is none."""
@@ -100,19 +102,19 @@ class Installer:
         if works:
             carry_out(system.forget(service))
         to_type = () if works else _typed(system.stop_by_hand(service))
-        return Uninstalled(file, self._drop_environment(), daemon_pid(self.workspace.state), to_type)
+        return Uninstalled(str(file), self._drop_environment(), daemon_pid(self.workspace.state), to_type)
 
-    def _drop_environment(self) -> Path | None:
+    def _drop_environment(self) -> str | None:
         """Removes the environment file unless somebody has put values into it; the file that is left."""
         path = self.service.environment_file
         if not path.exists():
             return None
         if _GIVEN.search(path.read_text(errors="replace")):
-            return path
+            return str(path)
         path.unlink()
         return None
 
-    def _write_environment(self, save: bool) -> tuple[tuple[str, ...], Path | None]:
+    def _write_environment(self, save: bool) -> tuple[tuple[str, ...], str | None]:
         """Makes the environment file if the workspace needs one. What somebody has put into it stays."""
         variables = variables_of(self.workspace.settings)
         path = self.service.environment_file
@@ -127,7 +129,7 @@ class Installer:
         elif path.exists():
             path.chmod(FILE_MODE)
         missing = tuple(sorted(wanted.keys() - values.keys()))
-        return missing, path if path.exists() else None
+        return missing, str(path) if path.exists() else None
 
 
 def installer_for(

@@ -1,5 +1,6 @@
 """The daemon under systemd and launchd: the texts they are given, what is written where, and what is left to type."""
 
+import json
 import os
 import plistlib
 import shlex
@@ -303,6 +304,13 @@ class TestInstalling:
         assert done.code == 4
         assert "No service is installed for" in done.err
 
+    def test_what_is_left_to_do_is_there_as_json(self, home):
+        self.without_systemd(home)
+        done = json.loads(self.command(home, "install", "--json").ok().out)
+        assert done["missing"] == ["TOKEN"]
+        assert done["to_type"][1].startswith("systemctl --user enable --now orchestrator-")
+        assert json.loads(self.command(home, "uninstall", "--json").ok().out)["file"] == done["file"]
+
     def test_a_command_of_systemd_that_fails_is_quoted_with_what_it_said(self, home):
         program = home / "systemctl"
         program.write_text('#!/bin/sh\ncase "$*" in *enable*) echo "no such thing" >&2; exit 5;; esac\n')
@@ -316,9 +324,10 @@ class TestInstalling:
         found = Workspace(load_settings(self.bench.path / ".orchestrator.yaml"))
         installer = installer_for(found, {"HOME": str(home), "PATH": "/bin"}, "darwin")
         done = installer.install()
-        assert done.file == home / "Library" / "LaunchAgents" / f"{installer.service.name}.plist"
-        assert plistlib.loads(done.file.read_bytes())["Label"] == installer.service.name
-        assert done.to_type == (f"launchctl bootstrap gui/{os.getuid()} {shlex.quote(str(done.file))}",)
+        agent = home / "Library" / "LaunchAgents" / f"{installer.service.name}.plist"
+        assert done.file == str(agent)
+        assert plistlib.loads(agent.read_bytes())["Label"] == installer.service.name
+        assert done.to_type == (f"launchctl bootstrap gui/{os.getuid()} {shlex.quote(done.file)}",)
         assert installer.uninstall().to_type == (f"launchctl bootout gui/{os.getuid()}/{installer.service.name}",)
 
 
