@@ -10,7 +10,7 @@ from orchestrator.daemon.runs import Runs
 from orchestrator.engine.queue import QueueLimits, TagLimitRule, admit
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.layout import StateDir
-from orchestrator.operations.create import create_run
+from orchestrator.operations.create import create_run, make_durable
 from orchestrator.operations.workspace import Workspace
 from orchestrator.records import RunRecord
 from orchestrator.store.queue import put_back, queued_runs, release_runs, take_runs, taken_runs
@@ -111,6 +111,7 @@ class Queue:
 
     def _release(self) -> None:
         if self._created:
+            make_durable(self._state, self._created)
             self._store(release_runs, self._created)
             self._created = []
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
@@ -40,3 +42,31 @@ def create_run(state: StateDir, record: RunRecord) -> RunDir:
         raise unusable(state.path, error) from error
     crash_point("run.created")
     return run_dir
+
+
+def make_durable(state: StateDir, run_ids: Iterable[str]) -> None:
+    """Returns once these runs, as far as they have come, would survive a power cut. Raises StoreError.
+
+    For whoever is about to forget what a run could be created from again. A process that is killed loses nothing
+    anyhow: only what the kernel has not written yet goes with the power.
+    """
+    directories = [state.run(run_id) for run_id in run_ids]
+    try:
+        for run_dir in directories:
+            for path in (run_dir.run_json, run_dir.journal, run_dir.path):
+                _sync(path)
+        if directories:
+            _sync(state.runs)
+    except OSError as error:
+        raise unusable(state.path, error) from error
+
+
+def _sync(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return  # it was packed or deleted meanwhile: it is over, and there is nothing to lose
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

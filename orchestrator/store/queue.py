@@ -66,8 +66,14 @@ def take_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
 
 
 def taken_runs(database: Database) -> list[RunRecord]:
-    """The runs that were taken and of whose beginning nothing is known."""
-    rows = database.rows("SELECT runs.run_id FROM runs JOIN queue USING (run_id) WHERE status = 'STARTING' ORDER BY 1")
+    """The runs that were taken and that the queue has not forgotten yet: their files may never have come to be, or a
+    power cut may have taken them again."""
+    over = [str(state) for state in TERMINAL_RUN_STATES]
+    rows = database.rows(
+        "SELECT runs.run_id FROM runs JOIN queue USING (run_id)"
+        " WHERE status <> 'QUEUED' AND status NOT IN (SELECT unnest(?)) ORDER BY 1",
+        [over],
+    )
     return list(_records(database, [row[0] for row in rows]).values())
 
 
