@@ -14,6 +14,7 @@
     ├─ ExecutionError                 6   processes that run user code
     │  └─ LocationDied                6   a location process ended by itself
     └─ DaemonError                    7   the daemon is needed and absent, or present and in the way
+       └─ DaemonSilent                7   there is a daemon, and it does not answer
 
 A step that fails is not an error here: it is data (see `events`), because it is the user's program that failed.
 This module knows nothing of how an error is shown.
@@ -135,6 +136,10 @@ class DaemonError(OrchestratorError):
     """The daemon is not there, or is there and should not be."""
 
     exit_code = 7
+
+
+class DaemonSilent(DaemonError):
+    """There is a daemon, and it does not answer: it is suspended, hangs, or has only just begun or ended."""
 
 
 def near_misses(name: str, known: Iterable[str], kind: str = "name") -> str:

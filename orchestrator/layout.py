@@ -4,7 +4,8 @@
       format.json                       which layout this is, so that an older program refuses a newer directory
       state.duckdb  state.lock          the database, and the lock that says who has it open
       daemon.lock  daemon.sock          who is the daemon, and where it is asked
-      daemon.json  daemon.log           since when it runs, and what it says
+      daemon.json                       since when it runs; its time says when the loop turned last
+      daemon.log  daemon.err            what it says, and what it wrote past its log
       pending/<run_id>                  a run whose journal may hold lines that the database lacks
       runs/<run_id>/
         owner.lock                      who drives this run
@@ -147,6 +148,11 @@ class StateDir:
     @property
     def daemon_log(self) -> Path:
         return self.path / "daemon.log"
+
+    @property
+    def daemon_err(self) -> Path:
+        """The standard error of a detached daemon: what it says before it has a log, and traces of crashes."""
+        return self.path / "daemon.err"
 
     @property
     def backups(self) -> Path:

@@ -28,6 +28,15 @@ class HeldLock:
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, note, 0)
 
+    def is_in_place(self) -> bool:
+        """Whether the file we have locked is the one that others would lock: it may have been deleted meanwhile."""
+        try:
+            there = self.path.stat()
+        except OSError:
+            return False
+        ours = os.fstat(self.descriptor)
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
     def release(self) -> None:
         _held.discard(self.descriptor)
         os.close(self.descriptor)

@@ -23,6 +23,7 @@ VOCABULARY = {
     "layout",
     "locks",
     "messages",
+    "pulse",
     "records",
     "run_files",
     "settings",

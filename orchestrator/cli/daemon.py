@@ -58,13 +58,10 @@ def stop(
 @app.command(epilog="Example: orchestrator daemon status --json")
 def status(json: Json = False) -> int:
     """Say whether the daemon runs, and how each of its concerns fares."""
-    from orchestrator.daemon.process import daemon_pid
-    from orchestrator.store.remote import ask_daemon
+    from orchestrator.operations.daemon import describe_daemon
 
     with workspace() as found:
-        if daemon_pid(found.state) is None:
-            raise DaemonError("No daemon is running.", hint="Start one with `orchestrator daemon start`.")
-        told = ask_daemon(found.state, "describe")
+        told = describe_daemon(found.state)
     if json:
         print_json(told)
     else:

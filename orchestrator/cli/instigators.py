@@ -42,15 +42,15 @@ def show_list(*, schedules: bool, json: bool) -> None:
 
 def upcoming_of(found: Workspace, everything: list[Instigator], now: datetime) -> dict[str, datetime]:
     """When each that is on comes next: as the daemon says, or, for schedules, as their cron does."""
+    from orchestrator.operations.daemon import describe_daemon
     from orchestrator.operations.instigators import next_instants
-    from orchestrator.store.remote import ask_daemon
 
     upcoming = {}
     for one in everything:
         for instant in next_instants(one, now) if one.is_on else ():
             upcoming[one.id] = instant
     try:
-        told = ask_daemon(found.state, "describe")["next"]
+        told = describe_daemon(found.state)["next"]
     except DaemonError:
         return upcoming
     ids = {one.id for one in everything}

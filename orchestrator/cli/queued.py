@@ -11,11 +11,11 @@ from orchestrator import clock
 from orchestrator.cli.options import store_of
 from orchestrator.cli.runs_view import ago
 from orchestrator.errors import DaemonError
+from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.workspace import Workspace
 from orchestrator.records import RunSummary
 from orchestrator.states import RunState
 from orchestrator.store.queue import cancel_queued
-from orchestrator.store.remote import ask_daemon
 from orchestrator.store.runs import get_run, resolve_run
 from orchestrator.store.session import Store
 
@@ -52,7 +52,7 @@ def find_queued(found: Workspace, store: Store, reference: str) -> Queued | None
     if info.summary.status is not RunState.QUEUED:
         return None
     try:
-        waiting = ask_daemon(found.state, "describe")["queue"]["waiting"]
+        waiting = describe_daemon(found.state)["queue"]["waiting"]
         reason = waiting.get(info.summary.run_id, "for its turn")
     except DaemonError:
         reason = "no daemon is running (orchestrator daemon start)"

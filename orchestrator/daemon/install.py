@@ -16,12 +16,12 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.daemon.process import daemon_pid
 from orchestrator.daemon.service import Service, environment_file
 from orchestrator.daemon.systems import Command, Launchd, System, Systemd, carry_out
 from orchestrator.errors import DaemonError, NotPossible
 from orchestrator.layout import FILE_MODE, STATE_DIR_MODE
 from orchestrator.operations.workspace import Workspace
+from orchestrator.pulse import daemon_pid
 from orchestrator.settings import EnvironmentVariable, Settings
 
 _GIVEN = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=", re.MULTILINE)

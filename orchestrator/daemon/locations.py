@@ -42,6 +42,7 @@ class Location:
     started_at: datetime | None = None
     loaded_at: datetime | None = None
     crashes: int = 0
+    tries: int = 0  # in vain, one after another
     retry_at: datetime | None = None
     files: Signature = ()
     changed_at: datetime | None = None
@@ -164,7 +165,7 @@ class Locations:
     def _advance(self, location: Location, now: datetime) -> None:
         if location.changed_at is not None and not location.changed_at <= now < location.changed_at + SETTLE:
             self._log.info("reloading", location=location.name)
-            location.crashes = 0
+            location.crashes = location.tries = 0
             self._restart(location, now)
         if location.process is None:
             if location.retry_at is None or not now < location.retry_at <= now + _LONGEST_PAUSE:
@@ -201,27 +202,33 @@ class Locations:
     def _loaded(self, location: Location, process: LocationProcess, now: datetime) -> None:
         assert process.loaded is not None
         location.evaluators = EvaluatorPool(process)
-        location.error, location.loaded_at = None, now
+        location.error, location.loaded_at, location.tries = None, now, 0
         self._watch(location, process.loaded.files)
         self.version += 1
         self._log.info("location loaded", location=location.name)
 
     def _fail(self, location: Location, error: OrchestratorError, now: datetime) -> None:
-        process = location.process
+        process, before = location.process, location.error
         self._drop(location)
         location.error = error
         if isinstance(error, LocationBroken) and process is not None:
+            # Another version of its files mends it, and is noticed at once; so does what it lacks, once it is there.
             self._watch(location, process.files)
-            self._log.error("location broken", location=location.name, error=error.message, traceback=error.traceback)
-            return  # only another version of its files can mend it; until then it stays as it is
-        if location.started_at is not None and now - location.started_at > _STEADY:
-            location.crashes = 0
-        location.crashes += 1
-        pause = min(_FIRST_PAUSE * 2 ** min(location.crashes - 1, 10), _LONGEST_PAUSE)
-        location.retry_at = now + pause
-        self._log.error(
-            "location process ended", location=location.name, error=str(error), next_try_s=pause.total_seconds()
-        )
+            location.retry_at = now + _pause(location.tries)
+            if not _is_same(error, before):
+                self._log.error(
+                    "location broken", location=location.name, error=error.message, traceback=error.traceback
+                )
+        else:
+            if location.started_at is not None and now - location.started_at > _STEADY:
+                location.crashes = location.tries = 0
+            location.crashes += 1
+            pause = _pause(location.tries)
+            location.retry_at = now + pause
+            self._log.error(
+                "location process ended", location=location.name, error=str(error), next_try_s=pause.total_seconds()
+            )
+        location.tries += 1
 
     def _watch(self, location: Location, files: tuple[str, ...]) -> None:
         spec = self._workspace.pool.specs[location.name]
@@ -244,3 +251,12 @@ def _entry_points(working_dir: Path, module: str | None, file: str | None) -> li
         return [str(working_dir / file)]
     path = working_dir.joinpath(*str(module).split("."))
     return [f"{path}.py", str(path / "__init__.py")]
+
+
+def _pause(tries: int) -> timedelta:
+    longer: int = 2 ** min(tries, 10)
+    return min(_FIRST_PAUSE * longer, _LONGEST_PAUSE)
+
+
+def _is_same(error: LocationBroken, before: OrchestratorError | None) -> bool:
+    return isinstance(before, LocationBroken) and (error.message, error.traceback) == (before.message, before.traceback)

@@ -41,13 +41,23 @@ class _Lines(logging.Formatter):
         if self._as_json:
             line = {"at": at, "level": record.levelname.lower(), "message": record.getMessage(), **facts}
             return json.dumps(line, default=str, ensure_ascii=False)
-        said = "".join(f" {name}={_plain(value)}" for name, value in facts.items())
-        return f"{at} {record.levelname.lower():<7} {record.getMessage()}{said}"
+        said = "".join(f" {name}={_plain(value)}" for name, value in facts.items() if name != "traceback")
+        blocks = "".join(_block(str(value)) for value in facts.values() if "\n" in str(value))
+        return f"{at} {record.levelname.lower():<7} {record.getMessage()}{said}{blocks}"
 
 
 def _plain(value: Any) -> str:
+    """A value on the line: of many lines the one that says most, of a traceback the last."""
     text = str(value)
+    if "\n" in text:
+        lines = text.strip().split("\n")
+        text = lines[-1 if lines[0].startswith("Traceback") else 0]
     return json.dumps(text, ensure_ascii=False) if not text or any(mark in text for mark in ' "\n=') else text
+
+
+def _block(text: str) -> str:
+    """All of a value of many lines, below the line that it belongs to."""
+    return "".join(f"\n    {line}" for line in text.strip().split("\n"))
 
 
 class DaemonLog:

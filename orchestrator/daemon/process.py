@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -19,25 +20,19 @@ from orchestrator._version import __version__
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.supervised import Supervisor
-from orchestrator.errors import DaemonError
+from orchestrator.daemon.vitals import Vitals
+from orchestrator.errors import DaemonError, DaemonSilent, StoreError
 from orchestrator.layout import FILE_MODE, StateDir
-from orchestrator.locks import HeldLock, is_locked, read_note, try_lock
+from orchestrator.locks import HeldLock, try_lock
+from orchestrator.operations.daemon import ask, describe_daemon, no_daemon
 from orchestrator.operations.workspace import Workspace
-from orchestrator.store.remote import ask_daemon
+from orchestrator.pulse import daemon_pid, is_suspended, silence
 from orchestrator.store.serving import StoreServer
 from orchestrator.store.session import hold_store
 
 How = Literal["graceful", "drain", "cancel"]
 # How long a detached daemon may take until it answers.
 _START_PATIENCE_S = 30.0
-
-
-def daemon_pid(state: StateDir) -> int | None:
-    """The process id of the daemon of a state directory; None when there is none."""
-    if not is_locked(state.daemon_lock):
-        return None
-    note = read_note(state.daemon_lock)
-    return int(note) if note.isdigit() else 0
 
 
 def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = False, echo: bool = True) -> int:
@@ -47,10 +42,11 @@ def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = F
     """
     state = workspace.state
     lock = _only_one(state)
+    faulthandler.register(signal.SIGUSR1)  # says where a daemon hangs, even one that hangs in a library
     supervisor = Supervisor(os.environ)
     log = DaemonLog(state, log_format, echo=echo)
     try:
-        with hold_store(state) as store:
+        with hold_store(state, tell=log.warn) as store:
             server = StoreServer(state, store.database)
             daemon = Daemon(workspace, store, server, log)
             server.extra = _requests(daemon)
@@ -60,13 +56,15 @@ def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = F
                 _announce(state)
                 log.info("daemon started", pid=os.getpid(), workspace=workspace.settings.path)
                 supervisor.ready()
-                _serve(daemon, supervisor, once=once)
+                _serve(daemon, Vitals(state, lock, server, supervisor, log), once=once)
             finally:
                 supervisor.stopping()
+                going_on = len(daemon.runs.active)
                 server.close()
                 daemon.close()
-                state.daemon_json.unlink(missing_ok=True)
-                log.info("daemon stopped")
+                if lock.is_in_place():
+                    state.daemon_json.unlink(missing_ok=True)
+                log.info("daemon stopped", **_left(going_on))
     finally:
         log.close()
         lock.release()
@@ -80,25 +78,27 @@ def start_detached(workspace: Workspace, log_format: str = "text") -> int:
     if already is not None:
         raise _already(state, already)
     command = [sys.executable, "-P", "-m", "orchestrator", "--workspace", str(workspace.settings.path)]
-    with open(os.devnull, "r+b") as nowhere:  # noqa: PTH123
+    with open(state.daemon_err, "w+b", opener=_private) as errors:
         process = subprocess.Popen(
             [*command, "daemon", "start", "--quiet", "--log-format", log_format],
-            stdin=nowhere,
-            stdout=nowhere,
-            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
             start_new_session=True,
             cwd="/",
         )
-    deadline = clock.monotonic() + _START_PATIENCE_S
-    while clock.monotonic() < deadline:
-        code = process.poll()
-        if code is not None:
-            said = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
-            raise DaemonError(f"The daemon ended at once, with exit code {code}.", details=said.splitlines()[-5:])
-        with contextlib.suppress(DaemonError):
-            return int(ask_daemon(state, "describe")["pid"])
-        time.sleep(0.02)
-    raise DaemonError("The daemon does not answer.", hint=f"Look into {state.daemon_log}.")
+        deadline = clock.monotonic() + _START_PATIENCE_S
+        while clock.monotonic() < deadline:
+            code = process.poll()
+            if code is not None:
+                raise _ended_at_once(code, state.daemon_err.read_text(errors="replace"))
+            with contextlib.suppress(DaemonError):
+                return int(describe_daemon(state, patience=1.0)["pid"])
+            time.sleep(0.02)
+    raise DaemonError(
+        f"The daemon (process {process.pid}) was started, and does not answer yet.",
+        hint=f"It says in {state.daemon_log} what it does.",
+    )
 
 
 def stop_daemon(state: StateDir, *, how: How = "graceful", patience: float = 60.0) -> None:
@@ -109,16 +109,45 @@ def stop_daemon(state: StateDir, *, how: How = "graceful", patience: float = 60.
     """
     pid = daemon_pid(state)
     if pid is None:
-        raise DaemonError("No daemon is running.", hint="Start one with `orchestrator daemon start`.")
-    ask_daemon(state, "stop", how=how)
+        raise no_daemon()
+    _tell_to_stop(state, pid, how)
     deadline = clock.monotonic() + patience
     while daemon_pid(state) == pid:
+        if is_suspended(pid):
+            raise silence(state, clock.now())
         if clock.monotonic() > deadline:
             raise DaemonError(
                 f"The daemon (process {pid}) has not stopped within {clock.format_duration(patience)}.",
                 hint="It may be waiting for runs: `orchestrator runs list`. Call it again to go on waiting.",
             )
         time.sleep(0.02)
+
+
+def _tell_to_stop(state: StateDir, pid: int, how: How) -> None:
+    try:
+        ask(state, "stop", how=how)
+    except (DaemonSilent, StoreError):
+        # It cannot be asked: it is of another version, or too busy. A signal says the same, if not so finely.
+        if how != "graceful" or is_suspended(pid) or daemon_pid(state) != pid:
+            raise
+        os.kill(pid, signal.SIGTERM)
+
+
+def _ended_at_once(code: int, said: str) -> DaemonError:
+    lines = said.strip().splitlines()[-5:]
+    return DaemonError(
+        f"The daemon ended at once, with exit code {code}.", details=[line.removeprefix("error: ") for line in lines]
+    )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
+
+
+def _left(runs: int) -> dict[str, Any]:
+    if not runs:
+        return {}
+    return {"going_on": f"{runs} run{'' if runs == 1 else 's'}, which the next daemon takes over"}
 
 
 def _only_one(state: StateDir) -> HeldLock:
@@ -143,8 +172,7 @@ def _announce(state: StateDir) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     unfinished = path.with_suffix(".tmp")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
+    with open(unfinished, "wb", opener=_private) as file:
         file.write(content)
     unfinished.replace(path)
 
@@ -171,12 +199,12 @@ def _stop(daemon: Daemon, how: str) -> None:
         daemon.runs.cancel_all("daemon stop --cancel")
 
 
-def _serve(daemon: Daemon, supervisor: Supervisor, *, once: bool) -> None:
+def _serve(daemon: Daemon, vitals: Vitals, *, once: bool) -> None:
     with _signals(daemon) as wake:
         daemon.extra_descriptors = (wake,)
 
-        def after_turn(_now: datetime) -> None:
-            supervisor.turned(clock.monotonic())
+        def after_turn(now: datetime) -> None:
+            vitals.turned(now)
             with contextlib.suppress(BlockingIOError):
                 os.read(wake, 64)
             if (daemon.is_draining and daemon.is_idle()) or (once and daemon.is_settled()):

@@ -10,12 +10,12 @@ import msgspec
 from orchestrator import clock
 from orchestrator.errors import LocationBroken, OrchestratorError
 from orchestrator.locks import is_locked, read_note
+from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.history import is_abandoned
 from orchestrator.operations.instigators import known, next_instants
 from orchestrator.operations.workspace import LoadedLocation, Workspace, load_locations
 from orchestrator.records import RunSummary
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
-from orchestrator.store.remote import ask_daemon
 from orchestrator.store.runs import RunFilter, count_runs, list_runs
 from orchestrator.store.session import open_store
 from orchestrator.store.ticks import latest_ticks
@@ -121,7 +121,7 @@ def _daemon(workspace: Workspace, problems: list[str]) -> tuple[DaemonStatus, di
         return DaemonStatus(running=False), {}
     pid = int(read_note(workspace.state.daemon_lock) or 0)
     try:
-        told = ask_daemon(workspace.state, "describe")
+        told = describe_daemon(workspace.state)
     except OrchestratorError as error:
         problems.append(f"the daemon (process {pid}) does not answer: {error.message}")
         return DaemonStatus(running=True, pid=pid), {}

@@ -18,14 +18,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 import msgspec
 
 from orchestrator import errors
-from orchestrator.clock import monotonic
-from orchestrator.errors import DaemonError, OrchestratorError, StoreBusy, StoreError
+from orchestrator.clock import monotonic, now
+from orchestrator.errors import DaemonSilent, OrchestratorError, StoreError
 from orchestrator.layout import StateDir
+from orchestrator.pulse import daemon_pid, is_suspended, silence
 from orchestrator.wire import Channel, Disconnected
 
 PROTOCOL = 1
-# How long an answer may take. A daemon turns many times a second; one that does not is stopped, or hangs.
+# How long an answer may take. A daemon turns many times a second; one that does not is busy, or hangs.
 PATIENCE_S = 30.0
+# Whoever waits looks this often whether there is still somebody to wait for, and says so after the first time.
+_LOOK_S = 1.0
 # What a socket's path may be long, on the strictest of systems.
 _LONGEST_PATH = 100
 
@@ -60,8 +63,16 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 class RemoteStore:
     """A store in the daemon. Calling it with an operation and its arguments carries the operation out there."""
 
-    def __init__(self, connection: socket.socket, state: StateDir) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        state: StateDir,
+        patience: float = PATIENCE_S,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         self.state = state
+        self._patience = patience
+        self._tell = tell
         self._channel: Channel[Result | Refused] = Channel(connection, Result | Refused)
 
     def __call__(self, operation: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -72,14 +83,12 @@ class RemoteStore:
         return result
 
     def ask(self, operation: str, arguments: dict[str, Any]) -> bytes:
-        """The JSON that an operation gives. Raises what it raised there, StoreBusy when no answer comes."""
+        """The JSON that an operation gives. Raises what it raised there, DaemonSilent when no answer comes."""
         try:
             self._channel.send(Call(PROTOCOL, operation, encode(arguments)))
             reply = self._wait()
         except Disconnected:
-            raise StoreError(
-                "The daemon ended while it was asked.", hint="Look whether it has happened, and try again."
-            ) from None
+            raise silence(self.state, now()) from None
         if isinstance(reply, Refused):
             raise _error(reply)
         return reply.result
@@ -88,25 +97,37 @@ class RemoteStore:
         self._channel.close()
 
     def _wait(self) -> Result | Refused:
-        deadline = monotonic() + PATIENCE_S
+        deadline = monotonic() + self._patience
         with selectors.DefaultSelector() as selector:
             while True:
                 events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._channel.wants_to_send else 0)
                 selector.register(self._channel, events)
-                ready = selector.select(max(0.0, deadline - monotonic()))
+                ready = selector.select(min(_LOOK_S, max(0.0, deadline - monotonic())))
                 selector.unregister(self._channel)
                 if not ready:
-                    raise StoreBusy(
-                        f"The daemon does not answer within {PATIENCE_S:.0f} seconds.",
-                        hint="It is stopped or hangs: `orchestrator daemon status` says more.",
-                    )
+                    self._look_after(deadline)
+                    continue
                 self._channel.flush()
                 for message in self._channel.receive():
                     return message
 
+    def _look_after(self, deadline: float) -> None:
+        """No answer yet: gives up when it is time, or when nobody is there to give one."""
+        if monotonic() >= deadline or is_suspended(daemon_pid(self.state) or 0):
+            why = silence(self.state, now())
+            raise DaemonSilent(why.message, hint=f"{why.hint} What was asked of it may then still be done.")
+        if self._tell is not None:
+            self._tell(f"waiting: {silence(self.state, now()).message}")
+            self._tell = None
 
-def connect(state: StateDir) -> RemoteStore | None:
-    """The store in the daemon; None when there is no daemon that listens."""
+
+def connect(
+    state: StateDir, patience: float = PATIENCE_S, tell: Callable[[str], None] | None = None
+) -> RemoteStore | None:
+    """The store in the daemon; None when there is no daemon that listens.
+
+    `patience` is how long each answer may take; `tell` is called once, with a sentence, when one takes noticeably long.
+    """
     if not state.daemon_sock.exists():
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -116,14 +137,14 @@ def connect(state: StateDir) -> RemoteStore | None:
     except OSError:
         connection.close()
         return None
-    return RemoteStore(connection, state)
+    return RemoteStore(connection, state, patience, tell)
 
 
-def ask_daemon(state: StateDir, name: str, **arguments: Any) -> Any:
-    """Asks the daemon for something that is no store operation. Raises DaemonError when there is none."""
-    store = connect(state)
+def ask_daemon(state: StateDir, name: str, *, patience: float = PATIENCE_S, **arguments: Any) -> Any:
+    """Asks the daemon for something that is no store operation. Raises DaemonSilent when it does not answer."""
+    store = connect(state, patience)
     if store is None:
-        raise DaemonError("No daemon is running.", hint="Start one with `orchestrator daemon start`.")
+        raise silence(state, now())
     try:
         return json.loads(store.ask(name, arguments))
     finally:

@@ -35,16 +35,17 @@ class StoreServer:
         self._state = state
         self._database = database
         self._listener: socket.socket | None = None
+        self._place: tuple[int, int] | None = None
         self._clients: list[Channel[Call]] = []
         self.extra: Mapping[str, Callable[..., Any]] = {}
         self.before_call: Callable[[], None] = lambda: None
 
     def open(self) -> None:
         """Listens from now on. The caller is the only daemon: a socket that is there was left by a dead one."""
-        self._state.daemon_sock.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o077)
         try:
+            self._state.daemon_sock.unlink(missing_ok=True)
             with reachable(self._state.daemon_sock) as path:
                 listener.bind(path)
             self._state.daemon_sock.chmod(FILE_MODE)
@@ -56,6 +57,17 @@ class StoreServer:
         listener.listen(64)
         listener.setblocking(False)
         self._listener = listener
+        self._place = self._found()
+
+    def mend(self) -> bool:
+        """Listens anew when somebody has deleted the socket; whether that was so. Raises StoreError."""
+        if self._found() == self._place is not None:
+            return False
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self.open()
+        return True
 
     def descriptors(self) -> Iterator[int]:
         """What becomes readable when somebody wants something."""
@@ -95,8 +107,17 @@ class StoreServer:
         self._clients.clear()
         if self._listener is not None:
             self._listener.close()
-            self._state.daemon_sock.unlink(missing_ok=True)
+            if self._found() == self._place:
+                self._state.daemon_sock.unlink(missing_ok=True)
             self._listener = None
+
+    def _found(self) -> tuple[int, int] | None:
+        """Which file the socket is at this moment."""
+        try:
+            status = self._state.daemon_sock.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _accept(self) -> None:
         while self._listener is not None:

@@ -6,6 +6,7 @@ silently vanishes when its owner opens and closes the file elsewhere, and then a
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
@@ -55,6 +56,10 @@ class Patience:
         self._seconds = seconds
         self._tell = tell
 
+    @property
+    def tell(self) -> Callable[[str], None] | None:
+        return self._tell
+
     def wait(self, busy: StoreBusy) -> None:
         """Waits a little. Raises `busy` when that has been done for long enough."""
         waited = monotonic() - self._started
@@ -98,9 +103,10 @@ def open_store(
 
 
 @contextmanager
-def hold_store(state: StateDir, *, patience: float = PATIENCE_S) -> Iterator[Store]:
-    """The store for as long as the daemon lives, with everything that journals have taken in."""
-    waiting = Patience(patience, None)
+def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) -> Iterator[Store]:
+    """The store for as long as the daemon lives, with everything that journals have taken in. Whoever else has it is
+    waited for, however long; `tell` is called once with a sentence about that."""
+    waiting = Patience(math.inf, tell)
     lock = _lock(state, waiting, ask=False)
     assert isinstance(lock, HeldLock)
     mask = os.umask(0o077)
@@ -120,7 +126,7 @@ def _lock(state: StateDir, waiting: Patience, *, ask: bool = True) -> HeldLock |
     """The lock, or the store of the daemon that has it. A daemon that is just starting or ending is waited for."""
     try:
         while True:
-            if ask and (remote := connect(state)) is not None:
+            if ask and (remote := connect(state, tell=waiting.tell)) is not None:
                 return remote
             if (lock := try_lock(state.lock)) is not None:
                 break

@@ -1,0 +1,87 @@
+"""Whether the daemon's loop turns, seen from outside: the time of a file that the loop touches.
+
+Needs no answer from the daemon, so that it also tells of one that is suspended or hangs. Knows nothing of the loop.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from orchestrator.clock import format_duration
+from orchestrator.errors import DaemonSilent
+from orchestrator.layout import StateDir
+from orchestrator.locks import is_locked, read_note
+
+# The loop turns at least every five seconds, and touches the file at most every second.
+EVERY = timedelta(seconds=1)
+# One that has not turned for this long does not turn: it is suspended, hangs, or waits for a disk.
+STOPPED = timedelta(seconds=20)
+
+
+def daemon_pid(state: StateDir) -> int | None:
+    """The process id of the daemon of a state directory; None when there is none, 0 when it is not known."""
+    if not is_locked(state.daemon_lock):
+        return None
+    note = read_note(state.daemon_lock)
+    return int(note) if note.isdigit() else 0
+
+
+def beat(state: StateDir, now: datetime) -> None:
+    """Notes that the loop has turned."""
+    seconds = now.timestamp()
+    try:
+        os.utime(state.daemon_json, (seconds, seconds))
+    except OSError:
+        pass  # a disk that takes nothing is told of elsewhere
+
+
+def last_beat(state: StateDir) -> datetime | None:
+    """When the loop turned last; None when there is no daemon, or it has not begun to turn."""
+    try:
+        return datetime.fromtimestamp(state.daemon_json.stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def silence(state: StateDir, now: datetime) -> DaemonSilent:
+    """Why the daemon does not answer, as far as can be told from outside, and what to do about it."""
+    pid, turned_at = daemon_pid(state), last_beat(state)
+    if pid is None:
+        return DaemonSilent("The daemon ended while it was asked.", hint="Look whether it has happened, and try again.")
+    still = ""
+    if turned_at is not None and now - turned_at > STOPPED:
+        still = f", and its loop has not turned for {format_duration((now - turned_at).total_seconds())}"
+    if is_suspended(pid):
+        return DaemonSilent(
+            f"The daemon (process {pid}) is suspended{still}.", hint=f"`kill -CONT {pid}` lets it go on."
+        )
+    if not still:
+        return DaemonSilent(
+            f"The daemon (process {pid}) does not answer.",
+            hint="It is busy, starting or ending: try again in a moment.",
+        )
+    return DaemonSilent(
+        f"The daemon (process {pid}) hangs: it does not answer{still}.",
+        hint=f"`kill -USR1 {pid}` has it write where it hangs, into {state.daemon_err} or its terminal."
+        f" `kill -9 {pid}` ends it; nothing is lost by that, and the next daemon takes its runs over.",
+    )
+
+
+def is_suspended(pid: int) -> bool:
+    """Whether a process was stopped by a signal (SIGSTOP, Ctrl-Z, a debugger) and not continued since."""
+    if not pid:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        state = stat.read_text(errors="replace").rpartition(")")[2].split()[0] if stat.exists() else _asked(pid)
+    except (OSError, IndexError, subprocess.SubprocessError):
+        return False
+    return state[:1] in ("T", "t")
+
+
+def _asked(pid: int) -> str:
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False)
+    return done.stdout.strip()
