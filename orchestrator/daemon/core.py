@@ -108,7 +108,7 @@ class Daemon:
             self.cancel,
         )
         self.sensors = Sensors(workspace, self.locations, self.registry, self.evaluations, self.outbox, store, log)
-        self.runs.on_end = lambda _run_ids: self.sensors.hurry(clock.now())
+        self.runs.on_end = self._on_end
         self.is_draining = False
         self.extra_descriptors: tuple[int, ...] = ()
         self.concerns = [
@@ -190,12 +190,18 @@ class Daemon:
             self.locations.close()
             self.watcher.close()
 
+    def _on_end(self, _run_ids: list[str]) -> None:
+        self.sensors.hurry(clock.now())
+        self.loop.again()
+
     def _judge(self, id: str, subject: Any, requests: Sequence[Requested]) -> RequestDecision:
         scheduled_at = subject.scheduled_at if isinstance(subject, Occurrence) else None
-        keys = [key for request in requests if (key := dedupe_key(request.run_key, scheduled_at)) is not None]
-        used = set(self.store(used_keys, id, keys)) if keys else set()
-        by_own_key = {request.run_key for request in requests if dedupe_key(request.run_key, scheduled_at) in used}
-        return decide_requests(requests, {key for key in by_own_key if key is not None})
+
+        def key_of(request: Requested) -> str | None:
+            return dedupe_key(request.run_key, scheduled_at)
+
+        keys = [key for request in requests if (key := key_of(request)) is not None]
+        return decide_requests(requests, self.store(used_keys, id, keys), key_of)
 
     def _active_of(self, ids: list[str]) -> dict[str, list[str]]:
         self.runs.catch_up()

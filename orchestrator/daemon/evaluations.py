@@ -136,7 +136,11 @@ class Evaluations:
         if result is None:
             self._finish(asked, problem=problem or "no answer")
         elif asked.evaluation is None:
-            asked.evaluation = msgspec.json.decode(result, type=Evaluation)
+            try:
+                asked.evaluation = msgspec.json.decode(result, type=Evaluation)
+            except msgspec.ValidationError as error:  # user code can put anything anywhere
+                self._finish(asked, problem=f"Its answer makes no sense: {error}")
+                return
             self._judge_requests(asked, location)
         else:
             for key, plan in zip(

@@ -5,7 +5,7 @@ committed together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -19,10 +19,12 @@ from orchestrator.planning.plan import PlanRequest, encode_plan
 from orchestrator.records import RunRecord, Trigger
 from orchestrator.states import TickState
 from orchestrator.store.ticks import EnqueuedRun
-from orchestrator.ticks import Instigator, Tick
+from orchestrator.ticks import Evaluation, Instigator, Tick
 
 # What of an error or of printed text is kept in a tick.
 _LONGEST_TEXT = 8000
+# Runs start in the order of their instants, and those of one tick in the order in which they were asked for.
+_ONE_AFTER = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def outcome_of(
         return Outcome(tick, ())
     encoded: dict[int, msgspec.Raw] = {}  # a thousand requests mostly share one plan
     runs = tuple(
-        _enqueued(planned, encoded, instigator, workspace, now, kind, scheduled_at, tags or {})
-        for planned in answered.planned
+        _enqueued(planned, encoded, instigator, workspace, now + _ONE_AFTER * place, kind, scheduled_at, tags or {})
+        for place, planned in enumerate(answered.planned)
     )
     reason = evaluation.skip_reason
     if not runs and answered.decision is not None and answered.decision.dropped:
@@ -77,7 +79,7 @@ def outcome_of(
     return Outcome(
         replace(
             tick,
-            status=TickState.SUCCESS if runs else TickState.SKIPPED,
+            status=TickState.SUCCESS if runs or _is_alert_done(instigator, evaluation) else TickState.SKIPPED,
             run_ids=tuple(run.record.run_id for run in runs),
             run_keys=tuple(run.record.trigger.run_key for run in runs if run.record.trigger.run_key),
             skip_reason=None if runs else reason,
@@ -146,6 +148,13 @@ def _several(problems: list[str]) -> str | None:
     return "\n".join(dict.fromkeys(problems[:3])) + rest
 
 
+def _is_alert_done(instigator: Instigator, evaluation: Evaluation) -> bool:
+    """Whether it was about acting upon the end of a run, and not about asking for one."""
+    return instigator.kind == "run_status_sensor" and not evaluation.requests and evaluation.skip_reason is None
+
+
 def _all_used(keys: list[str]) -> str:
+    if not any(keys):
+        return "this occurrence was run already"
     shown = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
     return f"nothing new: {len(keys)} request{'s' if len(keys) > 1 else ''} with keys that were used already ({shown})"

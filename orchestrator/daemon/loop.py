@@ -34,6 +34,11 @@ class Loop:
         self._before: tuple[float, float] | None = None
         self.turned_at: datetime | None = None
         self.is_stopping = False
+        self._is_again = False
+
+    def again(self) -> None:
+        """Somebody has made work for a concern that has had its turn already: the next turn comes without waiting."""
+        self._is_again = True
 
     def run(self, after_turn: Callable[[datetime], None]) -> None:
         """Returns once `is_stopping` is set."""
@@ -41,8 +46,9 @@ class Loop:
             due = self.turn()
             assert self.turned_at is not None
             after_turn(self.turned_at)
-            if not self.is_stopping:
+            if not self.is_stopping and not self._is_again:
                 self._wait(due)
+            self._is_again = False
 
     def turn(self) -> datetime:
         """One turn of every concern; when the next is due."""

@@ -52,7 +52,10 @@ class Queue:
     @property
     def is_busy(self) -> bool:
         """Whether a run could still be started without anything else happening."""
-        return self._queued is None or len(self._queued) > len(self.waiting)
+        if self._queued is None or len(self._queued) > len(self.waiting):
+            return True
+        has_room_changed = self._running != len(self._runs.active)
+        return bool(self._queued) and has_room_changed
 
     def turn(self, now: datetime) -> datetime | None:
         if not self._is_recovered:

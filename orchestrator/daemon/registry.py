@@ -33,9 +33,9 @@ class Registry:
 
     def refresh(self, now: datetime) -> None:
         """Brings both sides together: what is new, edited, gone or back."""
-        if self._stale:
-            # What waits to be committed is newer than what is stored, except where the user has changed it just now;
-            # the caller flushes before the user's change is made.
+        if self._stale and self._outbox.is_empty:
+            # What waits to be committed is newer than what is stored. Before a user's change it is committed; if that
+            # fails, the change fails too.
             self.remembered = {one.id: one for one in self._store(list_instigators)}
             self._stale = False
             self._seen = -1

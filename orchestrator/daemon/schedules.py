@@ -67,6 +67,8 @@ class Schedules:
         self._version = -1
         self._due: list[tuple[datetime, str]] = []
         self._next_at: dict[str, datetime] = {}
+        self._making_up: dict[str, datetime] = {}
+        self._tries: dict[str, int] = {}  # of an occurrence whose evaluation was lost
         self._last_now: datetime | None = None
 
     def turn(self, now: datetime) -> datetime | None:
@@ -88,7 +90,9 @@ class Schedules:
         """What came of an occurrence."""
         crash_point("tick.evaluated")
         occurrence: Occurrence = answered.subject
-        remembered = self._registry.remembered[answered.id]
+        remembered = self._registry.remembered.get(answered.id)
+        if remembered is None:
+            return  # forgotten meanwhile
         tags = {SERIALIZE_TAG: answered.id} if occurrence.decision.serialize else {}
         outcome = outcome_of(
             answered,
@@ -101,23 +105,28 @@ class Schedules:
         )
         failed = outcome.tick.status is TickState.FAILURE
         after = replace(remembered, last_tick_at=now, failures=remembered.failures + 1 if failed else 0)
-        again = failed and answered.evaluation is None and remembered.failures < _RETRIES
-        if not again:
-            after = replace(after, since=occurrence.scheduled_at, since_inclusive=False)
+        tries = self._tries.pop(answered.id, 0)
+        again = failed and answered.evaluation is None and tries < _RETRIES
+        if again:
+            self._tries[answered.id] = tries + 1
+        else:
+            after = _accounted_for(after, occurrence.scheduled_at)
         if outcome.runs and occurrence.decision.cancel_active:
             for run_id in self._active_of([answered.id]).get(answered.id, []):
                 self._cancel(run_id, f"the next run of schedule {answered.id}")
         passed = self._passed_ticks(after, occurrence.decision, now, until=occurrence.scheduled_at) if not again else []
         self._commit(after, [*passed, outcome.tick], list(outcome.runs), now)
         self._say(answered.id, outcome.tick)
-        self._put(answered.id, now + _RETRY_PAUSE * 2**remembered.failures if again else now)
+        self._put(answered.id, now + _RETRY_PAUSE * 2**tries if again else now)
 
     # --- inside ---
 
     def _start_over(self, now: datetime) -> None:
-        self._due, self._next_at = [], {}
+        before, self._due, self._next_at = self._next_at, [], {}
         for id in self._registry.schedules():
-            if not self._evaluations.is_asked(id):
+            if id in self._tries and id in before:
+                self._put(id, before[id])
+            elif not self._evaluations.is_asked(id):
                 self._look(id, now)
 
     def _put(self, id: str, at: datetime) -> None:
@@ -132,13 +141,15 @@ class Schedules:
         location = self._locations.loaded(remembered.location)
         if location is None:
             return  # it stays due: once the location is back everything is looked at again
-        decision = decide(declared, remembered, now, active=self._active(id, declared, remembered, now))
+        decision = self._decide(declared, remembered, now)
         if not decision.evaluate:
             self._pass(remembered, decision, now)
             if decision.next_at is not None:
                 self._put(id, decision.next_at)
             return
         first = decision.evaluate[0]
+        if decision.serialize:
+            self._making_up[id] = decision.evaluate[-1]
         crash_point("tick.due")
         self._evaluations.ask(
             id,
@@ -153,12 +164,14 @@ class Schedules:
             last_tick_at=remembered.last_tick_at,
         )
 
-    def _active(self, id: str, declared: ScheduleInfo, remembered: Instigator, now: datetime) -> tuple[str, ...]:
-        """Unfinished runs, looked up only when something is due and it makes a difference."""
-        if declared.overlap in ("allow", "buffer_all"):
-            return ()
-        quiet = decide(declared, remembered, now, active=())
-        return tuple(self._active_of([id]).get(id, ())) if quiet.evaluate else ()
+    def _decide(self, declared: ScheduleInfo, remembered: Instigator, now: datetime) -> ScheduleDecision:
+        """Unfinished runs are looked up only when something is due and they make a difference."""
+        making_up = self._making_up.get(remembered.id)
+        decision = decide(declared, remembered, now, making_up=making_up)
+        if declared.overlap in ("allow", "buffer_all") or not decision.evaluate:
+            return decision
+        active = self._active_of([remembered.id]).get(remembered.id, ())
+        return decide(declared, remembered, now, active=tuple(active), making_up=making_up)
 
     def _pass(self, remembered: Instigator, decision: ScheduleDecision, now: datetime) -> None:
         ticks = self._passed_ticks(remembered, decision, now, until=None)
@@ -193,6 +206,14 @@ class Schedules:
             self._log.error("tick failed", **facts, error=tick.error)
         else:
             self._log.info(f"tick {tick.status.lower()}", **facts, reason=tick.skip_reason or "")
+
+
+def _accounted_for(instigator: Instigator, scheduled_at: datetime) -> Instigator:
+    """Everything up to that instant is done, unless what counts begins later: it was turned off or on, or given other
+    times, while user code was asked."""
+    if instigator.since is None or instigator.since > scheduled_at:
+        return instigator
+    return replace(instigator, since=scheduled_at, since_inclusive=False)
 
 
 def _passed_tick(instigator: Instigator, passed: Passed, status: TickState, now: datetime) -> Tick:

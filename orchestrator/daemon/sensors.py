@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,26 +16,26 @@ from orchestrator.daemon.locations import Location, Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
+from orchestrator.daemon.sights import Sight, see
 from orchestrator.engine.pace import next_evaluation_at, spread
 from orchestrator.ids import new_run_id
+from orchestrator.operations import positions
 from orchestrator.operations.workspace import Workspace
 from orchestrator.states import TickState
-from orchestrator.store.assets import materializations_after, newest_ordinal
-from orchestrator.store.endings import endings_after, newest_ending
 from orchestrator.store.session import Store
-from orchestrator.ticks import Instigator, NumberedMaterialization, SensorInfo, Tick
+from orchestrator.ticks import Instigator, SensorInfo, Tick
 
-# An asset sensor or a run-status sensor is shown at most this many at a time; the rest follows at once.
-BATCH = 100
+# How often an alert is tried again after its evaluation was lost: it hung, or its process died.
+_RETRIES = 3
 
 
 @dataclass(frozen=True)
 class Look:
-    """The subject of a question: the sensor as declared, and the cursor that the answer leads to when it is ours."""
+    """The subject of a question: the sensor as declared, the cursor it was asked with, and what it was shown."""
 
     declared: SensorInfo
-    cursor: str | None
-    is_more: bool = False
+    before: str | None
+    sight: Sight | None = None
 
 
 class Sensors:
@@ -64,6 +63,9 @@ class Sensors:
         self._version = -1
         self._due: list[tuple[datetime, str]] = []
         self._next_at: dict[str, datetime] = {}
+        self._regular: dict[str, datetime] = {}  # when those that hurry would have been looked at
+        self._hinted: set[str] = set()  # there is something for them, and they are just being asked
+        self._stuck: set[str] = set()  # their last evaluation came to nothing, so that there is no hurry
         self._last_now: datetime | None = None
 
     def turn(self, now: datetime) -> datetime | None:
@@ -82,21 +84,27 @@ class Sensors:
         return [{"id": id, "at": at} for id, at in self._next_at.items()]
 
     def hurry(self, now: datetime) -> None:
-        """Something was materialized or has ended: those that look at such things look now."""
+        """Something was materialized or has ended: those that look at such things look now. If it is nothing to them,
+        that is not worth a tick."""
         for id, declared in self._registry.sensors().items():
-            if declared.kind != "sensor" and id in self._next_at and not self._registry.remembered[id].failures:
-                self._put(id, now)
+            if declared.kind == "sensor" or id in self._stuck:
+                continue
+            if self._evaluations.is_asked(id):
+                self._hinted.add(id)
+            elif id in self._next_at:
+                self._hurry(id, self._next_at[id], now)
 
     def take(self, answered: Answered, now: datetime) -> None:
         """What came of an evaluation."""
         crash_point("tick.evaluated")
         look: Look = answered.subject
-        remembered = self._registry.remembered[answered.id]
+        remembered = self._registry.remembered.get(answered.id)
+        if remembered is None:
+            return  # forgotten meanwhile
         outcome = outcome_of(answered, remembered, self._workspace, now, kind="sensor", tags=look.declared.tags)
-        tick = outcome.tick
-        failed = tick.status is TickState.FAILURE
-        cursor = self._cursor_after(look, remembered, answered, failed)
-        tick = replace(tick, cursor=cursor)
+        failed = outcome.tick.status is TickState.FAILURE
+        cursor = _cursor_after(look, remembered, answered, failed)
+        tick = _with_told(replace(outcome.tick, cursor=cursor), look.sight.told if look.sight else "")
         after = replace(
             remembered,
             last_tick_at=now,
@@ -108,10 +116,27 @@ class Sensors:
         self._registry.remember(after)
         self._outbox.add(now, ticks=[tick], instigator=after, runs=list(outcome.runs), urgent=urgent)
         self._say(answered.id, tick)
-        at = now if look.is_more and not failed else next_evaluation_at(look.declared, after, now)
-        self._put(answered.id, at)
+        self._go_on(answered.id, look, after, failed and not (look.sight and cursor == look.sight.cursor), now)
 
     # --- inside ---
+
+    def _go_on(self, id: str, look: Look, after: Instigator, is_stuck: bool, now: datetime) -> None:
+        """When to look next: at once if there is more, later if the same is to be tried again."""
+        (self._stuck.add if is_stuck else self._stuck.discard)(id)
+        has_failed_for_good = look.declared.kind == "run_status_sensor" and not is_stuck
+        regular = next_evaluation_at(look.declared, replace(after, failures=0) if has_failed_for_good else after, now)
+        is_hinted = id in self._hinted
+        self._hinted.discard(id)
+        if look.sight and look.sight.is_more and not is_stuck:
+            self._put(id, now)
+        elif is_hinted and not is_stuck:
+            self._hurry(id, regular, now)
+        else:
+            self._put(id, regular)
+
+    def _hurry(self, id: str, regular: datetime, now: datetime) -> None:
+        self._regular.setdefault(id, regular)
+        self._put(id, now)
 
     def _start_over(self, now: datetime) -> None:
         before, self._due, self._next_at = self._next_at, [], {}
@@ -134,13 +159,17 @@ class Sensors:
         if location is None:
             return
         if declared.kind == "sensor":
-            self._ask(id, location, Look(declared, None), remembered, now)
-        elif declared.kind == "asset_sensor":
-            self._look_at_assets(id, location, declared, remembered, now)
+            self._ask(id, location, Look(declared, remembered.cursor), remembered, now)
+            return
+        remembered, places = self._places(declared, remembered, now)
+        sight = see(self._store, id, declared, places)
+        if isinstance(sight, str):
+            self._nothing(id, declared, remembered, now, sight)
         else:
-            self._look_at_runs(id, location, declared, remembered, now)
+            self._ask(id, location, Look(declared, remembered.cursor, sight), remembered, now)
 
-    def _ask(self, id: str, location: Location, look: Look, remembered: Instigator, now: datetime, **seen: Any) -> None:
+    def _ask(self, id: str, location: Location, look: Look, remembered: Instigator, now: datetime) -> None:
+        self._regular.pop(id, None)
         self._evaluations.ask(
             id,
             location,
@@ -153,66 +182,24 @@ class Sensors:
             cursor=remembered.cursor,
             last_run_key=remembered.last_run_key,
             last_tick_at=remembered.last_tick_at,
-            **seen,
+            **(look.sight.shown if look.sight else {}),
         )
 
-    def _look_at_assets(
-        self, id: str, location: Location, declared: SensorInfo, remembered: Instigator, now: datetime
-    ) -> None:
-        seen = _positions(remembered.cursor)
-        if seen is None:
-            start = self._store(newest_ordinal) if declared.start == "now" else 0
-            seen = {"/".join(asset): start for asset in declared.assets}
-            remembered = self._initialise(remembered, json.dumps(seen), now)
-        found, is_more = self._new_materializations(declared, seen)
-        if not found:
-            self._nothing(id, declared, remembered, now, "nothing new")
-            return
-        missing = {"/".join(asset) for asset in declared.assets} - {_name(one) for one in found}
-        if declared.require == "all" and missing:
-            self._nothing(id, declared, remembered, now, f"nothing new of {', '.join(sorted(missing))}")
-            return
-        after = {**seen}
-        for one in found:
-            after[_name(one)] = max(after.get(_name(one), 0), one.ordinal)
-        look = Look(declared, json.dumps(after), is_more)
-        self._ask(id, location, look, remembered, now, materializations=tuple(found))
-
-    def _new_materializations(
-        self, declared: SensorInfo, seen: dict[str, int]
-    ) -> tuple[list[NumberedMaterialization], bool]:
-        found: list[NumberedMaterialization] = []
-        is_more = False
-        for asset in declared.assets:
-            newest = declared.read == "latest"
-            limit = 1 if newest else BATCH
-            some = self._store(materializations_after, [asset], seen.get("/".join(asset), 0), limit, newest)
-            is_more = is_more or (not newest and len(some) == BATCH)
-            found += some
-        return sorted(found, key=lambda one: one.ordinal), is_more
-
-    def _look_at_runs(
-        self, id: str, location: Location, declared: SensorInfo, remembered: Instigator, now: datetime
-    ) -> None:
-        seen = _positions(remembered.cursor)
-        if seen is None:
-            seen = {"run": self._store(newest_ending) if declared.start == "now" else 0}
-            remembered = self._initialise(remembered, json.dumps(seen), now)
-        runs = self._store(endings_after, seen.get("run", 0), list(declared.statuses), list(declared.pipelines), BATCH)
-        if not runs:
-            self._nothing(id, declared, remembered, now, "no run has ended like that")
-            return
-        look = Look(declared, json.dumps({"run": runs[-1].ordinal}), len(runs) == BATCH)
-        self._ask(id, location, look, remembered, now, runs=tuple(runs))
-
-    def _initialise(self, remembered: Instigator, cursor: str, now: datetime) -> Instigator:
-        after = replace(remembered, cursor=cursor)
+    def _places(self, declared: SensorInfo, remembered: Instigator, now: datetime) -> tuple[Instigator, dict[str, int]]:
+        """How far the sensor has got; it begins if it has not begun."""
+        seen = positions.read(remembered.cursor)
+        if seen is not None:
+            return remembered, seen
+        after = replace(remembered, cursor=positions.beginning(self._store, declared))
         self._registry.remember(after)
         self._outbox.add(now, instigator=after, urgent=True)
-        return after
+        return after, positions.read(after.cursor) or {}
 
     def _nothing(self, id: str, declared: SensorInfo, remembered: Instigator, now: datetime, reason: str) -> None:
-        """A tick that user code need not be asked about."""
+        """A tick that user code need not be asked about. None at all if it was only a hint that made us look."""
+        if id in self._regular:
+            self._put(id, self._regular.pop(id))
+            return
         tick = Tick(
             tick_id=new_run_id(),
             name=id,
@@ -228,14 +215,6 @@ class Sensors:
         self._outbox.add(now, ticks=[tick], instigator=after, urgent=False)
         self._put(id, next_evaluation_at(declared, after, now))
 
-    def _cursor_after(self, look: Look, remembered: Instigator, answered: Answered, failed: bool) -> str | None:
-        if look.declared.kind == "sensor":
-            # What a failing evaluation did to its cursor does not count.
-            return remembered.cursor if failed or answered.evaluation is None else answered.evaluation.cursor
-        if look.declared.kind == "run_status_sensor" and answered.evaluation is not None:
-            return look.cursor  # each run was reacted to, or its reaction has failed and is reported
-        return remembered.cursor if failed else look.cursor
-
     def _say(self, id: str, tick: Tick) -> None:
         if tick.status is TickState.SUCCESS:
             shown = ",".join(tick.run_ids[:5]) + (f" and {len(tick.run_ids) - 5} more" if len(tick.run_ids) > 5 else "")
@@ -244,15 +223,23 @@ class Sensors:
             self._log.error("tick failed", sensor=id, error=tick.error)
 
 
-def _positions(cursor: str | None) -> dict[str, int] | None:
-    if cursor is None:
-        return None
-    try:
-        found = json.loads(cursor)
-    except ValueError:
-        return None
-    return {str(name): int(position) for name, position in found.items()} if isinstance(found, dict) else None
+def _cursor_after(look: Look, remembered: Instigator, answered: Answered, failed: bool) -> str | None:
+    if remembered.cursor != look.before:
+        return remembered.cursor  # somebody has given it another one while it was asked
+    if look.sight is None:
+        # What a failing evaluation did to its cursor does not count.
+        return remembered.cursor if failed or answered.evaluation is None else answered.evaluation.cursor
+    if look.declared.kind == "run_status_sensor":
+        # The run was reacted to, or its reaction has failed and is reported: either way it is not told again.
+        is_over = answered.evaluation is not None or remembered.failures >= _RETRIES
+        return look.sight.cursor if is_over else remembered.cursor
+    return remembered.cursor if failed else look.sight.cursor
 
 
-def _name(one: NumberedMaterialization) -> str:
-    return "/".join(one.materialization.asset)
+def _with_told(tick: Tick, told: str) -> Tick:
+    """An alert's tick says of which run it was."""
+    if not told:
+        return tick
+    if tick.error is not None:
+        return replace(tick, error=f"{told}:\n{tick.error}")
+    return replace(tick, output=f"{told}\n{tick.output or ''}".rstrip())

@@ -37,11 +37,16 @@ class RunRequest:
             raise ValueError(f"run_key must be one line without control characters, got {_shown(key)}")
         if not isinstance(self.config, Mapping):
             raise TypeError(f"config must be a mapping, got {_shown(self.config)}")
+        if not isinstance(self.tags, Mapping):
+            raise TypeError(f"tags must be texts by name, got {_shown(self.tags)}")
         for name, value in self.tags.items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError(f"tags must be texts by name, got {_shown({name: value})}")
             if name.startswith(SYSTEM_TAG_PREFIX):
                 raise ValueError(f"the tag {name!r} is reserved: it begins with {SYSTEM_TAG_PREFIX!r}")
+        for option, given in (("pipeline", _name_of(self.pipeline)), ("mode", self.mode), ("preset", self.preset)):
+            if given is not None and not isinstance(given, str):
+                raise TypeError(f"{option} must be a name, got {_shown(given)}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class SkipReason:
     """Says why nothing is to be run this time."""
 
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.message, str):
+            raise TypeError(f"a SkipReason is a text, got {_shown(self.message)}")
 
 
 def requests_of(result: Any, *, who: str, none_means_run: bool) -> tuple[tuple[Requested, ...], str | None]:
@@ -86,8 +95,12 @@ def _items(result: Any) -> Iterator[Any]:
 def _requested(item: RunRequest | Mapping[str, Any]) -> Requested:
     if not isinstance(item, RunRequest):
         return Requested(config=dict(item))
-    pipeline = getattr(item.pipeline, "name", item.pipeline)
+    pipeline = _name_of(item.pipeline)
     return Requested(item.run_key, dict(item.config), dict(item.tags), pipeline, item.mode, item.preset)
+
+
+def _name_of(pipeline: Any) -> Any:
+    return getattr(pipeline, "name", pipeline)
 
 
 def _shown(value: object) -> str:

@@ -49,9 +49,15 @@ class ScheduleDecision:
 
 
 def decide(
-    declared: ScheduleInfo, remembered: Instigator, now: datetime, *, active: tuple[str, ...] = ()
+    declared: ScheduleInfo,
+    remembered: Instigator,
+    now: datetime,
+    *,
+    active: tuple[str, ...] = (),
+    making_up: datetime | None = None,
 ) -> ScheduleDecision:
-    """What is due at `now`. `active` are the unfinished runs of this schedule, waiting ones included."""
+    """What is due at `now`. `active` are the unfinished runs of this schedule, waiting ones included; up to `making_up`
+    an earlier decision has found occurrences to be made up."""
     since = remembered.since
     if not remembered.is_on or since is None:
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive)
@@ -67,7 +73,7 @@ def decide(
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive, next_at=next_at)
     last = backlog.newest[-1]
     wanted, missed = _choose(declared, backlog, now)
-    waiting = _made_up(declared, wanted, now)
+    waiting = _made_up(declared, remembered.id, wanted, now, making_up)
     on_time, skipped, cancel = _overlap(declared, wanted[len(waiting) :], active, waiting)
     wanted = [*waiting, *on_time]
     return ScheduleDecision(
@@ -232,12 +238,17 @@ def _told(instants: list[datetime], reason: str, backlog: _Backlog | None = None
     return first + [Passed(instant, reason) for instant in instants]
 
 
-def _made_up(declared: ScheduleInfo, wanted: list[datetime], now: datetime) -> list[datetime]:
-    """The late occurrences of a schedule that wants several of them made up: at their own time nothing was in their
-    way, so `overlap=skip` does not drop them; they run one after another."""
+def _made_up(
+    declared: ScheduleInfo, id: str, wanted: list[datetime], now: datetime, making_up: datetime | None
+) -> list[datetime]:
+    """The occurrences to run one after another, because a schedule that wants several of them made up is late: at their
+    own time nothing was in their way, so `overlap=skip` does not drop them. Nor one that is on time and has only those
+    in its way."""
     if declared.overlap != "skip" or declared.catch_up in ("latest", "none"):
         return []
-    return [instant for instant in wanted if now - instant >= ON_TIME]
+    if any(now - instant - jitter_of(declared, id, instant) >= ON_TIME for instant in wanted):
+        return wanted
+    return [instant for instant in wanted if making_up is not None and instant <= making_up]
 
 
 def _overlap(

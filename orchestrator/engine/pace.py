@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,15 +49,20 @@ class RequestDecision:
     dropped: tuple[Requested, ...]
 
 
-def decide_requests(requests: Sequence[Requested], used: Collection[str]) -> RequestDecision:
-    """Sorts out requests by their keys. A request without a key is always new."""
+def decide_requests(
+    requests: Sequence[Requested],
+    used: Collection[str],
+    key_of: Callable[[Requested], str | None] = lambda request: request.run_key,
+) -> RequestDecision:
+    """Sorts out requests by what must be unique among them. A request for which that is nothing is always new."""
     taken = set(used)
     fresh, dropped = [], []
     for request in requests:
-        if request.run_key is not None and request.run_key in taken:
+        key = key_of(request)
+        if key is not None and key in taken:
             dropped.append(request)
             continue
-        if request.run_key is not None:
-            taken.add(request.run_key)
+        if key is not None:
+            taken.add(key)
         fresh.append(request)
     return RequestDecision(tuple(fresh), tuple(dropped))

@@ -48,12 +48,13 @@ def is_foreign(file: str) -> bool:
 
 
 def load_traceback(error: BaseException) -> str:
-    """The traceback of an import that failed, as Python prints it, beginning in the user's file."""
+    """The traceback of an import or an evaluation that failed, as Python prints it, beginning in the user's file; only
+    the error when no line of the user's is to blame."""
     formatted = traceback.TracebackException.from_exception(error)
     current: traceback.TracebackException | None = formatted
     while current is not None:
         kept = [frame for frame in current.stack if is_foreign(frame.filename)]
-        current.stack = traceback.StackSummary.from_list(kept)
+        current.stack = traceback.StackSummary.from_list(kept) if kept else None  # type: ignore[assignment]
         current = current.__cause__ or current.__context__
     return "".join(formatted.format()).rstrip()
 

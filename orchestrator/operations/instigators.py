@@ -8,11 +8,12 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from orchestrator.engine import due
-from orchestrator.errors import NotFound, NotPossible, near_misses
+from orchestrator.errors import NotFound, NotPossible, UsageError, near_misses
+from orchestrator.operations import positions
 from orchestrator.operations.workspace import LoadedLocation, Workspace, load_locations
 from orchestrator.store.instigators import forget_instigator, forget_key, list_instigators, save_instigators
 from orchestrator.store.session import Store
-from orchestrator.ticks import Declared, Instigator, ScheduleInfo, instigator_id
+from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, instigator_id
 
 
 def known(workspace: Workspace, store: Store, now: datetime) -> list[Instigator]:
@@ -62,6 +63,8 @@ def turn_on(store: Store, one: Instigator, now: datetime) -> Instigator:
             f"{one.id} is not defined any more.", hint="Bring its definition back, or `forget` it for good."
         )
     after = due.turn_on(one, now)
+    if after.cursor is None and isinstance(one.declared, SensorInfo):
+        after = replace(after, cursor=positions.beginning(store, one.declared))
     store(save_instigators, [after])
     return after
 
@@ -76,7 +79,10 @@ def turn_off(store: Store, one: Instigator, now: datetime) -> Instigator:
 
 
 def set_cursor(store: Store, one: Instigator, cursor: str | None) -> None:
-    """Gives a sensor another cursor, or none."""
+    """Gives a sensor another cursor, or none. Raises UsageError when it would not understand it."""
+    if cursor is not None and one.kind != "sensor" and positions.read(cursor) is None:
+        example = positions.written({positions.ENDINGS: 12} if one.kind == "run_status_sensor" else {"orders": 12})
+        raise UsageError(f"{one.id} cannot go by the cursor {cursor!r}.", hint=f"Its cursors look like {example}.")
     store(save_instigators, [replace(one, cursor=cursor)])
 
 

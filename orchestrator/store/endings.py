@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.states import RunState, StepState
-from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
+from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
 from orchestrator.ticks import RunEnding
 
 if TYPE_CHECKING:
@@ -44,15 +44,22 @@ def newest_ending(database: Database) -> int:
 
 
 def endings_after(
-    database: Database, ordinal: int, statuses: list[RunState], pipelines: list[str], limit: int
+    database: Database, ordinal: int, statuses: list[RunState], pipelines: list[str], limit: int, seen_by: str = ""
 ) -> list[RunEnding]:
-    """The endings after that one, oldest first. No statuses or no pipelines: all of them."""
+    """The endings after that one, oldest first. No statuses or no pipelines: all of them. Without those of runs that
+    `seen_by` has asked for itself: an alert that reacts to its own runs would never come to an end."""
     rows = database.rows(
         "SELECT ordinal, e.run_id, pipeline, location, mode, e.status, e.finished_at, reason, tags"
         " FROM run_endings e JOIN runs r USING (run_id) WHERE ordinal > ?"
         " AND (len(?) = 0 OR list_contains(?, e.status)) AND (len(?) = 0 OR list_contains(?, pipeline))"
-        " ORDER BY ordinal LIMIT ?",
-        [ordinal, *[[str(status) for status in statuses]] * 2, *[list(pipelines)] * 2, limit],
+        " AND NOT contains(coalesce(trigger_json, ''), ?) ORDER BY ordinal LIMIT ?",
+        [
+            ordinal,
+            *[[str(status) for status in statuses]] * 2,
+            *[list(pipelines)] * 2,
+            f'"name":{to_json(seen_by)}',
+            limit,
+        ],
     )
     failed = _failed_steps(database, [row[1] for row in rows])
     endings = []

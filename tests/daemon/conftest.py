@@ -11,6 +11,8 @@ from orchestrator.layout import StateDir
 from orchestrator.store.instigators import list_instigators, save_instigators
 from orchestrator.store.session import open_store
 
+from .ticking import Ticking
+
 PIPELINES = """
     import os
     from dataclasses import dataclass
@@ -99,3 +101,8 @@ def daemon(bench):
 @pytest.fixture(autouse=True)
 def _no_leftover_variables():
     assert "ORCHESTRATOR_CRASH_AT" not in os.environ
+
+
+@pytest.fixture
+def ticking(bench, monkeypatch):
+    return Ticking(bench, monkeypatch)

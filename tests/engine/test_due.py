@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.cron import instants_between, load_zone, parse_cron
 from orchestrator.engine import due
-from orchestrator.ticks import ScheduleInfo
+from orchestrator.ticks import ScheduleInfo, SensorInfo
 
 START = datetime(2019, 2, 27, 23, 59, 59, tzinfo=UTC)
 
@@ -156,3 +156,39 @@ def test_every_occurrence_is_accounted_for_exactly_once_however_often_one_looks(
         one = replace(one, since=decision.since, since_inclusive=decision.since_inclusive)
         assert not due.decide(declared, one, now).evaluate
     assert sorted(told) == list(instants_between(parse_cron(declared.cron), load_zone("UTC"), START, now))
+
+
+def test_an_occurrence_on_time_joins_the_late_ones_that_are_being_made_up():
+    declared = schedule(catch_up="all")
+    one, now = turned_on(declared), datetime(2019, 3, 2, 0, 0, 3, tzinfo=UTC)
+    decision = due.decide(declared, one, now)
+    assert (days(decision), decision.serialize) == (["02-28", "03-01", "03-02"], True)
+    last = replace(one, since=datetime(2019, 3, 1, tzinfo=UTC), since_inclusive=False)
+    again = due.decide(declared, last, now, active=("r1", "r2"), making_up=decision.evaluate[-1])
+    assert (days(again), again.skipped, again.serialize) == (["03-02"], (), True)
+
+
+def test_after_what_is_made_up_the_policy_counts_again():
+    declared = schedule(catch_up="all")
+    one = replace(turned_on(declared), since=datetime(2019, 3, 2, tzinfo=UTC), since_inclusive=False)
+    now, made_up = datetime(2019, 3, 3, 0, 0, 1, tzinfo=UTC), datetime(2019, 3, 2, tzinfo=UTC)
+    decision = due.decide(declared, one, now, active=("r1",), making_up=made_up)
+    assert (days(decision), len(decision.skipped)) == ([], 1)
+
+
+def test_jitter_makes_nothing_late():
+    declared = schedule(catch_up="all", jitter=7200.0)
+    one = turned_on(declared)
+    instant = datetime(2019, 2, 28, tzinfo=UTC)
+    at = instant + due.jitter_of(declared, one.id, instant)
+    assert at > instant + due.ON_TIME
+    assert len(due.decide(declared, one, at, active=("r1",)).skipped) == 1
+    assert not due.decide(declared, one, at - timedelta(microseconds=1)).evaluate
+
+
+def test_what_is_remembered_of_a_definition_of_another_kind_begins_anew():
+    sensor = SensorInfo(name="s")
+    one = replace(due.first_seen("main", sensor, START), is_on=True, cursor="c")
+    edited = due.on_change(one, SensorInfo(name="s", kind="asset_sensor", assets=(("a",),)), START)
+    assert (edited.kind, edited.cursor) == ("asset_sensor", None)
+    assert due.on_change(one, SensorInfo(name="s", interval=1.0), START).cursor == "c"

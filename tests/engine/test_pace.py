@@ -43,3 +43,11 @@ def test_used_keys_and_repetitions_within_a_tick_are_dropped_and_keyless_request
     decision = decide_requests(requests, {"a"})
     assert [one.run_key for one in decision.fresh] == ["b", None, "c", None]
     assert [one.run_key for one in decision.dropped] == ["a", "b"]
+
+
+def test_of_a_schedule_each_key_counts_for_one_occurrence_and_an_occurrence_without_a_key_counts_once():
+    requests = [Requested("a"), Requested()]
+    decision = decide_requests(requests, {"monday a", "monday"}, lambda one: f"monday {one.run_key or ''}".strip())
+    assert decision.fresh == ()
+    decision = decide_requests(requests, {"monday a", "monday"}, lambda one: f"tuesday {one.run_key or ''}".strip())
+    assert [one.run_key for one in decision.fresh] == ["a", None]
