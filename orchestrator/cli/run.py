@@ -56,12 +56,20 @@ def run(
     if not pipeline and not rerun and not from_failure:
         raise UsageError("Name a pipeline.", hint="`orchestrator pipeline list` shows what there is.")
     with workspace() as found:
-        found.pool.start_all()  # they load while the rest of this program is imported
+        _start_loading(found, pipeline)
         options = _options(pipeline, mode, preset, config, sets, select, tag, executor, memoize)
         continued = _continued(found, rerun, from_failure)
         if detach:
             return _enqueue(found, options, continued, json)
         return start_and_drive(found, options, continued, json)
+
+
+def _start_loading(found: Workspace, pipeline: str | None) -> None:
+    """Has locations load while the rest of this program is imported. A name that is wrong is told later."""
+    if pipeline is None:
+        return  # an earlier run knows which one
+    location, slash, _ = pipeline.rpartition("/")
+    found.pool.start_all(None if not slash else [location] if location in found.pool.specs else [])
 
 
 def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None, json: bool) -> int:

@@ -49,9 +49,9 @@ class LocationPool:
         if process in self._old and process not in self._of_run.values():
             self._let_go(process)
 
-    def start_all(self) -> list[LocationProcess]:
-        """All processes, starting those that are not there, so that they load at the same time."""
-        return [self.get(name) for name in self.specs]
+    def start_all(self, names: Iterable[str] | None = None) -> list[LocationProcess]:
+        """All processes, or those of these locations; started if not there, so that they load at the same time."""
+        return [self.get(name) for name in (self.specs if names is None else names)]
 
     def running(self) -> list[LocationProcess]:
         return [*self._processes.values(), *self._old]

@@ -105,10 +105,10 @@ class LoadedLocation:
     error: OrchestratorError | None = None
 
 
-def load_locations(workspace: Workspace) -> list[LoadedLocation]:
-    """All locations, loaded at the same time. A broken one keeps no other from loading."""
+def load_locations(workspace: Workspace, only: str | None = None) -> list[LoadedLocation]:
+    """All locations, or `only` that one, loaded at the same time. A broken one keeps no other from loading."""
     _require_locations(workspace)
-    processes = workspace.pool.start_all()
+    processes = workspace.pool.start_all(None if only is None else [only])
     loaded = []
     for process in processes:
         try:
@@ -119,12 +119,21 @@ def load_locations(workspace: Workspace) -> list[LoadedLocation]:
     return loaded
 
 
+def location_of(workspace: Workspace, name: str) -> str | None:
+    """The location that `location/name` names; None for a name that any of them may have. Raises NotFound."""
+    location, slash, _ = name.rpartition("/")
+    if slash and location not in workspace.pool.specs:
+        raise NotFound.named("location", location, workspace.pool.specs)
+    return location if slash else None
+
+
 def find_pipeline(workspace: Workspace, name: str) -> FoundPipeline:
-    """The pipeline called `name`, or `location/name`. Raises NotFound, naming near ones and broken locations."""
-    wanted_location, slash, wanted = name.rpartition("/")
-    locations = load_locations(workspace)
-    if slash and wanted_location not in workspace.pool.specs:
-        raise NotFound.named("location", wanted_location, workspace.pool.specs)
+    """The pipeline called `name`, or `location/name`. Raises NotFound, naming near ones and broken locations.
+
+    With its location named no other is loaded; without, all are: a second pipeline of that name must not go unnoticed.
+    """
+    wanted_location, _, wanted = name.rpartition("/")
+    locations = load_locations(workspace, only=location_of(workspace, name))
     found, known = [], []
     for location in locations:
         if location.process is None or location.process.loaded is None:

@@ -287,3 +287,22 @@ def test_many_commands_at_once_take_turns(numbers):
     for command in commands:
         _, err = command.communicate()
         assert command.returncode == 0, err
+
+
+def test_a_pipeline_named_with_its_location_is_run_without_loading_any_other(bench):
+    bench.write("from orchestrator import pipeline, step\n@step\ndef a() -> None: ...\n@pipeline\ndef one(): a()\n")
+    bench.write("from pathlib import Path\nPath('imported').touch()\n", file="other.py")
+    bench.settings("locations: [{name: main, file: pipelines.py}, {name: other, file: other.py}]")
+    bench("run", "main/one").ok()
+    bench("run", "--rerun", "last").ok()
+    assert not (bench.path / "imported").exists()
+    bench("run", "one").ok()
+    assert (bench.path / "imported").exists()
+
+
+def test_a_location_that_is_not_there_is_named_with_what_is_near(bench):
+    bench.write("from orchestrator import pipeline, step\n@step\ndef a() -> None: ...\n@pipeline\ndef one(): a()\n")
+    done = bench("run", "mian/one")
+    assert done.code == 4
+    assert "no location 'mian'" in done.err
+    assert "main" in done.err
