@@ -97,6 +97,8 @@ class Instigator(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     changed_at: datetime  # when it was last turned on or off
     since: datetime | None = None
     since_inclusive: bool = True
+    # Instants up to which occurrences were accounted for before the clock was set back by much; the nearest comes last.
+    ahead: tuple[datetime, ...] = ()
     cursor: str | None = None
     last_run_key: str | None = None
     last_tick_at: datetime | None = None  # of any outcome

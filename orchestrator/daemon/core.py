@@ -73,8 +73,15 @@ class Answers:
         self._daemon = daemon
 
     def turn(self, now: datetime) -> datetime | None:
+        first: Exception | None = None
         for answered in self._daemon.evaluations.answers():
-            self._daemon.take(answered, now)
+            try:
+                self._daemon.take(answered, now)
+            except Exception as error:  # one that cannot be taken, when the disk is full, takes no other with it
+                self._daemon.look_anew()
+                first = first or error
+        if first is not None:
+            raise first
         return None
 
 
@@ -96,7 +103,7 @@ class Daemon:
         )
         self.runs = Runs(workspace.state, store, workspace.pool, log)
         self.queue = Queue(workspace, workspace.state, store, self.runs, log)
-        self.commits = Commits(self.outbox, self.registry, log, self.queue.changed)
+        self.commits = Commits(self.outbox, self.registry, log, self.queue.changed, self.evaluations.forget_all)
         self.schedules = Schedules(
             workspace,
             self.locations,
@@ -132,6 +139,11 @@ class Daemon:
         """Hands an answer to whoever asked."""
         asker = self.schedules if isinstance(answered.subject, Occurrence) else self.sensors
         asker.take(answered, now)
+
+    def look_anew(self) -> None:
+        """Something was decided and not carried out: everything that is due is looked at again."""
+        self.schedules.look_anew()
+        self.sensors.look_anew()
 
     def before_operation(self) -> None:
         """Called before a command's operation: it sees, and may change, what is true now."""
@@ -204,8 +216,13 @@ class Daemon:
         return decide_requests(requests, self.store(used_keys, id, keys), key_of)
 
     def _active_of(self, ids: list[str]) -> dict[str, list[str]]:
+        """Unfinished runs, and those that are about to be committed."""
         self.runs.catch_up()
-        return self.store(active_of, ids)
+        found = self.store(active_of, ids)
+        for id, run_id in self.outbox.runs():
+            if id in found and run_id not in found[id]:
+                found[id].append(run_id)
+        return found
 
     def _descriptors(self) -> Iterator[int]:
         yield self.watcher.wake

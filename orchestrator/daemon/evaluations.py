@@ -105,6 +105,11 @@ class Evaluations:
         asked.token = location.evaluators.evaluate(timeout=timeout, **question)
         self._under_way[id] = asked
 
+    def forget_all(self) -> None:
+        """Takes no answer to what was asked so far: it was asked in the light of something that is not so."""
+        self._under_way.clear()
+        self._answers.clear()
+
     def answers(self) -> list[Answered]:
         """What has been answered since this was last asked."""
         by_token = {(asked.location, asked.token): asked for asked in self._under_way.values()}

@@ -71,6 +71,7 @@ class Locations:
         self._log = log
         self._watcher = watcher
         self._looked_at: datetime | None = None
+        self._reload_wanted = False
         self._settings_file: Signature = ()
         self.settings_error: OrchestratorError | None = None
         self.version = 0
@@ -81,6 +82,8 @@ class Locations:
         if self._watcher.drained() or self._looked_at is None or not now - LOOK < self._looked_at <= now:
             self._looked_at = now
             self._look_at_files(now)
+        if self._reload_wanted:
+            self.reload()
         for location in self.all.values():
             self._advance(location, now)
         return min(self._next_instants(now))
@@ -110,8 +113,13 @@ class Locations:
             for location in self.all.values()
         ]
 
+    def reload_soon(self) -> None:
+        """Has every location loaded anew at the next turn. May be called at any moment, even by a signal's handler."""
+        self._reload_wanted = True
+
     def reload(self) -> None:
         """Has every location loaded anew."""
+        self._reload_wanted = False
         for location in self.all.values():
             self._restart(location, clock.now())
 

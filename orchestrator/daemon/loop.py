@@ -59,7 +59,8 @@ class Loop:
         return min(due, now + LONGEST_WAIT)
 
     def _wait(self, due: datetime) -> None:
-        seconds = (due - clock.now()).total_seconds()
+        # Between the decision and this moment the clock may have been set back: by years, for all we know.
+        seconds = min((due - clock.now()).total_seconds(), LONGEST_WAIT.total_seconds())
         deadline = self._deadline()
         if deadline is not None:
             seconds = min(seconds, deadline - clock.monotonic())

@@ -6,6 +6,7 @@ history and nothing else. Everything else is committed before anybody acts upon 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from orchestrator.store.session import Store
@@ -29,6 +30,11 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         return not (self._ticks or self._instigators or self._runs)
+
+    def runs(self) -> Iterator[tuple[str | None, str]]:
+        """The runs on their way into the queue, each with the id of who has asked for it."""
+        for run in self._runs:
+            yield run.record.trigger.name, run.record.run_id
 
     def add(
         self,

@@ -223,7 +223,7 @@ def _signals(daemon: Daemon) -> Iterator[int]:
     handlers = {
         signal.SIGTERM: lambda *_: _stop(daemon, "graceful"),
         signal.SIGINT: lambda *_: _stop(daemon, "graceful"),
-        signal.SIGHUP: lambda *_: daemon.locations.reload(),
+        signal.SIGHUP: lambda *_: daemon.locations.reload_soon(),
     }
     replaced = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:

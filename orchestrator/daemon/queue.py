@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.runs import Runs
-from orchestrator.engine.queue import QueueLimits, TagLimitRule, admit
+from orchestrator.engine.queue import PUT_OFF, QueueLimits, TagLimitRule, admit, is_postponed
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.layout import StateDir
 from orchestrator.operations.create import create_run, make_durable
@@ -21,7 +21,6 @@ from orchestrator.ticks import QueuedRun
 SERIALIZE_TAG = "orchestrator/serialize"
 # Runs taken in one turn: between two handfuls the others concerns get their turns.
 _HANDFUL = 20
-_PAUSE = timedelta(seconds=5)
 
 
 class Queue:
@@ -104,7 +103,7 @@ class Queue:
             self._runs.start(run_dir)
         except StoreError:
             if not run_dir.path.exists():
-                self._store(put_back, record.run_id, now + _PAUSE)
+                self._store(put_back, record.run_id, now + PUT_OFF)
                 self.changed()
             raise
         except OrchestratorError as error:
@@ -140,9 +139,9 @@ class Queue:
         return QueueLimits(max_concurrent_runs=settings.max_concurrent_runs, tag_limits=tuple(rules))
 
     def _postponed(self, now: datetime) -> bool:
-        return any(run.not_before is not None and run.not_before <= now for run in self._queued or ())
+        return any(run.not_before is not None and not is_postponed(run, now) for run in self._queued or ())
 
     def _next_instant(self, now: datetime) -> datetime | None:
         return min(
-            (run.not_before for run in self._queued or () if run.not_before and run.not_before > now), default=None
+            (run.not_before for run in self._queued or () if run.not_before and is_postponed(run, now)), default=None
         )

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from orchestrator import clock
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import NotPossible
 from orchestrator.operations.end import remove_run
 from orchestrator.operations.workspace import Workspace
 from orchestrator.store.runs import runs_ended_before
 from orchestrator.store.session import Store
-from orchestrator.store.ticks import purge_ticks
+from orchestrator.store.ticks import newest_record, purge_ticks
 
 INTERVAL = timedelta(minutes=10)
 # Runs removed in one turn: the loop has other things to do.
 _HANDFUL = 50
+# A clock that went forwards by more than this may be wrong, and what is removed does not come back: nothing is removed
+# until it has gone on evenly for so long.
+_SUSPICIOUS = timedelta(days=1)
+PROBATION_S = 3600.0
 
 
 class Retention:
@@ -27,11 +32,17 @@ class Retention:
         self._store = store
         self._log = log
         self._next_at: datetime | None = None
+        self._seen: tuple[datetime, float] | None = None
+        self._trusted_at = 0.0  # on the clock that is never set
 
     def turn(self, now: datetime) -> datetime | None:
+        self._watch_clock(now)
         if self._next_at is None:
             self._next_at = now + INTERVAL
         if now < self._next_at <= now + INTERVAL:
+            return self._next_at
+        if clock.monotonic() < self._trusted_at:
+            self._next_at = now + INTERVAL
             return self._next_at
         kept = self._workspace.settings.retention
         ticks = self._store(
@@ -47,3 +58,18 @@ class Retention:
             self._log.info("old history removed", ticks=ticks, runs=len(runs))
         self._next_at = now + (timedelta(seconds=1) if len(runs) == _HANDFUL else INTERVAL)
         return self._next_at
+
+    def _watch_clock(self, now: datetime) -> None:
+        """Notices a clock that went forwards: while we run, or between the last thing on record and our start."""
+        steady = clock.monotonic()
+        if self._seen is not None:
+            expected: datetime | None = self._seen[0] + timedelta(seconds=steady - self._seen[1])
+        else:
+            expected = self._store(newest_record)
+        self._seen = (now, steady)
+        if expected is not None and now - expected > _SUSPICIOUS:
+            self._trusted_at = steady + PROBATION_S
+            self._log.info(
+                "no history is removed for a while: the clock went forwards, and may be wrong",
+                by=clock.format_duration((now - expected).total_seconds()),
+            )

@@ -20,7 +20,7 @@ from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.queue import SERIALIZE_TAG
 from orchestrator.daemon.registry import Registry
-from orchestrator.engine.due import Passed, ScheduleDecision, decide
+from orchestrator.engine.due import Passed, ScheduleDecision, after_clock_change, decide
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
 from orchestrator.states import TickState
@@ -72,6 +72,17 @@ class Schedules:
         self._last_now: datetime | None = None
 
     def turn(self, now: datetime) -> datetime | None:
+        try:
+            return self._turn(now)
+        except BaseException:
+            self.look_anew()  # or what was just to be looked at never would be
+            raise
+
+    def look_anew(self) -> None:
+        """Everything is looked at again at the next turn, whenever it was to be."""
+        self._version = -1
+
+    def _turn(self, now: datetime) -> datetime | None:
         if self._version != self._registry.version or (self._last_now is not None and now < self._last_now):
             self._version = self._registry.version
             self._start_over(now)
@@ -141,6 +152,7 @@ class Schedules:
         location = self._locations.loaded(remembered.location)
         if location is None:
             return  # it stays due: once the location is back everything is looked at again
+        remembered = self._on_this_clock(remembered, now)
         decision = self._decide(declared, remembered, now)
         if not decision.evaluate:
             self._pass(remembered, decision, now)
@@ -163,6 +175,13 @@ class Schedules:
             scheduled_at=first,
             last_tick_at=remembered.last_tick_at,
         )
+
+    def _on_this_clock(self, remembered: Instigator, now: datetime) -> Instigator:
+        after = after_clock_change(remembered, now)
+        if after != remembered:
+            self._log.warn("the clock was set: occurrences count anew", schedule=after.id, since=after.since)
+            self._commit(after, [], [], now)
+        return after
 
     def _decide(self, declared: ScheduleInfo, remembered: Instigator, now: datetime) -> ScheduleDecision:
         """Unfinished runs are looked up only when something is due and they make a difference."""

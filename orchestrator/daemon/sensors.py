@@ -69,6 +69,17 @@ class Sensors:
         self._last_now: datetime | None = None
 
     def turn(self, now: datetime) -> datetime | None:
+        try:
+            return self._turn(now)
+        except BaseException:
+            self.look_anew()  # or what was just to be looked at never would be
+            raise
+
+    def look_anew(self) -> None:
+        """Everything is looked at again at the next turn, whenever it was to be."""
+        self._version = -1
+
+    def _turn(self, now: datetime) -> datetime | None:
         if self._version != self._registry.version or (self._last_now is not None and now < self._last_now):
             self._version = self._registry.version
             self._start_over(now)

@@ -22,6 +22,12 @@ from orchestrator.ticks import Declared, Instigator, Kind, ScheduleInfo, instiga
 ON_TIME = timedelta(seconds=60)
 # More missed occurrences than this are told one by one only from the newest end; the rest becomes one line.
 MOST_TOLD = 100
+# More than this are not even counted: those that are still further back than that are passed over at once.
+MOST_COUNTED = 200_000
+LONGEST_COUNTED = timedelta(days=100)
+# A clock that is set back by no more than this is waited for, and then nothing has happened twice. After more than this
+# the time that it shows now counts: waiting might take years. (cron makes the same distinction.)
+LONGEST_WAITED = timedelta(hours=3)
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,7 @@ def decide(
     since = remembered.since
     if not remembered.is_on or since is None:
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive)
-    backlog = _Backlog(_kept(declared, now))
-    upcoming = None
-    for instant in _occurrences(declared, since, inclusive=remembered.since_inclusive):
-        if instant + jitter_of(declared, remembered.id, instant) > now:
-            upcoming = instant
-            break
-        backlog.add(instant)
+    backlog, upcoming = _look_back(declared, remembered.id, since, remembered.since_inclusive, now)
     next_at = None if upcoming is None else upcoming + jitter_of(declared, remembered.id, upcoming)
     if not backlog.newest:
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive, next_at=next_at)
@@ -101,6 +101,28 @@ def upcoming(declared: ScheduleInfo, now: datetime, count: int) -> list[datetime
     return [instant for _, instant in zip(range(count), _occurrences(declared, now, inclusive=False), strict=False)]
 
 
+def after_clock_change(remembered: Instigator, now: datetime) -> Instigator:
+    """What counts at `now`, on a clock that may have been set by much since this was remembered: itself if nothing is
+    to be said about it.
+
+    Set back, occurrences count from now, and up to where they had been accounted for before is kept in mind: when the
+    clock gets there, or is set forwards again, they are not accounted for a second time. So neither a clock that ran
+    years ahead for a minute nor one that began years behind stops a schedule or floods it.
+    """
+    since = remembered.since
+    if since is None:
+        return remembered
+    reached = [instant for instant in remembered.ahead if instant <= now]
+    if reached:
+        left = tuple(instant for instant in remembered.ahead if instant > now)
+        if since < max(reached):
+            return replace(remembered, since=max(reached), since_inclusive=False, ahead=left)
+        return replace(remembered, ahead=left)
+    if since - now > LONGEST_WAITED:
+        return replace(remembered, since=now, since_inclusive=True, ahead=(*remembered.ahead, since))
+    return remembered
+
+
 # --- turning on and off, editing -----------------------------------------------------------------------------------
 
 
@@ -120,11 +142,11 @@ def first_seen(location: str, declared: Declared, now: datetime) -> Instigator:
 
 def turn_on(remembered: Instigator, now: datetime) -> Instigator:
     """On from this moment, inclusive. The time it was off is never made up."""
-    return replace(remembered, is_on=True, changed_at=now, since=now, since_inclusive=True, failures=0)
+    return replace(remembered, is_on=True, changed_at=now, since=now, since_inclusive=True, ahead=(), failures=0)
 
 
 def turn_off(remembered: Instigator, now: datetime) -> Instigator:
-    return replace(remembered, is_on=False, changed_at=now, since=None, since_inclusive=True)
+    return replace(remembered, is_on=False, changed_at=now, since=None, since_inclusive=True, ahead=())
 
 
 def on_change(remembered: Instigator, declared: Declared, now: datetime) -> Instigator:
@@ -137,9 +159,9 @@ def on_change(remembered: Instigator, declared: Declared, now: datetime) -> Inst
         and (before.cron, before.timezone) != (declared.cron, declared.timezone)
     )
     if kind_of(declared) != remembered.kind:
-        return replace(after, cursor=None, since=now if remembered.is_on else None, since_inclusive=True)
+        return replace(after, cursor=None, since=now if remembered.is_on else None, since_inclusive=True, ahead=())
     if other_times and remembered.is_on:
-        return replace(after, since=now, since_inclusive=True)
+        return replace(after, since=now, since_inclusive=True, ahead=())
     return after
 
 
@@ -151,7 +173,7 @@ def gone(remembered: Instigator, now: datetime) -> Instigator:
 def returned(remembered: Instigator, declared: Declared, now: datetime) -> Instigator:
     """Its location has it again: it counts from now."""
     back = replace(remembered, gone_at=None, declared=declared, kind=kind_of(declared))
-    return replace(back, since=now, since_inclusive=True) if back.is_on else back
+    return replace(back, since=now, since_inclusive=True, ahead=()) if back.is_on else back
 
 
 def kind_of(declared: Declared) -> Kind:
@@ -165,6 +187,25 @@ def _occurrences(declared: ScheduleInfo, after: datetime, *, inclusive: bool) ->
     return instants_after(parse_cron(declared.cron), load_zone(declared.timezone), after, inclusive=inclusive)
 
 
+def _look_back(
+    declared: ScheduleInfo, id: str, since: datetime, inclusive: bool, now: datetime
+) -> tuple[_Backlog, datetime | None]:
+    """The occurrences that are due, and the one after them."""
+    backlog = _Backlog(_kept(declared, now))
+    first = None
+    for count, instant in enumerate(_occurrences(declared, since, inclusive=inclusive)):
+        first = first or instant
+        if instant + jitter_of(declared, id, instant) > now:
+            return backlog, instant
+        if count == MOST_COUNTED and now - instant > LONGEST_COUNTED:
+            start = now - LONGEST_COUNTED
+            backlog, upcoming = _look_back(declared, id, start, True, now)
+            backlog.uncounted = (first, start)
+            return backlog, upcoming
+        backlog.add(instant)
+    return backlog, None
+
+
 def _kept(declared: ScheduleInfo, now: datetime) -> datetime | None:
     return None if declared.catch_up_window is None else now - timedelta(seconds=declared.catch_up_window)
 
@@ -175,6 +216,7 @@ class _Backlog:
     def __init__(self, kept_from: datetime | None) -> None:
         self._kept_from = kept_from
         self.newest: deque[datetime] = deque()
+        self.uncounted: tuple[datetime, datetime] | None = None  # before all others: from when, and up to when
         self.expired: deque[datetime] = deque(maxlen=MOST_TOLD)
         self.expired_before: list[datetime] = []  # first and last of those that fell out of `expired`
         self.expired_count = 0
@@ -212,6 +254,10 @@ def _choose(declared: ScheduleInfo, backlog: _Backlog, now: datetime) -> tuple[l
         "latest": "late, and only the latest occurrence is caught up on (catch_up=latest)",
         "none": "late, and nothing is caught up on (catch_up=none)",
     }.get(str(declared.catch_up), f"late, and at most {declared.catch_up} occurrences are caught up on")
+    if backlog.uncounted is not None:
+        start, until = backlog.uncounted
+        why = f"late by so much that occurrences are not counted one by one before {until:%Y-%m-%d %H:%M}"
+        missed = [Passed(start, why), *missed]
     return wanted, missed + _told(late, reason)
 
 

@@ -56,6 +56,7 @@ class RunStep:
     started_at: datetime | None = None
     seconds: float | None = None
     due_at: datetime | None = None
+    put_off_at: datetime | None = None  # when that was decided
     error: ErrorInfo | None = None
     ask: RetryAsk | None = None  # what the last attempt asked for by raising RetryRequested
     allow_retries: bool = True

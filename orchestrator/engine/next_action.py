@@ -122,13 +122,23 @@ def _late_attempt(run: RunProgress, now: datetime) -> RunStep | None:
 
 def _startable(run: RunProgress, now: datetime) -> RunStep | None:
     _drop_stale(run)
-    due = run.network.steps[run.retries[0][1]] if run.retries and run.retries[0][0] <= now else None
+    due = run.network.steps[run.retries[0][1]] if run.retries else None
+    if due is not None and not _is_due(due, now):
+        due = None
     while run.ready and run.network.steps[run.ready[0][2]].state is not StepState.READY:
         heapq.heappop(run.ready)
     ready = run.network.steps[run.ready[0][2]] if run.ready else None
     if due is None or ready is None:
         return due or ready
     return due if due.planned.priority >= ready.planned.priority else ready
+
+
+def _is_due(step: RunStep, now: datetime) -> bool:
+    """Whether the wait for a retry is over. A clock that shows a time before it began was set back: by how much of the
+    wait nobody knows, and it must not become days."""
+    assert step.due_at is not None
+    assert step.put_off_at is not None
+    return step.due_at <= now or now < step.put_off_at
 
 
 def _drop_stale(run: RunProgress) -> None:

@@ -49,6 +49,10 @@ class RunProgress:
     def is_finished(self) -> bool:
         return self.status in TERMINAL_RUN_STATES and not self.interrupted
 
+    def clock_went(self, by: timedelta) -> None:
+        """The clock was set, or the machine was asleep: that is not counted against the timeouts of what runs."""
+        self.deadlines = [(due + by, key, attempt) for due, key, attempt in self.deadlines]
+
     def apply(self, event: ev.Event) -> None:
         """Takes one event of the run's journal into account."""
         step = self.network.steps.get(getattr(event, "step", ""))
@@ -117,7 +121,7 @@ class RunProgress:
     def _step_retry_scheduled(self, event: ev.StepRetryScheduled) -> None:
         step = self.network.steps[event.step]
         step.state = StepState.RETRYING
-        step.due_at = event.due_at
+        step.due_at, step.put_off_at = event.due_at, event.at
         heapq.heappush(self.retries, (event.due_at, step.key))
 
     # --- attempts ---

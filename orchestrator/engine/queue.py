@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestrator.ticks import QueuedRun
+
+# A run that could not be begun is tried again after this long.
+PUT_OFF = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def admit(queued: Sequence[QueuedRun], running: Sequence[QueuedRun], limits: Que
     admitted: list[str] = []
     waiting: dict[str, str] = {}
     for run in sorted(queued, key=lambda run: (-run.priority, run.created_at, run.run_id)):
-        if run.not_before is not None and run.not_before > now:
+        if is_postponed(run, now):
             waiting[run.run_id] = "it could not be launched, and is tried again soon"
         elif len(admitted) >= capacity:
             waiting[run.run_id] = f"{len(running) + len(admitted)} of {limits.max_concurrent_runs} runs are going"
@@ -56,6 +59,11 @@ def admit(queued: Sequence[QueuedRun], running: Sequence[QueuedRun], limits: Que
             admitted.append(run.run_id)
             counts.update(_counted(run, limits))
     return Admission(tuple(admitted), waiting)
+
+
+def is_postponed(run: QueuedRun, now: datetime) -> bool:
+    """Whether it is too early to try the run again; never for longer than runs are put off, whatever the clock does."""
+    return run.not_before is not None and now < run.not_before <= now + PUT_OFF
 
 
 def _counted(run: QueuedRun, limits: QueueLimits) -> list[tuple[int, str | None]]:

@@ -10,7 +10,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -57,6 +57,8 @@ from orchestrator.run_files import read_record
 from orchestrator.state_dir import unusable
 
 Listener = Callable[[Event], None]
+# From this much on a difference between the two clocks means that one of them was set or stood still.
+_JUMP = timedelta(seconds=2)
 
 
 class RunDriver:
@@ -73,6 +75,7 @@ class RunDriver:
         self._unwritten: list[bytes] = []
         self._journal = JournalWriter(run_dir.journal)
         self._has_history = False
+        self._clocks: tuple[datetime, float] | None = None
         for event in decode_lines(read_lines(run_dir.journal).lines):
             self.progress.apply(event)
             self._has_history = True
@@ -119,6 +122,7 @@ class RunDriver:
 
     def advance(self, now: datetime, room: int) -> int:
         """Does everything that can be done at this instant; how many attempts it started, at most `room`."""
+        self._watch_clock(now)
         if self.run_dir.cancel.exists():
             self.request_cancel(self.run_dir.cancel.read_text(errors="replace").strip())
         started = 0
@@ -156,6 +160,14 @@ class RunDriver:
         self._lock.release()
 
     # --- inside ---
+
+    def _watch_clock(self, now: datetime) -> None:
+        steady = clock.monotonic()
+        if self._clocks is not None:
+            jump = now - self._clocks[0] - timedelta(seconds=steady - self._clocks[1])
+            if abs(jump) > _JUMP:
+                self.progress.clock_went(jump)
+        self._clocks = (now, steady)
 
     def _carry_out(self, action: Action, now: datetime) -> None:
         if isinstance(action, Record):

@@ -98,6 +98,15 @@ def latest_ticks(database: Database) -> list[Tick]:
     return [_tick(row) for row in rows]
 
 
+def newest_record(database: Database) -> datetime | None:
+    """The latest instant at which anything on record happened: a tick, or a run that was asked for."""
+    row = database.row(
+        "SELECT max(newest) FROM"
+        " (SELECT max(occurred_at) AS newest FROM ticks UNION ALL SELECT max(created_at) FROM runs)"
+    )
+    return from_timestamp(row[0]) if row else None
+
+
 def purge_ticks(database: Database, skipped_before: datetime, others_before: datetime) -> int:
     """Removes old ticks; how many there were."""
     condition = "(status = 'SKIPPED' AND occurred_at < ?) OR occurred_at < ?"

@@ -55,7 +55,8 @@ class Ticking:
             loop.is_stopping = self.daemon.is_settled() if until is None else until()
 
         loop.run(after_turn)
-        assert [one.error for one in self.daemon.concerns if one.error] == []
+        errors = [one.error for one in self.daemon.concerns if one.error]
+        assert errors == [], "\n".join(errors)
         return self
 
     def switch(self, name, *, on, at=None):
