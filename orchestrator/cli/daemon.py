@@ -57,7 +57,10 @@ def stop(
 
 @app.command(epilog="Example: orchestrator daemon status --json")
 def status(json: Json = False) -> int:
-    """Say whether the daemon runs, and how each of its concerns fares."""
+    """Say whether the daemon is alive, and how each of its concerns fares. Exits with 0 only if it is alive.
+
+    A concern that fails is alive all the same; `orchestrator status` is the command that says whether all is well.
+    """
     from orchestrator.operations.daemon import describe_daemon
 
     with workspace() as found:
@@ -141,15 +144,23 @@ def uninstall(json: Json = False) -> None:
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
+    from datetime import datetime
+
+    from orchestrator.clock import format_duration, now
+
     paint = painter()
-    lines = [f"running as process {told['pid']} since {told['started_at']}, version {told['version']}"]
+    up = format_duration((now() - datetime.fromisoformat(told["started_at"])).total_seconds())
+    lines = [f"{paint('32', '✓')} process {told['pid']}, up {up}, version {told['version']}"]
+    pad = max(len(concern["name"]) for concern in told["concerns"])
     for concern in told["concerns"]:
         fine = concern["alive"] and not concern["erroring"]
         symbol = paint("32", "✓") if fine else paint("31", "✗")
-        words = "" if concern["alive"] else "  does not get its turns"
-        error = f"  {concern['error'].strip().splitlines()[-1]}" if concern["error"] else ""
-        lines.append(f"  {symbol} {concern['name']}{words}{error}")
+        alive = "alive" if concern["alive"] else paint("31", "gets no turns")
+        erroring = (
+            f", {paint('31', 'erroring')}: {concern['error'].strip().splitlines()[-1]}" if concern["error"] else ""
+        )
+        lines.append(f"  {symbol} {concern['name'].ljust(pad)}  {alive}{erroring}")
     queue = told["queue"]
-    lines.append(f"{queue['running']} runs going, {queue['queued']} queued")
+    lines.append(f"{queue['running']} running, {queue['queued']} queued")
     lines += [f"  {run_id} waits: {reason}" for run_id, reason in list(queue["waiting"].items())[:10]]
     return lines

@@ -53,13 +53,18 @@ class Cell:
     code: str = ""
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: frozenset[int] = frozenset()) -> str:
-    """Rows under headings, in aligned columns without lines. On a terminal the last column is cut to fit."""
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: frozenset[int] = frozenset(), margin: int = 0
+) -> str:
+    """Rows under headings, in aligned columns without lines. On a terminal the last column is cut to fit, with a margin
+    for what the caller puts before each line."""
     cells = [[cell if isinstance(cell, Cell) else Cell(str(cell)) for cell in row] for row in rows]
     widths = [max([len(heading), *(len(row[column].text) for row in cells)]) for column, heading in enumerate(headings)]
     paint = painter()
     if sys.stdout.isatty():
-        widths[-1] = max(len(headings[-1]), min(widths[-1], width() - sum(widths[:-1]) - 2 * (len(widths) - 1)))
+        widths[-1] = max(
+            len(headings[-1]), min(widths[-1], width() - margin - sum(widths[:-1]) - 2 * (len(widths) - 1))
+        )
     lines = [paint("2", _line([Cell(heading) for heading in headings], widths, right, Painter(False)))]
     lines += [_line(row, widths, right, paint) for row in cells]
     return "\n".join(lines)

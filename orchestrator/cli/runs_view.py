@@ -26,7 +26,7 @@ LAST_LINES = 8
 _LIBRARY = re.compile(r"/lib(?:64)?/python3[^/]*/(?:(?:site|dist)-packages/)?([^/]+)")
 
 
-def run_table(runs: Sequence[RunSummary], now: datetime, interrupted: Container[str] = ()) -> str:
+def run_table(runs: Sequence[RunSummary], now: datetime, interrupted: Container[str] = (), *, margin: int = 0) -> str:
     """Runs as a table, newest first. Those in `interrupted` are shown as having nobody who drives them."""
     rows = []
     for run in runs:
@@ -43,7 +43,9 @@ def run_table(runs: Sequence[RunSummary], now: datetime, interrupted: Container[
                 trigger_words(run.trigger),
             ]
         )
-    return table(["RUN", "PIPELINE", "STATUS", "CREATED", "TOOK", "MODE", "TRIGGER"], rows, right=frozenset({4}))
+    return table(
+        ["RUN", "PIPELINE", "STATUS", "CREATED", "TOOK", "MODE", "TRIGGER"], rows, right=frozenset({4}), margin=margin
+    )
 
 
 def ago(instant: datetime, now: datetime) -> str:

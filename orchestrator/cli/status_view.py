@@ -1,81 +1,183 @@
-"""The status page."""
+"""The status page: one screen, the verdict first, then what it rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
-from orchestrator.cli.output import Cell, Painter, table
+from orchestrator.cli.output import Cell, Painter, table, width
 from orchestrator.cli.runs_view import ago, run_table
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, until
-from orchestrator.clock import now
-from orchestrator.operations.status import Status
+from orchestrator.clock import format_duration, now
+from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
+from orchestrator.records import RunSummary
+
+# One screen: of more than this the rest is counted.
+_MOST_RUNS = 8
+_MOST_INSTIGATORS = 16
+_MOST_WAITING = 5
+_TRACEBACK_LINES = 8
+_WIDE = 110
 
 
 def status_lines(status: Status, paint: Painter) -> Iterator[str]:
-    """One screen: the verdict first, then what it rests on."""
+    """The page, line by line."""
+    instant = now()
+    yield from _verdict(status, paint)
+    yield from _daemon(status.daemon, paint, instant)
+    yield from _locations(status.locations, paint, instant)
+    if status.daemon.silence is not None:
+        yield paint(DIM, "\nThe daemon has the state: schedules, sensors and runs are shown once it answers.")
+    yield from _instigators(status.instigators, paint, instant)
+    yield from _not_run(status, paint, instant)
+    yield from _waiting(status.daemon, paint)
+    yield from _runs("running", status.active_runs, status, paint, instant)
+    yield from _runs("interrupted", status.interrupted_runs, status, paint, instant)
+    yield from _runs("failed in the last day", status.failed_runs, status, paint, instant)
+
+
+def _verdict(status: Status, paint: Painter) -> Iterator[str]:
+    where = paint(DIM, status.workspace)
     if status.ok:
-        yield paint(f"{BOLD};{GREEN}", "✓ all is well")
-    else:
-        count = len(status.problems)
-        yield paint(f"{BOLD};{RED}", f"✗ {count} problem{'' if count == 1 else 's'}")
-        for problem in status.problems:
-            yield f"  - {problem.splitlines()[0]}"
-    yield paint(DIM, f"  {status.workspace}   state in {status.state_dir}")
-    yield from _locations(status, paint)
-    yield from _daemon(status, paint)
-    yield from _instigators(status, paint)
-    for title, runs in (
-        ("running", status.active_runs),
-        ("interrupted", status.interrupted_runs),
-        ("failed in the last day", status.failed_runs),
-    ):
-        if runs:
-            yield f"\n{paint(BOLD, title)}"
-            interrupted = {run.run_id for run in status.interrupted_runs}
-            yield from (f"  {line}" for line in run_table(runs, now(), interrupted).split("\n"))
+        yield f"{paint(f'{BOLD};{GREEN}', '✓ all is well')}   {where}"
+        return
+    count = len(status.problems)
+    yield f"{paint(f'{BOLD};{RED}', f'✗ {count} problem' + ('' if count == 1 else 's'))}   {where}"
+    for problem in status.problems:
+        first, *more = textwrap.wrap(problem, width() - 4, break_long_words=False, break_on_hyphens=False) or [""]
+        yield f"  {paint(RED, '-')} {first}"
+        yield from (f"    {line}" for line in more)
 
 
-def _locations(status: Status, paint: Painter) -> Iterator[str]:
-    yield f"\n{paint(BOLD, 'locations')}"
-    for location in status.locations:
+def _daemon(daemon: DaemonStatus, paint: Painter, instant: datetime) -> Iterator[str]:
+    yield _title("daemon", paint)
+    if not daemon.running:
+        died = f"; the last one died {ago(daemon.turned_at, instant)}" if daemon.turned_at else ""
+        yield f"  {paint(DIM, '·')} not running{died}"
+        return
+    if daemon.silence is not None:
+        turned = f"; its loop last turned {ago(daemon.turned_at, instant)}" if daemon.turned_at else ""
+        yield f"  {paint(RED, '✗')} process {daemon.pid} {paint(RED, 'does not answer')}{turned}"
+        return
+    fine = [one for one in daemon.concerns if one["alive"] and not one["erroring"]]
+    age = f", up {format_duration((instant - daemon.started_at).total_seconds())}" if daemon.started_at else ""
+    symbol = paint(GREEN, "✓") if len(fine) == len(daemon.concerns) else paint(RED, "✗")
+    runs = f"{daemon.running_runs} running, {daemon.queued} queued"
+    yield f"  {symbol} process {daemon.pid}{age}   {paint(DIM, 'runs:')} {runs}"
+    for concern in daemon.concerns:
+        if concern not in fine:
+            alive = "alive" if concern["alive"] else paint(RED, "gets no turns")
+            erroring = paint(RED, "erroring") if concern["erroring"] else "not erroring"
+            yield f"    {paint(RED, '✗')} {concern['name']}: {alive}, {erroring}"
+
+
+def _locations(locations: Sequence[LocationStatus], paint: Painter, instant: datetime) -> Iterator[str]:
+    if not locations:
+        return
+    yield _title("locations", paint)
+    pad = max(len(location.name) for location in locations)
+    for location in locations:
+        name = location.name.ljust(pad)
         if location.loaded:
             names = ", ".join(location.pipelines) or "no pipelines"
-            yield f"  {paint(GREEN, '✓')} {location.name}  {paint(DIM, names)}"
-            continue
-        yield f"  {paint(RED, '✗')} {location.name}  {paint(RED, 'broken')}"
-        for line in (location.traceback or location.error or "").splitlines()[-12:]:
-            yield f"      {line}"
+            yield f"  {paint(GREEN, '✓')} {name}  {paint(DIM, _cut(names, width() - pad - 6))}"
+        elif location.error is None:
+            yield f"  {paint(YELLOW, '…')} {name}  loading"
+        else:
+            since = f" {_age(location.since, instant)}" if location.since else ""
+            yield f"  {paint(RED, '✗')} {name}  {paint(RED, f'broken{since}')}"
+            for line in (location.traceback or location.error).splitlines()[-_TRACEBACK_LINES:]:
+                yield f"      {line}"
 
 
-def _daemon(status: Status, paint: Painter) -> Iterator[str]:
-    daemon = status.daemon
-    if not daemon.running and not status.instigators and not daemon.queued:
+def _instigators(instigators: Sequence[InstigatorStatus], paint: Painter, instant: datetime) -> Iterator[str]:
+    if not instigators:
         return
-    yield f"\n{paint(BOLD, 'daemon')}"
-    if not daemon.running:
-        yield f"  {paint(DIM, '·')} not running"
+    yield _title("schedules and sensors", paint)
+    on = sorted((one for one in instigators if one.is_on), key=lambda one: _urgency(one, instant))
+    off = [one.name for one in instigators if not one.is_on]
+    headings = ["NAME", "NEXT", "LAST"]
+    rows = [_row(one, instant) for one in on[:_MOST_INSTIGATORS]]
+    if width() >= _WIDE:
+        headings.insert(1, "WHEN")
     else:
-        since = f", since {ago(daemon.started_at, now())}" if daemon.started_at else ""
-        fine = bool(daemon.concerns) and all(one["alive"] and not one["erroring"] for one in daemon.concerns)
-        symbol = paint(GREEN, "✓") if fine else paint(RED, "✗")
-        yield f"  {symbol} process {daemon.pid}{since}"
-    if daemon.queued:
-        yield f"  {daemon.queued} runs queued"
-        yield from (f"    {run_id}  {reason}" for run_id, reason in list(daemon.waiting.items())[:5])
+        rows = [[name, next_at, last] for name, _, next_at, last in rows]
+    if rows:
+        yield from (f"  {line}" for line in table(headings, rows, margin=2).split("\n"))
+    if len(on) > _MOST_INSTIGATORS:
+        yield paint(DIM, f"  and {len(on) - _MOST_INSTIGATORS} more that are on: orchestrator sensor list")
+    if off:
+        yield paint(DIM, _cut(f"  {len(off)} off: {', '.join(off)}", width()))
 
 
-def _instigators(status: Status, paint: Painter) -> Iterator[str]:
-    if not status.instigators:
+def _urgency(one: InstigatorStatus, instant: datetime) -> tuple[bool, float]:
+    """What needs somebody first, then what comes next."""
+    wanted = one.gone or one.failures > 0
+    return not wanted, (one.next_at - instant).total_seconds() if one.next_at else float("inf")
+
+
+def _row(one: InstigatorStatus, instant: datetime) -> list[object]:
+    due = Cell("gone, still on", YELLOW) if one.gone else Cell(until(one.next_at, instant) if one.next_at else "")
+    last: object = ""
+    if one.last is not None:
+        symbol, colour = TICK_STYLES[one.last.status]
+        row = f", {one.failures:,} in a row" if one.failures > 1 else ""
+        last = Cell(f"{symbol} {one.last.status.lower()} {ago(one.last.at, instant)}{row}", colour)
+    return [Cell(one.name, BOLD), Cell(one.when, DIM), due, last]
+
+
+def _not_run(status: Status, paint: Painter, instant: datetime) -> Iterator[str]:
+    if not status.not_run:
         return
-    yield f"\n{paint(BOLD, 'schedules and sensors')}"
-    rows = []
-    for one in status.instigators:
-        state = Cell("gone, still on", YELLOW) if one.gone else Cell("on", GREEN) if one.is_on else Cell("off", DIM)
-        due = until(one.next_at, now()) if one.is_on and one.next_at else ""
-        last: object = ""
-        if one.last is not None:
-            symbol, colour = TICK_STYLES[one.last.status]
-            last = Cell(f"{symbol} {one.last.status.lower()} {ago(one.last.at, now())}", colour)
-        rows.append([Cell(one.name, BOLD), one.kind.replace("_", " "), state, due, last])
-    yield from (f"  {line}" for line in table(["NAME", "KIND", "STATE", "NEXT", "LAST"], rows).split("\n"))
+    yield _title("not run", paint)
+    pad = max(len(one.name) for one in status.not_run)
+    for one in status.not_run[:_MOST_RUNS]:
+        count = f"{one.count:,} occurrence{'' if one.count == 1 else 's'}"
+        noticed = paint(DIM, f"(noticed {ago(one.noticed_at, instant)})")
+        yield f"  {paint(YELLOW, '−')} {one.name.ljust(pad)}  {count}, {_span(one.first, one.last, instant)} {noticed}"
+        yield f"      {paint(DIM, _cut(one.reason.partition(' (')[0] if one.count > 1 else one.reason, width() - 6))}"
+
+
+def _waiting(daemon: DaemonStatus, paint: Painter) -> Iterator[str]:
+    if not daemon.queued:
+        return
+    yield _title("queue", paint)
+    yield from (f"  {run_id}  {reason}" for run_id, reason in list(daemon.waiting.items())[:_MOST_WAITING])
+    others = daemon.queued - min(_MOST_WAITING, len(daemon.waiting))
+    if others > 0:
+        more = "more " if daemon.waiting else ""
+        yield f"  {others} {more}queued" + ("" if daemon.running else ", until a daemon runs")
+
+
+def _runs(title: str, runs: Sequence[RunSummary], status: Status, paint: Painter, instant: datetime) -> Iterator[str]:
+    if not runs:
+        return
+    yield _title(title, paint)
+    interrupted = {run.run_id for run in status.interrupted_runs}
+    yield from (f"  {line}" for line in run_table(runs[:_MOST_RUNS], instant, interrupted, margin=2).split("\n"))
+    if len(runs) > _MOST_RUNS:
+        yield paint(DIM, f"  and {len(runs) - _MOST_RUNS} more: orchestrator runs list")
+
+
+def _title(text: str, paint: Painter) -> str:
+    return f"\n{paint(BOLD, text)}"
+
+
+def _age(since: datetime, instant: datetime) -> str:
+    words = ago(since, instant)
+    return f"for {words.removesuffix(' ago')}" if words.endswith(" ago") else words
+
+
+def _span(first: datetime, last: datetime, instant: datetime) -> str:
+    """From when to when, on the clock of whoever looks."""
+    begin, end = first.astimezone(), last.astimezone()
+    day = "%a %H:%M" if instant - first < timedelta(days=6) else "%Y-%m-%d %H:%M"
+    if first == last:
+        return f"{begin:{day}}"
+    return f"{begin:{day}} to {end:{'%H:%M' if begin.date() == end.date() else day}}"
+
+
+def _cut(text: str, columns: int) -> str:
+    return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"

@@ -41,6 +41,7 @@ class Location:
     error: OrchestratorError | None = None
     started_at: datetime | None = None
     loaded_at: datetime | None = None
+    broken_at: datetime | None = None
     crashes: int = 0
     tries: int = 0  # in vain, one after another
     retry_at: datetime | None = None
@@ -53,6 +54,16 @@ class Location:
         if self.error is not None:
             return "broken"
         return "loaded" if self.evaluators is not None else "loading"
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when it is in that state."""
+        return {"broken": self.broken_at, "loaded": self.loaded_at, "loading": self.started_at}[self.state]
+
+    def pipelines(self) -> list[str]:
+        if self.evaluators is None or self.process is None or self.process.loaded is None:
+            return []
+        return [info.name for info in self.process.loaded.info.pipelines]
 
     def declared(self) -> Iterator[Declared]:
         """The schedules and sensors of a loaded location."""
@@ -108,7 +119,9 @@ class Locations:
                 "error": str(location.error) if location.error else None,
                 "traceback": location.error.traceback if isinstance(location.error, LocationBroken) else None,
                 "loaded_at": location.loaded_at,
+                "since": location.since,
                 "restarts": location.crashes,
+                "pipelines": location.pipelines(),
             }
             for location in self.all.values()
         ]
@@ -218,7 +231,7 @@ class Locations:
     def _fail(self, location: Location, error: OrchestratorError, now: datetime) -> None:
         process, before = location.process, location.error
         self._drop(location)
-        location.error = error
+        location.error, location.broken_at = error, now if before is None else location.broken_at
         if isinstance(error, LocationBroken) and process is not None:
             # Another version of its files mends it, and is noticed at once; so does what it lacks, once it is there.
             self._watch(location, process.files)

@@ -1,110 +1,149 @@
-"""Looking at everything at once, to say whether all is well."""
+"""Looking at everything at once. What cannot be looked at is part of the answer, and never an error."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator import clock
-from orchestrator.errors import LocationBroken, OrchestratorError
-from orchestrator.locks import is_locked, read_note
+from orchestrator.errors import DaemonError, LocationBroken, OrchestratorError
+from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.history import is_abandoned
 from orchestrator.operations.instigators import known, next_instants
+from orchestrator.operations.verdict import problems_of
 from orchestrator.operations.workspace import LoadedLocation, Workspace, load_locations
+from orchestrator.pulse import daemon_pid, last_beat
 from orchestrator.records import RunSummary
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
+from orchestrator.store.instigators import list_instigators
+from orchestrator.store.overview import NotRun, failing_since, not_run_since, standing_failures
 from orchestrator.store.runs import RunFilter, count_runs, list_runs
-from orchestrator.store.session import open_store
+from orchestrator.store.session import Store, open_store
 from orchestrator.store.ticks import latest_ticks
-from orchestrator.ticks import Tick
+from orchestrator.ticks import Instigator, ScheduleInfo, Tick
 
-# A failed run is worth a line in the status for this long.
-RECENT = 24 * 3600.0
-
-
-class LocationStatus(msgspec.Struct, frozen=True):
-    """One location: loaded with what it defines, or broken with the reason."""
-
-    name: str
-    loaded: bool
-    pipelines: tuple[str, ...] = ()
-    error: str | None = None
-    traceback: str | None = None
+# What has failed or was not run is worth a line in the status for this long.
+RECENT = timedelta(days=1)
+# Whoever asks for the status wants to hear soon that somebody else has the state.
+_PATIENCE_S = 4.0
+_MOST_RUNS = 5
+_TAIL_BYTES = 8192
 
 
-class InstigatorStatus(msgspec.Struct, frozen=True):
-    """One schedule or sensor that is on, or is gone and still on."""
+class _Index(msgspec.Struct):
+    """What the index has of it, all read at one moment."""
 
-    name: str
-    kind: str
-    is_on: bool
-    gone: bool
-    failures: int
-    next_at: datetime | None = None
-    last: Tick | None = None
-
-
-class DaemonStatus(msgspec.Struct, frozen=True):
-    """The daemon: whether it runs, and each of its concerns as two facts, alive and erroring."""
-
-    running: bool
-    pid: int | None = None
-    started_at: datetime | None = None
-    concerns: tuple[dict[str, Any], ...] = ()
+    instigators: list[Instigator] = []
+    latest: dict[str, Tick] = {}
+    failing_since: dict[str, datetime] = {}
+    unfinished: list[RunSummary] = []
+    failed: list[RunSummary] = []
+    standing: list[RunSummary] = []
+    not_run: list[NotRun] = []
     queued: int = 0
-    waiting: dict[str, str] = {}
-
-
-class Status(msgspec.Struct, frozen=True):
-    """What `status` shows. `problems` says in a sentence each what keeps `ok` from being true."""
-
-    ok: bool
-    problems: tuple[str, ...]
-    workspace: str
-    state_dir: str
-    locations: tuple[LocationStatus, ...]
-    active_runs: tuple[RunSummary, ...] = ()
-    interrupted_runs: tuple[RunSummary, ...] = ()
-    failed_runs: tuple[RunSummary, ...] = ()
-    daemon: DaemonStatus = DaemonStatus(running=False)
-    instigators: tuple[InstigatorStatus, ...] = ()
 
 
 def look(workspace: Workspace) -> Status:
-    """Everything, as it is now. What cannot be looked at is a problem, not an error."""
-    problems: list[str] = []
-    locations = _locations(workspace, problems)
-    active, interrupted, failed = _runs(workspace, problems)
-    daemon, upcoming = _daemon(workspace, problems)
-    instigators, queued = _instigators(workspace, upcoming, problems)
-    daemon = msgspec.structs.replace(daemon, queued=queued)
-    if not daemon.running and (queued or any(one.is_on for one in instigators)):
-        problems.append("no daemon is running, and something waits for it: `orchestrator daemon start`")
-    return Status(
-        ok=not problems,
-        problems=tuple(problems),
+    """Everything, as it is now."""
+    now = clock.now()
+    daemon, told = _daemon(workspace, now)
+    locations, settings_error = _told_locations(told) if told else _own_locations(workspace)
+    index, unreadable = _Index(), None
+    if told is not None or not daemon.running:
+        try:
+            index = _index(workspace, now, declared=told is None and settings_error is None)
+        except OrchestratorError as error:
+            unreadable = error.message
+    interrupted = tuple(run for run in index.unfinished if is_abandoned(workspace.state, run))
+    status = Status(
+        ok=False,
+        problems=(),
         workspace=str(workspace.settings.path),
         state_dir=str(workspace.settings.state_path),
         locations=locations,
-        active_runs=active,
+        active_runs=tuple(run for run in index.unfinished if run not in interrupted),
         interrupted_runs=interrupted,
-        failed_runs=failed,
-        daemon=daemon,
-        instigators=instigators,
+        failed_runs=tuple(index.failed),
+        standing_failures=tuple(index.standing),
+        daemon=replace(daemon, queued=index.queued),
+        instigators=tuple(_instigators(index, told, now)),
+        not_run=tuple(index.not_run),
+        unreadable=unreadable,
     )
+    problems = (*([settings_error] if settings_error else ()), *problems_of(status, clock.now()))
+    return replace(status, ok=not problems, problems=problems)
 
 
-def _locations(workspace: Workspace, problems: list[str]) -> tuple[LocationStatus, ...]:
+def _daemon(workspace: Workspace, now: datetime) -> tuple[DaemonStatus, dict[str, Any] | None]:
+    """The daemon, and what it says of itself if it does."""
+    if not workspace.settings.state_path.exists():
+        return DaemonStatus(running=False), None
+    pid, turned_at = daemon_pid(workspace.state), last_beat(workspace.state)
+    if pid is None:
+        return DaemonStatus(running=False, turned_at=turned_at), None
+    try:
+        told = describe_daemon(workspace.state)
+    except OrchestratorError as error:
+        if isinstance(error, DaemonError) and daemon_pid(workspace.state) is None:
+            return DaemonStatus(running=False), None  # it has ended this moment
+        said = _last_words(workspace.state.daemon_log)
+        silence = " ".join(filter(None, (error.message, said and f"It last said: {said}.", error.hint)))
+        return DaemonStatus(running=True, pid=pid, turned_at=turned_at, silence=silence), None
+    daemon = DaemonStatus(
+        running=True,
+        pid=told["pid"],
+        started_at=datetime.fromisoformat(told["started_at"]),
+        version=told["version"],
+        turned_at=datetime.fromisoformat(told["loop_at"]) if told["loop_at"] else now,
+        workspace_error=told["workspace_error"],
+        concerns=tuple(told["concerns"]),
+        running_runs=told["queue"]["running"],
+        waiting=told["queue"]["waiting"],
+    )
+    return daemon, told
+
+
+def _last_words(log: Path) -> str:
+    """The message of the last line of the daemon's log that is one by itself."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            lines = [line for line in file.read().decode(errors="replace").splitlines() if line[:1] not in ("", " ")]
+    except OSError:
+        return ""
+    return lines[-1].rstrip(".") if lines else ""
+
+
+def _told_locations(told: dict[str, Any]) -> tuple[tuple[LocationStatus, ...], None]:
+    """The locations as the daemon has them: what it runs is what matters."""
+    found = (
+        LocationStatus(
+            name=one["name"],
+            loaded=one["state"] == "loaded",
+            pipelines=tuple(one.get("pipelines", ())),
+            error=one["error"],
+            traceback=one["traceback"] or None,
+            state=one["state"],
+            since=datetime.fromisoformat(one["since"]) if one.get("since") else None,
+            restarts=one["restarts"],
+        )
+        for one in told["locations"]
+    )
+    return tuple(found), None
+
+
+def _own_locations(workspace: Workspace) -> tuple[tuple[LocationStatus, ...], str | None]:
+    """The locations as they are when loaded now; or why none can be."""
     try:
         loaded = load_locations(workspace)
     except OrchestratorError as error:
-        problems.append(error.message)
-        return ()
-    problems += [location.error.message for location in loaded if location.error is not None]
-    return tuple(map(_location, loaded))
+        return (), " ".join([error.message, *error.details[:1]])
+    return tuple(map(_location, loaded)), None
 
 
 def _location(location: LoadedLocation) -> LocationStatus:
@@ -112,81 +151,53 @@ def _location(location: LoadedLocation) -> LocationStatus:
         names = tuple(info.name for info in location.process.loaded.info.pipelines)
         return LocationStatus(location.name, True, names)
     trace = location.error.traceback if isinstance(location.error, LocationBroken) else None
-    return LocationStatus(location.name, False, (), str(location.error), trace or None)
+    return LocationStatus(location.name, False, (), str(location.error), trace or None, "broken")
 
 
-def _daemon(workspace: Workspace, problems: list[str]) -> tuple[DaemonStatus, dict[str, datetime]]:
-    """The daemon as it describes itself, and when each schedule and sensor is next."""
-    if not workspace.settings.state_path.exists() or not is_locked(workspace.state.daemon_lock):
-        return DaemonStatus(running=False), {}
-    pid = int(read_note(workspace.state.daemon_lock) or 0)
-    try:
-        told = describe_daemon(workspace.state)
-    except OrchestratorError as error:
-        problems.append(f"the daemon (process {pid}) does not answer: {error.message}")
-        return DaemonStatus(running=True, pid=pid), {}
-    if told["workspace_error"]:
-        problems.append(f"the daemon goes by an older workspace file: {told['workspace_error']}")
-    for concern in told["concerns"]:
-        if not concern["alive"]:
-            problems.append(f"the daemon's {concern['name']} gets no turns")
-        if concern["erroring"]:
-            problems.append(f"the daemon's {concern['name']} fails: {concern['error'].strip().splitlines()[-1]}")
-    upcoming = {one["id"]: datetime.fromisoformat(one["at"]) for one in told["next"]}
-    daemon = DaemonStatus(
-        running=True,
-        pid=told["pid"],
-        started_at=datetime.fromisoformat(told["started_at"]),
-        concerns=tuple(told["concerns"]),
-        waiting=told["queue"]["waiting"],
-    )
-    return daemon, upcoming
+def _index(workspace: Workspace, now: datetime, *, declared: bool) -> _Index:
+    """Raises OrchestratorError when the state cannot be looked into. `declared`: what is declared counts as well as
+    what is remembered; a daemon has brought both together."""
+    since = now - RECENT
+    with open_store(workspace.state, patience=_PATIENCE_S) as store:
+        instigators = known(workspace, store, now) if declared else store(list_instigators)
+        return _Index(
+            instigators=instigators,
+            latest={tick.name: tick for tick in store(latest_ticks)},
+            failing_since=_failing_since(store, instigators),
+            unfinished=store(list_runs, RunFilter(statuses=tuple(ACTIVE_RUN_STATES), limit=None)),
+            failed=store(list_runs, RunFilter(statuses=(RunState.FAILURE,), since=since, limit=_MOST_RUNS)),
+            standing=store(standing_failures, since, _MOST_RUNS),
+            not_run=store(not_run_since, since),
+            queued=store(count_runs, RunFilter(statuses=(RunState.QUEUED,), limit=None)),
+        )
 
 
-def _instigators(
-    workspace: Workspace, upcoming: dict[str, datetime], problems: list[str]
-) -> tuple[tuple[InstigatorStatus, ...], int]:
-    """Everything that is on, and how many runs are queued."""
-    now = clock.now()
-    try:
-        with open_store(workspace.state) as store:
-            everything = known(workspace, store, now)
-            latest = {tick.name: tick for tick in store(latest_ticks)}
-            queued = store(count_runs, RunFilter(statuses=(RunState.QUEUED,), limit=None))
-    except OrchestratorError:
-        return (), 0  # said already
-    found = []
-    for one in everything:
-        last = latest.get(one.id)
-        next_at = upcoming.get(one.id) or next(iter(next_instants(one, now)), None)
-        if one.is_on and one.gone_at is not None:
-            word = "schedule" if one.kind == "schedule" else "sensor"
-            problems.append(f"{one.id} is on and its definition is gone: `orchestrator {word} forget {one.name}`")
-        elif one.is_on and one.failures:
-            error = (last.error or "").strip().splitlines()[-1:] if last else []
-            problems.append(f"{one.id} has failed {one.failures} times in a row: {' '.join(error)}")
-        if one.is_on or one.gone_at is None:
-            gone = one.gone_at is not None
-            status = InstigatorStatus(one.id, one.kind, one.is_on, gone, one.failures, next_at, last)
-            found.append(status)
-    return tuple(found), queued
+def _failing_since(store: Store, instigators: list[Instigator]) -> dict[str, datetime]:
+    failing = [one.id for one in instigators if one.is_on and one.failures]
+    return store(failing_since, failing) if failing else {}
 
 
-def _runs(
-    workspace: Workspace, problems: list[str]
-) -> tuple[tuple[RunSummary, ...], tuple[RunSummary, ...], tuple[RunSummary, ...]]:
-    try:
-        with open_store(workspace.state) as store:
-            unfinished = store(list_runs, RunFilter(statuses=tuple(ACTIVE_RUN_STATES), limit=None))
-            since = clock.parse_instant_or_age(f"{RECENT}s", now=clock.now())
-            failed = store(list_runs, RunFilter(statuses=(RunState.FAILURE,), since=since, limit=5))
-    except OrchestratorError as error:
-        problems.append(error.message)
-        return (), (), ()
-    interrupted = tuple(run for run in unfinished if is_abandoned(workspace.state, run))
-    active = tuple(run for run in unfinished if run not in interrupted)
-    problems += [
-        f"nobody drives run {run.run_id} of {run.pipeline}: `orchestrator runs resume {run.run_id}`, or cancel it"
-        for run in interrupted
+def _instigators(index: _Index, told: dict[str, Any] | None, now: datetime) -> list[InstigatorStatus]:
+    """Everything that is defined, or that is gone and still on."""
+    upcoming = {one["id"]: datetime.fromisoformat(one["at"]) for one in told["next"]} if told else {}
+    return [
+        InstigatorStatus(
+            name=one.id,
+            kind=one.kind,
+            is_on=one.is_on,
+            gone=one.gone_at is not None,
+            failures=one.failures,
+            next_at=upcoming.get(one.id) or next(iter(next_instants(one, now)), None),
+            last=index.latest.get(one.id),
+            when=_when(one),
+            failing_since=index.failing_since.get(one.id),
+        )
+        for one in index.instigators
+        if one.is_on or one.gone_at is None
     ]
-    return active, interrupted, tuple(failed)
+
+
+def _when(one: Instigator) -> str:
+    if isinstance(one.declared, ScheduleInfo):
+        return f"{one.declared.cron} {one.declared.timezone}"
+    return f"every {one.declared.interval:g}s" if one.declared is not None else ""

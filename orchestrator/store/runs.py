@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.store.database import Database
 
 LAST = "last"
-_COLUMNS = "run_id, pipeline, mode, status, created_at, started_at, finished_at, tags, trigger_json"
+COLUMNS = "run_id, pipeline, mode, status, created_at, started_at, finished_at, tags, trigger_json"
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +44,9 @@ def list_runs(database: Database, which: RunFilter) -> list[RunSummary]:
     conditions, parameters = _conditions(which)
     limit = "" if which.limit is None else f"LIMIT {int(which.limit)}"
     rows = database.rows(
-        f"SELECT {_COLUMNS} FROM runs {conditions} ORDER BY created_at DESC, run_id {limit}", parameters
+        f"SELECT {COLUMNS} FROM runs {conditions} ORDER BY created_at DESC, run_id {limit}", parameters
     )
-    return [_summary(row) for row in rows]
+    return [summary_of(row) for row in rows]
 
 
 def count_runs(database: Database, which: RunFilter) -> int:
@@ -85,10 +85,10 @@ def resolve_run(database: Database, reference: str) -> str:
 
 def get_run(database: Database, run_id: str) -> RunInfo:
     """One run by its full id. Raises NotFound."""
-    row = database.row(f"SELECT {_COLUMNS}, location, reason, parent_run_id FROM runs WHERE run_id = ?", [run_id])
+    row = database.row(f"SELECT {COLUMNS}, location, reason, parent_run_id FROM runs WHERE run_id = ?", [run_id])
     if row is None:
         raise NotFound(f"There is no run {run_id!r}.")
-    return RunInfo(_summary(row), row[9], row[10] or "", row[11])
+    return RunInfo(summary_of(row), row[9], row[10] or "", row[11])
 
 
 def delete_run(database: Database, run_id: str) -> None:
@@ -140,7 +140,8 @@ def _conditions(which: RunFilter) -> tuple[str, list[Any]]:
     return ("WHERE " + " AND ".join(conditions) if conditions else ""), parameters
 
 
-def _summary(row: tuple[Any, ...]) -> RunSummary:
+def summary_of(row: tuple[Any, ...]) -> RunSummary:
+    """A row of `COLUMNS` as a run."""
     created_at = from_timestamp(row[4])
     assert created_at is not None
     return RunSummary(

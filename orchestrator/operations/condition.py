@@ -1,0 +1,77 @@
+"""The condition of everything, as records: what `status` shows and prints as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from orchestrator.records import RunSummary
+from orchestrator.store.overview import NotRun
+from orchestrator.ticks import Tick
+
+
+class LocationStatus(msgspec.Struct, frozen=True):
+    """One location: loaded with what it defines, broken with the reason, or still loading."""
+
+    name: str
+    loaded: bool
+    pipelines: tuple[str, ...] = ()
+    error: str | None = None
+    traceback: str | None = None
+    state: str = "loaded"  # or broken, loading
+    since: datetime | None = None  # as far as a daemon knows
+    restarts: int = 0  # how often its process has ended by itself of late
+
+
+class InstigatorStatus(msgspec.Struct, frozen=True):
+    """One schedule or sensor that is on, or is gone and still on. `when` is its cron and zone, or its interval."""
+
+    name: str
+    kind: str
+    is_on: bool
+    gone: bool
+    failures: int  # in a row
+    next_at: datetime | None = None
+    last: Tick | None = None
+    when: str = ""
+    failing_since: datetime | None = None
+
+
+class DaemonStatus(msgspec.Struct, frozen=True):
+    """The daemon: whether it runs and answers, and each of its concerns as two facts, alive and erroring.
+
+    `silence` says why one that runs does not answer. `turned_at` is when its loop turned last; of a daemon that does
+    not run any more and did not say goodbye, about when it died.
+    """
+
+    running: bool
+    pid: int | None = None
+    started_at: datetime | None = None
+    version: str | None = None
+    turned_at: datetime | None = None
+    silence: str | None = None
+    workspace_error: str | None = None
+    concerns: tuple[dict[str, Any], ...] = ()
+    running_runs: int = 0
+    queued: int = 0
+    waiting: dict[str, str] = {}  # run: why it waits
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What `status` shows. `problems` says in a sentence each what keeps `ok` from being true."""
+
+    ok: bool
+    problems: tuple[str, ...]
+    workspace: str
+    state_dir: str
+    locations: tuple[LocationStatus, ...]
+    active_runs: tuple[RunSummary, ...] = ()
+    interrupted_runs: tuple[RunSummary, ...] = ()
+    failed_runs: tuple[RunSummary, ...] = ()
+    standing_failures: tuple[RunSummary, ...] = ()  # of schedules and sensors, and nothing has succeeded since
+    daemon: DaemonStatus = DaemonStatus(running=False)
+    instigators: tuple[InstigatorStatus, ...] = ()
+    not_run: tuple[NotRun, ...] = ()  # occurrences that were found not to be run in the last day
+    unreadable: str | None = None  # why the state could not be looked into
