@@ -39,12 +39,10 @@ def status_lines(status: Status, paint: Painter) -> Iterator[str]:
 
 
 def _verdict(status: Status, paint: Painter) -> Iterator[str]:
-    where = paint(DIM, status.workspace)
-    if status.ok:
-        yield f"{paint(f'{BOLD};{GREEN}', '✓ all is well')}   {where}"
-        return
     count = len(status.problems)
-    yield f"{paint(f'{BOLD};{RED}', f'✗ {count} problem' + ('' if count == 1 else 's'))}   {where}"
+    verdict = "✓ all is well" if status.ok else f"✗ {count} problem{'' if count == 1 else 's'}"
+    where = _cut_front(status.workspace, width() - len(verdict) - 3)
+    yield f"{paint(f'{BOLD};{GREEN if status.ok else RED}', verdict)}   {paint(DIM, where)}"
     for problem in status.problems:
         first, *more = textwrap.wrap(problem, width() - 4, break_long_words=False, break_on_hyphens=False) or [""]
         yield f"  {paint(RED, '-')} {first}"
@@ -181,3 +179,8 @@ def _span(first: datetime, last: datetime, instant: datetime) -> str:
 
 def _cut(text: str, columns: int) -> str:
     return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"
+
+
+def _cut_front(path: str, columns: int) -> str:
+    """A path whose end is what tells it from others."""
+    return path if len(path) <= columns else f"…{path[len(path) - columns + 1 :]}"

@@ -98,9 +98,12 @@ class Runs:
             yield from executor.descriptors()
 
     def catch_up(self) -> None:
-        """Brings the index up to date with every run in flight."""
+        """Brings the index up to date with every run in flight, and with what others have driven."""
         self._ingested_at = None
         self._ingest(clock.now())
+        others = [run_id for run_id in _marked(self._state) if run_id not in self._drivers]
+        if others:
+            ingest(self._store.database, self._state, others)
 
     def close(self) -> None:
         """Lets go of all runs. Their steps go on, and the next daemon finds them."""

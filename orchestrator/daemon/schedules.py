@@ -125,8 +125,10 @@ class Schedules:
         if outcome.runs and occurrence.decision.cancel_active:
             for run_id in self._active_of([answered.id]).get(answered.id, []):
                 self._cancel(run_id, f"the next run of schedule {answered.id}")
-        passed = self._passed_ticks(after, occurrence.decision, now, until=occurrence.scheduled_at) if not again else []
-        self._commit(after, [*passed, outcome.tick], list(outcome.runs), now)
+        passed = [] if again else _passed(occurrence.decision, until=occurrence.scheduled_at)
+        ticks = [*_passed_ticks(after, passed, now), outcome.tick]
+        self._commit(after, ticks, list(outcome.runs), now)
+        self._say_passed(answered.id, passed)
         self._say(answered.id, outcome.tick)
         self._put(answered.id, now + _RETRY_PAUSE * 2**tries if again else now)
 
@@ -193,29 +195,26 @@ class Schedules:
         return decide(declared, remembered, now, active=tuple(active), making_up=making_up)
 
     def _pass(self, remembered: Instigator, decision: ScheduleDecision, now: datetime) -> None:
-        ticks = self._passed_ticks(remembered, decision, now, until=None)
-        if not ticks:
+        passed = _passed(decision)
+        if not passed:
             return  # nothing happened: that we looked is not worth a commit
         after = replace(remembered, since=decision.since, since_inclusive=decision.since_inclusive)
-        self._commit(after, ticks, [], now)
-        for tick in ticks:
-            self._say(remembered.id, tick)
-
-    def _passed_ticks(
-        self, instigator: Instigator, decision: ScheduleDecision, now: datetime, *, until: datetime | None
-    ) -> list[Tick]:
-        both = [(passed, TickState.MISSED) for passed in decision.missed]
-        both += [(passed, TickState.SKIPPED) for passed in decision.skipped]
-        both.sort(key=lambda one: one[0].scheduled_at)
-        return [
-            _passed_tick(instigator, passed, status, now)
-            for passed, status in both
-            if until is None or passed.scheduled_at < until
-        ]
+        self._commit(after, _passed_ticks(remembered, passed, now), [], now)
+        self._say_passed(remembered.id, passed)
 
     def _commit(self, after: Instigator, ticks: list[Tick], runs: list[Any], now: datetime) -> None:
         self._registry.remember(after)
         self._outbox.add(now, ticks=ticks, instigator=after, runs=runs, urgent=True)
+
+    def _say_passed(self, id: str, passed: list[tuple[Passed, TickState]]) -> None:
+        """What is not run, in one line for each reason: after a weekend asleep these may be thousands."""
+        for reason in dict.fromkeys(one.reason for one, _ in passed):
+            some = [one for one, _ in passed if one.reason == reason]
+            last = some[-1].until or some[-1].scheduled_at
+            count = sum(one.count for one in some)
+            self._log.warn(
+                "not run", schedule=id, occurrences=count, first=some[0].scheduled_at, last=last, reason=reason
+            )
 
     def _say(self, id: str, tick: Tick) -> None:
         facts = {"schedule": id, "scheduled_at": tick.scheduled_at}
@@ -233,6 +232,18 @@ def _accounted_for(instigator: Instigator, scheduled_at: datetime) -> Instigator
     if instigator.since is None or instigator.since > scheduled_at:
         return instigator
     return replace(instigator, since=scheduled_at, since_inclusive=False)
+
+
+def _passed(decision: ScheduleDecision, until: datetime | None = None) -> list[tuple[Passed, TickState]]:
+    """The occurrences that are not run, oldest first, each with what becomes of it."""
+    both = [(one, TickState.MISSED) for one in decision.missed]
+    both += [(one, TickState.SKIPPED) for one in decision.skipped]
+    both.sort(key=lambda one: one[0].scheduled_at)
+    return [one for one in both if until is None or one[0].scheduled_at < until]
+
+
+def _passed_ticks(instigator: Instigator, passed: list[tuple[Passed, TickState]], now: datetime) -> list[Tick]:
+    return [_passed_tick(instigator, one, status, now) for one, status in passed]
 
 
 def _passed_tick(instigator: Instigator, passed: Passed, status: TickState, now: datetime) -> Tick:

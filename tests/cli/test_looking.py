@@ -314,7 +314,7 @@ class TestStatus:
         done.settings("locations: [{name: main, file: pipelines.py}, {name: bad, file: broken.py}]")
         status = done("status")
         assert status.code == 1
-        assert "✗ bad  broken" in status.out
+        assert "✗ bad   broken" in status.out
         assert "ZeroDivisionError" in status.out
         assert "✓ main  loads" in status.out
         shown = done.json("status")
