@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.cron import load_zone
 from orchestrator.definitions.instigator_contexts import Assets, Find, ScheduleContext, SensorContext
 from orchestrator.definitions.instigators import InstigatorDefinition
-from orchestrator.definitions.requests import requests_of
+from orchestrator.definitions.requests import RunRequest, SkipReason, requests_of
 from orchestrator.location.errors import load_traceback
 from orchestrator.messages import Evaluate
 from orchestrator.ticks import Evaluation, Requested, ScheduleInfo, SensorInfo, asset_name_of
@@ -66,7 +66,9 @@ def _ask(
 
 def _is_answer(result: Any) -> bool:
     """Whether an alert's function, which may return whatever it likes, has answered."""
-    return hasattr(result, "run_key") or (hasattr(result, "__iter__") and not isinstance(result, (str, bytes, Mapping)))
+    if isinstance(result, (RunRequest, SkipReason)):
+        return True
+    return hasattr(result, "__iter__") and not isinstance(result, (str, bytes, Mapping))
 
 
 def _context(definition: InstigatorDefinition, question: Evaluate, find: Find) -> ScheduleContext | SensorContext:

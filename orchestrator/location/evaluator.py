@@ -82,6 +82,7 @@ class EvaluatorServer:
     def _evaluate(self, question: Evaluate) -> Evaluation:
         definition = self._definition(question.name)
         os.ftruncate(self._output, 0)
+        os.lseek(self._output, 0, os.SEEK_SET)
         evaluation = evaluate(definition, question, self._find)
         return msgspec.structs.replace(evaluation, output=self._printed())
 

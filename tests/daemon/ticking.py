@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from orchestrator import clock
+from orchestrator.clock import monotonic
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.operations import instigators
@@ -11,6 +12,9 @@ from orchestrator.store.runs import RunFilter, list_runs
 from orchestrator.store.serving import StoreServer
 from orchestrator.store.session import hold_store
 from orchestrator.store.ticks import TickFilter, list_ticks
+
+# A daemon that has something to do for this long hangs.
+HANGS_S = 30
 
 
 class Ticking:
@@ -48,8 +52,10 @@ class Ticking:
         self.now = datetime.fromisoformat(instant)
         loop = self.daemon.loop
         loop.is_stopping = False
+        deadline = monotonic() + HANGS_S
 
         def after_turn(_now):
+            assert monotonic() < deadline, "it never settles"
             self.daemon.commits.flush()
             self.now += timedelta(microseconds=1)  # time that stands still would put everything in no order
             loop.is_stopping = self.daemon.is_settled() if until is None else until()
@@ -95,9 +101,9 @@ class Ticking:
         everything = instigators.known(self.daemon.workspace, self.store, self.now)
         return next(one for one in everything if one.name == name)
 
-    def ticks(self, name):
+    def ticks(self, name, location="main"):
         """Its ticks, oldest first."""
-        return list(reversed(self.store(list_ticks, TickFilter(name=f"main/{name}", limit=100_000))))
+        return list(reversed(self.store(list_ticks, TickFilter(name=f"{location}/{name}", limit=100_000))))
 
     def outcomes(self, name):
         """The states of its ticks, oldest first."""

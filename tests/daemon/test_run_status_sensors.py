@@ -1,0 +1,203 @@
+"""Alerts: each end of a run is told once, whatever the reaction to another one does."""
+
+import pytest
+
+HEAD = """
+    import os
+    import time
+    from dataclasses import dataclass
+    from orchestrator import RunRequest, SkipReason, pipeline, run_status_sensor, schedule, sensor, step
+
+    @dataclass
+    class What:
+        what: str = "good"
+
+    @step
+    def work(config: What) -> None:
+        if config.what == "bad":
+            raise ValueError("it is bad")
+
+    @pipeline(tags={"team": "sales"})
+    def working():
+        work()
+
+    @step
+    def nothing() -> None: ...
+
+    @pipeline
+    def cleaning():
+        nothing()
+
+    def tell(context, run):
+        with open("ledger", "a") as ledger:
+            ledger.write(f"{context.name}:{run.tags['name']}:{run.status}\\n")
+
+    @sensor(pipeline=working, interval=1, default_on=True)
+    def starts(context):
+        for name in sorted(os.listdir(".")):
+            if name.startswith("start-"):
+                kind, name = name.removeprefix("start-").split("-")
+                tags = {"name": name}
+                yield RunRequest(name, {"steps": {"work": {"config": {"what": kind}}}}, tags=tags)
+"""
+
+
+def alert(body="tell(context, run)", name="alert", status="FAILURE", **options):
+    given = "".join(f", {key}={value!r}" for key, value in {"default_on": True, "interval": 3600, **options}.items())
+    lines = "".join(f"        {line}\n" for line in body.splitlines())
+    return f"\n    @run_status_sensor(status={status!r}{given})\n    def {name}(context, run):\n{lines}"
+
+
+class Runs:
+    """A daemon's life in which runs end well or badly when the test says so."""
+
+    def __init__(self, bench, ticking):
+        self.bench, self.ticking = bench, ticking
+        self.minute = 0
+
+    def begin(self, *definitions):
+        self.bench.write(HEAD + "".join(definitions))
+        self.ticking.__enter__()
+        return self.go_on()
+
+    def go_on(self):
+        self.minute += 1
+        self.ticking.at(f"2019-02-27T{self.minute:02}:00:00Z").at(f"2019-02-27T{self.minute:02}:00:01Z")
+        return self
+
+    def end(self, *names):
+        """Has runs end: each name is kind-name, kind good or bad."""
+        for name in names:
+            (self.bench.path / f"start-{name}").touch()
+        return self.go_on()
+
+    @property
+    def told(self):
+        return sorted(self.bench.ledger())
+
+    def __getattr__(self, name):
+        return getattr(self.ticking, name)
+
+
+@pytest.fixture
+def runs(bench, ticking):
+    made = Runs(bench, ticking)
+    yield made
+    if ticking.daemon is not None:
+        ticking.__exit__()
+
+
+def test_each_failure_is_told_once_and_at_once(runs):
+    runs.begin(alert()).end("bad-a", "good-b", "bad-c").go_on()
+    assert runs.told == ["alert:a:FAILURE", "alert:c:FAILURE"]
+    runs.end("bad-d").go_on()
+    assert runs.told == ["alert:a:FAILURE", "alert:c:FAILURE", "alert:d:FAILURE"]
+
+
+def test_each_alert_has_a_tick_that_says_of_which_run(runs):
+    runs.begin(alert()).end("bad-a")
+    tick = runs.ticks("alert")[-1]
+    run = next(run for run in runs.runs() if run.tags.get("name") == "a")
+    assert (str(tick.status), tick.run_ids) == ("SUCCESS", ())
+    assert tick.output == f"told of the FAILURE of run {run.run_id} (working)"
+
+
+def test_what_it_is_told_of_a_run(runs):
+    body = "print(run.pipeline, run.mode, run.status, run.tags['team'], run.failed_steps, run.finished_at.year)"
+    runs.begin(alert(body)).end("bad-a")
+    assert "working default FAILURE sales {'work': 'ValueError: it is bad'} 2019" in runs.ticks("alert")[-1].output
+
+
+def test_one_for_each_way_to_end(runs):
+    both = alert(name="both", status=["SUCCESS", "FAILURE"])
+    runs.begin(alert(), alert(name="cheer", status="SUCCESS"), both).end("bad-a", "good-b")
+    assert runs.told == ["alert:a:FAILURE", "both:a:FAILURE", "both:b:SUCCESS", "cheer:b:SUCCESS"]
+
+
+def test_a_run_that_is_canceled(runs):
+    holds = """
+    @step
+    def hold() -> None:
+        time.sleep(60)
+
+    @pipeline
+    def holding():
+        hold()
+
+    @sensor(pipeline=holding, interval=1, default_on=True)
+    def asks(context):
+        return RunRequest("h", tags={"name": "h"})
+"""
+    runs.bench.write(HEAD + holds + alert(status="CANCELED"))
+    runs.ticking.__enter__()
+    runs.at("2019-02-27T00:00:00Z").at("2019-02-27T00:00:01Z", until=lambda: list(runs.daemon.runs.active))
+    runs.daemon.cancel(next(iter(runs.daemon.runs.active)), "a test")
+    runs.at("2019-02-27T00:01:00Z")
+    assert runs.told == ["alert:h:CANCELED"]
+
+
+def test_only_of_some_pipelines(runs):
+    runs.begin(alert(pipelines=["cleaning"])).end("bad-a")
+    assert runs.told == []
+
+
+@pytest.mark.parametrize(("start", "told"), [("now", []), ("beginning", ["alert:a:FAILURE"])])
+def test_what_ended_before_it_was_turned_on(runs, start, told):
+    runs.begin(alert(start=start, default_on=False)).end("bad-a").turn_on("alert")
+    runs.go_on()
+    assert runs.told == told
+
+
+def test_a_reaction_that_fails_is_reported_and_neither_repeated_nor_felt_by_the_others(runs):
+    runs.begin(alert("if run.tags['name'] == 'b': raise ConnectionError('no mail')\ntell(context, run)"))
+    runs.end("bad-a", "bad-b", "bad-c").go_on()
+    assert runs.told == ["alert:a:FAILURE", "alert:c:FAILURE"]
+    failed = [tick for tick in runs.ticks("alert") if tick.status == "FAILURE"]
+    assert len(failed) == 1
+    assert failed[0].error.startswith("told of the FAILURE of run ")
+    assert failed[0].error.endswith("ConnectionError: no mail")
+    runs.end("bad-d")
+    assert runs.told[-1] == "alert:d:FAILURE", "and the next end is told without delay"
+
+
+def test_a_reaction_that_dies_is_tried_again_and_then_given_up_for_the_others(runs):
+    runs.begin(alert("if run.tags['name'] == 'a': os._exit(1)\ntell(context, run)", interval=1))
+    runs.end("bad-a").end("bad-b").go_on().go_on().go_on().go_on()
+    assert runs.told == ["alert:b:FAILURE"]
+    assert runs.outcomes("alert").count("FAILURE") == 4
+
+
+def test_one_that_died_once_is_told_after_all(runs):
+    body = "if not os.path.exists('calm'):\n    open('calm', 'w').close()\n    os._exit(1)\ntell(context, run)"
+    runs.begin(alert(body, interval=1)).end("bad-a").go_on()
+    assert runs.told == ["alert:a:FAILURE"]
+
+
+def test_a_reaction_may_ask_for_a_run_and_is_not_told_of_that_one(runs):
+    body = "tell(context, run)\nreturn RunRequest(run.run_id, tags={'name': 'cleanup'})"
+    runs.begin(alert(body, status="SUCCESS", pipeline="cleaning")).end("good-a").go_on().go_on()
+    assert runs.told == ["alert:a:SUCCESS"]
+    assert [run.pipeline for run in runs.runs()] == ["working", "cleaning"]
+
+
+def test_one_alert_is_told_of_runs_that_another_has_asked_for(runs):
+    asks = "return RunRequest(run.run_id, tags={'name': 'cleanup'})"
+    asking = alert(asks, name="asking", status="SUCCESS", pipeline="cleaning", pipelines=["working"])
+    runs.begin(asking, alert(status="SUCCESS")).end("good-a").go_on()
+    assert runs.told == ["alert:a:SUCCESS", "alert:cleanup:SUCCESS"]
+
+
+def test_one_that_wants_nothing_this_time_says_so(runs):
+    runs.begin(alert("return SkipReason('it is night')")).end("bad-a")
+    tick = runs.ticks("alert")[-1]
+    assert (str(tick.status), tick.skip_reason) == ("SKIPPED", "it is night")
+
+
+def test_ends_while_no_daemon_was_there_are_told_by_the_next_one(runs):
+    runs.begin(alert())
+    runs.ticking.__exit__()
+    failed = runs.bench("run", "working", "--set", "steps.work.config.what=bad", "--tag", "name=by_hand")
+    assert failed.code == 1
+    runs.ticking.__enter__()
+    runs.go_on().go_on()
+    assert runs.told == ["alert:by_hand:FAILURE"]
