@@ -200,7 +200,10 @@ class Runs:
 
 
 def _marked(state: StateDir) -> Iterable[str]:
-    return sorted(entry.name for entry in state.pending.iterdir())
+    try:
+        return sorted(entry.name for entry in state.pending.iterdir())
+    except FileNotFoundError:
+        return ()  # the state directory was removed, and the daemon is about to notice
 
 
 def _last_owner(run_dir: RunDir) -> Owner | None:
