@@ -23,6 +23,7 @@ VOCABULARY = {
     "layout",
     "locks",
     "messages",
+    "process_tree",
     "pulse",
     "records",
     "run_files",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,7 @@ from orchestrator.states import RunState, StepState
 MOST_STEPS = 40
 MOST_ASSETS = 20
 LAST_LINES = 8
+MOST_FRAMES = 16
 # Where Python keeps its own modules and those that were installed, in every interpreter and environment.
 _LIBRARY = re.compile(r"/lib(?:64)?/python3[^/]*/(?:(?:site|dist)-packages/)?([^/]+)")
 
@@ -104,7 +105,7 @@ def error_lines(error: ErrorInfo, paint: Painter, indent: str = "    ") -> Itera
     """An error with the user's own lines that led to it, innermost last, and then what caused it."""
     for line in error.message.split("\n")[1:21]:
         yield f"{indent}{line}"
-    for frame in without_library_frames(error.frames):
+    for frame in few(list(without_library_frames(error.frames))):
         if isinstance(frame, str):
             yield f"{indent}{paint(DIM, frame)}"
             continue
@@ -131,10 +132,27 @@ def without_library_frames(frames: Sequence[Frame]) -> Iterator[Frame | str]:
     for is_users, stretch in groupby(zip(frames, libraries, strict=True), key=lambda pair: pair[1] is None):
         inside = list(stretch)
         if is_users:
-            yield from (frame for frame, _ in inside)
+            yield from _told_once(frame for frame, _ in inside)
         else:
             count = f"{len(inside)} frame{'' if len(inside) == 1 else 's'}"
             yield f"({count} inside {', '.join(dict.fromkeys(str(library) for _, library in inside))})"
+
+
+def _told_once(frames: Iterable[Frame]) -> Iterator[Frame | str]:
+    """Frames, and of one that repeats itself, as in endless recursion, the first. How often is not known: of very many
+    frames only some were kept."""
+    for frame, same in groupby(frames):
+        yield frame
+        if len(list(same)) > 1:
+            yield "(the same again and again)"
+
+
+def few(frames: Sequence[Frame | str]) -> list[Frame | str]:
+    """The outermost and the innermost frames when there are more than a screen can hold."""
+    if len(frames) <= MOST_FRAMES:
+        return list(frames)
+    half = MOST_FRAMES // 2
+    return [*frames[:half], f"({len(frames) - 2 * half} frames between)", *frames[-half:]]
 
 
 def _library(file: str) -> str | None:

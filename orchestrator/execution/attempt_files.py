@@ -26,6 +26,7 @@ from orchestrator.execution.base import Observation, Phase
 from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, AttemptDir
 from orchestrator.locks import is_locked
+from orchestrator.process_tree import kill_tree
 
 # How long the parent of a dead step process, if it lives, is given to write exit.json. It takes milliseconds; a
 # machine that is swapping takes longer.
@@ -62,7 +63,7 @@ class AttemptWatch:
         return self._dead(events, parent_alive)
 
     def stop(self, grace: float) -> None:
-        """Asks the attempt to stop; `grace` seconds later it is killed with all processes of its group."""
+        """Asks the attempt to stop; `grace` seconds later it is killed with every process it has started."""
         due = monotonic() + grace
         self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
         self._enforce_stop()
@@ -124,7 +125,7 @@ class AttemptWatch:
             return
         # The lock is held, so the pid cannot have passed to another process.
         if monotonic() >= self._kill_at:
-            _signal_group(pid, signal.SIGKILL)
+            kill_tree(pid)
         elif not self._asked:
             self._asked = True
             _signal(pid, signal.SIGTERM)
@@ -170,13 +171,3 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         pass
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    """Signals every process of the session that the attempt leads."""
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        pass
-    except PermissionError:
-        _signal(pid, number)  # macOS answers so when the group holds a process of another user

@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orchestrator.crashpoints import crash_point
@@ -49,8 +49,10 @@ def run_attempt(
     directory: AttemptDir,
     wake: Wake,
     interruption: Interruption,
+    before_outcome: Callable[[], None] = lambda: None,
 ) -> None:
-    """Performs an attempt in this process, with everything it prints and records in its directory.
+    """Performs an attempt in this process, with everything it prints and records in its directory; `before_outcome` is
+    called when all of its code has run and nobody knows yet how it ended.
 
     Raises AlreadyClaimed, without having done anything, when the attempt is not ours to make.
     """
@@ -62,6 +64,7 @@ def run_attempt(
         def write(line: bytes, event: AttemptEvent) -> None:
             is_outcome = isinstance(event, AttemptOutcome)
             if is_outcome:
+                before_outcome()
                 sys.stdout.flush()
                 sys.stderr.flush()
             events.append([line])

@@ -21,6 +21,7 @@ from orchestrator.location.bound import BoundRun
 from orchestrator.location.forking import renew_in_child
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Target
+from orchestrator.process_tree import kill_descendants
 from orchestrator.records import AttemptSpec
 
 # Exit code of a step process that has recorded its outcome. Not 0: a step that calls os._exit(0) has recorded none.
@@ -125,14 +126,22 @@ class Children:
 
 
 def attempt_process(bound: BoundRun, spec: AttemptSpec, directory: AttemptDir, wake: Wake) -> int:
-    """Performs the attempt in this process, which exists for nothing else; its exit code."""
+    """Performs the attempt in this process, which exists for nothing else; its exit code.
+
+    An attempt that was told to stop takes along whatever it has started: a retry must not meet it.
+    """
     interruption = Interruption()
+
+    def end_family() -> None:
+        if interruption.requested:
+            kill_descendants(os.getpid())
+
     interruption.install()
     os.environ.update(
         ORCHESTRATOR_RUN_ID=spec.run_id, ORCHESTRATOR_STEP=spec.step, ORCHESTRATOR_ATTEMPT=str(spec.attempt)
     )
     try:
-        run_attempt(bound, spec, directory, wake, interruption)
+        run_attempt(bound, spec, directory, wake, interruption, end_family)
     except AlreadyClaimed:
         return EXIT_CLAIMED
     return EXIT_DONE

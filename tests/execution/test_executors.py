@@ -51,6 +51,8 @@ PIPELINES = """
     @step
     def family():
         subprocess.Popen(["sleep", "1000"])
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        subprocess.run("sleep 1000 &", shell=True)
         note("family")
         while True:
             time.sleep(0.05)
@@ -230,10 +232,11 @@ def test_stopping_ends_an_attempt_however_often_it_is_asked(rig):
 
 
 @pytest.mark.parametrize("rig", OWN_PROCESS, indirect=True)
-def test_killing_ends_the_whole_family_of_a_step(rig):
+@pytest.mark.parametrize("grace", [pytest.param(0, id="killed"), pytest.param(30, id="told to stop")])
+def test_ending_a_step_ends_its_whole_family_in_whatever_session(rig, grace):
     handle = rig.executor.launch(rig.attempt("family"))
     rig.ledger_has("family")
-    rig.executor.cancel(handle, grace=0)
+    rig.executor.cancel(handle, grace)
     assert rig.until(handle, *FINAL).phase is Phase.FAILED
     rig.workspace.pool.close()
     rig.bench.wait_until(lambda: rig.bench.processes() == [], "every process to end")

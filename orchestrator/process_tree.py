@@ -1,0 +1,74 @@
+"""The processes that a process has started, and theirs: finding all of them and ending them.
+
+A process group is not enough: whatever a step starts in a session of its own (`start_new_session=True`, `setsid`, many
+tools that manage processes) leaves the group and goes on writing after its step was ended. Only what has also let go
+of its parents, as daemons do on purpose, is not found. Without /proc (macOS) the group is all there is to go by.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+_PROC = Path("/proc")
+# A process may start another while it is being ended; one that does so again and again is not pursued for ever.
+_ROUNDS = 10
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below `pid` and every other one of the session that `pid` leads."""
+    found: set[int] = set()
+    table = list(_processes())
+    above = {pid}
+    while above:
+        below = {child for child, parent, _ in table if parent in above} - found - {pid}
+        found |= below
+        above = below
+    return found | {child for child, _, session in table if session == pid and child != pid}
+
+
+def kill_descendants(pid: int) -> None:
+    """Kills everything below `pid`, and leaves `pid` itself alone."""
+    killed: set[int] = set()
+    for _ in range(_ROUNDS):
+        found = descendants(pid) - killed
+        for child in found:
+            _kill(child)
+        killed |= found
+        if not found:
+            return
+
+
+def kill_tree(pid: int) -> None:
+    """Kills `pid`, which leads a process group, with everything below it."""
+    kill_descendants(pid)
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        _kill(pid)  # macOS answers so when the group holds a process of another user
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended, or runs as somebody else: neither is ours to end
+
+
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """(pid, its parent, its session) of every process there is."""
+    for entry in os.scandir(_PROC) if _PROC.is_dir() else ():
+        if not entry.name.isdigit():
+            continue
+        try:
+            content = Path(entry.path, "stat").read_text(errors="replace")
+        except OSError:
+            continue  # it has ended meanwhile
+        # The name stands in brackets and may hold any character; what follows the last one are numbers.
+        fields = content.rpartition(")")[2].split()
+        if fields[0] != "Z":
+            yield int(entry.name), int(fields[1]), int(fields[3])
