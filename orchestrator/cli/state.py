@@ -50,7 +50,9 @@ def compact(json: Json = False) -> None:
     if json:
         print_json(result)
     else:
-        print(f"Packed {result.packed} runs; {_size(result.bytes_before)} became {_size(result.bytes_after)}.")
+        print(
+            f"Packed {_counted(result.packed, 'run')}; {_size(result.bytes_before)} became {_size(result.bytes_after)}."
+        )
 
 
 @app.command(epilog="Example: orchestrator state rebuild")
@@ -60,7 +62,7 @@ def rebuild() -> None:
 
     with workspace() as found:
         runs, lines = rebuild_index(found.state)
-    print(f"Rebuilt the index from {lines} events of {runs} runs.")
+    print(f"Rebuilt the index from {_counted(lines, 'event')} of {_counted(runs, 'run')}.")
 
 
 @app.command(epilog="Example: orchestrator state check || orchestrator state rebuild")
@@ -77,6 +79,10 @@ def check(json: Json = False) -> int:
     for problem in problems if not json else ():
         say(problem)
     return StoreError.exit_code if problems else OK
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _size(size: int) -> str:

@@ -38,10 +38,17 @@ def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -
 
 
 def compact(database: Database, state: StateDir) -> None:
-    """Rewrites the database without its holes. The caller holds the lock; `database` is closed afterwards."""
+    """Rewrites the database without its holes. The caller holds the lock; `database` is closed afterwards.
+
+    A small database is larger when it is written anew, because each table that has rows takes whole blocks: it stays.
+    """
     fresh = state.database.with_suffix(".compacted")
     fresh.unlink(missing_ok=True)
     database.copy_to(fresh)
+    old = [path.stat().st_size for path in (state.database, _write_ahead_log(state)) if path.exists()]
+    if fresh.stat().st_size >= sum(old):
+        fresh.unlink()
+        return
     put_in_place(database, state, fresh)
 
 

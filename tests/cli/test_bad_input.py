@@ -241,6 +241,14 @@ class TestModules:
         good.settings("locations: [{name: main, file: pipelines.py}, {name: bad, file: broken.py}]")
         good("run", "good", *CONFIG).ok()
 
+    def test_who_names_the_location_waits_for_no_other(self, good):
+        good.write("open('ledger', 'a').write('imported ')", "other.py")
+        good.settings("locations: [{name: main, file: pipelines.py}, {name: other, file: other.py}]")
+        good("run", "main/good", *CONFIG).ok()
+        assert good.ledger() == []
+        good("run", "good", *CONFIG).ok()
+        assert good.ledger() == ["imported"]
+
     def test_a_pipeline_in_two_locations_has_to_be_told_apart(self, good):
         good.settings("locations: [{name: one, file: pipelines.py}, {name: other, file: pipelines.py}]")
         refused(good("run", "good", *CONFIG), 4, "Several locations have a pipeline 'good'", "one/good and other/good")
