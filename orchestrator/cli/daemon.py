@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 import typer
@@ -79,19 +78,14 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
 ) -> None:
     """Print what the daemon has said."""
+    from orchestrator.operations import daemon_log
+
     with workspace() as found:
         path = found.state.daemon_log
     if not path.exists():
         raise DaemonError("No daemon has run here yet.", hint="Start one with `orchestrator daemon start`.")
-    with path.open(errors="replace") as file:
-        for line in file.readlines()[-lines:] if lines else []:
-            print(line, end="", flush=True)
-        while follow:
-            line = file.readline()
-            if line:
-                print(line, end="", flush=True)
-            else:
-                time.sleep(0.2)
+    for line in daemon_log.follow(path, lines) if follow else daemon_log.last_lines(path, lines):
+        print(line, end="", flush=True)
 
 
 @app.command(epilog="Example: orchestrator daemon tick")

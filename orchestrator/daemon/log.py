@@ -17,6 +17,10 @@ from orchestrator.layout import FILE_MODE, StateDir
 
 _LARGEST_BYTES = 10 << 20
 _KEPT = 3
+# Of this many errors it is known that they were told, by so many of their characters.
+_REMEMBERED = 200
+_COMPARED = 4000
+_COLOURS = {logging.WARNING: ("\x1b[33m", "\x1b[0m"), logging.ERROR: ("\x1b[31m", "\x1b[0m")}
 
 
 class _Private(logging.handlers.RotatingFileHandler):
@@ -31,9 +35,10 @@ class _Private(logging.handlers.RotatingFileHandler):
 
 
 class _Lines(logging.Formatter):
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, coloured: bool = False) -> None:
         super().__init__()
         self._as_json = as_json
+        self._colours = _COLOURS if coloured else {}
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -42,8 +47,9 @@ class _Lines(logging.Formatter):
             line = {"at": at, "level": record.levelname.lower(), "message": record.getMessage(), **facts}
             return json.dumps(line, default=str, ensure_ascii=False)
         said = "".join(f" {name}={_plain(value)}" for name, value in facts.items() if name != "traceback")
-        blocks = "".join(_block(str(value)) for value in facts.values() if "\n" in str(value))
-        return f"{at} {record.levelname.lower():<7} {record.getMessage()}{said}{blocks}"
+        blocks = "" if getattr(record, "is_repeated", False) else "".join(map(_block, facts.values()))
+        begin, end = self._colours.get(record.levelno, ("", ""))
+        return f"{at} {begin}{record.levelname.lower():<7} {record.getMessage()}{end}{said}{blocks}"
 
 
 def _plain(value: Any) -> str:
@@ -55,15 +61,17 @@ def _plain(value: Any) -> str:
     return json.dumps(text, ensure_ascii=False) if not text or any(mark in text for mark in ' "\n=') else text
 
 
-def _block(text: str) -> str:
+def _block(value: Any) -> str:
     """All of a value of many lines, below the line that it belongs to."""
-    return "".join(f"\n    {line}" for line in text.strip().split("\n"))
+    text = str(value)
+    return "".join(f"\n    {line}" for line in text.strip().split("\n")) if "\n" in text else ""
 
 
 class DaemonLog:
     """Writes lines: what happened, and facts about it by name."""
 
     def __init__(self, state: StateDir, log_format: str = "text", *, echo: bool = True) -> None:
+        self._told: dict[tuple[str, str], None] = {}
         self._logger = logging.Logger("orchestrator.daemon", logging.INFO)
         self._logger.addHandler(
             _Private(state.daemon_log, maxBytes=_LARGEST_BYTES, backupCount=_KEPT, encoding="utf-8", delay=True)
@@ -71,17 +79,36 @@ class DaemonLog:
         if echo:
             self._logger.addHandler(logging.StreamHandler(sys.stderr))
         for handler in self._logger.handlers:
-            handler.setFormatter(_Lines(as_json=log_format == "json"))
+            on_terminal = (
+                type(handler) is logging.StreamHandler and sys.stderr.isatty() and "NO_COLOR" not in os.environ
+            )
+            handler.setFormatter(_Lines(as_json=log_format == "json", coloured=on_terminal))
 
     def info(self, message: str, **facts: Any) -> None:
-        self._logger.info(message, extra={"facts": facts})
+        self._say(logging.INFO, message, facts)
 
     def warn(self, message: str, **facts: Any) -> None:
-        self._logger.warning(message, extra={"facts": facts})
+        self._say(logging.WARNING, message, facts)
 
     def error(self, message: str, **facts: Any) -> None:
-        self._logger.error(message, extra={"facts": facts})
+        self._say(logging.ERROR, message, facts)
 
     def close(self) -> None:
         for handler in self._logger.handlers:
             handler.close()
+
+    def _say(self, level: int, message: str, facts: dict[str, Any]) -> None:
+        extra = {
+            "facts": facts,
+            "is_repeated": level == logging.ERROR and self._is_repeated((message, repr(facts)[:_COMPARED])),
+        }
+        self._logger.log(level, message, extra=extra)
+
+    def _is_repeated(self, said: tuple[str, str]) -> bool:
+        """Whether the same was said not long ago, with all its details: what fails all day fails in one way."""
+        known = said in self._told
+        self._told.pop(said, None)
+        self._told[said] = None
+        if len(self._told) > _REMEMBERED:
+            del self._told[next(iter(self._told))]
+        return known

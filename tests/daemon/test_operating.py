@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 
 import pytest
 
+from orchestrator.daemon.log import DaemonLog
 from orchestrator.layout import StateDir
 from orchestrator.pulse import is_suspended
+from orchestrator.state_dir import prepare
 
 SILENT = 7
 
@@ -165,6 +168,55 @@ class TestLog:
             "daemon stopped",
         ]
         assert all({"at", "level", "message"} <= line.keys() for line in lines)
+
+    def test_following_it_goes_on_through_a_rotation_and_is_silent_when_nothing_happens(self, bench):
+        bench.write("")
+        log = prepare(bench.state).daemon_log
+        log.write_text("one\ntwo\n")
+        following = bench.start("daemon", "logs", "--follow", "-n", "1")
+        assert following.stdout.readline() == b"two\n"
+        with log.open("a") as file:
+            file.write("three\nfo")
+            file.flush()
+            assert following.stdout.readline() == b"three\n"
+            log.rename(log.with_name("daemon.log.1"))
+            file.write("ur\n")
+        log.write_text("five\n")
+        assert following.stdout.readline() == b"four\n"
+        assert following.stdout.readline() == b"five\n"
+        following.send_signal(signal.SIGINT)
+        out, err = following.communicate(timeout=30)
+        assert (following.returncode, out, err) == (130, b"", b"")
+        assert bench("daemon", "logs", "-n", "2").ok().out == "four\nfive\n"
+
+    def test_it_rotates_and_stays_private(self, tmp_path):
+        state = prepare(tmp_path / "state")
+        log = DaemonLog(state, echo=False)
+        for number in range(25):
+            log.info("much", number=number, text="x" * (1 << 20))
+        log.close()
+        files = sorted(state.path.glob("daemon.log*"))
+        assert [file.name for file in files] == ["daemon.log", "daemon.log.1", "daemon.log.2"]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        assert max(file.stat().st_size for file in files) < 11 << 20
+
+    def test_an_error_has_its_traceback_below_it_the_first_time(self, tmp_path):
+        state = prepare(tmp_path / "state")
+        log = DaemonLog(state, echo=False)
+        for sensor in ("a", "a", "b", "a"):
+            log.error("tick failed", sensor=sensor, error="Traceback:\n  File x\nValueError: no rows")
+        log.close()
+        lines = [line.partition("Z ")[2] or line for line in state.daemon_log.read_text().splitlines()]
+        block = ["    Traceback:", "      File x", "    ValueError: no rows"]
+        said = 'error   tick failed sensor={} error="ValueError: no rows"'
+        assert lines == [said.format("a"), *block, said.format("a"), said.format("b"), *block, said.format("a")]
+
+    def test_a_log_that_cannot_be_written_stops_nothing(self, tmp_path):
+        state = prepare(tmp_path / "state")
+        state.daemon_log.mkdir()
+        log = DaemonLog(state, echo=False)
+        log.info("lost")
+        log.close()
 
     def test_the_last_lines_are_shown(self, running):
         assert len(running.bench("daemon", "logs", "-n", "1").ok().out.splitlines()) == 1
