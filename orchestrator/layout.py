@@ -96,6 +96,11 @@ class RunDir:
         return self.path / "cancel"
 
     @property
+    def pending_marker(self) -> Path:
+        """The mark that says that the journal may hold lines which the database lacks."""
+        return self.path.parent.parent / "pending" / self.run_id
+
+    @property
     def steps(self) -> Path:
         return self.path / "steps"
 

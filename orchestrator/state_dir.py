@@ -10,6 +10,9 @@ from pathlib import Path
 from orchestrator.errors import SchemaTooNew, StoreError
 from orchestrator.layout import FILE_MODE, LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
 
+# With less than this left on the disk, no attempt is started. A failed one costs a few kilobytes.
+MUST_BE_FREE = 256 << 10
+
 
 def prepare(path: Path) -> StateDir:
     """The state directory at `path`, created if need be, private to its user. Raises StoreError with the reason."""
@@ -42,6 +45,16 @@ def unusable(path: Path, error: OSError) -> StoreError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StoreError(f"The state directory {path} is not writable: {error.strerror}.", hint=hint)
     return StoreError(f"The state directory {path} cannot be used: {error.strerror or error}.", hint=hint)
+
+
+def require_space(path: Path) -> None:
+    """Raises StoreError when the disk is as good as full: what is started there could not even say how it ended."""
+    try:
+        disk = os.statvfs(path)
+    except OSError as error:
+        raise unusable(path, error) from error
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < MUST_BE_FREE:
+        raise unusable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 def _create(state: StateDir) -> None:

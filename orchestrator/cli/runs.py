@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,9 +13,10 @@ from orchestrator.cli.output import painter, print_json, say
 from orchestrator.errors import NotPossible, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.cli.queued import Queued
+    from orchestrator.cli.queued import Unbegun
     from orchestrator.layout import RunDir
     from orchestrator.operations.workspace import Workspace
+    from orchestrator.records import RunSummary
 
 app = group("List, show, follow, cancel, resume and delete runs.")
 
@@ -48,6 +48,7 @@ def list_(
         print_json(runs)
     elif runs:
         print(run_table(runs, clock.now(), interrupted))
+        _say_why_they_wait(found, runs)
         if total > len(runs):
             say(f"and {total - len(runs)} older (--limit 0 for all)")
     else:
@@ -69,12 +70,12 @@ def show(
     from orchestrator.run_files import read_record
 
     with workspace() as found:
-        queued = _queued(found, run)
-        if queued is not None:
+        unbegun = _unbegun(found, run)
+        if unbegun is not None:
             if json:
-                print_json({**queued.as_json(), "steps": []})
+                print_json(unbegun.as_json())
             else:
-                print(queued.words())
+                print(unbegun.words())
             return
         run_dir = _run_dir(found, run)
     record, progress = read_record(run_dir), progress_of(run_dir)
@@ -102,7 +103,7 @@ def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None
     from orchestrator.operations.follow import events_of, follow_events
 
     with workspace() as found:
-        run_dir = _run_dir(found, run)
+        run_dir = _begun(found, run, follow)
     paint = painter()
     if json and not follow:
         print("[" + ",\n ".join(encode_line(event).decode().rstrip() for event in events_of(run_dir)) + "]")
@@ -117,7 +118,7 @@ def logs(run: RunArgument, step: Step = None, follow: Follow = False, json: Json
     from orchestrator.cli.logs_view import shown_log_lines
 
     with workspace() as found:
-        run_dir = _run_dir(found, run)
+        run_dir = _begun(found, run, follow)
     for line in shown_log_lines(run_dir, step, follow=follow, json=json, paint=painter()):
         print(line, flush=follow)
 
@@ -129,13 +130,19 @@ def wait(
     json: Json = False,
 ) -> int:
     """Wait until a run is over; exits with 0 if it succeeded, 1 if it failed, 130 if it was canceled."""
+    from orchestrator import clock
+    from orchestrator.cli.queued import wait_until_begun
     from orchestrator.operations.wait import wait_for
 
+    started, patience = clock.monotonic(), _seconds(timeout)
     with workspace() as found:
-        while _queued(found, run) is not None:
-            time.sleep(0.2)
+        run = _full_id(found, run)
+        never_begun = wait_until_begun(lambda: _unbegun(found, run), patience, say)
+        if never_begun is not None:
+            print_json(never_begun.as_json()) if json else print(f"{run}  {never_begun.summary.status}")
+            return INTERRUPTED
         run_dir = _run_dir(found, run)
-    detail = wait_for(run_dir, _seconds(timeout))
+    detail = wait_for(run_dir, None if patience is None else patience - (clock.monotonic() - started))
     if json:
         print_json(detail)
     else:
@@ -146,20 +153,21 @@ def wait(
 @app.command(epilog="Example: orchestrator runs cancel last")
 def cancel(run: RunArgument) -> int:
     """Cancel a run: steps that are running are told to stop, no other starts."""
-    from orchestrator.operations.end import request_cancel
+    from orchestrator import clock
+    from orchestrator.operations.end import Canceled, cancel_run
+    from orchestrator.store.runs import resolve_run
 
     with workspace() as found:
-        queued = _queued(found, run)
-        if queued is not None and queued.cancel():
-            print(f"Canceled run {queued.run_id}, which was waiting in the queue.")
-            return OK
-        run_dir = _run_dir(found, run)
-        driven = request_cancel(found.state, run_dir.run_id, "orchestrator runs cancel")
-        if driven:
-            print(f"Asked run {run_dir.run_id} to stop.")
-            return OK
-        say(f"Nobody drives run {run_dir.run_id}; ending it here.")
-        return _take_over(found, run_dir)
+        with store_of(found) as store:
+            run_id = store(resolve_run, run)
+            became = cancel_run(store, run_id, "orchestrator runs cancel", clock.now())
+        if became is Canceled.DEQUEUED:
+            print(f"Canceled run {run_id}, which was waiting in the queue.")
+        elif became is Canceled.ASKED:
+            print(f"Asked run {run_id} to stop.")
+        else:
+            return _end_here(found, found.state.run(run_id))
+        return OK
 
 
 @app.command(epilog="Example: orchestrator runs resume last")
@@ -188,6 +196,17 @@ def delete(
                 print(f"Deleted run {run_id}.")
 
 
+def _say_why_they_wait(found: Workspace, runs: list[RunSummary]) -> None:
+    from orchestrator.cli.queued import waiting_reasons
+    from orchestrator.states import RunState
+
+    queued = [run.run_id for run in runs if run.status is RunState.QUEUED]
+    waiting = waiting_reasons(found.state) if queued else None
+    for run_id in queued:
+        assert waiting is not None
+        print(f"{run_id} waits: {waiting.reason(run_id)}")
+
+
 def confirm(question: str, yes: bool) -> None:
     """Returns if the user agrees; without a terminal to ask on, only if they said so beforehand."""
     if yes:
@@ -196,6 +215,19 @@ def confirm(question: str, yes: bool) -> None:
         raise UsageError("This destroys something and nobody can be asked.", hint="Say --yes if it is meant.")
     if not typer.confirm(question, err=True):
         raise typer.Abort
+
+
+def _end_here(found: Workspace, run_dir: RunDir) -> int:
+    from orchestrator.operations.history import is_driven
+
+    say(f"Nobody drives run {run_dir.run_id}; ending it here.")
+    try:
+        _take_over(found, run_dir)
+    except NotPossible:
+        if not is_driven(run_dir):
+            raise
+        print(f"Asked run {run_dir.run_id} to stop.")  # somebody took it over this moment, and has been asked as well
+    return OK
 
 
 def _take_over(found: Workspace, run_dir: RunDir, json: bool = False) -> int:
@@ -214,19 +246,34 @@ def _take_over(found: Workspace, run_dir: RunDir, json: bool = False) -> int:
     return drive(found, run_dir, lock, [], json)
 
 
-def _queued(found: Workspace, reference: str) -> Queued | None:
-    """The run, if it is only queued."""
-    from orchestrator.cli.queued import find_queued
+def _unbegun(found: Workspace, reference: str) -> Unbegun | None:
+    """The run, if it has not begun."""
+    from orchestrator.cli.queued import find_unbegun
 
     with store_of(found) as store:
-        return find_queued(found, store, reference)
+        return find_unbegun(store, reference)
 
 
-def _run_dir(found: Workspace, reference: str) -> RunDir:
+def _begun(found: Workspace, reference: str, wait: bool) -> RunDir:
+    """The files of a run; with `wait`, once it has begun."""
+    from orchestrator.cli.queued import wait_until_begun
+
+    run_id = _full_id(found, reference)
+    unbegun = wait_until_begun(lambda: _unbegun(found, run_id), None, say) if wait else _unbegun(found, run_id)
+    if unbegun is not None:
+        raise unbegun.no_output()
+    return _run_dir(found, run_id)
+
+
+def _full_id(found: Workspace, reference: str) -> str:
     from orchestrator.store.runs import resolve_run
 
     with store_of(found) as store:
-        run_id = store(resolve_run, reference)
+        return store(resolve_run, reference)
+
+
+def _run_dir(found: Workspace, reference: str) -> RunDir:
+    run_id = _full_id(found, reference)
     run_dir = found.state.run(run_id)
     if not run_dir.path.exists():
         raise NotPossible(

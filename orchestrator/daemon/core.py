@@ -25,10 +25,10 @@ from orchestrator.daemon.schedules import Occurrence, Schedules
 from orchestrator.daemon.sensors import Sensors
 from orchestrator.daemon.watching import Watcher
 from orchestrator.engine.pace import RequestDecision, decide_requests
-from orchestrator.operations.end import request_cancel
+from orchestrator.operations.end import Canceled, cancel_run
 from orchestrator.operations.workspace import Workspace
 from orchestrator.store.instigators import used_keys
-from orchestrator.store.queue import active_of, cancel_queued
+from orchestrator.store.queue import active_of
 from orchestrator.store.session import Store
 from orchestrator.ticks import Requested
 
@@ -101,8 +101,8 @@ class Daemon:
         self.evaluations = Evaluations(
             self.locations, store, lambda request: plan_request(self.workspace, request), self._judge
         )
-        self.runs = Runs(workspace.state, store, workspace.pool, log)
-        self.queue = Queue(workspace, workspace.state, store, self.runs, log)
+        self.runs = Runs(workspace.state, store, workspace.pool, self.locations.can_launch, log)
+        self.queue = Queue(workspace, self.locations, workspace.state, store, self.runs, log)
         self.commits = Commits(self.outbox, self.registry, log, self.queue.changed, self.evaluations.forget_all)
         self.schedules = Schedules(
             workspace,
@@ -152,10 +152,8 @@ class Daemon:
 
     def cancel(self, run_id: str, by: str) -> None:
         """Cancels a run in whatever state it is."""
-        if self.store(cancel_queued, run_id, clock.now()):
+        if cancel_run(self.store, run_id, by, clock.now()) is Canceled.DEQUEUED:
             self.queue.changed()
-        else:
-            request_cancel(self.workspace.state, run_id, by)
 
     def drain(self) -> None:
         """Starts nothing any more; the loop ends once what runs has ended."""

@@ -104,6 +104,19 @@ class Locations:
         location = self.all.get(name)
         return location if location is not None and location.evaluators is not None else None
 
+    def why_unavailable(self, name: str) -> str | None:
+        """Why nothing can be started in the location, in words; None when it can."""
+        location = self.all.get(name)
+        if location is None:
+            return f"the workspace file has no location {name} any more"
+        if location.state == "broken":
+            return f"location {name} is broken"
+        return None if location.state == "loaded" else f"location {name} is being loaded"
+
+    def can_launch(self, run_id: str, name: str) -> bool:
+        """Whether a step of this run can be started now. A location that is gone for good says so when it is tried."""
+        return name not in self.all or self.why_unavailable(name) is None or self._workspace.pool.has_own(run_id)
+
     def descriptors(self) -> Iterator[int]:
         for location in self.all.values():
             if location.process is not None and location.process.is_alive:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.crashpoints import crash_point
+from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.runs import Runs
 from orchestrator.engine.queue import PUT_OFF, QueueLimits, TagLimitRule, admit, is_postponed
-from orchestrator.errors import OrchestratorError, StoreError
+from orchestrator.errors import NotPossible, OrchestratorError, StoreError
 from orchestrator.layout import StateDir
 from orchestrator.operations.create import create_run, make_durable
 from orchestrator.operations.workspace import Workspace
@@ -28,8 +29,11 @@ class Queue:
 
     name = "queue"
 
-    def __init__(self, workspace: Workspace, state: StateDir, store: Store, runs: Runs, log: DaemonLog) -> None:
+    def __init__(
+        self, workspace: Workspace, locations: Locations, state: StateDir, store: Store, runs: Runs, log: DaemonLog
+    ) -> None:
         self._workspace = workspace
+        self._locations = locations
         self._state = state
         self._store = store
         self._runs = runs
@@ -38,6 +42,7 @@ class Queue:
         self._is_recovered = False
         self._created: list[str] = []
         self._running = -1
+        self._seen = -1
         self.waiting: dict[str, str] = {}
         self.is_paused = False
 
@@ -61,17 +66,20 @@ class Queue:
             self._recover(now)
         self._release()
         if self.is_paused:
+            self.waiting = {
+                run.run_id: "the daemon is stopping, and starts no more runs" for run in self._waiting_runs()
+            }
             return None
-        running = len(self._runs.active)
+        running, seen = len(self._runs.active), self._locations.version
         if self._queued is None:
-            self._queued = self._store(queued_runs)
-        elif running == self._running and not self._postponed(now):
+            self._waiting_runs()
+        elif (running, seen) == (self._running, self._seen) and not self._postponed(now):
             return self._next_instant(now)
-        self._running = running
+        self._running, self._seen = running, seen
         if not self._queued:
             self.waiting = {}
             return None
-        admission = admit(self._queued, self._active(), self._limits(), now)
+        admission = admit(self._queued, self._active(), self._limits(), now, self._unavailable())
         self.waiting = admission.waiting
         chosen = list(admission.run_ids[:_HANDFUL])
         if chosen:
@@ -80,19 +88,35 @@ class Queue:
             return now
         return self._next_instant(now)
 
+    def _waiting_runs(self) -> list[QueuedRun]:
+        if self._queued is None:
+            self._queued = self._store(queued_runs)
+        return self._queued
+
     def _recover(self, now: datetime) -> None:
-        """Goes on with runs that were taken by a daemon that died before it had begun them."""
-        for record in self._store(taken_runs):
-            self._begin(record, now)
+        """Goes on with runs that were taken and not begun: by a daemon that died, or while the disk was full."""
         self._is_recovered = True
+        begun = {*self._runs.active, *self._created}
+        self._begin_all([record for record in self._store(taken_runs) if record.run_id not in begun], now)
 
     def _launch(self, run_ids: list[str], now: datetime) -> None:
         records = self._store(take_runs, run_ids)
         assert self._queued is not None
         taken = set(run_ids)
         self._queued = [run for run in self._queued if run.run_id not in taken]
+        self._begin_all(records, now)
+
+    def _begin_all(self, records: list[RunRecord], now: datetime) -> None:
+        """Begins each of them, whatever becomes of the others. Raises StoreError when some have to wait."""
+        first: StoreError | None = None
         for record in records:
-            self._begin(record, now)
+            try:
+                self._begin(record, now)
+            except StoreError as error:
+                first = first or error
+        if first is not None:
+            self._is_recovered = False
+            raise first
 
     def _begin(self, record: RunRecord, now: datetime) -> None:
         run_dir = self._state.run(record.run_id)
@@ -102,13 +126,18 @@ class Queue:
             crash_point("queue.created")
             self._runs.start(run_dir)
         except StoreError:
-            if not run_dir.path.exists():
+            if record.run_id in self._runs.active:
+                self._created.append(record.run_id)  # it has begun, and goes on when it can
+            elif not run_dir.path.exists():
                 self._store(put_back, record.run_id, now + PUT_OFF)
                 self.changed()
             raise
-        except OrchestratorError as error:
-            self._log.error("run created, but failed to launch", run=record.run_id, error=str(error))
-            self._runs.fail(run_dir, f"created successfully but failed to launch: {error}", now)
+        except NotPossible:
+            pass  # somebody drives it, or it is over
+        except Exception as error:  # whatever is wrong with this one, the others behind it begin
+            words = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
+            self._log.error("run created, but failed to launch", run=record.run_id, error=words)
+            self._runs.fail(run_dir, f"created successfully but failed to launch: {words}", now)
         self._created.append(record.run_id)
 
     def _release(self) -> None:
@@ -128,6 +157,11 @@ class Queue:
             )
             for record in self._runs.active.values()
         ]
+
+    def _unavailable(self) -> dict[str, str]:
+        """Why runs of a location cannot begin. They wait until they can: what is broken is mended before long."""
+        wanted = {run.location for run in self._queued or ()}
+        return {name: why for name in wanted if (why := self._locations.why_unavailable(name)) is not None}
 
     def _limits(self) -> QueueLimits:
         settings = self._workspace.settings.run_queue

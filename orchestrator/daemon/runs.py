@@ -9,8 +9,17 @@ from datetime import datetime, timedelta
 
 from orchestrator import clock
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.errors import NotPossible, OrchestratorError
-from orchestrator.events import Owner, RunFinished, RunInterrupted, RunResumed, RunStarted, decode_lines, encode_line
+from orchestrator.errors import NotPossible
+from orchestrator.events import (
+    Event,
+    Owner,
+    RunFinished,
+    RunInterrupted,
+    RunResumed,
+    RunStarted,
+    decode_lines,
+    encode_line,
+)
 from orchestrator.execution.base import Executor, split_handle
 from orchestrator.execution.pool import LocationPool
 from orchestrator.execution.registry import make_executor
@@ -19,6 +28,7 @@ from orchestrator.layout import RunDir, StateDir
 from orchestrator.operations.driver import RunDriver, own_run
 from orchestrator.records import RunRecord
 from orchestrator.run_files import read_journal, read_record
+from orchestrator.state_dir import unusable
 from orchestrator.states import RunState
 from orchestrator.store.ingest import ingest
 from orchestrator.store.runs import unfinished_runs
@@ -37,19 +47,28 @@ class Runs:
 
     name = "runs"
 
-    def __init__(self, state: StateDir, store: Store, pool: LocationPool, log: DaemonLog) -> None:
+    def __init__(
+        self,
+        state: StateDir,
+        store: Store,
+        pool: LocationPool,
+        can_launch: Callable[[str, str], bool],
+        log: DaemonLog,
+    ) -> None:
         self._state = state
         self._store = store
         self._pool = pool
+        self._can_launch = can_launch
         self._log = log
         self._executors: dict[str, Executor] = {}
         self._drivers: dict[str, RunDriver] = {}
+        self._unborn: set[str] = set()
+        self._complaints: dict[str, str] = {}
         self._behind: set[str] = set()
         self._ended: list[str] = []
         self._ingested_at: datetime | None = None
         self._looked_at: datetime | None = None
         self.on_end: Callable[[list[str]], None] = lambda _: None
-        self.is_draining = False
 
     @property
     def active(self) -> dict[str, RunRecord]:
@@ -60,8 +79,7 @@ class Runs:
             self._looked_at = now
             self._look_for_ownerless(now)
         self._observe()
-        for run_id in list(self._drivers):
-            self._advance(run_id, now)
+        self._advance_all(now)
         self._ingest(now)
         return min(self._next_instants(now))
 
@@ -80,13 +98,7 @@ class Runs:
 
     def fail(self, run_dir: RunDir, reason: str, now: datetime) -> None:
         """Ends a run that cannot even begin, in its journal, where the reason belongs."""
-        lock = own_run(run_dir)
-        try:
-            writer = JournalWriter(run_dir.journal)
-            writer.append([encode_line(RunFinished(at=now, status=RunState.FAILURE, reason=reason))])
-            writer.close()
-        finally:
-            lock.release()
+        _append(run_dir, RunFinished(at=now, status=RunState.FAILURE, reason=reason))
         self._ended.append(run_dir.run_id)
 
     def cancel_all(self, by: str) -> None:
@@ -128,9 +140,22 @@ class Runs:
                 if run_id in self._drivers:
                     self._drivers[run_id].observe(step, attempt, seen)
 
+    def _advance_all(self, now: datetime) -> None:
+        """Every run gets its turn, whatever the others meet; then the first error is raised."""
+        first: Exception | None = None
+        for run_id in list(self._drivers):
+            try:
+                self._advance(run_id, now)
+            except Exception as error:  # the daemon's concern shows it, and comes back to it
+                first = first or error
+        if first is not None:
+            raise first
+
     def _advance(self, run_id: str, now: datetime) -> None:
         driver = self._drivers[run_id]
-        driver.advance(now, driver.record.max_concurrent_steps)
+        # Nothing is started where it could only be lost: that would use up the attempts of a run for nothing.
+        free = self._can_launch(run_id, driver.record.location)
+        driver.advance(now, driver.record.max_concurrent_steps if free else 0)
         if not driver.progress.is_finished:
             return
         driver.close()
@@ -158,33 +183,43 @@ class Runs:
 
     def _look_for_ownerless(self, now: datetime) -> None:
         ingest(self._store.database, self._state, _marked(self._state))
+        unborn, self._unborn = self._unborn, set()
         for run_id in self._store(unfinished_runs):
             if run_id in self._drivers:
                 continue
             run_dir = self._state.run(run_id)
-            if not run_dir.journal.exists():
-                continue  # it waits in the queue, or somebody is just creating it
+            if not run_dir.journal.exists() and run_id not in unborn:
+                if run_dir.path.exists():
+                    self._unborn.add(run_id)  # somebody is just creating it; or is not, if it is the same next time
+                continue
             try:
                 self._take_over(run_dir, now)
             except NotPossible:
                 pass  # somebody drives it, or it ended this moment
-            except OrchestratorError as error:
-                self._log.error("a run cannot be resumed", run=run_id, error=str(error))
+            except Exception as error:  # whatever is wrong with this one, the others are looked after
+                self._complain(run_id, error)
+
+    def _complain(self, run_id: str, error: Exception) -> None:
+        """Once for each reason: the run is tried again and again."""
+        if self._complaints.get(run_id) != str(error):
+            self._complaints[run_id] = str(error)
+            self._log.error("a run cannot be resumed", run=run_id, error=str(error))
 
     def _take_over(self, run_dir: RunDir, now: datetime) -> None:
         owner = _last_owner(run_dir)
-        if owner is None or owner.kind == "daemon":
+        if owner is None or owner.kind == "foreground":
+            self._mark_interrupted(run_dir, owner, now)
+        else:
             self.start(run_dir)
+            self._complaints.pop(run_dir.run_id, None)
             self._log.info("run resumed", run=run_dir.run_id)
-            return
-        lock = own_run(run_dir)
-        try:
+
+    def _mark_interrupted(self, run_dir: RunDir, owner: Owner | None, now: datetime) -> None:
+        if owner is None:
+            reason = "whoever created it is gone"
+        else:
             reason = f"its owner, process {owner.pid} in a terminal, is gone"
-            writer = JournalWriter(run_dir.journal)
-            writer.append([encode_line(RunInterrupted(at=now, reason=reason))])
-            writer.close()
-        finally:
-            lock.release()
+        _append(run_dir, RunInterrupted(at=now, reason=reason))
         ingest(self._store.database, self._state, [run_dir.run_id])
         self._log.warn("run interrupted", run=run_dir.run_id, reason=reason)
 
@@ -204,6 +239,24 @@ def _marked(state: StateDir) -> Iterable[str]:
         return sorted(entry.name for entry in state.pending.iterdir())
     except FileNotFoundError:
         return ()  # the state directory was removed, and the daemon is about to notice
+
+
+def _append(run_dir: RunDir, event: Event) -> None:
+    """Adds an event to the journal of a run that nobody drives. Raises NotPossible when somebody does, or when the
+    run has ended: it may have done so since it was last looked at."""
+    lock = own_run(run_dir)
+    try:
+        if any(isinstance(one, RunFinished) for one in decode_lines(read_journal(run_dir).lines)):
+            raise NotPossible(f"Run {run_dir.run_id} is over.")
+        writer = JournalWriter(run_dir.journal)
+        try:
+            writer.append([encode_line(event)])
+        finally:
+            writer.close()
+    except OSError as error:
+        raise unusable(run_dir.path, error) from error
+    finally:
+        lock.release()
 
 
 def _last_owner(run_dir: RunDir) -> Owner | None:

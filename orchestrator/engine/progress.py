@@ -28,6 +28,7 @@ class RunProgress:
         self.status = RunState.STARTING
         self.reason = ""
         self.interrupted = False
+        self.was_resumed = False
         self.owner: ev.Owner | None = None
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
@@ -72,6 +73,7 @@ class RunProgress:
 
     def _run_resumed(self, event: ev.RunResumed) -> None:
         self.owner = event.owner
+        self.was_resumed = True
         if self.interrupted:
             self.interrupted = False
             self.status = RunState.STARTED

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from orchestrator.ticks import QueuedRun
 
@@ -39,9 +40,15 @@ class Admission:
     waiting: dict[str, str] = field(default_factory=dict)
 
 
-def admit(queued: Sequence[QueuedRun], running: Sequence[QueuedRun], limits: QueueLimits, now: datetime) -> Admission:
+def admit(
+    queued: Sequence[QueuedRun],
+    running: Sequence[QueuedRun],
+    limits: QueueLimits,
+    now: datetime,
+    unavailable: Mapping[str, str] = MappingProxyType({}),
+) -> Admission:
     """Takes runs by priority, then in the order in which they came. One that a tag limit blocks is passed over, and
-    holds up nobody behind it."""
+    holds up nobody behind it; so is one whose location is `unavailable`, for the reason given there."""
     capacity = limits.max_concurrent_runs - len(running)
     counts: Counter[tuple[int, str | None]] = Counter()
     for run in running:
@@ -51,6 +58,8 @@ def admit(queued: Sequence[QueuedRun], running: Sequence[QueuedRun], limits: Que
     for run in sorted(queued, key=lambda run: (-run.priority, run.created_at, run.run_id)):
         if is_postponed(run, now):
             waiting[run.run_id] = "it could not be launched, and is tried again soon"
+        elif run.location in unavailable:
+            waiting[run.run_id] = unavailable[run.location]
         elif len(admitted) >= capacity:
             waiting[run.run_id] = f"{len(running) + len(admitted)} of {limits.max_concurrent_runs} runs are going"
         elif (blocking := _blocking(run, limits, counts)) is not None:

@@ -40,6 +40,11 @@ class LocationPool:
         self._of_run[run_id] = process
         return process
 
+    def has_own(self, run_id: str) -> bool:
+        """Whether a living process has begun this run, and goes on with it."""
+        process = self._of_run.get(run_id)
+        return process is not None and process.is_alive
+
     def end_run(self, run_id: str) -> None:
         """Lets the process forget a run that is over; an old one that no run needs any more is let go."""
         process = self._of_run.pop(run_id, None)

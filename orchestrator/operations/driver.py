@@ -21,7 +21,7 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
 from orchestrator.engine.progress import RunProgress
-from orchestrator.errors import ExecutionError, NotPossible
+from orchestrator.errors import LocationDied, NotPossible, OrchestratorError
 from orchestrator.events import (
     AttemptDied,
     AttemptLaunched,
@@ -49,12 +49,12 @@ from orchestrator.execution.base import (
     handle_of,
 )
 from orchestrator.journal import JournalWriter, read_lines
-from orchestrator.layout import RunDir
+from orchestrator.layout import FILE_MODE, RunDir
 from orchestrator.locks import HeldLock, try_lock
 from orchestrator.planning.plan import Plan, decode_plan
-from orchestrator.records import RunRecord
+from orchestrator.records import AttemptSpec, RunRecord
 from orchestrator.run_files import read_record
-from orchestrator.state_dir import unusable
+from orchestrator.state_dir import require_space, unusable
 
 Listener = Callable[[Event], None]
 # From this much on a difference between the two clocks means that one of them was set or stood still.
@@ -73,6 +73,7 @@ class RunDriver:
         self._executor = executor
         self._listener = listener
         self._unwritten: list[bytes] = []
+        self._intended: list[Launch | Stop] = []
         self._journal = JournalWriter(run_dir.journal)
         self._has_history = False
         self._clocks: tuple[datetime, float] | None = None
@@ -88,6 +89,7 @@ class RunDriver:
         if self._has_history:
             if self.progress.is_finished:
                 raise NotPossible(f"Run {self.record.run_id} is over: {self.progress.status}.")
+            self._mark_pending()
             self._take(RunResumed(at=clock.now(), owner=owner))
             self._flush()
             self._adopt_attempts()
@@ -123,6 +125,7 @@ class RunDriver:
     def advance(self, now: datetime, room: int) -> int:
         """Does everything that can be done at this instant; how many attempts it started, at most `room`."""
         self._watch_clock(now)
+        self._carry_out_intended()
         if self.run_dir.cancel.exists():
             self.request_cancel(self.run_dir.cancel.read_text(errors="replace").strip())
         started = 0
@@ -131,7 +134,10 @@ class RunDriver:
             action = next_action(self.progress, now=now, room=free, random=random.random)
             if action is None:
                 break
-            started += isinstance(action, Launch)
+            if isinstance(action, Launch):
+                self._flush()
+                require_space(self.run_dir.path)
+                started += 1
             self._carry_out(action, now)
         self._flush()
         crash_point("attempt.recorded")
@@ -172,38 +178,63 @@ class RunDriver:
     def _carry_out(self, action: Action, now: datetime) -> None:
         if isinstance(action, Record):
             self._take(action.event)
-        elif isinstance(action, Launch):
-            self._launch(action, now)
-        elif isinstance(action, Stop):
-            self._take(AttemptStopRequested(at=now, step=action.step, attempt=action.attempt, why=action.why))
-            self._flush()
-            handle = handle_of(self.record.run_id, action.step, action.attempt)
-            self._executor.cancel(handle, DEFAULT_GRACE_S)
         elif isinstance(action, Finish):
+            if self.progress.was_resumed:
+                self._mark_pending()
             self._take(RunFinished(at=now, status=action.status, reason=action.reason))
             self._flush()
             self._journal.sync()
             crash_point("run.finished")
+        else:
+            self._take(self._intent(action, now))
+            self._intended.append(action)
+            self._carry_out_intended()
 
-    def _launch(self, action: Launch, now: datetime) -> None:
+    def _intent(self, action: Launch | Stop, now: datetime) -> Event:
+        if isinstance(action, Stop):
+            return AttemptStopRequested(at=now, step=action.step, attempt=action.attempt, why=action.why)
         spec = action.spec
-        self._take(
-            AttemptLaunched(
-                at=now,
-                step=spec.step,
-                attempt=spec.attempt,
-                executor=self._executor.name,
-                post_mortem=spec.post_mortem is not None,
-            )
+        return AttemptLaunched(
+            at=now,
+            step=spec.step,
+            attempt=spec.attempt,
+            executor=self._executor.name,
+            post_mortem=spec.post_mortem is not None,
         )
+
+    def _carry_out_intended(self) -> None:
+        """Does what is journalled as about to be done. What a full disk keeps from being written down, or from being
+        done, stays intended until the next time: the engine counts it as done, and asks for it no more."""
         self._flush()
+        while self._intended:
+            action = self._intended[0]
+            if isinstance(action, Stop):
+                handle = handle_of(self.record.run_id, action.step, action.attempt)
+                self._executor.cancel(handle, DEFAULT_GRACE_S)
+            else:
+                self._launch(action.spec)
+            self._intended.pop(0)
+
+    def _launch(self, spec: AttemptSpec) -> None:
         crash_point("attempt.journalled")
         try:
-            self._executor.launch(self._attempt(action))
-        except ExecutionError as error:
+            self._executor.launch(self._attempt(Launch(spec)))
+        except OSError as error:
+            raise unusable(self.run_dir.path, error) from error
+        except LocationDied as error:  # between our looking and our asking
+            self._take(AttemptLost(at=clock.now(), step=spec.step, attempt=spec.attempt, reason=error.message))
+        except OrchestratorError as error:
             info = ErrorInfo(type(error).__name__, str(error))
             self._take(AttemptDied(at=clock.now(), step=spec.step, attempt=spec.attempt, error=info))
         crash_point("attempt.sent")
+
+    def _mark_pending(self) -> None:
+        """A run that was interrupted was taken off the list of those whose journals are read: it is put back. Again
+        before the last line, because whoever was just taking it off may not have seen the first time."""
+        try:
+            self.run_dir.pending_marker.touch(FILE_MODE)
+        except OSError as error:
+            raise unusable(self.run_dir.path, error) from error
 
     def _attempt(self, action: Launch) -> Attempt:
         planned = self.plan.by_key[action.spec.template]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime
+from enum import StrEnum
 
 from orchestrator.errors import NotPossible
 from orchestrator.layout import StateDir
@@ -10,8 +12,28 @@ from orchestrator.operations.driver import own_run
 from orchestrator.operations.history import is_driven, progress_of
 from orchestrator.state_dir import unusable
 from orchestrator.states import TERMINAL_RUN_STATES
-from orchestrator.store.runs import delete_run
+from orchestrator.store.queue import cancel_queued
+from orchestrator.store.runs import delete_run, get_run
 from orchestrator.store.session import Store
+
+
+class Canceled(StrEnum):
+    """What became of the wish to cancel a run."""
+
+    DEQUEUED = "DEQUEUED"  # it had not begun, and now never will
+    ASKED = "ASKED"  # whoever drives it ends it
+    UNDRIVEN = "UNDRIVEN"  # nobody drives it: whoever takes it over ends it
+
+
+def cancel_run(store: Store, run_id: str, by: str, now: datetime) -> Canceled:
+    """Cancels a run in whatever state it is. Raises NotPossible when it is over."""
+    if store(cancel_queued, run_id, now):
+        return Canceled.DEQUEUED
+    if not store.state.run(run_id).path.exists():
+        status = store(get_run, run_id).summary.status
+        over = status in TERMINAL_RUN_STATES
+        raise NotPossible(f"Run {run_id} is over: {status}." if over else f"The files of run {run_id} are gone.")
+    return Canceled.ASKED if request_cancel(store.state, run_id, by) else Canceled.UNDRIVEN
 
 
 def request_cancel(state: StateDir, run_id: str, by: str) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.crashpoints import crash_point
+from orchestrator.layout import StateDir
 from orchestrator.records import PRIORITY_TAG, RunRecord, Trigger
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
@@ -93,9 +94,12 @@ def put_back(database: Database, run_id: str, not_before: datetime) -> None:
 
 
 def cancel_queued(database: Database, run_id: str, at: datetime) -> bool:
-    """Cancels a run that waits; False when it does not wait any more."""
+    """Cancels a run that waits, or was taken and does not exist on disk yet; False when it is past that."""
     with database.transaction():
-        if database.row("SELECT 1 FROM runs WHERE run_id = ? AND status = 'QUEUED'", [run_id]) is None:
+        row = database.row("SELECT status FROM runs JOIN queue USING (run_id) WHERE run_id = ?", [run_id])
+        if row is None or not (
+            row[0] == RunState.QUEUED or (row[0] == RunState.STARTING and _unborn(database, run_id))
+        ):
             return False
         database.execute(
             "UPDATE runs SET status = 'CANCELED', finished_at = ?, reason = 'canceled while it was queued'"
@@ -119,6 +123,10 @@ def active_of(database: Database, names: list[str]) -> dict[str, list[str]]:
         if name in found:
             found[name].append(run_id)
     return found
+
+
+def _unborn(database: Database, run_id: str) -> bool:
+    return database.path is None or not StateDir(database.path.parent).run(run_id).path.exists()
 
 
 def _set_status(database: Database, run_ids: list[str], status: RunState) -> None:

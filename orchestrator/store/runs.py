@@ -94,7 +94,7 @@ def get_run(database: Database, run_id: str) -> RunInfo:
 def delete_run(database: Database, run_id: str) -> None:
     """Removes a run from the index, with its events and materializations. Its files are not touched."""
     with database.transaction():
-        for table in ("runs", "events", "steps", "materializations"):
+        for table in ("runs", "events", "steps", "materializations", "queue"):
             database.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
 
 
