@@ -4,6 +4,7 @@ are mended. One that dies is started again, ever later.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,8 +13,8 @@ from typing import Any
 
 from orchestrator import clock
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.watching import Signature, Watcher, signature_of
-from orchestrator.errors import LocationBroken, OrchestratorError
+from orchestrator.daemon.watching import Signature, Watcher, changed_since, names_in, neighbours, signature_of
+from orchestrator.errors import ConfigError, LocationBroken, OrchestratorError
 from orchestrator.execution.evaluators import EvaluatorPool
 from orchestrator.execution.location_process import LocationProcess
 from orchestrator.operations.workspace import Workspace, specs_of
@@ -40,12 +41,15 @@ class Location:
     evaluators: EvaluatorPool | None = None
     error: OrchestratorError | None = None
     started_at: datetime | None = None
+    started_ns: int = 0  # the same by the clock that file systems go by
     loaded_at: datetime | None = None
     broken_at: datetime | None = None
     crashes: int = 0
     tries: int = 0  # in vain, one after another
+    restarted_because: str | None = None
     retry_at: datetime | None = None
     files: Signature = ()
+    doubted: Signature = ()  # files that it was loaded from again, because they may have changed meanwhile
     changed_at: datetime | None = None
     plans: dict[bytes, PlannedRun | str] = field(default_factory=dict)
 
@@ -84,6 +88,7 @@ class Locations:
         self._looked_at: datetime | None = None
         self._reload_wanted = False
         self._settings_file: Signature = ()
+        self._settings_changed_at: datetime | None = None
         self.settings_error: OrchestratorError | None = None
         self.version = 0
         self.all: dict[str, Location] = {}
@@ -93,6 +98,9 @@ class Locations:
         if self._watcher.drained() or self._looked_at is None or not now - LOOK < self._looked_at <= now:
             self._looked_at = now
             self._look_at_files(now)
+        if _has_settled(self._settings_changed_at, now):
+            self._settings_changed_at = None
+            self._reread_settings()
         if self._reload_wanted:
             self.reload()
         for location in self.all.values():
@@ -130,10 +138,12 @@ class Locations:
                 "name": location.name,
                 "state": location.state,
                 "error": str(location.error) if location.error else None,
-                "traceback": location.error.traceback if isinstance(location.error, LocationBroken) else None,
+                "traceback": _traceback(location.error) if location.error else None,
                 "loaded_at": location.loaded_at,
                 "since": location.since,
                 "restarts": location.crashes,
+                "restarted_because": location.restarted_because,
+                "retry_at": location.retry_at,
                 "pipelines": location.pipelines(),
             }
             for location in self.all.values()
@@ -170,39 +180,50 @@ class Locations:
     def _reread_settings(self) -> None:
         try:
             settings = load_settings(self._workspace.settings.path)
-            specs = specs_of(settings)
+            place = self._workspace.settings.state_path
+            if settings.state_path != place:
+                raise ConfigError(
+                    f"state_dir is now {settings.state_dir}, and this daemon works in {place}.",
+                    hint="Restart the daemon, or set it back.",
+                )
         except OrchestratorError as error:
-            self._settings_file = signature_of([str(self._workspace.settings.path)])
             self.settings_error = error
             self._log.error("the workspace file is wrong; going on with what it said before", error=str(error))
             return
-        before = self._workspace.pool.specs
+        before, specs = self._workspace.pool.specs, specs_of(settings)
         self.settings_error = None
         self._workspace.settings = settings
         self._workspace.pool.specs = specs
+        self._log.info("workspace file read again")
         self._take_settings()
         for name, spec in specs.items():
             if name in before and before[name] != spec:
                 self._restart(self.all[name], clock.now())
-        self._log.info("workspace file read again")
 
     # --- one location ---
 
     def _look_at_files(self, now: datetime) -> None:
-        if signature_of([str(self._workspace.settings.path)]) != self._settings_file:
-            self._reread_settings()
+        settings_file = signature_of(names_in(self._settings_file))
+        if settings_file != self._settings_file:
+            self._settings_file, self._settings_changed_at = settings_file, now
         for location in self.all.values():
-            if location.files and signature_of(name for name, _, _ in location.files) != location.files:
-                location.files = signature_of(name for name, _, _ in location.files)
-                location.changed_at = now
+            seen = signature_of(self._names_of(location)) if location.files else ()
+            if seen != location.files:
+                location.files, location.changed_at = seen, now
+
+    def _names_of(self, location: Location) -> set[str]:
+        names = set(names_in(location.files))
+        return names | neighbours(names) if location.error is not None else names
 
     def _advance(self, location: Location, now: datetime) -> None:
-        if location.changed_at is not None and not location.changed_at <= now < location.changed_at + SETTLE:
+        if _has_settled(location.changed_at, now):
             self._log.info("reloading", location=location.name)
             location.crashes = location.tries = 0
+            location.restarted_because = None
             self._restart(location, now)
         if location.process is None:
-            if location.retry_at is None or not now < location.retry_at <= now + _LONGEST_PAUSE:
+            due = location.retry_at is not None and not now < location.retry_at <= now + _LONGEST_PAUSE
+            if due or location.error is None:
                 self._start(location, now)
             return
         location.process.pump()
@@ -212,7 +233,7 @@ class Locations:
             self._loaded(location, location.process, now)
 
     def _start(self, location: Location, now: datetime) -> None:
-        location.retry_at, location.started_at = None, now
+        location.retry_at, location.started_at, location.started_ns = None, now, time.time_ns()
         try:
             location.process = self._workspace.pool.get(location.name)
         except OrchestratorError as error:
@@ -237,7 +258,7 @@ class Locations:
         assert process.loaded is not None
         location.evaluators = EvaluatorPool(process)
         location.error, location.loaded_at, location.tries = None, now, 0
-        self._watch(location, process.loaded.files)
+        self._watch(location, process.loaded.files, now)
         self.version += 1
         self._log.info("location loaded", location=location.name)
 
@@ -245,11 +266,16 @@ class Locations:
         process, before = location.process, location.error
         self._drop(location)
         location.error, location.broken_at = error, now if before is None else location.broken_at
-        if isinstance(error, LocationBroken) and process is not None:
+        self._watch(location, process.files if process is not None else (), now)
+        is_new = not _is_same(error, before)
+        if isinstance(error, ConfigError):
+            # Only another workspace file, or another environment of ours, can mend it.
+            if is_new:
+                self._log.error("location cannot be started", location=location.name, error=str(error))
+        elif isinstance(error, LocationBroken):
             # Another version of its files mends it, and is noticed at once; so does what it lacks, once it is there.
-            self._watch(location, process.files)
             location.retry_at = now + _pause(location.tries)
-            if not _is_same(error, before):
+            if is_new:
                 self._log.error(
                     "location broken", location=location.name, error=error.message, traceback=error.traceback
                 )
@@ -257,6 +283,7 @@ class Locations:
             if location.started_at is not None and now - location.started_at > _STEADY:
                 location.crashes = location.tries = 0
             location.crashes += 1
+            location.restarted_because = error.message
             pause = _pause(location.tries)
             location.retry_at = now + pause
             self._log.error(
@@ -264,19 +291,30 @@ class Locations:
             )
         location.tries += 1
 
-    def _watch(self, location: Location, files: tuple[str, ...]) -> None:
+    def _watch(self, location: Location, files: tuple[str, ...], now: datetime) -> None:
         spec = self._workspace.pool.specs[location.name]
         watched = {*files, *_entry_points(spec.working_dir, spec.module, spec.file)}
-        location.files = signature_of(watched)
+        if location.error is not None:  # what it was made of before, or what lies beside it, may be what is wrong
+            watched |= {*names_in(location.files), *neighbours(watched)}
         self._watcher.watch(watched)
+        location.files = signature_of(watched)
+        if changed_since(location.files, location.started_ns) and location.files != location.doubted:
+            # Saved while it was being loaded: nobody knows which version that was.
+            location.doubted, location.changed_at = location.files, now
 
     def _next_instants(self, now: datetime) -> Iterator[datetime]:
         yield now + LOOK
+        if self._settings_changed_at is not None:
+            yield self._settings_changed_at + SETTLE
         for location in self.all.values():
             if location.changed_at is not None:
                 yield location.changed_at + SETTLE
             if location.process is None and location.retry_at is not None:
                 yield location.retry_at
+
+
+def _has_settled(changed_at: datetime | None, now: datetime) -> bool:
+    return changed_at is not None and not changed_at <= now < changed_at + SETTLE
 
 
 def _entry_points(working_dir: Path, module: str | None, file: str | None) -> list[str]:
@@ -292,5 +330,9 @@ def _pause(tries: int) -> timedelta:
     return min(_FIRST_PAUSE * longer, _LONGEST_PAUSE)
 
 
-def _is_same(error: LocationBroken, before: OrchestratorError | None) -> bool:
-    return isinstance(before, LocationBroken) and (error.message, error.traceback) == (before.message, before.traceback)
+def _is_same(error: OrchestratorError, before: OrchestratorError | None) -> bool:
+    return before is not None and (str(error), _traceback(error)) == (str(before), _traceback(before))
+
+
+def _traceback(error: OrchestratorError) -> str | None:
+    return error.traceback if isinstance(error, LocationBroken) else None

@@ -19,6 +19,7 @@ import msgspec
 from orchestrator import errors
 from orchestrator._version import __version__
 from orchestrator.errors import (
+    ConfigError,
     DefinitionError,
     ExecutionError,
     LocationBroken,
@@ -56,6 +57,7 @@ class LocationSpec:
     python: str = sys.executable
     isolation: str = "fork"
     environment: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()  # what keeps it from being started: variables that are not set
 
     def target(self) -> str:
         """The command-line argument that tells the process what it is."""
@@ -74,6 +76,8 @@ class LocationProcess:
     """One warm process with a location's module loaded. Loading goes on in the background until somebody asks."""
 
     def __init__(self, spec: LocationSpec) -> None:
+        if spec.missing:
+            raise ConfigError(f"Location {spec.name!r} cannot be started:", details=spec.missing)
         self.spec = spec
         self.loaded: Loaded | None = None
         self.files: tuple[str, ...] = ()  # that its module was made of, even if it failed to load

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.execution.location_process import LocationProcess, LocationSpec
 
 
@@ -54,9 +55,12 @@ class LocationPool:
         if process in self._old and process not in self._of_run.values():
             self._let_go(process)
 
-    def start_all(self, names: Iterable[str] | None = None) -> list[LocationProcess]:
-        """All processes, or those of these locations; started if not there, so that they load at the same time."""
-        return [self.get(name) for name in (self.specs if names is None else names)]
+    def start_all(self, names: Iterable[str] | None = None) -> None:
+        """Starts all processes, or those of these locations, that are not there, so that they load at the same time.
+        One that cannot be started says so when it is asked for."""
+        for name in self.specs if names is None else names:
+            with suppress(OrchestratorError):
+                self.get(name)
 
     def running(self) -> list[LocationProcess]:
         return [*self._processes.values(), *self._old]

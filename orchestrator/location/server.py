@@ -102,7 +102,7 @@ class LocationServer:
         except (
             BaseException
         ) as error:  # an import runs user code: SystemExit and KeyboardInterrupt are its failures too
-            return replace(_load_failed(self._target, error), files=source_files(self._target))
+            return replace(_load_failed(self._target, error), files=source_files(self._target, error))
         finally:
             signal.alarm(0)
         info = self._definitions.info()

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 from orchestrator.location.loading import Target
 
 _INSTALLED = ("site-packages", "dist-packages")
 
 
-def source_files(target: Target) -> tuple[str, ...]:
-    """The files of the loaded modules that lie in the location's directory, installed packages left out."""
-    root = str(Path(target.working_dir).resolve())
-    found = set()
+def source_files(target: Target, error: BaseException | None = None) -> tuple[str, ...]:
+    """The files of the loaded modules that lie in the location's directory, installed packages left out. With an
+    `error` that came of importing them, also those that it was raised in, which are no modules any more."""
+    # A module is known by the path that it was imported from; a link in that is part of its name.
+    roots = tuple({f"{path.rstrip(os.sep)}{os.sep}" for path in _ways_to(target.working_dir)})
+    files = [*_files_of_modules(), *(_files_of_error(error) if error is not None else ())]
+    return tuple(
+        sorted({file for file in files if file.startswith(roots) and not any(part in file for part in _INSTALLED)})
+    )
+
+
+def _ways_to(path: str) -> tuple[str, str]:
+    return os.path.abspath(path), os.path.realpath(path)  # noqa: PTH100
+
+
+def _files_of_modules() -> Iterator[str]:
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.startswith(root) and not any(part in file for part in _INSTALLED):
-            found.add(file)
-    return tuple(sorted(found))
+        if isinstance(file, str):
+            yield file
+
+
+def _files_of_error(error: BaseException) -> Iterator[str]:
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        if isinstance(following, SyntaxError) and following.filename:
+            yield following.filename
+        trace = following.__traceback__
+        while trace is not None:
+            yield trace.tb_frame.f_code.co_filename
+            trace = trace.tb_next
+        following = following.__cause__ or following.__context__

@@ -53,11 +53,12 @@ class Workspace:
 
 
 def specs_of(settings: Settings) -> dict[str, LocationSpec]:
-    """How to start each location. Raises ConfigError when an environment variable is missing."""
+    """How to start each location."""
     return {location.name: _spec(settings, location) for location in settings.locations}
 
 
 def _spec(settings: Settings, location: LocationSettings) -> LocationSpec:
+    environment, missing = _environment(location)
     return LocationSpec(
         name=location.name,
         working_dir=settings.directory_of(location),
@@ -65,11 +66,13 @@ def _spec(settings: Settings, location: LocationSettings) -> LocationSpec:
         file=location.file,
         python=settings.python_of(location) or sys.executable,
         isolation=location.isolation,
-        environment=_environment(location),
+        environment=environment,
+        missing=missing,
     )
 
 
-def _environment(location: LocationSettings) -> dict[str, str]:
+def _environment(location: LocationSettings) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The variables of a location, and what is missing for them."""
     values = {}
     missing = []
     for name, value in location.env.items():
@@ -79,9 +82,7 @@ def _environment(location: LocationSettings) -> dict[str, str]:
             values[name] = os.environ[value.env]
         else:
             missing.append(f"locations.{location.name}.env.{name}: the environment variable {value.env} is not set")
-    if missing:
-        raise ConfigError(f"Location {location.name!r} cannot be started:", details=missing)
-    return values
+    return values, tuple(missing)
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,16 @@ class LoadedLocation:
 def load_locations(workspace: Workspace, only: str | None = None) -> list[LoadedLocation]:
     """All locations, or `only` that one, loaded at the same time. A broken one keeps no other from loading."""
     _require_locations(workspace)
-    processes = workspace.pool.start_all(None if only is None else [only])
+    names = list(workspace.pool.specs) if only is None else [only]
+    workspace.pool.start_all(names)
     loaded = []
-    for process in processes:
+    for name in names:
         try:
+            process = workspace.pool.get(name)
             workspace.pool.wait_loaded(process)
-            loaded.append(LoadedLocation(process.name, process))
+            loaded.append(LoadedLocation(name, process))
         except OrchestratorError as error:
-            loaded.append(LoadedLocation(process.name, None, error))
+            loaded.append(LoadedLocation(name, None, error))
     return loaded
 
 
