@@ -10,6 +10,7 @@
     ├─ StoreError                     5   the state directory or its database
     │  ├─ StoreBusy                   5   somebody else holds it
     │  ├─ StoreConflict               5   two writers met; the same call may be made again
+    │  ├─ StoreDamaged                5   a database that cannot be read
     │  └─ SchemaTooNew                5   written by a newer version
     ├─ ExecutionError                 6   processes that run user code
     │  └─ LocationDied                6   a location process ended by itself
@@ -23,7 +24,11 @@ This module knows nothing of how an error is shown.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+# What the operating system calls a disk, or a share of one, that has no room left.
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class OrchestratorError(Exception):
@@ -116,6 +121,10 @@ class StoreBusy(StoreError):
 
 class StoreConflict(StoreError):
     """Two writers met on one row. Nothing was written; the same call may be made again."""
+
+
+class StoreDamaged(StoreError):
+    """The database cannot be read. What the journals hold can be had again; the rest is in the last backup."""
 
 
 class SchemaTooNew(StoreError):

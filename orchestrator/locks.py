@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import DISK_FULL
 from orchestrator.layout import FILE_MODE
 
 
@@ -24,9 +25,14 @@ class HeldLock:
     descriptor: int
 
     def write_note(self, note: bytes) -> None:
-        """Replaces the file's content: for people and error messages, never for deciding who holds the lock."""
+        """Replaces the file's content: for people and error messages, never for deciding who holds the lock. So a lock
+        without its note is as good: on a full disk there is no place for one."""
         os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, note, 0)
+        try:
+            os.pwrite(self.descriptor, note, 0)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
 
     def is_in_place(self) -> bool:
         """Whether the file we have locked is the one that others would lock: it may have been deleted meanwhile."""

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from orchestrator.errors import SchemaTooNew, StoreError
+from orchestrator.errors import DISK_FULL, SchemaTooNew, StoreError
 from orchestrator.layout import FILE_MODE, LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
 
 # With less than this left on the disk, no attempt is started. A failed one costs a few kilobytes.
@@ -40,7 +40,7 @@ def prepare(path: Path) -> StateDir:
 def unusable(path: Path, error: OSError) -> StoreError:
     """The error for a state directory that the operating system refuses us."""
     hint = "Correct its owner or permissions, or set another state_dir in the workspace file."
-    if error.errno == errno.ENOSPC:
+    if error.errno in DISK_FULL:
         return StoreError(f"The disk is full: {path} cannot be written.", hint="Free some space and try again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StoreError(f"The state directory {path} is not writable: {error.strerror}.", hint=hint)

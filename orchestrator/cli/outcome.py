@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from typer._click.exceptions import ClickException
 from typer.exceptions import Abort, Exit
 
-from orchestrator.errors import LocationBroken, OrchestratorError
+from orchestrator.errors import DISK_FULL, LocationBroken, OrchestratorError, StoreError
 
 OK = 0
 RUN_FAILED = 1  # the run itself, or an error that is none of ours
@@ -51,11 +51,22 @@ def _run(command: Callable[[], Any]) -> int:
         return error.code if isinstance(error.code, int) else OK
     except BrokenPipeError:
         raise
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            return _told_as_bug()
+        what = f"{error.filename} cannot be written" if error.filename else "nothing more can be written"
+        full = StoreError(f"The disk is full: {what}.", hint="Free some space and try again.")
+        show_error(full)
+        return full.exit_code
     except Exception:
-        traceback.print_exc()
-        print("This is a bug in orchestrator, not in your code. Please report it.", file=sys.stderr)
-        return RUN_FAILED
+        return _told_as_bug()
     return result if isinstance(result, int) else OK
+
+
+def _told_as_bug() -> int:
+    traceback.print_exc()
+    print("This is a bug in orchestrator, not in your code. Please report it.", file=sys.stderr)
+    return RUN_FAILED
 
 
 def show_error(error: OrchestratorError) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from orchestrator.cli.output import Painter
 from orchestrator.cli.runs_view import (
     LAST_LINES,
+    LONGEST_LINE,
     MOST_ASSETS,
     MOST_STEPS,
     error_lines,
@@ -89,7 +90,7 @@ def _failure(step: RunStep, run_dir: RunDir, paint: Painter) -> Iterator[str]:
     lines = last_lines(run_dir, step.key, step.tries, LAST_LINES)
     if lines:
         yield paint(DIM, "    the last lines it printed:")
-        yield from (f"      {line}" for line in lines)
+        yield from (f"      {line if len(line) <= LONGEST_LINE else f'{line[:LONGEST_LINE]}…'}" for line in lines)
 
 
 def _expectations(facts: Sequence[Event], paint: Painter) -> Iterator[str]:

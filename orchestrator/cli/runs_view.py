@@ -22,6 +22,7 @@ from orchestrator.states import RunState, StepState
 MOST_STEPS = 40
 MOST_ASSETS = 20
 LAST_LINES = 8
+LONGEST_LINE = 300
 MOST_FRAMES = 16
 # Where Python keeps its own modules and those that were installed, in every interpreter and environment.
 _LIBRARY = re.compile(r"/lib(?:64)?/python3[^/]*/(?:(?:site|dist)-packages/)?([^/]+)")

@@ -61,8 +61,11 @@ def rebuild() -> None:
     from orchestrator.operations.upkeep import rebuild_index
 
     with workspace() as found:
-        runs, lines = rebuild_index(found.state)
-    print(f"Rebuilt the index from {_counted(lines, 'event')} of {_counted(runs, 'run')}.")
+        rebuilt = rebuild_index(found.state)
+    print(f"Rebuilt the index from {_counted(rebuilt.lines, 'event')} of {_counted(rebuilt.runs, 'run')}.")
+    if rebuilt.damaged:
+        say(f"The database could not be read; it is in {rebuilt.damaged} now.")
+        say("Ticks, cursors and run keys were only there: if you have a backup, `orchestrator state restore` it.")
 
 
 @app.command(epilog="Example: orchestrator state check || orchestrator state rebuild")

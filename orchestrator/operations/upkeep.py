@@ -18,7 +18,7 @@ from orchestrator.operations.history import is_driven, progress_of
 from orchestrator.operations.packing import pack, size_on_disk
 from orchestrator.run_files import read_journal
 from orchestrator.store import maintenance
-from orchestrator.store.session import open_store
+from orchestrator.store.session import open_store, set_aside_damaged
 
 
 class Compacted(msgspec.Struct, frozen=True):
@@ -38,9 +38,10 @@ def back_up_state(state: StateDir) -> Path:
 def restore_state(state: StateDir, backup: Path) -> Path:
     """Puts a backup in the database's place and takes all journals in again; where the old database was saved."""
     refuse_beside_daemon(state)
+    fresh = maintenance.copy_of_backup(state, backup)  # before anything is touched: it may not be one
+    damaged = set_aside_damaged(state)
     with open_store(state, ingest=False) as store:
-        fresh = maintenance.copy_of_backup(state, backup)
-        saved = maintenance.back_up(store.database, state, "before-restore", now=clock.now())
+        saved = damaged or maintenance.back_up(store.database, state, "before-restore", now=clock.now())
         maintenance.put_in_place(store.database, state, fresh)
     rebuild_index(state)
     return saved
@@ -67,11 +68,20 @@ def refuse_beside_daemon(state: StateDir) -> None:
         )
 
 
-def rebuild_index(state: StateDir) -> tuple[int, int]:
-    """Makes the index anew from the journals; (runs, lines)."""
+class Rebuilt(msgspec.Struct, frozen=True):
+    """What making the index anew came to. `damaged` is where a database is now that could not be read."""
+
+    runs: int
+    lines: int
+    damaged: Path | None = None
+
+
+def rebuild_index(state: StateDir) -> Rebuilt:
+    """Makes the index anew from the journals. A database that cannot be read is replaced by an empty one first."""
+    damaged = None if is_locked(state.daemon_lock) else set_aside_damaged(state)
     run_ids = [run_dir.run_id for run_dir in run_dirs(state)]
     with open_store(state, ingest=False) as store:
-        return len(run_ids), store(maintenance.rebuild, state, run_ids)
+        return Rebuilt(len(run_ids), store(maintenance.rebuild, state, run_ids), damaged)
 
 
 def check_state(state: StateDir) -> list[str]:

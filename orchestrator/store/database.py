@@ -10,12 +10,13 @@ from typing import Any
 
 import duckdb
 
-from orchestrator.errors import SchemaTooNew, StoreBusy, StoreConflict, StoreError
+from orchestrator.errors import SchemaTooNew, StoreBusy, StoreConflict, StoreDamaged, StoreError
 
 # Files in this format can still be opened by DuckDB 1.4, so that a downgrade stays possible.
 STORAGE_VERSION = "v1.4.0"
 # From this many rows on, a batch goes in by way of pyarrow: importing it costs as much as inserting 30,000 without.
 _ARROW_ROWS = 20_000
+_NO_SPACE = "No space left"
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -139,6 +140,8 @@ def _translated(path: Path | None) -> Iterator[None]:
     try:
         yield
     except duckdb.TransactionException as error:
+        if _NO_SPACE in str(error):
+            raise _io_error(path, error) from error
         raise StoreConflict(f"Two writers met: {_first_line(error)}") from error
     except duckdb.IOException as error:
         raise _io_error(path, error) from error
@@ -156,18 +159,20 @@ def _io_error(path: Path | None, error: duckdb.Error) -> StoreError:
             f"{path} is open in another program: {holder['program']}, process {holder['pid']}.",
             hint="Close it there. To look into the state, use `orchestrator sql QUERY`: it works at any time.",
         )
-    if "No space left" in text:
+    if _NO_SPACE in text:
         return StoreError(f"The disk is full: {path} cannot be written.", hint="Free some space and try again.")
     if "newer" in text or "version number" in text:
         return SchemaTooNew(
             f"{path} was written by a newer version of DuckDB.",
             hint="Upgrade orchestrator, or restore a backup.",
         )
+    if "not a valid DuckDB database file" in text or "Corrupt" in text:
+        return _unusable(path, error)
     return StoreError(f"{path} cannot be used: {_first_line(error)}")
 
 
 def _unusable(path: Path | None, error: duckdb.Error) -> StoreError:
-    return StoreError(
+    return StoreDamaged(
         f"{path} is damaged: {_first_line(error)}",
         hint="Restore a backup (`orchestrator state restore`), or rebuild the index from the journals"
         " (`orchestrator state rebuild`).",

@@ -12,11 +12,12 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from orchestrator.clock import monotonic, now
-from orchestrator.errors import StoreBusy, StoreError
-from orchestrator.layout import StateDir
+from orchestrator.errors import StoreBusy, StoreDamaged, StoreError
+from orchestrator.layout import STATE_DIR_MODE, StateDir
 from orchestrator.locks import HeldLock, read_note, try_lock
 from orchestrator.store.database import Database
 from orchestrator.store.ingest import ingest_pending
@@ -145,6 +146,8 @@ def _lock(state: StateDir, waiting: Patience, *, ask: bool = True) -> HeldLock |
 
 def _open(state: StateDir, waiting: Patience) -> Database:
     """Opens the file and brings it up to date. A program that is not ours may have it open: we wait for that too."""
+    if not state.database.exists():
+        _create(state)
     database = None
     while database is None:
         try:
@@ -160,14 +163,63 @@ def _open(state: StateDir, waiting: Patience) -> Database:
     return migrate(opened, lambda: _back_up_first(opened, state), reopen)
 
 
+def _create(state: StateDir) -> None:
+    """Makes a database that is complete when it gets its name: whoever dies of a full disk before that leaves none,
+    and not one that nobody can open."""
+    fresh = state.database.with_suffix(".fresh")
+    # A write-ahead log without its database would be replayed into the new one.
+    for left_over in (fresh, fresh.with_name(f"{fresh.name}.wal"), _write_ahead_log(state)):
+        left_over.unlink(missing_ok=True)
+    try:
+        database = Database(fresh)
+        try:
+            migrate(database, lambda: None, lambda: database)
+        finally:
+            database.close()
+        fresh.rename(state.database)
+    except StoreError:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def set_aside_damaged(state: StateDir) -> Path | None:
+    """Moves a database that cannot be read into the backups; where it is now. None when it can be read, or is not
+    there: nothing is changed then."""
+    waiting = Patience(PATIENCE_S, None)
+    lock = _lock(state, waiting, ask=False)
+    assert isinstance(lock, HeldLock)
+    try:
+        if not state.database.exists():
+            return None
+        try:
+            Database(state.database).close()
+            return None
+        except StoreDamaged:
+            return _move_to_backups(state)
+    finally:
+        lock.release()
+
+
+def _move_to_backups(state: StateDir) -> Path:
+    state.backups.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
+    aside = state.backups / f"{now():%Y%m%dT%H%M%S}-damaged.duckdb"
+    log = _write_ahead_log(state)
+    if log.exists():
+        log.rename(aside.with_name(f"{aside.name}.wal"))
+    return state.database.rename(aside)
+
+
 def _back_up_first(database: Database, state: StateDir) -> None:
     back_up(database, state, "before-migration", now=now())
 
 
 def _checkpoint_if_large(database: Database, state: StateDir) -> None:
-    log = state.path / f"{state.database.name}.wal"
     try:
-        if log.stat().st_size > _CHECKPOINT_BYTES:
+        if _write_ahead_log(state).stat().st_size > _CHECKPOINT_BYTES:
             database.checkpoint()
     except FileNotFoundError:
         pass
+
+
+def _write_ahead_log(state: StateDir) -> Path:
+    return state.path / f"{state.database.name}.wal"
