@@ -134,6 +134,10 @@ class StateDir:
     def runs(self) -> Path:
         return self.path / "runs"
 
+    def unfinished(self, run_id: str) -> Path:
+        """Where the files of a run are written, before it is there at all."""
+        return self.runs / f".{run_id}.tmp"
+
     @property
     def storage(self) -> Path:
         return self.path / "storage"

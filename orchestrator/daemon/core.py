@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator import clock
 from orchestrator._version import __version__
+from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.commits import Commits
 from orchestrator.daemon.concern import Watched
 from orchestrator.daemon.evaluations import Answered, Evaluations
@@ -137,6 +138,7 @@ class Daemon:
 
     def take(self, answered: Answered, now: datetime) -> None:
         """Hands an answer to whoever asked."""
+        crash_point("tick.evaluated")
         asker = self.schedules if isinstance(answered.subject, Occurrence) else self.sensors
         asker.take(answered, now)
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.clock import monotonic
+from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.locations import Location, Locations
 from orchestrator.engine.pace import RequestDecision
 from orchestrator.messages import FoundAsset
@@ -104,6 +105,7 @@ class Evaluations:
         asked = Asked(id, location.name, subject, timeout, monotonic(), pipeline, mode)
         asked.token = location.evaluators.evaluate(timeout=timeout, **question)
         self._under_way[id] = asked
+        crash_point("tick.asked")
 
     def forget_all(self) -> None:
         """Takes no answer to what was asked so far: it was asked in the light of something that is not so."""

@@ -83,6 +83,7 @@ class Queue:
         self.waiting = admission.waiting
         chosen = list(admission.run_ids[:_HANDFUL])
         if chosen:
+            crash_point("queue.admitted")
             self._launch(chosen, now)
             self._running = -1
             return now
@@ -142,6 +143,7 @@ class Queue:
 
     def _release(self) -> None:
         if self._created:
+            crash_point("queue.begun")
             make_durable(self._state, self._created)
             self._store(release_runs, self._created)
             self._created = []

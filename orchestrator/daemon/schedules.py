@@ -99,7 +99,6 @@ class Schedules:
 
     def take(self, answered: Answered, now: datetime) -> None:
         """What came of an occurrence."""
-        crash_point("tick.evaluated")
         occurrence: Occurrence = answered.subject
         remembered = self._registry.remembered.get(answered.id)
         if remembered is None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.instigation import outcome_of
 from orchestrator.daemon.locations import Location, Locations
@@ -107,7 +106,6 @@ class Sensors:
 
     def take(self, answered: Answered, now: datetime) -> None:
         """What came of an evaluation."""
-        crash_point("tick.evaluated")
         look: Look = answered.subject
         remembered = self._registry.remembered.get(answered.id)
         if remembered is None:

@@ -23,16 +23,19 @@ def create_run(state: StateDir, record: RunRecord) -> RunDir:
     lock knows that the creator died.
     """
     marker = state.pending_marker(record.run_id)
-    unfinished = state.runs / f".{record.run_id}.tmp"
+    unfinished = state.unfinished(record.run_id)
     run_dir = state.run(record.run_id)
     try:
         lock = try_lock(marker)
         assert lock is not None, "a run id that somebody else is creating"
         try:
+            if unfinished.exists():  # a daemon that was killed in the middle of this left it, and the run waits still
+                shutil.rmtree(unfinished)
             unfinished.mkdir(mode=STATE_DIR_MODE)
             descriptor = os.open(unfinished / run_dir.run_json.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(msgspec.json.encode(record))
+            crash_point("run.written")
             unfinished.rename(run_dir.path)
         finally:
             lock.release()

@@ -92,6 +92,7 @@ class RunDriver:
             self._mark_pending()
             self._take(RunResumed(at=clock.now(), owner=owner))
             self._flush()
+            crash_point("run.resumed")
             self._adopt_attempts()
         else:
             self._take(RunStarted(at=clock.now(), owner=owner, version=__version__))

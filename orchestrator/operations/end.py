@@ -6,6 +6,7 @@ import shutil
 from datetime import datetime
 from enum import StrEnum
 
+from orchestrator.crashpoints import crash_point
 from orchestrator.errors import NotPossible
 from orchestrator.layout import StateDir
 from orchestrator.operations.driver import own_run
@@ -66,4 +67,5 @@ def remove_run(store: Store, run_id: str) -> None:
         finally:
             lock.release()
     shutil.rmtree(store.state.storage / run_id, ignore_errors=True)
+    crash_point("run.removed")
     store(delete_run, run_id)

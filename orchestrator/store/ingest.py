@@ -8,6 +8,7 @@ ingests what is pending.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +99,7 @@ def _read(database: Database, state: StateDir, run_id: str, row: tuple[Any, ...]
     try:
         record = read_record(run_dir)
     except FileNotFoundError:
-        _forget_unborn(state.pending_marker(run_id))
+        _forget_unborn(state, run_id)
         return None
     offset = row[5] if row else 0
     if row and not packed_file(run_dir).exists() and _size(run_dir.journal) < offset:
@@ -290,10 +291,13 @@ def _delete_index(database: Database, run_ids: list[str]) -> None:
             database.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest(?))", [run_ids])
 
 
-def _forget_unborn(marker: Path) -> None:
-    """Removes the mark of a run whose creator died before the run existed. Creators hold a lock on the mark."""
+def _forget_unborn(state: StateDir, run_id: str) -> None:
+    """Removes the mark of a run whose creator died before the run existed, and what it had written by then. Creators
+    hold a lock on the mark."""
+    marker = state.pending_marker(run_id)
     held = try_lock(marker) if marker.exists() else None
     if held is not None:
+        shutil.rmtree(state.unfinished(run_id), ignore_errors=True)
         marker.unlink(missing_ok=True)
         held.release()
 

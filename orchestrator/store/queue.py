@@ -62,6 +62,7 @@ def take_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
         taken = {row[0] for row in rows}
         _set_status(database, sorted(taken), RunState.STARTING)
         records = _records(database, sorted(taken))
+        crash_point("queue.taking")
     crash_point("queue.taken")
     return [records[run_id] for run_id in run_ids if run_id in records]
 
@@ -83,6 +84,7 @@ def release_runs(database: Database, run_ids: list[str]) -> None:
     with database.transaction():
         database.execute("DELETE FROM queue WHERE run_id IN (SELECT unnest(?))", [run_ids])
         database.execute("DELETE FROM plans WHERE plan_id NOT IN (SELECT plan_id FROM queue)")
+        crash_point("queue.releasing")
     crash_point("queue.released")
 
 

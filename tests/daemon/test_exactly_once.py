@@ -9,14 +9,17 @@ import pytest
 
 from orchestrator.crashpoints import POINTS
 
+# Only a run that was begun before can be resumed; only deleting removes.
+SPECIAL = ("run.resumed", "run.removed")
 DAEMON_POINTS = [point for point in POINTS if point.startswith(("tick.", "queue."))]
-RUN_POINTS = [point for point in POINTS if point.startswith(("run.", "attempt.", "ingest."))]
+RUN_POINTS = [point for point in POINTS if point.startswith(("run.", "attempt.", "ingest.")) and point not in SPECIAL]
 
 
-def killed_at(daemon, point, nth):
-    """Starts the daemon and waits until it has killed itself."""
+def killed_at(daemon, point, nth=1, with_signal="SIGKILL"):
+    """Starts the daemon and waits until it has ended itself."""
     once = daemon.path / "reached"
-    daemon.start(ORCHESTRATOR_CRASH_AT=f"{point}:{nth}@{once}")
+    once.unlink(missing_ok=True)
+    daemon.start(ORCHESTRATOR_CRASH_AT=f"{point}:{nth}@{once}", ORCHESTRATOR_CRASH_SIGNAL=with_signal)
     daemon.process.wait(timeout=20)
     assert once.exists(), f"{point} is never reached: {daemon.process.communicate()}"
 
@@ -48,6 +51,31 @@ def test_every_occurrence_is_run_once_whatever_the_daemon_was_doing_when_it_was_
     ticks = daemon.bench.json("schedule", "ticks", "minutely")
     instants = [tick["scheduled_at"] for tick in ticks if tick["status"] == "SUCCESS"]
     assert len(instants) == len(set(instants)) == len(ledger)
+
+
+@pytest.mark.parametrize("with_signal", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("point", ["tick.asked", "tick.written", "queue.taken", "attempt.sent", "attempt.recorded"])
+def test_a_daemon_told_to_stop_in_the_middle_of_something_stops_and_the_next_goes_on(daemon, point, with_signal):
+    daemon.bench("schedule", "start", "minutely").ok()
+    due = daemon.turn_back("minutely", 3)
+    killed_at(daemon, point, with_signal=with_signal)
+    assert daemon.process.returncode == 0
+    daemon.start().until_ledger(*due)
+    daemon.stop()
+    assert set(Counter(daemon.bench.ledger()).values()) == {1}
+
+
+def test_a_daemon_killed_in_each_of_its_lives_still_does_everything_once(daemon):
+    daemon.drop("a", "b")
+    killed_at(daemon, "attempt.sent")
+    for point in ("run.resumed", "attempt.observed", "run.finished", "ingest.written", "queue.released"):
+        daemon.drop(point)
+        killed_at(daemon, point)
+    daemon.start().until_ledger("a", "b", "run.resumed", "queue.released")
+    daemon.until(lambda: all(run["status"] == "SUCCESS" for run in daemon.bench.json("runs", "list")), "all ended well")
+    daemon.stop()
+    assert set(Counter(daemon.bench.ledger()).values()) == {1}
+    daemon.bench("state", "check").ok()
 
 
 def test_a_key_stays_used_after_its_run_was_deleted(daemon):

@@ -47,7 +47,11 @@ PIPELINE = """
         last(second(first()), beside())
 """
 STEPS = ("first", "second", "beside", "last")
-OWNER_POINTS = [point for point in POINTS if point.startswith(("run.", "attempt.", "journal."))]
+# Where there is no run yet, or it is not its first owner's life that ends: these have tests of their own.
+SPECIAL = ("run.written", "run.resumed", "run.removed")
+OWNER_POINTS = [
+    point for point in POINTS if point.startswith(("run.", "attempt.", "journal.")) and point not in SPECIAL
+]
 STEP_POINTS = [point for point in POINTS if point.startswith("step.")]
 INGEST_POINTS = [point for point in POINTS if point.startswith("ingest.")]
 # The step's own work is done by then: it is not done again.
@@ -126,6 +130,33 @@ def test_a_run_whose_creator_was_killed_can_be_started(chain):
     assert chain.ledger() == []
     chain("runs", "resume", "last").ok()
     assert len(chain.ledger()) == len(STEPS)
+
+
+def test_a_run_killed_before_its_files_were_in_place_leaves_no_trace(chain):
+    assert crash_at(chain, "run.written", "run", "chain")
+    assert len(list((chain.state / "runs").iterdir())) == 1
+    assert chain.json("runs", "list") == []
+    assert list((chain.state / "runs").iterdir()) == []
+    assert list((chain.state / "pending").iterdir()) == []
+    chain("state", "check").ok()
+
+
+@pytest.mark.parametrize("before", ["attempt.journalled", "attempt.sent", "attempt.observed"])
+def test_an_owner_killed_while_it_takes_a_run_over_leaves_it_to_the_next(chain, before):
+    assert crash_at(chain, before, "run", "chain")
+    (chain.path / "reached").unlink()
+    assert crash_at(chain, "run.resumed", "runs", "resume", "last")
+    chain("runs", "resume", "last").ok()
+    assert Counter(line.partition("/")[0] for line in chain.ledger()) == dict.fromkeys(STEPS, 1)
+    chain("state", "check").ok()
+
+
+def test_a_run_half_deleted_can_be_deleted_again(chain):
+    chain("run", "chain").ok()
+    assert crash_at(chain, "run.removed", "runs", "delete", "last", "--yes")
+    chain("runs", "delete", "last", "--yes").ok()
+    assert chain.json("runs", "list") == []
+    chain("state", "check").ok()
 
 
 def test_what_was_killed_before_it_existed_leaves_no_trace(chain):
