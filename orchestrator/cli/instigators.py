@@ -11,6 +11,7 @@ from orchestrator.cli.output import print_json, say
 from orchestrator.errors import DaemonError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.cli.ticks_live import Look
     from orchestrator.operations.workspace import Workspace
     from orchestrator.store.session import Store
     from orchestrator.ticks import Instigator
@@ -84,7 +85,7 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
     """The newest ticks, once or live."""
     from orchestrator import clock
     from orchestrator.cli.ticks_live import tail
-    from orchestrator.cli.ticks_view import tick_table
+    from orchestrator.cli.ticks_view import as_json, last_failure, tick_table
     from orchestrator.operations.instigators import known, pick
     from orchestrator.store.ticks import TickFilter, list_ticks
 
@@ -96,21 +97,39 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
         kinds = ("schedule",) if schedules else ("sensor", "asset_sensor", "run_status_sensor")
         which = TickFilter(name=one.id if one else None, kinds=kinds, statuses=_states(status), limit=limit)
 
-        def look() -> tuple[list[Any], dict[str, datetime]]:
-            with store_of(found) as store:
-                ticks = store(list_ticks, which)
-            return ticks, upcoming_of(found, wanted, clock.now())
-
         if follow:
-            tail(look, json=json)
+            tail(lambda seen: _look(found, wanted, which, seen), json=json)
             return
-        ticks, _ = look()
+        with store_of(found) as store:
+            ticks = store(list_ticks, which)
+    now = clock.now()
     if json:
-        print_json(ticks)
+        print_json([as_json(tick) for tick in ticks])
     elif ticks:
-        print(tick_table(ticks, clock.now()))
+        print(tick_table(ticks, now))
+        if one is not None and (failure := last_failure(ticks, now)):
+            print(f"\n{failure}")
     else:
-        say("No ticks yet.")
+        say("No ticks yet." if not status else "No ticks like that.")
+
+
+def _look(found: Workspace, wanted: list[Instigator], which: Any, seen: datetime | None) -> Look:
+    """What is new since the newest tick seen, and how everything stands."""
+    from msgspec.structs import replace
+
+    from orchestrator import clock
+    from orchestrator.cli.ticks_live import KEPT, OVERLAP, Look
+    from orchestrator.store.instigators import list_instigators
+    from orchestrator.store.ticks import list_ticks, recent_ticks
+
+    with store_of(found) as store:
+        if seen is None:
+            ticks = store(recent_ticks, which, KEPT)
+        else:
+            ticks = store(list_ticks, replace(which, since=seen - OVERLAP, limit=100_000))
+        remembered = {one.id: one for one in store(list_instigators)}
+    current = [remembered.get(one.id, one) for one in wanted]
+    return Look(tuple(ticks), tuple(current), upcoming_of(found, current, clock.now()))
 
 
 def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], None]) -> None:
@@ -162,13 +181,16 @@ def _daemon_runs(found: Workspace) -> bool:
 
 
 def _as_json(one: Instigator, latest: dict[str, Any], upcoming: dict[str, datetime]) -> dict[str, Any]:
+    from orchestrator.cli.ticks_view import as_json
+
+    last = latest.get(one.id)
     return {
         "name": one.id,
         "kind": one.kind,
         "on": one.is_on,
         "gone_at": one.gone_at,
         "next_at": upcoming.get(one.id),
-        "last_tick": latest.get(one.id),
+        "last_tick": as_json(last) if last is not None else None,
         "failures": one.failures,
         "cursor": one.cursor,
         "definition": one.declared,

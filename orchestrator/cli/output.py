@@ -12,6 +12,8 @@ from typing import IO, Any
 import msgspec
 
 MOST_COLUMNS = 160
+# Less of a column tells nothing.
+_NARROWEST = 8
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,13 @@ class Cell:
 def table(
     headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: frozenset[int] = frozenset(), margin: int = 0
 ) -> str:
-    """Rows under headings, in aligned columns without lines. On a terminal the last column is cut to fit, with a margin
-    for what the caller puts before each line."""
+    """Rows under headings, in aligned columns without lines. On a terminal the last column is cut to fit, then the
+    widest ones, with a margin for what the caller puts before each line."""
     cells = [[cell if isinstance(cell, Cell) else Cell(str(cell)) for cell in row] for row in rows]
     widths = [max([len(heading), *(len(row[column].text) for row in cells)]) for column, heading in enumerate(headings)]
     paint = painter()
     if sys.stdout.isatty():
-        widths[-1] = max(
-            len(headings[-1]), min(widths[-1], width() - margin - sum(widths[:-1]) - 2 * (len(widths) - 1))
-        )
+        widths = _narrowed(widths, width() - margin - 2 * (len(widths) - 1))
     lines = [paint("2", _line([Cell(heading) for heading in headings], widths, right, Painter(False)))]
     lines += [_line(row, widths, right, paint) for row in cells]
     return "\n".join(lines)
@@ -78,3 +78,13 @@ def _line(row: Sequence[Cell], widths: Sequence[int], right: frozenset[int], pai
         shown = paint(cell.code, text) if cell.code else text
         parts.append(gap + shown if column in right else shown + gap)
     return "  ".join(parts).rstrip()
+
+
+def _narrowed(widths: Sequence[int], room: int) -> list[int]:
+    """Widths that fit into the room: the last column gives way down to a third of it, then the widest ones do."""
+    narrowed = list(widths)
+    narrowed[-1] = max(min(widths[-1], room // 3), min(widths[-1], room - sum(widths[:-1])))
+    while sum(narrowed) > room and max(narrowed) > _NARROWEST:
+        widest = max(range(len(narrowed)), key=lambda column: (narrowed[column], column))
+        narrowed[widest] -= 1
+    return narrowed

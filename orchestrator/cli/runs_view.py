@@ -53,7 +53,7 @@ def run_table(runs: Sequence[RunSummary], now: datetime, interrupted: Container[
 def ago(instant: datetime, now: datetime) -> str:
     """How long ago, in words; the date when it is more than a week."""
     seconds = (now - instant).total_seconds()
-    if seconds < 0:
+    if seconds < -5:
         return instant.astimezone().strftime("%Y-%m-%d %H:%M")
     if seconds < 60:
         return "just now" if seconds < 5 else f"{int(seconds)}s ago"

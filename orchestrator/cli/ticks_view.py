@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from orchestrator.cli.output import Cell, table
+from orchestrator.cli.output import Cell, table, width
 from orchestrator.cli.runs_view import ago
 from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration
 from orchestrator.cron import load_zone
 from orchestrator.states import TickState
 from orchestrator.ticks import Instigator, ScheduleInfo, Tick
+
+# From this width on there is room for an instant as the clocks of its zone show it.
+_WIDE = 110
 
 TICK_STYLES: dict[TickState, tuple[str, str]] = {
     TickState.STARTED: ("▸", BLUE),
@@ -24,7 +27,23 @@ TICK_STYLES: dict[TickState, tuple[str, str]] = {
 
 def tick_table(ticks: Sequence[Tick], now: datetime) -> str:
     """One line a tick."""
-    return table(["", "WHEN", "NAME", "STATUS", "FOR", "TOOK", "WHAT"], [_row(tick, now) for tick in ticks])
+    is_scheduled = any(tick.scheduled_at for tick in ticks)
+    headings = ["", "WHEN", "NAME", "STATUS", *(["FOR"] if is_scheduled else []), "TOOK", "WHAT"]
+    return table(headings, [_row(tick, now, is_scheduled) for tick in ticks])
+
+
+def last_failure(ticks: Sequence[Tick], now: datetime) -> str:
+    """The whole of the newest failure and what was printed in it; empty when there is none."""
+    failed = next((tick for tick in ticks if tick.error), None)
+    if failed is None or not failed.error:
+        return ""
+    printed = f"\nIt printed:\n{failed.output.rstrip()}" if failed.output and failed.output.strip() else ""
+    return f"The last failure, {ago(failed.at, now)}:\n{failed.error.rstrip()}{printed}"
+
+
+def as_json(tick: Tick) -> dict[str, object]:
+    """A tick as scripts get it."""
+    return {name: getattr(tick, name) for name in tick.__struct_fields__ if name != "output"}
 
 
 def tick_line(tick: Tick) -> str:
@@ -42,7 +61,14 @@ def what(tick: Tick) -> str:
     if tick.run_ids:
         more = f" and {len(tick.run_ids) - 3} more" if len(tick.run_ids) > 3 else ""
         return f"{len(tick.run_ids)} run{'s' if len(tick.run_ids) > 1 else ''}: {', '.join(tick.run_ids[:3])}{more}"
+    if tick.output and tick.output.startswith("told of "):
+        return tick.output.splitlines()[0]
     return tick.skip_reason or ""
+
+
+def every(seconds: float) -> str:
+    """An interval, no more exact than it was written."""
+    return f"every {seconds:g}s" if seconds < 120 else f"every {format_duration(seconds)}"
 
 
 def timeline(ticks: Sequence[Tick], length: int) -> list[tuple[str, str]]:
@@ -66,15 +92,29 @@ def local(instant: datetime, timezone: str) -> str:
 
 def until(instant: datetime, now: datetime) -> str:
     seconds = (instant - now).total_seconds()
-    return f"in {format_duration(seconds)}" if seconds > 0 else "now"
+    if seconds < 1:
+        return "now"
+    return f"in {seconds:.0f}s" if seconds < 60 else f"in {format_duration(seconds)}"
 
 
-def _row(tick: Tick, now: datetime) -> list[object]:
+def _row(tick: Tick, now: datetime, is_scheduled: bool) -> list[object]:
     symbol, colour = TICK_STYLES[tick.status]
     scheduled = f"{tick.scheduled_at:%m-%d %H:%M}Z" if tick.scheduled_at else ""
-    took = format_duration(tick.duration_s) if tick.duration_s else ""
-    status = Cell(tick.status, colour)
-    return [Cell(symbol, colour), ago(tick.at, now), Cell(tick.name, BOLD), status, scheduled, took, what(tick)]
+    return [
+        Cell(symbol, colour),
+        ago(tick.at, now),
+        Cell(tick.name, BOLD),
+        Cell(tick.status, colour),
+        *([scheduled] if is_scheduled else []),
+        _took(tick.duration_s),
+        what(tick),
+    ]
+
+
+def _took(seconds: float | None) -> str:
+    if not seconds:
+        return ""
+    return f"{seconds * 1000:.0f}ms" if seconds < 1 else format_duration(seconds)
 
 
 def _instigator_row(one: Instigator, last: Tick | None, next_at: datetime | None, now: datetime) -> list[object]:
@@ -84,9 +124,10 @@ def _instigator_row(one: Instigator, last: Tick | None, next_at: datetime | None
         state = Cell("gone, still on" if one.is_on else "gone", YELLOW)
     if isinstance(declared, ScheduleInfo):
         when = f"{declared.cron} {declared.timezone}"
-        shown_next = local(next_at, declared.timezone) if next_at else ""
+        there = local(next_at, declared.timezone) if next_at and width() >= _WIDE else ""
+        shown_next = there or (until(next_at, now) if next_at else "")
     else:
-        when = f"every {format_duration(declared.interval)}" if declared else ""
+        when = every(declared.interval) if declared else ""
         shown_next = until(next_at, now) if next_at else ""
     shown_last: object = ""
     if last is not None:

@@ -200,6 +200,7 @@ def _stop(daemon: Daemon, how: str) -> None:
 
 
 def _serve(daemon: Daemon, vitals: Vitals, *, once: bool) -> None:
+    daemon.sensors.is_spread_out = not once
     with _signals(daemon) as wake:
         daemon.extra_descriptors = (wake,)
 

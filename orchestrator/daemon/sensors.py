@@ -59,6 +59,7 @@ class Sensors:
         self._outbox = outbox
         self._store = store
         self._log = log
+        self.is_spread_out = True  # after a start they do not all come at once
         self._version = -1
         self._due: list[tuple[datetime, str]] = []
         self._next_at: dict[str, datetime] = {}
@@ -153,7 +154,9 @@ class Sensors:
             if self._evaluations.is_asked(id):
                 continue
             at = next_evaluation_at(declared, self._registry.remembered[id], now)
-            self._put(id, before[id] if id in before and before[id] < at else at + spread(id, declared.interval))
+            if self.is_spread_out:
+                at += spread(id, declared.interval)
+            self._put(id, min(at, before.get(id, at)))
 
     def _put(self, id: str, at: datetime) -> None:
         self._next_at[id] = at

@@ -23,6 +23,7 @@ _COLUMNS = (
     "tick_id, instigator, kind, status, occurred_at, scheduled_at, duration_s, run_ids, run_keys, skip_reason, error,"
     " cursor_after, output"
 )
+_NEWEST_FIRST = "ORDER BY occurred_at DESC, scheduled_at DESC, tick_id"
 
 
 class EnqueuedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,24 +67,20 @@ def commit_ticks(database: Database, batch: TickBatch) -> None:
 
 def list_ticks(database: Database, which: TickFilter) -> list[Tick]:
     """The ticks that pass the filter, newest first."""
-    conditions, parameters = ["true"], []
-    lists: list[tuple[str, list[Any]]] = [
-        ("kind", list(which.kinds)),
-        ("status", [str(status) for status in which.statuses]),
-    ]
-    for column, values in lists:
-        if values:
-            conditions.append(f"{column} IN (SELECT unnest(?))")
-            parameters.append(values)
-    if which.name is not None:
-        conditions.append("instigator = ?")
-        parameters.append(which.name)  # type: ignore[arg-type]
-    if which.since is not None:
-        conditions.append("occurred_at >= ?")
-        parameters.append(to_timestamp(which.since))  # type: ignore[arg-type]
+    condition, parameters = _condition(which)
     rows = database.rows(
-        f"SELECT {_COLUMNS} FROM ticks WHERE {' AND '.join(conditions)}"
-        f" ORDER BY occurred_at DESC, scheduled_at DESC, tick_id LIMIT {int(which.limit)}",
+        f"SELECT {_COLUMNS} FROM ticks WHERE {condition} {_NEWEST_FIRST} LIMIT {int(which.limit)}", parameters
+    )
+    return [_tick(row) for row in rows]
+
+
+def recent_ticks(database: Database, which: TickFilter, each: int) -> list[Tick]:
+    """Of each schedule and sensor the newest ticks that pass the filter, `each` at most; newest first."""
+    condition, parameters = _condition(which)
+    rows = database.rows(
+        f"SELECT {_COLUMNS} FROM ticks WHERE {condition}"
+        " QUALIFY row_number() OVER (PARTITION BY instigator ORDER BY occurred_at DESC)"
+        f" <= {int(each)} {_NEWEST_FIRST}",
         parameters,
     )
     return [_tick(row) for row in rows]
@@ -116,6 +113,23 @@ def purge_ticks(database: Database, skipped_before: datetime, others_before: dat
         return 0
     database.execute(f"DELETE FROM ticks WHERE {condition}", parameters)
     return int(row[0])
+
+
+def _condition(which: TickFilter) -> tuple[str, list[Any]]:
+    conditions: list[str] = ["true"]
+    parameters: list[Any] = []
+    lists = (("kind", list(which.kinds)), ("status", [str(status) for status in which.statuses]))
+    for column, values in lists:
+        if values:
+            conditions.append(f"{column} IN (SELECT unnest(?))")
+            parameters.append(values)
+    if which.name is not None:
+        conditions.append("instigator = ?")
+        parameters.append(which.name)
+    if which.since is not None:
+        conditions.append("occurred_at >= ?")
+        parameters.append(to_timestamp(which.since))
+    return " AND ".join(conditions), parameters
 
 
 def _refuse_used(database: Database, runs: list[EnqueuedRun]) -> None:
