@@ -5,7 +5,7 @@ import pytest
 from orchestrator.records import Trigger
 from orchestrator.states import RunState, TickState
 from orchestrator.store.overview import failing_since, not_run_since, standing_failures
-from orchestrator.store.ticks import TickBatch, commit_ticks
+from orchestrator.store.ticks import TickBatch, commit_ticks, latest_ticks
 from orchestrator.ticks import Tick
 from tests.store.journals import a_finished_run, at
 
@@ -46,6 +46,19 @@ def test_a_sensor_fails_since_its_first_failure_after_its_last_other_tick(ask, t
     )
     names = ["main/inbox", "main/always", "main/mended", "main/unheard"]
     assert ask(failing_since, names) == {"main/inbox": at(3), "main/always": at(2)}
+
+
+def test_the_latest_tick_of_each_is_the_one_of_the_last_occurrence_when_several_came_at_once(ask, ticked):
+    kind = {"kind": "schedule"}
+    ticked(
+        ("nightly", TickState.MISSED, 5, {**kind, "scheduled_at": at(1)}),
+        ("nightly", TickState.SUCCESS, 5, {**kind, "scheduled_at": at(2)}),
+        ("nightly", TickState.SUCCESS, 3, {**kind, "scheduled_at": at(3)}),
+        ("inbox", TickState.SKIPPED, 1, {}),
+    )
+    latest = {tick.name: tick for tick in ask(latest_ticks)}
+    assert latest.keys() == {"main/nightly", "main/inbox"}
+    assert (latest["main/nightly"].at, latest["main/nightly"].scheduled_at) == (at(5), at(2))
 
 
 def test_occurrences_that_were_not_run_are_counted_by_schedule(ask, ticked):
