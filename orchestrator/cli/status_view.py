@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -41,10 +42,10 @@ def status_lines(status: Status, paint: Painter) -> Iterator[str]:
 def _verdict(status: Status, paint: Painter) -> Iterator[str]:
     count = len(status.problems)
     verdict = "✓ all is well" if status.ok else f"✗ {count} problem{'' if count == 1 else 's'}"
-    where = _cut_front(status.workspace, width() - len(verdict) - 3)
+    where = _cut_front(status.workspace, _columns() - len(verdict) - 3)
     yield f"{paint(f'{BOLD};{GREEN if status.ok else RED}', verdict)}   {paint(DIM, where)}"
     for problem in status.problems:
-        first, *more = textwrap.wrap(problem, width() - 4, break_long_words=False, break_on_hyphens=False) or [""]
+        first, *more = textwrap.wrap(problem, _columns() - 4, break_long_words=False, break_on_hyphens=False) or [""]
         yield f"  {paint(RED, '-')} {first}"
         yield from (f"    {line}" for line in more)
 
@@ -80,7 +81,7 @@ def _locations(locations: Sequence[LocationStatus], paint: Painter, instant: dat
         name = location.name.ljust(pad)
         if location.loaded:
             names = ", ".join(location.pipelines) or "no pipelines"
-            yield f"  {paint(GREEN, '✓')} {name}  {paint(DIM, _cut(names, width() - pad - 6))}"
+            yield f"  {paint(GREEN, '✓')} {name}  {paint(DIM, _cut(names, _columns() - pad - 6))}"
         elif location.error is None:
             yield f"  {paint(YELLOW, '…')} {name}  loading"
         else:
@@ -107,7 +108,7 @@ def _instigators(instigators: Sequence[InstigatorStatus], paint: Painter, instan
     if len(on) > _MOST_INSTIGATORS:
         yield paint(DIM, f"  and {len(on) - _MOST_INSTIGATORS} more that are on: orchestrator sensor list")
     if off:
-        yield paint(DIM, _cut(f"  {len(off)} off: {', '.join(off)}", width()))
+        yield paint(DIM, _cut(f"  {len(off)} off: {', '.join(off)}", _columns()))
 
 
 def _urgency(one: InstigatorStatus, instant: datetime) -> tuple[bool, float]:
@@ -135,7 +136,8 @@ def _not_run(status: Status, paint: Painter, instant: datetime) -> Iterator[str]
         count = f"{one.count:,} occurrence{'' if one.count == 1 else 's'}"
         noticed = paint(DIM, f"(noticed {ago(one.noticed_at, instant)})")
         yield f"  {paint(YELLOW, '−')} {one.name.ljust(pad)}  {count}, {_span(one.first, one.last, instant)} {noticed}"
-        yield f"      {paint(DIM, _cut(one.reason.partition(' (')[0] if one.count > 1 else one.reason, width() - 6))}"
+        reason = one.reason.partition(" (")[0] if one.count > 1 else one.reason
+        yield f"      {paint(DIM, _cut(reason, _columns() - 6))}"
 
 
 def _waiting(daemon: DaemonStatus, paint: Painter) -> Iterator[str]:
@@ -166,6 +168,11 @@ def _title(text: str, paint: Painter) -> str:
 def _age(since: datetime, instant: datetime) -> str:
     words = ago(since, instant)
     return f"for {words.removesuffix(' ago')}" if words.endswith(" ago") else words
+
+
+def _columns() -> int:
+    """What fits on a line. In a pipe everything does: one problem a line."""
+    return width() if sys.stdout.isatty() else sys.maxsize
 
 
 def _span(first: datetime, last: datetime, instant: datetime) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator import clock
-from orchestrator.errors import DaemonError, LocationBroken, OrchestratorError
+from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, OrchestratorError
 from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.history import is_abandoned
@@ -91,7 +91,7 @@ def _daemon(workspace: Workspace, now: datetime) -> tuple[DaemonStatus, dict[str
     except OrchestratorError as error:
         if isinstance(error, DaemonError) and daemon_pid(workspace.state) is None:
             return DaemonStatus(running=False), None  # it has ended this moment
-        said = _last_words(workspace.state.daemon_log)
+        said = _last_words(workspace.state.daemon_log) if isinstance(error, DaemonSilent) else ""
         silence = " ".join(filter(None, (error.message, said and f"It last said: {said}.", error.hint)))
         return DaemonStatus(running=True, pid=pid, turned_at=turned_at, silence=silence), None
     daemon = DaemonStatus(

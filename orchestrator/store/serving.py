@@ -134,7 +134,8 @@ class StoreServer:
         try:
             if call.protocol != PROTOCOL:
                 raise StoreError(
-                    "The daemon is of another version than this command.", hint="Restart the daemon after an upgrade."
+                    "The daemon is of another version than this command.",
+                    hint="Start it anew: `orchestrator daemon stop`, then `orchestrator daemon start`.",
                 )
             return Result(self._carry_out(call))
         except OrchestratorError as error:
