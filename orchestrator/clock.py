@@ -70,3 +70,14 @@ def parse_instant_or_age(text: str, *, now: datetime) -> datetime:
         return in_utc(datetime.fromisoformat(text.strip()))
     except ValueError:
         raise ValueError(f"{text!r} is neither an age (2h, 7d) nor a time (2026-03-01, 2026-03-01T09:30Z)") from None
+
+
+def parse_moment(text: str, *, now: datetime, base: datetime | None = None) -> datetime:
+    """The instant meant by "+7d" (that long after `base`, or after `now`), or by anything that
+    `parse_instant_or_age` understands; raises ValueError."""
+    if not text.strip().startswith("+"):
+        return parse_instant_or_age(text, now=now)
+    try:
+        return (base or now) + timedelta(seconds=parse_duration(text.strip()[1:]))
+    except OverflowError:
+        raise ValueError(f"{text!r} is beyond the end of the calendar") from None

@@ -14,7 +14,7 @@ from orchestrator.records import AttemptSpec
 from orchestrator.ticks import NumberedMaterialization, RunEnding, ScheduleInfo, SensorInfo
 
 # Both sides must agree: a location may run in another environment, with another version installed.
-PROTOCOL = 2
+PROTOCOL = 3
 
 # What to do about a module whose import makes forking unsafe.
 SPAWN_HINT = (
@@ -145,6 +145,24 @@ class Evaluate(msgspec.Struct, frozen=True, tag="evaluate", kw_only=True):
     runs: tuple[RunEnding, ...] = ()
 
 
+class EvaluateMany(msgspec.Struct, frozen=True, tag="evaluate_many"):
+    """Ask a schedule about many occurrences: (when it is asked, which occurrence), in order; answered with `Evaluated`.
+    The first is asked in any case; once `seconds` have passed no further one is, and who asked asks for the rest."""
+
+    request: int
+    name: str
+    occurrences: tuple[tuple[datetime, datetime], ...]
+    seconds: float
+
+
+class Evaluated(msgspec.Struct, frozen=True):
+    """What a schedule said about the first of the occurrences it was asked about: as many as `which` is long, each the
+    place of its answer in `evaluations`. Equal answers are said once. What was printed is not part of them."""
+
+    evaluations: tuple[msgspec.Raw, ...]  # each an `Evaluation`
+    which: tuple[int, ...]
+
+
 class FoundAsset(msgspec.Struct, frozen=True, tag="found_asset"):
     """What was asked for with `FindAsset`, oldest first."""
 
@@ -166,4 +184,6 @@ class EndRun(msgspec.Struct, frozen=True, tag="end_run"):
     run_id: str
 
 
-ToLocation = MakePlan | MakePlans | MakeTemplate | FindMemoized | Evaluate | FoundAsset | LaunchAttempt | EndRun
+ToLocation = (
+    MakePlan | MakePlans | MakeTemplate | FindMemoized | Evaluate | EvaluateMany | FoundAsset | LaunchAttempt | EndRun
+)

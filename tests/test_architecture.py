@@ -45,7 +45,8 @@ MAY_IMPORT = {
     "in_process": PURE | {"io_managers", "location"},
     "operations": PURE | {"execution", "store"},
     "daemon": PURE | {"execution", "store", "operations"},
-    "cli": PURE | {"execution", "store", "operations", "daemon"},
+    "simulation": PURE | {"execution", "store", "operations", "daemon"},
+    "cli": PURE | {"execution", "store", "operations", "daemon", "simulation"},
     "__main__": {"cli"},
     # The public names, wherever they are defined.
     "__init__": {"_version", "definitions", "errors", "in_process", "io_managers"},

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "schedule": ("schedule", "Turn schedules on and off, look at their ticks and at what comes next.", "Automation"),
     "sensor": ("sensor", "Turn sensors on and off, look at their ticks, cursors and keys.", "Automation"),
+    "simulate": ("simulate", "Show what schedules would do, before they do it.", "Automation"),
     "daemon": ("daemon", "Start, stop and watch the process that runs schedules and sensors.", "Automation"),
     "runs": ("runs", "List, show, follow, cancel, resume and delete runs.", "Looking back"),
     "asset": ("asset", "Look at the assets that runs have written.", "Looking back"),

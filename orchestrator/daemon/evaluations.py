@@ -177,13 +177,7 @@ class Evaluations:
         asked.token = location.evaluators.make_plans(tuple(asked.missing), timeout=PLANNING_TIMEOUT_S)
 
     def _plan_key(self, asked: Asked, request: Requested) -> bytes:
-        plan_request = PlanRequest(
-            pipeline=request.pipeline or asked.pipeline or "",
-            mode=request.mode or (None if request.pipeline else asked.mode),
-            preset=request.preset,
-            config=request.config,
-        )
-        return msgspec.json.encode(self._request_of(plan_request))
+        return msgspec.json.encode(self._request_of(plan_request_of(request, asked.pipeline, asked.mode)))
 
     def _finish_planned(self, asked: Asked, location: Location) -> None:
         assert asked.decision is not None
@@ -222,6 +216,16 @@ class Evaluations:
 
     def descriptors(self) -> Iterator[int]:
         return self._locations.descriptors()
+
+
+def plan_request_of(request: Requested, pipeline: str | None, mode: str | None) -> PlanRequest:
+    """The plan that a request means; it may leave the pipeline, and its mode, to the definition."""
+    return PlanRequest(
+        pipeline=request.pipeline or pipeline or "",
+        mode=request.mode or (None if request.pipeline else mode),
+        preset=request.preset,
+        config=request.config,
+    )
 
 
 def _plan_or_problem(answer: dict[str, msgspec.Raw]) -> PlannedRun | str:

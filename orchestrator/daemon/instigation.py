@@ -4,6 +4,7 @@ committed together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator.clock import format_instant
 from orchestrator.daemon.evaluations import Answered, Planned
+from orchestrator.engine.pace import RequestDecision
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
 from orchestrator.planning.plan import PlanRequest, encode_plan
@@ -40,6 +42,35 @@ class Outcome:
         return bool(self.runs) or self.tick.status is not TickState.SKIPPED
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What an evaluation comes to, runs aside."""
+
+    status: TickState
+    error: str | None = None
+    skip_reason: str | None = None
+
+
+def verdict_of(
+    instigator: Instigator,
+    evaluation: Evaluation | None,
+    decision: RequestDecision | None,
+    problems: Sequence[str] = (),
+    problem: str | None = None,
+) -> Verdict:
+    """Whether it succeeded. `problems` are those of the requests, `problem` is why there is no answer."""
+    error = problem or (evaluation.error if evaluation else None) or _several(problems)
+    if error is not None or evaluation is None:
+        return Verdict(TickState.FAILURE, error=error and error[-_LONGEST_TEXT:])
+    if decision is not None and decision.fresh:
+        return Verdict(TickState.SUCCESS)
+    reason = evaluation.skip_reason
+    if decision is not None and decision.dropped:
+        reason = _all_used([request.run_key or "" for request in decision.dropped])
+    done = _is_alert_done(instigator, evaluation)
+    return Verdict(TickState.SUCCESS if done else TickState.SKIPPED, skip_reason=reason)
+
+
 def outcome_of(
     answered: Answered,
     instigator: Instigator,
@@ -53,36 +84,32 @@ def outcome_of(
     """What an answer comes to. Nothing is requested if anything is wrong: half of what user code meant is worse."""
     evaluation = answered.evaluation
     problems = [plan.problem for plan in answered.planned if plan.problem]
-    error = answered.problem or (evaluation.error if evaluation else None) or _several(problems)
+    verdict = verdict_of(instigator, evaluation, answered.decision, problems, answered.problem)
     tick = Tick(
         tick_id=new_run_id(),
         name=instigator.id,
         kind=instigator.kind,
-        status=TickState.FAILURE,
+        status=verdict.status,
         at=now,
         scheduled_at=scheduled_at,
         duration_s=round(answered.seconds, 6),
-        error=error and error[-_LONGEST_TEXT:],
+        error=verdict.error,
+        skip_reason=verdict.skip_reason,
         cursor=instigator.cursor,
         output=(evaluation.output or None) if evaluation else None,
     )
-    if error is not None or evaluation is None:
+    if verdict.status is TickState.FAILURE or evaluation is None:
         return Outcome(tick, ())
     encoded: dict[int, msgspec.Raw] = {}  # a thousand requests mostly share one plan
     runs = tuple(
         _enqueued(planned, encoded, instigator, workspace, now + _ONE_AFTER * place, kind, scheduled_at, tags or {})
         for place, planned in enumerate(answered.planned)
     )
-    reason = evaluation.skip_reason
-    if not runs and answered.decision is not None and answered.decision.dropped:
-        reason = _all_used([request.run_key or "" for request in answered.decision.dropped])
     return Outcome(
         replace(
             tick,
-            status=TickState.SUCCESS if runs or _is_alert_done(instigator, evaluation) else TickState.SKIPPED,
             run_ids=tuple(run.record.run_id for run in runs),
             run_keys=tuple(run.record.trigger.run_key for run in runs if run.record.trigger.run_key),
-            skip_reason=None if runs else reason,
             cursor=evaluation.cursor,
         ),
         runs,
@@ -141,7 +168,7 @@ def dedupe_key(run_key: str | None, scheduled_at: datetime | None) -> str | None
     return f"{format_instant(scheduled_at)} {run_key}" if run_key else format_instant(scheduled_at)
 
 
-def _several(problems: list[str]) -> str | None:
+def _several(problems: Sequence[str]) -> str | None:
     if not problems:
         return None
     rest = f"\n... and {len(problems) - 3} more requests like that" if len(problems) > 3 else ""

@@ -20,7 +20,14 @@ from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.queue import SERIALIZE_TAG
 from orchestrator.daemon.registry import Registry
-from orchestrator.engine.due import Passed, ScheduleDecision, after_clock_change, decide
+from orchestrator.engine.due import (
+    Passed,
+    ScheduleDecision,
+    after_clock_change,
+    decide,
+    passed_of,
+    told_reason,
+)
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
 from orchestrator.states import TickState
@@ -124,7 +131,7 @@ class Schedules:
         if outcome.runs and occurrence.decision.cancel_active:
             for run_id in self._active_of([answered.id]).get(answered.id, []):
                 self._cancel(run_id, f"the next run of schedule {answered.id}")
-        passed = [] if again else _passed(occurrence.decision, until=occurrence.scheduled_at)
+        passed = [] if again else passed_of(occurrence.decision, until=occurrence.scheduled_at)
         ticks = [*_passed_ticks(after, passed, now), outcome.tick]
         self._commit(after, ticks, list(outcome.runs), now)
         self._say_passed(answered.id, passed)
@@ -194,7 +201,7 @@ class Schedules:
         return decide(declared, remembered, now, active=tuple(active), making_up=making_up)
 
     def _pass(self, remembered: Instigator, decision: ScheduleDecision, now: datetime) -> None:
-        passed = _passed(decision)
+        passed = passed_of(decision)
         if not passed:
             return  # nothing happened: that we looked is not worth a commit
         after = replace(remembered, since=decision.since, since_inclusive=decision.since_inclusive)
@@ -233,22 +240,11 @@ def _accounted_for(instigator: Instigator, scheduled_at: datetime) -> Instigator
     return replace(instigator, since=scheduled_at, since_inclusive=False)
 
 
-def _passed(decision: ScheduleDecision, until: datetime | None = None) -> list[tuple[Passed, TickState]]:
-    """The occurrences that are not run, oldest first, each with what becomes of it."""
-    both = [(one, TickState.MISSED) for one in decision.missed]
-    both += [(one, TickState.SKIPPED) for one in decision.skipped]
-    both.sort(key=lambda one: one[0].scheduled_at)
-    return [one for one in both if until is None or one[0].scheduled_at < until]
-
-
 def _passed_ticks(instigator: Instigator, passed: list[tuple[Passed, TickState]], now: datetime) -> list[Tick]:
     return [_passed_tick(instigator, one, status, now) for one, status in passed]
 
 
 def _passed_tick(instigator: Instigator, passed: Passed, status: TickState, now: datetime) -> Tick:
-    reason = passed.reason
-    if passed.count > 1:
-        reason = f"{reason} ({passed.count} occurrences, the last of them at {passed.until})"
     return Tick(
         tick_id=new_run_id(),
         name=instigator.id,
@@ -256,5 +252,5 @@ def _passed_tick(instigator: Instigator, passed: Passed, status: TickState, now:
         status=status,
         at=now,
         scheduled_at=passed.scheduled_at,
-        skip_reason=reason,
+        skip_reason=told_reason(passed),
     )

@@ -64,6 +64,8 @@ def requests_of(result: Any, *, who: str, none_means_run: bool) -> tuple[tuple[R
     """What user code answered: (requests, reason for none). Raises TypeError or ValueError naming `who`."""
     if result is None and none_means_run:
         return (Requested(),), None
+    if isinstance(result, RunRequest):
+        return (_requested(result),), None
     items = list(_items(result))
     if len(items) > MOST_REQUESTS:
         raise ValueError(f"{who} asked for {len(items)} runs at once; at most {MOST_REQUESTS} are taken")

@@ -6,9 +6,10 @@ for exactly once, whenever and however often one asks.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator.clock import format_duration
 from orchestrator.cron import instants_after, load_zone, parse_cron
+from orchestrator.states import TickState
 from orchestrator.ticks import Declared, Instigator, Kind, ScheduleInfo, instigator_id
 
 # An occurrence that is looked at this soon after its instant was not late: the daemon was awake.
@@ -71,21 +73,47 @@ def decide(
     next_at = None if upcoming is None else upcoming + jitter_of(declared, remembered.id, upcoming)
     if not backlog.newest:
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive, next_at=next_at)
-    last = backlog.newest[-1]
-    wanted, missed = _choose(declared, backlog, now)
-    waiting = _made_up(declared, remembered.id, wanted, now, making_up)
-    on_time, skipped, cancel = _overlap(declared, wanted[len(waiting) :], active, waiting)
-    wanted = [*waiting, *on_time]
-    return ScheduleDecision(
-        evaluate=tuple(wanted),
-        missed=tuple(missed),
-        skipped=tuple(skipped),
-        cancel_active=cancel,
-        serialize=bool(waiting) or declared.overlap in ("buffer_one", "buffer_all"),
-        since=last,
-        since_inclusive=False,
-        next_at=next_at,
-    )
+    decision = _judge(declared, remembered.id, backlog, now, active, making_up)
+    return decision if next_at is None else dataclasses.replace(decision, next_at=next_at)
+
+
+def decide_on(
+    declared: ScheduleInfo,
+    id: str,
+    due: Sequence[datetime],
+    now: datetime,
+    *,
+    active: tuple[str, ...] = (),
+    making_up: datetime | None = None,
+) -> ScheduleDecision:
+    """The same decision about occurrences that somebody else has found to be due, oldest first; at least one."""
+    backlog = _Backlog(_kept(declared, now))
+    for instant in due:
+        backlog.add(instant)
+    return _judge(declared, id, backlog, now, active, making_up)
+
+
+def is_plain(declared: ScheduleInfo, late: timedelta, jitter: timedelta) -> bool:
+    """Whether an occurrence that alone is due, this late, with nothing else going on, is run whatever the policies say.
+    `decide_on` would say the same, in more time."""
+    window = declared.catch_up_window
+    return late < ON_TIME and (window is None or (late + jitter).total_seconds() <= window)
+
+
+def passed_of(decision: ScheduleDecision, until: datetime | None = None) -> list[tuple[Passed, TickState]]:
+    """The occurrences that a decision does not run, oldest first, with what each is recorded as; only those before
+    `until`, when that one is carried out."""
+    both = [(passed, TickState.MISSED) for passed in decision.missed]
+    both += [(passed, TickState.SKIPPED) for passed in decision.skipped]
+    both.sort(key=lambda one: one[0].scheduled_at)
+    return [one for one in both if until is None or one[0].scheduled_at < until]
+
+
+def told_reason(passed: Passed) -> str:
+    """Why it is not run, as its tick says it."""
+    if passed.count == 1:
+        return passed.reason
+    return f"{passed.reason} ({passed.count} occurrences, the last of them at {passed.until})"
 
 
 def jitter_of(declared: ScheduleInfo, id: str, scheduled_at: datetime) -> timedelta:
@@ -181,6 +209,29 @@ def kind_of(declared: Declared) -> Kind:
 
 
 # --- inside --------------------------------------------------------------------------------------------------------
+
+
+def _judge(
+    declared: ScheduleInfo,
+    id: str,
+    backlog: _Backlog,
+    now: datetime,
+    active: tuple[str, ...],
+    making_up: datetime | None,
+) -> ScheduleDecision:
+    last = backlog.newest[-1]
+    wanted, missed = _choose(declared, backlog, now)
+    waiting = _made_up(declared, id, wanted, now, making_up)
+    on_time, skipped, cancel = _overlap(declared, wanted[len(waiting) :], active, waiting)
+    return ScheduleDecision(
+        evaluate=(*waiting, *on_time),
+        missed=tuple(missed),
+        skipped=tuple(skipped),
+        cancel_active=cancel,
+        serialize=bool(waiting) or declared.overlap in ("buffer_one", "buffer_all"),
+        since=last,
+        since_inclusive=False,
+    )
 
 
 def _occurrences(declared: ScheduleInfo, after: datetime, *, inclusive: bool) -> Iterator[datetime]:

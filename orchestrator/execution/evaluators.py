@@ -8,6 +8,7 @@ import socket
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from orchestrator.execution.location_process import LocationProcess
 from orchestrator.messages import (
     Answer,
     Evaluate,
+    EvaluateMany,
     FindAsset,
     FoundAsset,
     FromLocation,
@@ -107,6 +109,15 @@ class EvaluatorPool:
         """Asks a schedule or sensor; the token of the answer."""
         self._tokens += 1
         return self._ask(_Asked(self._tokens, Evaluate(request=self._tokens, **fields), timeout))
+
+    def evaluate_many(
+        self, name: str, occurrences: tuple[tuple[datetime, datetime], ...], *, timeout: float, seconds: float
+    ) -> int:
+        """Asks a schedule about many occurrences; the token of the answer. Each of them may take `timeout`; after
+        `seconds` the evaluator answers with what it has."""
+        self._tokens += 1
+        message = EvaluateMany(self._tokens, name, occurrences, seconds)
+        return self._ask(_Asked(self._tokens, message, timeout + seconds))
 
     def make_plans(self, requests: tuple[bytes, ...], timeout: float) -> int:
         """Asks for plans; the token of the answer."""

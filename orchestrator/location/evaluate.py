@@ -7,23 +7,57 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
+from orchestrator.clock import monotonic
 from orchestrator.cron import load_zone
 from orchestrator.definitions.instigator_contexts import Assets, Find, ScheduleContext, SensorContext
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.definitions.requests import RunRequest, SkipReason, requests_of
 from orchestrator.location.errors import load_traceback
-from orchestrator.messages import Evaluate
+from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
 from orchestrator.ticks import Evaluation, Requested, ScheduleInfo, SensorInfo, asset_name_of
+
+_ONE_CALL: list[tuple[Any, ...]] = [()]
+_encode = msgspec.json.Encoder().encode
 
 Answers = list[tuple[tuple[Requested, ...], str | None]]
 
 
 def evaluate(definition: InstigatorDefinition, question: Evaluate, find: Find) -> Evaluation:
     """What user code answers. An exception of any kind becomes the answer's `error`."""
-    context = _context(definition, question, find)
+    return _evaluation(definition, _context(definition, question, find), _calls(definition, question))
+
+
+def evaluate_many(definition: InstigatorDefinition, question: EvaluateMany) -> bytes:
+    """An `Evaluated` about as many occurrences as there was time for, as JSON."""
+    assert isinstance(definition.info, ScheduleInfo)
+    zone, logger = load_zone(definition.info.timezone), _logger()
+    places: dict[bytes, int] = {}
+    which: list[int] = []
+    deadline = monotonic() + question.seconds
+    for at, scheduled_at in question.occurrences:
+        if which and monotonic() > deadline:
+            break
+        context = ScheduleContext(scheduled_at.astimezone(zone), definition.name, at, logger)
+        answer = _written(_evaluation(definition, context, _ONE_CALL))
+        which.append(places.setdefault(answer, len(places)))
+    return _encode(Evaluated(tuple(map(msgspec.Raw, places)), tuple(which)))
+
+
+def _written(evaluation: Evaluation) -> bytes:
+    try:
+        return _encode(evaluation)
+    except (TypeError, ValueError, OverflowError) as error:  # user code can put anything into config or tags
+        return _encode(Evaluation(error=f"The answer cannot be written down: {error}"))
+
+
+def _evaluation(
+    definition: InstigatorDefinition, context: ScheduleContext | SensorContext, calls: list[tuple[Any, ...]]
+) -> Evaluation:
     answers: Answers = []
     errors: list[str] = []
-    for arguments in _calls(definition, question):
+    for arguments in calls:
         try:
             answers.append(_ask(definition, context, arguments))
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: they are user code's failure
@@ -44,7 +78,7 @@ def _calls(definition: InstigatorDefinition, question: Evaluate) -> list[tuple[A
     """The further arguments of each call that the question takes."""
     info = definition.info
     if isinstance(info, ScheduleInfo) or info.kind == "sensor":
-        return [()]
+        return _ONE_CALL
     if info.kind == "run_status_sensor":
         return [(run,) for run in question.runs]
     found = [numbered.materialization for numbered in question.materializations]

@@ -21,12 +21,13 @@ from orchestrator._version import __version__
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.location.errors import load_traceback
-from orchestrator.location.evaluate import evaluate
+from orchestrator.location.evaluate import evaluate, evaluate_many
 from orchestrator.location.loading import Definitions, Target, load
 from orchestrator.messages import (
     PROTOCOL,
     Answer,
     Evaluate,
+    EvaluateMany,
     FindAsset,
     FoundAsset,
     Loaded,
@@ -67,6 +68,8 @@ class EvaluatorServer:
     def _serve(self, message: ToLocation) -> None:
         if isinstance(message, Evaluate):
             self._answer(message.request, lambda: self._evaluate(message))
+        elif isinstance(message, EvaluateMany):
+            self._answer(message.request, lambda: self._evaluate_many(message))
         elif isinstance(message, MakePlans):
             self._answer(message.request, lambda: [self._plan(raw) for raw in message.plan_requests])
 
@@ -85,6 +88,10 @@ class EvaluatorServer:
         os.lseek(self._output, 0, os.SEEK_SET)
         evaluation = evaluate(definition, question, self._find)
         return msgspec.structs.replace(evaluation, output=self._printed())
+
+    def _evaluate_many(self, question: EvaluateMany) -> msgspec.Raw:
+        os.ftruncate(self._output, 0)
+        return msgspec.Raw(evaluate_many(self._definition(question.name), question))
 
     def _definition(self, name: str) -> InstigatorDefinition:
         found = self._definitions.instigators.get(name)

@@ -19,8 +19,12 @@ from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, i
 def known(workspace: Workspace, store: Store, now: datetime) -> list[Instigator]:
     """Everything that is declared now or remembered from before, by id. A definition that the daemon has not seen yet
     is as it will be when it does."""
-    locations = load_locations(workspace)
-    remembered = {one.id: one for one in store(list_instigators)}
+    return reconciled(load_locations(workspace), store(list_instigators), now)
+
+
+def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator], now: datetime) -> list[Instigator]:
+    """What is remembered, brought in step with what loaded locations declare."""
+    remembered = {one.id: one for one in stored}
     found = dict(remembered)
     for location, declared in _declared(locations):
         id = instigator_id(location, declared.name)

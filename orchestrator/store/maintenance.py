@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.errors import StoreError
 from orchestrator.layout import StateDir
-from orchestrator.store.database import Database
+from orchestrator.store.database import STORAGE_VERSION, Database
 from orchestrator.store.ingest import UNREADABLE, ingest
 from orchestrator.store.schema import VERSION, schema_version
 
@@ -27,6 +27,8 @@ TABLES = (
     "run_endings",
 )
 
+_REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_keys", "run_endings")
+
 
 def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -> Path:
     """Copies the database into the backups; the path of the copy."""
@@ -35,6 +37,20 @@ def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -
     database.copy_to(path)
     path.chmod(0o600)
     return path
+
+
+def copy_remembered(database: Database, path: str) -> None:
+    """Writes a new database that holds what schedules and sensors go by: what is remembered of them, their keys, the
+    runs and how they ended, the assets. Its other tables are empty."""
+    quoted = path.replace("'", "''")
+    database.execute(f"ATTACH '{quoted}' AS copied (STORAGE_VERSION '{STORAGE_VERSION}')")
+    try:
+        for table in TABLES:
+            condition = "" if table in _REMEMBERED else " WHERE false"
+            database.execute(f"CREATE TABLE copied.{table} AS SELECT * FROM {table}{condition}")
+        database.execute("CHECKPOINT copied")
+    finally:
+        database.execute("DETACH copied")
 
 
 def compact(database: Database, state: StateDir) -> None:

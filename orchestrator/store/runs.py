@@ -120,6 +120,16 @@ def runs_ended_before(database: Database, instant: datetime, limit: int) -> list
     return [row[0] for row in rows]
 
 
+def median_durations(database: Database) -> dict[str, float]:
+    """How many seconds a run of each `location/pipeline` takes: the median of those that succeeded."""
+    rows = database.rows(
+        "SELECT location || '/' || pipeline, median(epoch(finished_at) - epoch(started_at)) FROM runs"
+        " WHERE status = ? AND started_at IS NOT NULL AND finished_at IS NOT NULL GROUP BY 1",
+        [str(RunState.SUCCESS)],
+    )
+    return {row[0]: max(0.0, float(row[1])) for row in rows}
+
+
 def _conditions(which: RunFilter) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     parameters: list[Any] = []

@@ -1,0 +1,37 @@
+"""What a simulation gives: ticks as the daemon would record them, and how many of what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.states import TickState
+from orchestrator.ticks import Requested, Tick
+
+
+class SimulatedTick(Tick, frozen=True, kw_only=True):
+    """A tick that would be. `run_ids` are made up, to tell runs apart; `requests` says what they would be."""
+
+    requests: tuple[Requested, ...] = ()
+    is_late: bool = False  # made up for, after its time
+
+
+@dataclass
+class Totals:
+    """What becomes of the occurrences of one schedule, or the evaluations of one sensor."""
+
+    ticks: int = 0
+    runs: int = 0
+    skipped: int = 0
+    missed: int = 0
+    failed: int = 0
+
+    def count(self, status: TickState, runs: int = 0, ticks: int = 1) -> None:
+        """Adds what came of some."""
+        self.ticks += ticks
+        self.runs += runs
+        if status is TickState.SKIPPED:
+            self.skipped += ticks
+        elif status is TickState.MISSED:
+            self.missed += ticks
+        elif status is TickState.FAILURE:
+            self.failed += ticks

@@ -1,0 +1,187 @@
+"""Sensors through virtual time: the daemon's own concern, evaluated for real, on a store that is a copy.
+
+They see the outside world as it is now, the assets and the ends of runs that are recorded now; only their cursors and
+keys go on. So each is evaluated a bounded number of times: what a sensor says of today does not get truer by asking it
+for a year.
+"""
+
+from __future__ import annotations
+
+import select
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from orchestrator import clock
+from orchestrator.daemon.evaluations import Answered, Evaluations
+from orchestrator.daemon.instigation import plan_request
+from orchestrator.daemon.locations import Location, Locations
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.outbox import Outbox
+from orchestrator.daemon.registry import Registry
+from orchestrator.daemon.sensors import Sensors
+from orchestrator.daemon.watching import Watcher
+from orchestrator.engine.pace import RequestDecision, decide_requests
+from orchestrator.execution.evaluators import EvaluatorPool
+from orchestrator.execution.location_process import LocationProcess
+from orchestrator.operations.workspace import Workspace
+from orchestrator.simulation.lane import run_name
+from orchestrator.simulation.results import SimulatedTick, Totals
+from orchestrator.simulation.spans import Asleep
+from orchestrator.states import TickState
+from orchestrator.store.instigators import used_keys
+from orchestrator.store.session import Store
+from orchestrator.store.ticks import EnqueuedRun
+from orchestrator.ticks import Instigator, Requested, SensorInfo, Tick
+
+# Evaluations of one sensor.
+MOST = 100
+# A sensor whose evaluations were lost this often (it hung, its process died) is not asked any more.
+_MOST_LOST = 3
+
+
+class _Heard(Outbox):
+    """An outbox that keeps what goes through it, too."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.heard: list[tuple[Tick, list[EnqueuedRun]]] = []
+
+    def add(
+        self,
+        now: datetime,
+        *,
+        ticks: list[Tick] | None = None,
+        instigator: Instigator | None = None,
+        runs: list[EnqueuedRun] | None = None,
+        urgent: bool,
+    ) -> None:
+        self.heard += [(tick, runs or []) for tick in ticks or []]
+        super().add(now, ticks=ticks, instigator=instigator, runs=runs, urgent=urgent)
+
+
+class SensorWorld:
+    """Everything of a daemon that sensors need, around a store that nobody else has."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        store: Store,
+        pools: Mapping[str, EvaluatorPool],
+        processes: Mapping[str, LocationProcess],
+    ) -> None:
+        self.totals: dict[str, Totals] = {}
+        self.notes: list[str] = []
+        self._store = store
+        self._watcher = Watcher()
+        self._log = DaemonLog(store.state, echo=False)
+        self._locations = Locations(workspace, self._log, self._watcher)
+        for name, pool in pools.items():
+            self._locations.all[name] = Location(name, process=processes[name], evaluators=pool)
+        self._outbox = _Heard(store)
+        self._registry = Registry(store, self._locations, self._outbox, self._log)
+        self._evaluations = Evaluations(
+            self._locations, store, lambda request: plan_request(workspace, request), self._judge
+        )
+        self._sensors = Sensors(
+            workspace, self._locations, self._registry, self._evaluations, self._outbox, store, self._log
+        )
+        self._lost: Counter[str] = Counter()
+        self._asked: Counter[str] = Counter()
+
+    def evaluate(self, start: datetime, end: datetime, asleep: Asleep) -> list[SimulatedTick]:
+        """The ticks of all sensors that are on, in order of time."""
+        found: list[SimulatedTick] = []
+        now = asleep.awake_at(start)
+        self._registry.refresh(now)
+        self.totals = {id: Totals() for id in self._registry.sensors()}
+        while now <= end:
+            self._sensors.turn(now)
+            self._wait_for_answers(now)
+            found += self._take_ticks(now)
+            if self._outbox.is_due(now):
+                self._outbox.flush()
+            upcoming = [one["at"] for one in self._sensors.upcoming() if one["id"] in self._registry.declared]
+            if not upcoming:
+                break
+            now = asleep.awake_at(max(now, min(upcoming)))
+        return found
+
+    def close(self) -> None:
+        self._watcher.close()
+        self._log.close()
+
+    # --- inside ---
+
+    def _wait_for_answers(self, now: datetime) -> None:
+        while self._evaluations.is_busy:
+            answers = self._evaluations.answers()
+            for answered in answers:
+                self._take(answered, now)
+            if not answers:
+                self._sleep()
+
+    def _sleep(self) -> None:
+        poll = select.poll()
+        for descriptor in self._evaluations.descriptors():
+            poll.register(descriptor, select.POLLIN)
+        deadline = self._evaluations.next_deadline()
+        seconds = 1.0 if deadline is None else min(1.0, deadline - clock.monotonic())
+        poll.poll(max(1, int(seconds * 1000) + 1))
+
+    def _take(self, answered: Answered, now: datetime) -> None:
+        self._asked[answered.id] += 1
+        if answered.evaluation is None:
+            self._lost[answered.id] += 1
+        self._sensors.take(answered, now)
+
+    def _take_ticks(self, now: datetime) -> list[SimulatedTick]:
+        heard, self._outbox.heard = self._outbox.heard, []
+        found = []
+        for tick, runs in heard:
+            declared = self._registry.declared.get(tick.name)
+            totals = self.totals[tick.name]
+            totals.count(tick.status, len(tick.run_ids))
+            of_this = [run for run in runs if run.record.run_id in tick.run_ids]
+            found.append(_simulated(tick, of_this))
+            if isinstance(declared, SensorInfo):
+                self._leave_off(tick, declared, totals, now)
+        return found
+
+    def _leave_off(self, tick: Tick, declared: SensorInfo, totals: Totals, now: datetime) -> None:
+        """A sensor that has nothing more to tell is not asked any more."""
+        reason = None
+        if self._lost[tick.name] >= _MOST_LOST:
+            reason = f"it was lost {_MOST_LOST} times: {(tick.error or '').splitlines()[0]}"
+        elif totals.ticks >= MOST:
+            reason = f"that was evaluation {MOST} of it"
+        elif declared.kind != "sensor" and tick.status is TickState.SKIPPED and tick.duration_s == 0.0:
+            reason = "it has seen everything that is recorded"
+        if reason is not None:
+            del self._registry.declared[tick.name]
+            self.notes.append(
+                f"{tick.name} is simulated up to {clock.format_instant(now.replace(microsecond=0))}: {reason}."
+            )
+
+    def _judge(self, id: str, _subject: Any, requests: Any) -> RequestDecision:
+        keys = [request.run_key for request in requests if request.run_key is not None]
+        return decide_requests(requests, set(self._store(used_keys, id, keys)))
+
+
+def _simulated(tick: Tick, runs: list[EnqueuedRun]) -> SimulatedTick:
+    requests = tuple(
+        Requested(
+            run_key=run.record.trigger.run_key,
+            config=run.record.config,
+            tags=run.record.tags,
+            pipeline=run.record.pipeline,
+            mode=run.record.mode,
+            preset=run.record.preset,
+        )
+        for run in runs
+    )
+    fields = {name: getattr(tick, name) for name in Tick.__struct_fields__}
+    fields["tick_id"] = f"{tick.name}@{clock.format_instant(tick.at)}"
+    fields["run_ids"] = tuple(run_name(tick.name, tick.at, one, place) for place, one in enumerate(requests))
+    return SimulatedTick(**fields, requests=requests)
