@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from orchestrator.definitions.signature import NO_DEFAULT, Unevaluated
 from orchestrator.definitions.types import type_name
@@ -232,6 +233,16 @@ def _holds_secret(value: Any, secrets: frozenset[str]) -> bool:
     text = str(value)
     # A short one is part of many a value that has nothing to do with it.
     return any(secret == text or (len(secret) > _SHORT and secret in text) for secret in secrets)
+
+
+def mask(text: str, secrets: frozenset[str]) -> str:
+    """The text with every secret in it replaced, also one that is quoted or stands in a URL. Those so short that they
+    may be part of anything are left alone."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) > _SHORT:
+            for form in {secret, repr(secret)[1:-1], quote(secret, safe="")}:
+                text = text.replace(form, "***")
+    return text
 
 
 def _masked(text: str, secrets: frozenset[str]) -> str:

@@ -74,7 +74,7 @@ def run_attempt(
 
         with captured_output(directory):
             faulthandler.enable(2)  # where a crash in C code came from, at the end of stderr.log
-            perform(bound, spec, Recorder(spec.step, spec.attempt, write, interruption), interruption)
+            perform(bound, spec, Recorder(spec.step, spec.attempt, write, interruption, bound.secrets()), interruption)
         events.close()
     finally:
         alive.release()

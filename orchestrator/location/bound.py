@@ -86,6 +86,10 @@ class BoundRun:
         entry = (self.record.config.get("resources") or {}).get(key) or {}
         return self._checked(schema, entry.get("config"), ("resources", key, "config"))
 
+    def secrets(self) -> frozenset[str]:
+        """Everything that the configuration of the run takes from the environment."""
+        return resolve_environment(self.record.config, self.environment).secrets
+
     def configured_input(self, node: Node, name: str) -> Resolved:
         """The value that the configuration of the run gives an input."""
         wire = node.inputs.get(name)

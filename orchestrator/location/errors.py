@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from orchestrator.definitions.values import Failure
+from orchestrator.errors import DefinitionError
 from orchestrator.events import ErrorInfo, Frame
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -57,6 +58,16 @@ def load_traceback(error: BaseException) -> str:
         current.stack = traceback.StackSummary.from_list(kept) if kept else None  # type: ignore[assignment]
         current = current.__cause__ or current.__context__
     return "".join(formatted.format()).rstrip()
+
+
+def way_to(error: DefinitionError) -> str:
+    """The user's lines that led to an error of ours, without the error itself: that is shown apart. With a cause, all
+    of it."""
+    if error.__cause__ or error.__context__:
+        return load_traceback(error)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_foreign(frame.filename)]
+    lines = traceback.StackSummary.from_list(frames).format()
+    return "".join(["Traceback (most recent call last):\n", *lines]).rstrip() if lines else ""
 
 
 def _kind(error: BaseException) -> str:

@@ -10,24 +10,37 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestrator import clock
+from orchestrator.definitions.config import mask
 from orchestrator.definitions.values import AssetMaterialization, Expectation
 from orchestrator.events import AssetMaterialized, AttemptEvent, ExpectationChecked, LogEmitted, encode_line
 from orchestrator.location.interrupts import Interruption
 
 LONGEST_LOG_MESSAGE = 65536
 
+# The fields of events that carry words of user code. The others hold names, which other events refer to.
+_WORDS = frozenset({"message", "error", "description", "metadata", "problem"})
+
 _E = TypeVar("_E", bound=AttemptEvent)
 Write = Callable[[bytes, AttemptEvent], None]
 
 
 class Recorder:
-    """Numbers and stamps the events of one attempt and hands them to `write` as finished lines."""
+    """Numbers and stamps the events of one attempt and hands them to `write` as finished lines. What they quote of
+    `secrets`, in whatever words of the user's code, is not shown."""
 
-    def __init__(self, step: str, attempt: int, write: Write, interruption: Interruption) -> None:
+    def __init__(
+        self,
+        step: str,
+        attempt: int,
+        write: Write,
+        interruption: Interruption,
+        secrets: frozenset[str] = frozenset(),
+    ) -> None:
         self.step = step
         self.attempt = attempt
         self._write = write
         self._interruption = interruption
+        self._secrets = secrets
         self._count = 0
 
     def __call__(self, kind: type[_E], **fields: Any) -> None:
@@ -35,6 +48,8 @@ class Recorder:
             self._take(kind, fields)
 
     def _take(self, kind: type[_E], fields: dict[str, Any]) -> None:
+        if self._secrets:
+            fields = {name: self._masked(value) if name in _WORDS else value for name, value in fields.items()}
         event = kind(at=clock.now(), step=self.step, attempt=self.attempt, n=self._count, **fields)
         try:
             line = encode_line(event)
@@ -43,6 +58,9 @@ class Recorder:
             line = encode_line(event)
         self._count += 1
         self._write(line, event)
+
+    def _masked(self, value: Any) -> Any:
+        return _texts_changed(value, lambda text: mask(text, self._secrets))
 
     def record(self, fact: AssetMaterialization | Expectation) -> None:
         """Writes down a fact that user code stated."""
@@ -95,19 +113,20 @@ class _Handler(logging.Handler):
 def _printable(event: _E) -> _E:
     """The same event with everything that JSON cannot carry (lone surrogates, huge integers) made into text."""
 
-    def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            return value.encode("utf-8", "backslashreplace").decode()
-        if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-            return str(value)
-        if isinstance(value, dict):
-            return {clean(str(key)): clean(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(clean(item) for item in value)
-        if isinstance(value, msgspec.Struct):
-            return msgspec.structs.replace(
-                value, **{name: clean(getattr(value, name)) for name in value.__struct_fields__}
-            )
-        return value
+    return _texts_changed(event, lambda text: text.encode("utf-8", "backslashreplace").decode())  # type: ignore[no-any-return]
 
-    return clean(event)  # type: ignore[no-any-return]
+
+def _texts_changed(value: Any, change: Callable[[str], str]) -> Any:
+    """The value with every text inside it changed, and integers that JSON cannot carry made into text."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        return str(value)
+    if isinstance(value, dict):
+        return {change(str(key)): _texts_changed(item, change) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_texts_changed(item, change) for item in value)
+    if isinstance(value, msgspec.Struct):
+        changed = {name: _texts_changed(getattr(value, name), change) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **changed)
+    return value

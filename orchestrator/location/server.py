@@ -24,7 +24,7 @@ from orchestrator.layout import RunDir
 from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, run_attempt
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import Children, in_child
-from orchestrator.location.errors import load_traceback, user_frames
+from orchestrator.location.errors import load_traceback, user_frames, way_to
 from orchestrator.location.evaluators import EvaluatorChildren
 from orchestrator.location.forking import fork_problem
 from orchestrator.location.interrupts import Interruption
@@ -255,5 +255,5 @@ def _load_failed(target: Target, error: BaseException) -> LoadFailed:
         hint = f"It is looked for in {target.working_dir} (working_dir) and in the environment of {sys.executable}."
     else:
         message = f"{what} cannot be imported: {_last_line(error)}"
-    trace = load_traceback(error) if not isinstance(error, DefinitionError) or error.__traceback__ else ""
+    trace = way_to(error) if isinstance(error, DefinitionError) else load_traceback(error)
     return LoadFailed(PROTOCOL, __version__, message, trace, hint)
