@@ -137,7 +137,7 @@ class Launchd:
         return [("launchctl", "enable", self._target(service))]
 
     def start(self, service: Service) -> list[Command]:
-        first = self.remove(service) if self.pid_of(service) is not None else []
+        first = self.remove(service) if _succeeds("launchctl", "print", self._target(service)) else []
         return [*first, *self.start_by_hand(service)]
 
     def remove(self, service: Service) -> list[Command]:

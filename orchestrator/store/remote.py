@@ -31,6 +31,8 @@ PATIENCE_S = 30.0
 _LOOK_S = 1.0
 # What a socket's path may be long, on the strictest of systems.
 _LONGEST_PATH = 100
+# Where Linux shows what is open, by number.
+_DESCRIPTORS = Path("/proc/self/fd")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -159,9 +161,25 @@ def reachable(path: Path) -> Iterator[str]:
         return
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{descriptor}/{path.name}"
+        if _DESCRIPTORS.is_dir():
+            yield str(_DESCRIPTORS / str(descriptor) / path.name)
+        else:
+            with _inside(descriptor):
+                yield path.name
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _inside(directory: int) -> Iterator[None]:
+    """For a moment in another directory: where a directory that is open has no name."""
+    before = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fchdir(directory)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 def hints_of(operation: Callable[..., Any]) -> dict[str, Any]:

@@ -328,13 +328,20 @@ class TestCommandLine:
         assert words in missing.err
 
     def test_a_preview_writes_nothing(self, status):
-        status.write("order", "1")
-        assert "order" in status.bench("sensor", "preview", "inbox").ok().out or True
+        status.write("order", "key-of-an-order")
+        assert "key-of-an-order" in status.bench("sensor", "preview", "inbox").ok().out
         assert status.bench.json("sensor", "ticks") == []
         assert status.bench.json("runs", "list") == []
 
     def test_assets_are_not_wiped_unless_that_is_confirmed(self, status):
-        refused = subprocess.run(
-            [*ORCHESTRATOR, "asset", "wipe", "--all"], cwd=status.path, input=b"\n", capture_output=True
+        status.write(
+            "pipelines.py",
+            "from orchestrator import AssetMaterialization, pipeline, step\n\n"
+            "@step\ndef work(context) -> None:\n    context.log_asset(AssetMaterialization('orders'))\n\n"
+            "@pipeline\ndef people():\n    work()\n",
         )
+        status.bench("run", "people").ok()
+        wipe = [*ORCHESTRATOR, "asset", "wipe", "--all"]
+        refused = subprocess.run(wipe, cwd=status.path, input=b"\n", capture_output=True)
         assert refused.returncode != 0
+        assert [asset["asset"] for asset in status.bench.json("asset", "list")] == [["orders"]]

@@ -2,15 +2,18 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import SchemaTooNew, StoreBusy, StoreError
 from orchestrator.state_dir import prepare
 from orchestrator.store.database import Database
+from orchestrator.store.remote import reachable
 from orchestrator.store.runs import RunFilter, list_runs
 from orchestrator.store.schema import VERSION
 from orchestrator.store.session import open_store
@@ -159,3 +162,20 @@ def test_a_transaction_that_fails_leaves_nothing():
     with database.transaction(), database.transaction():
         database.insert("t", {"x": [2]})
     assert database.rows("SELECT * FROM t") == [(2,)]
+
+
+@pytest.mark.parametrize("shows_descriptors", [True, False], ids=["linux", "elsewhere"])
+def test_a_socket_deep_down_is_reached_by_a_short_name(tmp_path, monkeypatch, shows_descriptors):
+    if not shows_descriptors:
+        monkeypatch.setattr("orchestrator.store.remote._DESCRIPTORS", tmp_path / "no such directory")
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    here = Path.cwd()
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as caller:
+        with reachable(deep / "daemon.sock") as name:
+            listener.bind(name)
+        listener.listen()
+        with reachable(deep / "daemon.sock") as name:
+            caller.connect(name)
+    assert (deep / "daemon.sock").is_socket()
+    assert Path.cwd() == here
