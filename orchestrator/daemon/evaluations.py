@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.clock import monotonic
 from orchestrator.crashpoints import crash_point
@@ -23,6 +24,7 @@ from orchestrator.ticks import Evaluation, Requested
 
 # Making plans runs user code too (validators), and a tick may ask for thousands.
 PLANNING_TIMEOUT_S = 120.0
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class Evaluations:
                 asked, problem="A run was requested and no pipeline is named, neither in it nor in the definition."
             )
             return
-        asked.keys = [self._plan_key(asked, request) for request in asked.decision.fresh]
+        asked.keys = self._plan_keys(asked, asked.decision.fresh)
         asked.missing = [key for key in dict.fromkeys(asked.keys) if key not in location.plans]
         if not asked.missing:
             self._finish_planned(asked, location)
@@ -176,8 +178,16 @@ class Evaluations:
         assert location.evaluators is not None
         asked.token = location.evaluators.make_plans(tuple(asked.missing), timeout=PLANNING_TIMEOUT_S)
 
-    def _plan_key(self, asked: Asked, request: Requested) -> bytes:
-        return msgspec.json.encode(self._request_of(plan_request_of(request, asked.pipeline, asked.mode)))
+    def _plan_keys(self, asked: Asked, requests: Sequence[Requested]) -> list[bytes]:
+        """What has to be asked for each request's plan. A thousand requests differ in their config, if at all."""
+        alike: dict[tuple[str | None, str | None, str | None], PlanRequest] = {}
+        keys = []
+        for request in requests:
+            what = (request.pipeline, request.mode, request.preset)
+            if what not in alike:
+                alike[what] = self._request_of(plan_request_of(request, asked.pipeline, asked.mode))
+            keys.append(_encode(replace(alike[what], config=request.config)))
+        return keys
 
     def _finish_planned(self, asked: Asked, location: Location) -> None:
         assert asked.decision is not None

@@ -31,7 +31,7 @@ from orchestrator.run_files import read_journal, read_record
 from orchestrator.state_dir import unusable
 from orchestrator.states import RunState
 from orchestrator.store.ingest import ingest
-from orchestrator.store.runs import unfinished_runs
+from orchestrator.store.runs import begun_runs
 from orchestrator.store.session import Store
 
 # Journals of runs in flight are copied into the index this often; one that has ended, at once.
@@ -184,7 +184,7 @@ class Runs:
     def _look_for_ownerless(self, now: datetime) -> None:
         ingest(self._store.database, self._state, _marked(self._state))
         unborn, self._unborn = self._unborn, set()
-        for run_id in self._store(unfinished_runs):
+        for run_id in self._store(begun_runs):
             if run_id in self._drivers:
                 continue
             run_dir = self._state.run(run_id)

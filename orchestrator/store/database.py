@@ -25,6 +25,8 @@ class Database:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        # Grows whenever something may have been written: who has read before may have to read again.
+        self.writes = 0
         self._in_transaction = False
         with _translated(path):
             self._connection = duckdb.connect(
@@ -38,6 +40,7 @@ class Database:
             self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
 
     def execute(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
+        self.writes += 1
         with _translated(self.path):
             self._connection.execute(statement, parameters)
 
@@ -92,7 +95,8 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Any]:
         """A raw connection inside a read-only transaction, for statements that are not ours."""
-        self.execute("BEGIN TRANSACTION READ ONLY")
+        with _translated(self.path):
+            self._connection.execute("BEGIN TRANSACTION READ ONLY")
         try:
             with _translated(self.path):
                 yield self._connection
@@ -129,6 +133,7 @@ class Database:
         import pyarrow as pa
 
         incoming = pa.table(dict(columns))
+        self.writes += 1
         with _translated(self.path):
             self._connection.register("incoming", incoming)
             self._connection.execute(f"{into} SELECT * FROM incoming")

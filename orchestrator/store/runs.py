@@ -10,7 +10,7 @@ import msgspec
 from orchestrator.errors import NotFound
 from orchestrator.ids import LENGTH, RUN_ID
 from orchestrator.records import RunSummary, Trigger
-from orchestrator.states import RunState
+from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ def run_ids(database: Database) -> list[str]:
     return [row[0] for row in database.rows("SELECT run_id FROM runs ORDER BY created_at DESC LIMIT 50")]
 
 
-def unfinished_runs(database: Database) -> list[str]:
-    """The ids of the runs that are not over, oldest first."""
-    over = [str(state) for state in (RunState.SUCCESS, RunState.FAILURE, RunState.CANCELED)]
-    rows = database.rows("SELECT run_id FROM runs WHERE status NOT IN (SELECT unnest(?)) ORDER BY created_at", [over])
+def begun_runs(database: Database) -> list[str]:
+    """The ids of the runs that have left the queue and are not over, oldest first."""
+    others = [str(state) for state in (RunState.QUEUED, *TERMINAL_RUN_STATES)]
+    rows = database.rows("SELECT run_id FROM runs WHERE status NOT IN (SELECT unnest(?)) ORDER BY created_at", [others])
     return [row[0] for row in rows]
 
 

@@ -37,6 +37,7 @@ class StoreServer:
         self._listener: socket.socket | None = None
         self._place: tuple[int, int] | None = None
         self._clients: list[Channel[Call]] = []
+        self._changes = 0
         self.extra: Mapping[str, Callable[..., Any]] = {}
         self.before_call: Callable[[], None] = lambda: None
 
@@ -82,22 +83,21 @@ class StoreServer:
         return any(client.wants_to_send for client in self._clients)
 
     def serve_ready(self) -> int:
-        """Serves everybody who has asked something; how many operations those were."""
+        """Serves everybody who has asked something; how many of those operations may have changed something."""
         self._accept()
-        served = 0
+        self._changes = 0
         for client in list(self._clients):
             try:
                 client.flush()
                 for call in client.receive():
                     client.send(self._answer(call))
-                    served += 1
             except Disconnected:
                 self._clients.remove(client)
                 client.close()
             except Exception:  # not one of ours, or of another version: whatever it said, it gets no further
                 self._clients.remove(client)
                 client.close()
-        return served
+        return self._changes
 
     def close(self) -> None:
         """Answers what is being answered, and listens no more."""
@@ -158,7 +158,11 @@ class StoreServer:
         arguments = {
             key: decode(encode(value), hints[key]) for key, value in json.loads(call.arguments).items() if key in hints
         }
-        return encode(operation(self._database, **arguments))
+        writes = self._database.writes
+        try:
+            return encode(operation(self._database, **arguments))
+        finally:
+            self._changes += self._database.writes > writes
 
 
 def _finish(client: Channel[Call]) -> None:

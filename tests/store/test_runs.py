@@ -4,7 +4,8 @@ import pytest
 
 from orchestrator.errors import NotFound
 from orchestrator.states import RunState
-from orchestrator.store.runs import RunFilter, count_runs, delete_run, get_run, list_runs, resolve_run
+from orchestrator.store.runs import RunFilter, begun_runs, count_runs, delete_run, get_run, list_runs, resolve_run
+from orchestrator.store.session import open_store
 from tests.store.journals import a_finished_run, a_run, append, at, started
 
 
@@ -70,3 +71,10 @@ def test_a_deleted_run_is_gone_from_every_table(state, ask):
     ask(delete_run, run.run_id)
     with pytest.raises(NotFound):
         ask(get_run, run.run_id)
+
+
+def test_a_run_that_waits_or_is_over_has_not_begun(state, ask, three):
+    ask(list_runs, RunFilter())
+    with open_store(state) as store:
+        store.database.execute("UPDATE runs SET status = 'QUEUED' WHERE run_id = 'aaaa00000001'")
+        assert store(begun_runs) == ["bbbb00000003"]
