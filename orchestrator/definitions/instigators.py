@@ -12,12 +12,21 @@ from orchestrator.cron import load_zone, parse_cron
 from orchestrator.definitions.pipeline import PipelineDefinition
 from orchestrator.definitions.step import check_tags
 from orchestrator.definitions.values import AssetKey
-from orchestrator.definitions.where import Where, broken, check_function, check_name, check_options, where_is
-from orchestrator.errors import near_misses
+from orchestrator.definitions.where import (
+    Where,
+    broken,
+    check_function,
+    check_name,
+    check_options,
+    where_called,
+    where_is,
+)
+from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.ticks import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S, Declared, ScheduleInfo, SensorInfo
 
 _CATCH_UP = ("latest", "all", "none")
+_STARTS = ("now", "beginning")
 _OVERLAP = ("skip", "allow", "buffer_one", "buffer_all", "cancel_other")
 
 
@@ -31,10 +40,12 @@ class InstigatorDefinition:
         self.where: Where = where_is(function)
         self.name = check_name(self.kind.lower(), function.__name__ if name is None else name, self.where)
         self.function = function
-        self.description = (description or inspect.getdoc(function) or "").strip().split("\n")[0] or None
+        told = description if isinstance(description, str) else inspect.getdoc(function)
+        self.description = (told or "").strip().split("\n")[0] or None
         self.pipeline = pipeline
         self.info: Declared
         self._check_pipeline()
+        self._check_texts(description=description)
         self.takes_context = self._check_parameters()
         functools.update_wrapper(self, function, updated=())
 
@@ -83,6 +94,11 @@ class InstigatorDefinition:
         if self.pipeline is not None and not isinstance(self.pipeline, (PipelineDefinition, str)):
             raise self.broken(f"pipeline={self.pipeline!r} is no pipeline.", "Give the pipeline itself, or its name.")
 
+    def _check_texts(self, **given: Any) -> None:
+        for option, value in given.items():
+            if value is not None and not isinstance(value, str):
+                raise self.broken(f"{option}={value!r} is no text.")
+
     def _check_parameters(self) -> bool:
         names = [p.name for p in inspect.signature(self.function).parameters.values() if p.default is p.empty]
         wanted = ", ".join(self.takes)
@@ -120,6 +136,9 @@ class ScheduleDefinition(InstigatorDefinition):
         super().__init__(function, name, pipeline, description)
         if pipeline is None:
             raise self.broken("it names no pipeline.", "Add pipeline=...")
+        if cron is None:
+            raise self.broken("it has no cron expression.", "Add cron='30 2 * * *', for every night at half past two.")
+        self._check_texts(cron=cron, timezone=timezone, mode=mode)
         for check, value in ((parse_cron, cron), (load_zone, timezone)):
             try:
                 check(value)
@@ -169,6 +188,7 @@ class SensorDefinition(InstigatorDefinition):
         **special: Any,
     ) -> None:
         super().__init__(function, name, pipeline, description)
+        self._check_texts(mode=mode)
         self.info = SensorInfo(
             name=self.name,
             pipeline=self.pipeline_name,
@@ -198,19 +218,15 @@ class AssetSensorDefinition(SensorDefinition):
         require: str = "any",
         **options: Any,
     ) -> None:
-        keys = asset if isinstance(asset, (list, set)) else [asset]
+        keys = asset if isinstance(asset, (list, set)) or asset == () else [asset]
         where = where_is(function)
-        for option, value, allowed in (
-            ("read", read, ("latest", "every")),
-            ("start", start, ("now", "beginning")),
-            ("require", require, ("any", "all")),
-        ):
-            if value not in allowed:
-                raise broken(f"Sensor {function.__name__!r}", where, f"{option}={value!r} is not one of {allowed}.")
+        _check_choice(function, "read", read, ("latest", "every"))
+        _check_choice(function, "start", start, _STARTS)
+        _check_choice(function, "require", require, ("any", "all"))
         try:
             assets = tuple(AssetKey(key).parts for key in keys)
-        except (TypeError, ValueError) as error:
-            raise broken(f"Sensor {function.__name__!r}", where, f"asset={asset!r}: {error}") from None
+        except (DefinitionError, TypeError, ValueError) as error:
+            raise broken(f"Sensor {function.__name__!r}", where, f"asset={asset!r} names no asset: {error}") from None
         if not assets:
             raise broken(f"Sensor {function.__name__!r}", where, "it names no asset.")
         super().__init__(
@@ -228,11 +244,19 @@ class RunStatusSensorDefinition(SensorDefinition):
         function: Callable[..., Any],
         *,
         status: str | Iterable[str] = "FAILURE",
-        pipelines: Iterable[Any] = (),
+        pipelines: Any = (),
         start: str = "now",
         **options: Any,
     ) -> None:
-        wanted = [status] if isinstance(status, str) else list(status)
+        wanted: list[Any] = list(status) if isinstance(status, (list, tuple, set, frozenset)) else [status]
+        which = list(pipelines) if isinstance(pipelines, (list, tuple, set, frozenset)) else [pipelines]
+        _check_choice(function, "start", start, _STARTS)
+        if not wanted:
+            raise broken(f"Sensor {function.__name__!r}", where_is(function), "it names no status.")
+        for one in which:
+            if not isinstance(one, (PipelineDefinition, str)):
+                hint = "Give pipelines, or their names."
+                raise broken(f"Sensor {function.__name__!r}", where_is(function), f"{one!r} is no pipeline.", hint)
         for one in wanted:
             if one not in TERMINAL_RUN_STATES:
                 hint = near_misses(str(one), [str(state) for state in sorted(TERMINAL_RUN_STATES)], "status")
@@ -241,13 +265,15 @@ class RunStatusSensorDefinition(SensorDefinition):
             function,
             kind="run_status_sensor",
             statuses=tuple(RunState(one) for one in wanted),
-            pipelines=tuple(getattr(one, "name", one) for one in pipelines),
+            pipelines=tuple(one if isinstance(one, str) else one.name for one in which),
             start=start,
             **options,
         )
 
 
-def schedule(*, cron: str, pipeline: Any, **options: Any) -> Callable[[Callable[..., Any]], ScheduleDefinition]:
+def schedule(
+    *bare: Any, cron: Any = None, pipeline: Any = None, **options: Any
+) -> Callable[[Callable[..., Any]], ScheduleDefinition]:
     """Runs a pipeline at the instants of a cron expression.
 
     Options: `timezone` (IANA name, default UTC), `mode`, `catch_up` ("latest", "all", "none" or the most to run),
@@ -255,36 +281,53 @@ def schedule(*, cron: str, pipeline: Any, **options: Any) -> Callable[[Callable[
     (seconds), `timeout`, `default_on`, `tags`, `name`, `description`. The function gives config, RunRequests, a
     SkipReason, or nothing (a run without config).
     """
+    _refuse_bare("@schedule", bare, "@schedule(cron='30 2 * * *', pipeline=...)")
     return _decorator("@schedule", ScheduleDefinition, {"cron": cron, "pipeline": pipeline, **options})
 
 
-def sensor(*, pipeline: Any = None, **options: Any) -> Callable[[Callable[..., Any]], SensorDefinition]:
+def sensor(*bare: Any, pipeline: Any = None, **options: Any) -> Callable[[Callable[..., Any]], SensorDefinition]:
     """Asks a function every `interval` seconds (15) whether something is to be run.
 
     Options: `interval`, `timeout` (60), `mode`, `default_on`, `tags`, `name`, `description`. The function yields or
     returns RunRequests, a SkipReason, or nothing.
     """
+    _refuse_bare("@sensor", bare, "@sensor(pipeline=...)")
     return _decorator("@sensor", SensorDefinition, {"pipeline": pipeline, **options})
 
 
-def asset_sensor(*, asset: Any, pipeline: Any = None, **options: Any) -> Callable[..., AssetSensorDefinition]:
+def asset_sensor(
+    *bare: Any, asset: Any = (), pipeline: Any = None, **options: Any
+) -> Callable[..., AssetSensorDefinition]:
     """Asks a function when assets were materialized: `def f(context, materialization)`.
 
     `asset` is a key or a list of keys. `read`: "latest" (only the newest since the last look) or "every" (each, in
     order). `start`: "now" or "beginning". `require`: with several assets, "any", or "all" of them new: the function
     then gets a dict of materializations by asset name. The other options are those of `sensor`.
     """
+    _refuse_bare("@asset_sensor", bare, "@asset_sensor(asset='orders', pipeline=...)")
     return _decorator("@asset_sensor", AssetSensorDefinition, {"asset": asset, "pipeline": pipeline, **options})
 
 
 def run_status_sensor(
-    *, status: str | Iterable[str] = "FAILURE", **options: Any
+    *bare: Any, status: str | Iterable[str] = "FAILURE", **options: Any
 ) -> Callable[..., RunStatusSensorDefinition]:
     """Tells a function of each run that ends with that status: `def alert(context, run)`. For alerts.
 
     `pipelines` restricts it to those. Each run is told once; a reaction that raises is reported and not repeated.
     """
+    _refuse_bare("@run_status_sensor", bare, "@run_status_sensor(status='FAILURE')")
     return _decorator("@run_status_sensor", RunStatusSensorDefinition, {"status": status, **options})
+
+
+def _refuse_bare(name: str, bare: tuple[Any, ...], example: str) -> None:
+    if bare:
+        raise broken(name, where_called(), "its options are given by name, in parentheses.", f"Write {example}.")
+
+
+def _check_choice(function: Callable[..., Any], option: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        hint = near_misses(str(value), allowed, "choice")
+        raise broken(f"Sensor {function.__name__!r}", where_is(function), f"{option}={value!r} is no choice.", hint)
 
 
 _COMMON = SensorDefinition.__init__
