@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.instigators import names_of
 from orchestrator.cli.options import Json, workspace
 from orchestrator.cli.output import say
 from orchestrator.errors import UsageError
@@ -34,7 +35,11 @@ def simulate(
     ] = None,
     set_on: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="As if this schedule or sensor were turned on then; may be repeated."),
+        typer.Option(
+            metavar="NAME",
+            help="As if this schedule or sensor were turned on then; may be repeated.",
+            autocompletion=lambda: [*names_of(schedules=True), *names_of(schedules=False)],
+        ),
     ] = None,
     run_duration: Annotated[
         str | None,

@@ -263,6 +263,32 @@ def test_a_schedule_that_hangs_or_dies_fails_alone_and_is_not_asked_for_ever(ben
     assert errors[3].startswith("It was not asked any more.")
 
 
+def test_a_sensor_that_hangs_is_left_off_and_the_others_go_on(bench):
+    bench.write("""
+        import time
+        from orchestrator import RunRequest, pipeline, schedule, sensor, step
+
+        @step
+        def nothing(): pass
+
+        @pipeline
+        def work(): nothing()
+
+        @sensor(pipeline=work, timeout=0.2, default_on=True)
+        def hangs(context):
+            time.sleep(600)
+
+        @sensor(pipeline=work, interval=60, default_on=True)
+        def well(context):
+            yield RunRequest()
+    """)
+    done = bench("simulate", "--from", "2026-06-01T00:00Z", "--to", "2026-06-01T00:10Z", "--sensors").ok()
+    (well,) = [line.split() for line in done.out.splitlines() if line.startswith("main/well")]
+    assert well[-5:-3] == ["10", "10"]
+    assert "main/hangs is simulated up to 2026-06-01T00:0" in done.err
+    assert "it was lost 3 times: It timed out after 0.20s, and was ended." in done.err
+
+
 def test_configuration_that_the_pipeline_refuses_is_a_failure(bench):
     bench.write("""
         from dataclasses import dataclass
