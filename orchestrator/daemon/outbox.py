@@ -26,6 +26,7 @@ class Outbox:
         self._runs: list[EnqueuedRun] = []
         self._urgent = False
         self._oldest: datetime | None = None
+        self._is_again = False
 
     @property
     def is_empty(self) -> bool:
@@ -64,7 +65,8 @@ class Outbox:
         here, and nothing has happened."""
         if self.is_empty:
             return []
-        self._store(commit_ticks, TickBatch(self._ticks, list(self._instigators.values()), self._runs))
+        again, self._is_again = self._is_again, True
+        self._store(commit_ticks, TickBatch(self._ticks, list(self._instigators.values()), self._runs, again))
         committed = self._runs
         self.clear()
         return committed
@@ -72,4 +74,4 @@ class Outbox:
     def clear(self) -> None:
         """Forgets what is waiting."""
         self._ticks, self._instigators, self._runs = [], {}, []
-        self._urgent, self._oldest = False, None
+        self._urgent, self._oldest, self._is_again = False, None, False

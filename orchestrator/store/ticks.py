@@ -37,11 +37,12 @@ class EnqueuedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TickBatch(msgspec.Struct, frozen=True):
-    """What is committed together."""
+    """What is committed together. `again`: an earlier commit of some of it has failed, or so it seemed."""
 
     ticks: list[Tick]
     instigators: list[Instigator]
     runs: list[EnqueuedRun]
+    again: bool = False
 
 
 class TickFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,8 @@ class TickFilter(msgspec.Struct, frozen=True, kw_only=True):
 def commit_ticks(database: Database, batch: TickBatch) -> None:
     """All of it or nothing. Raises StoreConflict when a key was used already; nothing is written then."""
     with database.transaction():
+        if batch.again:
+            batch = _unwritten(database, batch)
         _refuse_used(database, batch.runs)
         _write_ticks(database, batch.ticks)
         save_instigators(database, batch.instigators)
@@ -133,6 +136,22 @@ def _condition(which: TickFilter) -> tuple[str, list[Any]]:
         conditions.append("occurred_at >= ?")
         parameters.append(to_timestamp(which.since))
     return " AND ".join(conditions), parameters
+
+
+def _unwritten(database: Database, batch: TickBatch) -> TickBatch:
+    """The batch without what is there already: a commit may succeed without anybody being told."""
+    rows = database.rows(
+        "SELECT tick_id FROM ticks WHERE tick_id IN (SELECT unnest(?))", [[tick.tick_id for tick in batch.ticks]]
+    )
+    rows += database.rows(
+        "SELECT run_id FROM runs WHERE run_id IN (SELECT unnest(?))", [[run.record.run_id for run in batch.runs]]
+    )
+    written = {row[0] for row in rows}
+    return TickBatch(
+        [tick for tick in batch.ticks if tick.tick_id not in written],
+        batch.instigators,
+        [run for run in batch.runs if run.record.run_id not in written],
+    )
 
 
 def _refuse_used(database: Database, runs: list[EnqueuedRun]) -> None:

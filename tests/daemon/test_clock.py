@@ -1,5 +1,7 @@
 """A clock that is set while the daemon runs, or wrong when it starts: nothing is lost, nothing comes twice."""
 
+import signal
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -152,3 +154,64 @@ class TestTheLoop:
 
         loop.run(after_turn)
         assert len(turns) == 3
+
+
+def test_a_daemon_that_is_suspended_for_a_while_notes_it_and_does_everything_once(daemon):
+    daemon.drop("a")
+    daemon.start().until_ledger("a")
+    daemon.process.send_signal(signal.SIGSTOP)
+    daemon.drop("b", "c")
+    stopped_at = clock.monotonic()
+    daemon.until(lambda: clock.monotonic() - stopped_at > 8, "the end of the pause")  # longer than any wait of the loop
+    daemon.process.send_signal(signal.SIGCONT)
+    daemon.until_ledger("a", "b", "c")
+    daemon.stop()
+    assert Counter(daemon.bench.ledger()) == {"a": 1, "b": 1, "c": 1}
+    assert "this process stood still for" in (daemon.bench.state / "daemon.log").read_text()
+
+
+class TestASchedule:
+    """A real daemon's concerns on a clock that is set by hand."""
+
+    SOURCE = """
+        from orchestrator import pipeline, schedule, step
+
+        @step
+        def note() -> None: ...
+
+        @pipeline
+        def work():
+            note()
+
+        @schedule(cron="0 * * * *", pipeline=work, catch_up="all")
+        def it(context): ...
+    """
+
+    @pytest.fixture
+    def it(self, bench, ticking):
+        bench.write(self.SOURCE)
+        with ticking:
+            yield ticking.at("2026-01-10T11:30:00Z").turn_on("it").at("2026-01-10T12:00:01Z")
+
+    def said(self, it):
+        return (it.bench.state / "daemon.log").read_text()
+
+    def test_goes_on_after_a_minute_in_which_the_clock_was_years_ahead(self, it):
+        it.at("2036-06-01T00:30:00Z")
+        ahead = len(it.runs())
+        it.at("2026-01-10T12:05:00Z")
+        assert "the clock went backwards" in self.said(it)
+        assert "the clock was set: occurrences count anew" in self.said(it)
+        it.at("2026-01-10T13:00:00Z").at("2026-01-10T14:00:00Z")
+        assert [instant for instant in it.instants("it") if instant < "02"] == [
+            f"01-10 {hour}:00" for hour in (12, 13, 14)
+        ]
+        assert len(it.runs()) == ahead + 2
+        assert ahead <= 1 + 24, "no stampede: what is outside the window is missed"
+
+    def test_is_not_flooded_by_a_clock_that_begins_years_behind(self, it):
+        it.__exit__()
+        it.now = datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC)
+        it.__enter__().at("1970-01-01T00:01:00Z").at("2026-01-10T14:00:00Z")
+        assert it.instants("it") == ["01-10 12:00", "01-10 13:00", "01-10 14:00"]
+        assert it.outcomes("it") == ["SUCCESS"] * 3
