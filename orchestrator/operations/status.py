@@ -81,9 +81,10 @@ def look(workspace: Workspace) -> Status:
 
 def _daemon(workspace: Workspace, now: datetime) -> tuple[DaemonStatus, dict[str, Any] | None]:
     """The daemon, and what it says of itself if it does."""
-    if not workspace.settings.state_path.exists():
-        return DaemonStatus(running=False), None
-    pid, turned_at = daemon_pid(workspace.state), last_beat(workspace.state)
+    try:
+        pid, turned_at = daemon_pid(workspace.state), last_beat(workspace.state)
+    except OrchestratorError:
+        return DaemonStatus(running=False), None  # why the state cannot be used is said where it is looked into
     if pid is None:
         return DaemonStatus(running=False, turned_at=turned_at), None
     try:

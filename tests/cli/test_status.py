@@ -137,6 +137,15 @@ class TestWithoutDaemon:
         intruder.communicate()
         status().ok()
 
+    def test_a_state_that_cannot_be_used_is_a_problem_among_others(self, status):
+        status().ok()
+        status.state.format_file.write_text('{"format": 99}')
+        status.write("pipelines.py", "1 / 0\n")
+        seen = status()
+        assert seen.code == 1
+        assert "was made by a newer version of orchestrator" in seen.out
+        assert "Location 'main' is broken" in seen.out
+
     def test_a_variable_that_is_not_set_is_named(self, status):
         status.bench.settings("locations: [{name: main, file: pipelines.py, env: {A: {env: NOT_SET_ANYWHERE}}}]")
         seen = status()
