@@ -142,7 +142,7 @@ def wait(
             print_json(never_begun.as_json()) if json else print(f"{run}  {never_begun.summary.status}")
             return INTERRUPTED
         run_dir = _run_dir(found, run)
-    detail = wait_for(run_dir, None if patience is None else patience - (clock.monotonic() - started))
+    detail = wait_for(run_dir, patience, started)
     if json:
         print_json(detail)
     else:

@@ -16,9 +16,9 @@ _PAUSE_S = 0.1
 _UNDRIVEN_PATIENCE_S = 5.0
 
 
-def wait_for(run_dir: RunDir, timeout: float | None) -> RunDetail:
-    """The run once it is over. Raises NotPossible after `timeout` seconds, or when nobody drives it."""
-    started = monotonic()
+def wait_for(run_dir: RunDir, timeout: float | None, started: float) -> RunDetail:
+    """The run once it is over. Raises NotPossible when nobody drives it, or `timeout` seconds after `started`, which is
+    in monotonic seconds: when the caller began to wait."""
     undriven_since: float | None = None
     size = -1
     while True:
