@@ -48,13 +48,19 @@ class Backlog:
 Look = Occurrence | Backlog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
-    """A run that would be unfinished until `end`."""
+    """A run that would be unfinished until `end`: a recorded one by its id, another by what it was asked for with."""
 
-    name: str
     end: datetime
     is_serial: bool = False
+    run_id: str = ""
+    asked: tuple[str, datetime, Requested, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """Made only when somebody is told of it: that is seldom."""
+        return self.run_id if self.asked is None else run_name(*self.asked)
 
 
 class Lane:
@@ -181,9 +187,11 @@ class Lane:
             duration = self._duration_of(request.pipeline or self.declared.pipeline)
             if not duration:
                 continue
-            start = max([at, *(run.end for run in self._running if run.is_serial and is_serial)])
+            start = at
+            if is_serial:
+                start = max([at, *(run.end for run in self._running if run.is_serial)])
             end = self._asleep.after(start, duration)
-            self._running.append(Running(run_name(self._id, instant, request, place), end, is_serial))
+            self._running.append(Running(end, is_serial, asked=(self._id, instant, request, place)))
 
     def _tick(self, at: datetime, instant: datetime, answer: Said, *, is_late: bool = False) -> SimulatedTick:
         return SimulatedTick(

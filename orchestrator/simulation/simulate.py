@@ -137,7 +137,7 @@ class Simulation:
             return self.duration_of(one.location, pipeline)
 
         over = self._asleep.after(self.options.now, duration_of(declared.pipeline))
-        running = [Running(run_id, over) for run_id in self._beginning.active.get(one.id, ())]
+        running = [Running(over, run_id=run_id) for run_id in self._beginning.active.get(one.id, ())]
         return Lane(one, declared, self.options.start, self._asleep, duration_of, running)
 
     def _note_what_is_left_out(self) -> None:

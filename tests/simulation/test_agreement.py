@@ -25,7 +25,7 @@ from orchestrator.operations.workspace import Workspace
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.settings import load_settings
-from orchestrator.simulation.lane import Lane, Said
+from orchestrator.simulation.lane import Lane, Running, Said
 from orchestrator.simulation.spans import Asleep
 from orchestrator.states import TickState
 from orchestrator.store.session import Store
@@ -237,11 +237,9 @@ def test_what_simply_runs_is_counted_alike_whether_it_is_given_or_not():
 
 
 def test_runs_that_are_unfinished_at_the_beginning_are_in_the_way():
-    from orchestrator.simulation.lane import Running
-
     declared = ScheduleInfo(name="s", pipeline="work", cron="0 * * * *")
     one = due.turn_on(due.first_seen("main", declared, START), START)
-    running = [Running("0123", START + timedelta(hours=2))]
+    running = [Running(START + timedelta(hours=2), run_id="0123")]
     lane = Lane(one, declared, START, Asleep(), lambda _pipeline: timedelta(0), running)
     questions, looks = lane.advance(START + timedelta(hours=4))
     said = {instant: Said(TickState.SUCCESS, (Requested(),)) for _, instant in questions}
