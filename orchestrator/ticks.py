@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from orchestrator.clock import format_instant
 from orchestrator.records import Materialization
 from orchestrator.states import RunState, TickState
 
@@ -181,3 +182,10 @@ class QueuedRun(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     pipeline: str = ""
     location: str = ""
     not_before: datetime | None = None  # after a launch that could not be made: when to try again
+
+
+def dedupe_key(run_key: str | None, scheduled_at: datetime | None) -> str | None:
+    """What must be unique for ever among what one schedule or sensor asks for; None when nothing has to be."""
+    if scheduled_at is None:
+        return run_key
+    return f"{format_instant(scheduled_at)} {run_key}" if run_key else format_instant(scheduled_at)

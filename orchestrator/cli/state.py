@@ -57,7 +57,7 @@ def compact(json: Json = False) -> None:
 
 @app.command(epilog="Example: orchestrator state rebuild")
 def rebuild() -> None:
-    """Make the index anew from the journals. What has no journal (ticks, cursors, run keys) is kept."""
+    """Make the index anew from the journals. What has no journal (ticks, cursors) is kept."""
     from orchestrator.operations.upkeep import rebuild_index
 
     with workspace() as found:
@@ -65,7 +65,7 @@ def rebuild() -> None:
     print(f"Rebuilt the index from {_counted(rebuilt.lines, 'event')} of {_counted(rebuilt.runs, 'run')}.")
     if rebuilt.damaged:
         say(f"The database could not be read; it is in {rebuilt.damaged} now.")
-        say("Ticks, cursors and run keys were only there: if you have a backup, `orchestrator state restore` it.")
+        say("Ticks and cursors were only there: if you have a backup, `orchestrator state restore` it.")
 
 
 @app.command(epilog="Example: orchestrator state check || orchestrator state rebuild")

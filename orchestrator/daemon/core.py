@@ -13,7 +13,7 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.commits import Commits
 from orchestrator.daemon.concern import Watched
 from orchestrator.daemon.evaluations import Answered, Evaluations
-from orchestrator.daemon.instigation import dedupe_key, plan_request
+from orchestrator.daemon.instigation import plan_request
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.loop import LONGEST_WAIT, Loop
@@ -31,7 +31,7 @@ from orchestrator.operations.workspace import Workspace
 from orchestrator.store.instigators import used_keys
 from orchestrator.store.queue import active_of
 from orchestrator.store.session import Store
-from orchestrator.ticks import Requested
+from orchestrator.ticks import Requested, dedupe_key
 
 # A concern that has not had a turn for this long is not alive.
 _TOLERANCE = LONGEST_WAIT * 6

@@ -12,7 +12,6 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.clock import format_instant
 from orchestrator.daemon.evaluations import Answered, Planned
 from orchestrator.engine.pace import RequestDecision
 from orchestrator.ids import new_run_id
@@ -21,7 +20,7 @@ from orchestrator.planning.plan import PlanRequest, encode_plan
 from orchestrator.records import RunRecord, Trigger
 from orchestrator.states import TickState
 from orchestrator.store.ticks import EnqueuedRun
-from orchestrator.ticks import Evaluation, Instigator, Tick
+from orchestrator.ticks import Evaluation, Instigator, Tick, dedupe_key
 
 # What of an error or of printed text is kept in a tick.
 _LONGEST_TEXT = 8000
@@ -159,13 +158,6 @@ def _enqueued(
         dedupe_in=instigator.id,
         dedupe_key=dedupe_key(request.run_key, scheduled_at),
     )
-
-
-def dedupe_key(run_key: str | None, scheduled_at: datetime | None) -> str | None:
-    """What must be unique for ever among what one schedule or sensor asks for; None when nothing has to be."""
-    if scheduled_at is None:
-        return run_key
-    return f"{format_instant(scheduled_at)} {run_key}" if run_key else format_instant(scheduled_at)
 
 
 def _several(problems: Sequence[str]) -> str | None:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from orchestrator.errors import StoreError
 from orchestrator.layout import StateDir
+from orchestrator.records import Trigger
+from orchestrator.store.codec import from_json
 from orchestrator.store.database import STORAGE_VERSION, Database
 from orchestrator.store.ingest import UNREADABLE, ingest
 from orchestrator.store.schema import VERSION, schema_version
+from orchestrator.ticks import dedupe_key
 
 TABLES = (
     "meta",
@@ -104,13 +107,16 @@ def rebuild(database: Database, state: StateDir, run_ids: list[str]) -> int:
     """Makes the index of these runs anew from their journals; how many lines those have. All or nothing.
 
     A materialization that was known keeps its place in the order of its asset, so that cursors stay right; what was
-    wiped from the catalog stays wiped.
+    wiped from the catalog stays wiped. What runs that were not known here were asked for with counts as used: after an
+    older backup was restored, nothing is asked for a second time.
     """
     with database.transaction():
+        known_runs = {row[0] for row in database.rows("SELECT run_id FROM runs")}
         known = database.rows("SELECT id, ordinal FROM materializations")
         for table in ("runs", "events", "steps", "materializations"):
             database.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest(?))", [run_ids])
         lines = ingest(database, state, run_ids)
+        _use_keys(database, set(run_ids) - known_runs)
         if known:
             database.execute(
                 "UPDATE materializations SET ordinal = known.ordinal FROM"
@@ -122,6 +128,24 @@ def rebuild(database: Database, state: StateDir, run_ids: list[str]) -> int:
             " WHERE materializations.asset_key = wiped_assets.asset_key AND materialized_at <= wiped_at"
         )
     return lines
+
+
+def _use_keys(database: Database, run_ids: set[str]) -> None:
+    """Counts as used what the triggers of these runs say they were asked for with."""
+    rows = database.rows(
+        "SELECT run_id, trigger_json FROM runs WHERE run_id IN (SELECT unnest(?)) ORDER BY created_at", [list(run_ids)]
+    )
+    keys: dict[tuple[str, str], str] = {}
+    for run_id, text in rows:
+        trigger = from_json(text, Trigger)
+        key = dedupe_key(trigger.run_key, trigger.scheduled_at) if trigger.kind in ("schedule", "sensor") else None
+        if key is not None and trigger.name is not None:
+            keys.setdefault((trigger.name, key), run_id)
+    database.execute(
+        "INSERT INTO run_keys (instigator, run_key, run_id) SELECT unnest(?), unnest(?), unnest(?)"
+        " ON CONFLICT DO NOTHING",
+        [[name for name, _ in keys], [key for _, key in keys], list(keys.values())],
+    )
 
 
 def unreadable_lines(database: Database) -> list[tuple[str, int]]:
