@@ -52,8 +52,17 @@ def show(json: Json = False) -> None:
         print_json(shown)
     else:
         path = shown.pop("path")
+        shown["retention"] = {what: _age(seconds) for what, seconds in shown["retention"].items()}
         print(f"# {path}")
         print(yaml.safe_dump(shown, sort_keys=False, default_flow_style=None).rstrip())
+
+
+def _age(seconds: float) -> str | float:
+    """An age as people write it in the workspace file."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return seconds
 
 
 def _pipelines(location: object) -> list[str]:

@@ -402,3 +402,12 @@ def test_init_makes_a_workspace_that_runs_and_passes_its_tests(bench):
     assert tests.returncode == 0, tests.stdout
     refused = bench("init", "shop")
     assert refused.code == 4
+
+
+def test_the_settings_that_are_shown_are_settings_again(bench):
+    bench.write("")
+    bench.settings("{locations: [{name: main, file: pipelines.py}], retention: {ticks: 36h, runs: 90}}")
+    shown = bench("config", "show").ok().out
+    assert "retention: {skipped_ticks: 7d, ticks: 36h, runs: 90.0}" in shown
+    bench.settings(shown)
+    assert bench("config", "show").ok().out == shown
