@@ -144,7 +144,7 @@ class Schedules:
         before, self._due, self._next_at = self._next_at, [], {}
         for id in self._registry.schedules():
             if id in self._tries and id in before:
-                self._put(id, before[id])
+                self._put(id, min(before[id], now + _RETRY_PAUSE * 2**_RETRIES))  # the clock may have been set back
             elif not self._evaluations.is_asked(id):
                 self._look(id, now)
 

@@ -154,6 +154,8 @@ class Sensors:
             if self._evaluations.is_asked(id):
                 continue
             at = next_evaluation_at(declared, self._registry.remembered[id], now)
+            if id in self._regular:
+                self._regular[id] = min(self._regular[id], at)
             if self.is_spread_out:
                 at += spread(id, declared.interval)
             self._put(id, min(at, before.get(id, at)))

@@ -215,3 +215,10 @@ class TestASchedule:
         it.__enter__().at("1970-01-01T00:01:00Z").at("2026-01-10T14:00:00Z")
         assert it.instants("it") == ["01-10 12:00", "01-10 13:00", "01-10 14:00"]
         assert it.outcomes("it") == ["SUCCESS"] * 3
+
+    def test_tries_a_lost_evaluation_again_soon_although_the_clock_was_set_back(self, it):
+        it.edit(self.SOURCE.replace("...", "import os; os._exit(1)"), at="2026-01-10T12:30:00Z")
+        it.at("2026-01-10T13:00:00Z")
+        assert it.outcomes("it")[-1] == "FAILURE"
+        it.at("2026-01-10T11:00:00Z")
+        assert it.upcoming("it") <= it.now + timedelta(seconds=16)
