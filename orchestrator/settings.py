@@ -69,6 +69,8 @@ class LocationSettings(_Section):
     python: str | None = None
     isolation: Literal["fork", "spawn"] = "fork"
     env: dict[str, Annotated[Any, PlainValidator(_environment_value)]] = {}
+    # A process of the location that the daemon keeps is replaced once it has grown by this much since it was loaded.
+    max_growth_mb: Annotated[int, Field(ge=1)] = 512
 
     @model_validator(mode="after")
     def _module_or_file(self) -> LocationSettings:

@@ -82,6 +82,8 @@ def _locations(locations: Sequence[LocationStatus], paint: Painter, instant: dat
         if location.loaded:
             names = ", ".join(location.pipelines) or "no pipelines"
             yield f"  {paint(GREEN, '✓')} {name}  {paint(DIM, _cut(names, _columns() - pad - 6))}"
+            if location.restarted_because:
+                yield f"      {paint(YELLOW, f'restarted: {location.restarted_because}')}"
         elif location.error is None:
             yield f"  {paint(YELLOW, '…')} {name}  loading"
         else:

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from orchestrator.clock import monotonic
 from orchestrator.crashpoints import crash_point
-from orchestrator.daemon.locations import Location, Locations
+from orchestrator.daemon.location import Location
+from orchestrator.daemon.locations import Locations
 from orchestrator.engine.pace import RequestDecision
 from orchestrator.messages import FoundAsset
 from orchestrator.planning.plan import PlannedRun, PlanRequest

@@ -6,74 +6,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from orchestrator import clock
+from orchestrator.daemon.location import LONGEST_PAUSE, Location, entry_points, is_same, pause_before_try, traceback_of
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.watching import Signature, Watcher, changed_since, names_in, neighbours, signature_of
 from orchestrator.errors import ConfigError, LocationBroken, OrchestratorError
 from orchestrator.execution.evaluators import EvaluatorPool
 from orchestrator.execution.location_process import LocationProcess
+from orchestrator.execution.memory import growth_mb, own_memory_kb
 from orchestrator.operations.workspace import Workspace, specs_of
-from orchestrator.planning.plan import PlannedRun
 from orchestrator.settings import load_settings
-from orchestrator.ticks import Declared
 
 # An editor writes a file in several strokes; a change is acted upon once it has been quiet for this long.
 SETTLE = timedelta(milliseconds=200)
 # Files are looked at this often even if nobody said that they changed: not every file system tells.
 LOOK = timedelta(seconds=5)
-_FIRST_PAUSE = timedelta(seconds=1)
-_LONGEST_PAUSE = timedelta(minutes=1)
+# How often the memory of processes is looked at.
+MEASURE = timedelta(seconds=2)
 # A process that has lived this long has not crashed in a loop.
 _STEADY = timedelta(minutes=1)
-
-
-@dataclass
-class Location:
-    """One location, and what its newest process declares."""
-
-    name: str
-    process: LocationProcess | None = None
-    evaluators: EvaluatorPool | None = None
-    error: OrchestratorError | None = None
-    started_at: datetime | None = None
-    started_ns: int = 0  # the same by the clock that file systems go by
-    loaded_at: datetime | None = None
-    broken_at: datetime | None = None
-    crashes: int = 0
-    tries: int = 0  # in vain, one after another
-    restarted_because: str | None = None
-    retry_at: datetime | None = None
-    files: Signature = ()
-    doubted: Signature = ()  # files that it was loaded from again, because they may have changed meanwhile
-    changed_at: datetime | None = None
-    plans: dict[bytes, PlannedRun | str] = field(default_factory=dict)
-
-    @property
-    def state(self) -> str:
-        if self.error is not None:
-            return "broken"
-        return "loaded" if self.evaluators is not None else "loading"
-
-    @property
-    def since(self) -> datetime | None:
-        """Since when it is in that state."""
-        return {"broken": self.broken_at, "loaded": self.loaded_at, "loading": self.started_at}[self.state]
-
-    def pipelines(self) -> list[str]:
-        if self.evaluators is None or self.process is None or self.process.loaded is None:
-            return []
-        return [info.name for info in self.process.loaded.info.pipelines]
-
-    def declared(self) -> Iterator[Declared]:
-        """The schedules and sensors of a loaded location."""
-        if self.evaluators is not None and self.process is not None and self.process.loaded is not None:
-            yield from self.process.loaded.info.schedules
-            yield from self.process.loaded.info.sensors
 
 
 class Locations:
@@ -86,6 +40,7 @@ class Locations:
         self._log = log
         self._watcher = watcher
         self._looked_at: datetime | None = None
+        self._measured_at: datetime | None = None
         self._reload_wanted = False
         self._settings_file: Signature = ()
         self._settings_changed_at: datetime | None = None
@@ -98,6 +53,11 @@ class Locations:
         if self._watcher.drained() or self._looked_at is None or not now - LOOK < self._looked_at <= now:
             self._looked_at = now
             self._look_at_files(now)
+            self._workspace.pool.reap()
+        if self._measured_at is None or not now - MEASURE < self._measured_at <= now:
+            self._measured_at = now
+            for location in self.all.values():
+                self._look_at_memory(location, now)
         if _has_settled(self._settings_changed_at, now):
             self._settings_changed_at = None
             self._reread_settings()
@@ -138,7 +98,7 @@ class Locations:
                 "name": location.name,
                 "state": location.state,
                 "error": str(location.error) if location.error else None,
-                "traceback": _traceback(location.error) if location.error else None,
+                "traceback": traceback_of(location.error) if location.error else None,
                 "loaded_at": location.loaded_at,
                 "since": location.since,
                 "restarts": location.crashes,
@@ -222,7 +182,7 @@ class Locations:
             location.restarted_because = None
             self._restart(location, now)
         if location.process is None:
-            due = location.retry_at is not None and not now < location.retry_at <= now + _LONGEST_PAUSE
+            due = location.retry_at is not None and not now < location.retry_at <= now + LONGEST_PAUSE
             if due or location.error is None:
                 self._start(location, now)
             return
@@ -231,6 +191,24 @@ class Locations:
             self._fail(location, location.process.failure, now)
         elif location.evaluators is None and location.process.loaded is not None:
             self._loaded(location, location.process, now)
+
+    def _look_at_memory(self, location: Location, now: datetime) -> None:
+        """Replaces what has grown too much since it was loaded: user code may leak, in whichever process it runs."""
+        if location.evaluators is None or location.process is None:
+            return
+        most = self._workspace.pool.specs[location.name].max_growth_mb
+        grown = growth_mb(location.process.pid, location.size_kb)
+        if grown > most:
+            why = f"its process had grown by {grown} MB (max_growth_mb: {most})"
+            self._log.warn("location process replaced", location=location.name, because=why)
+            self._restart(location, now)
+            location.restarted_because = why
+            return
+        grown = location.evaluators.replace_grown(most)
+        if grown:
+            why = f"a process that evaluates its sensors and schedules had grown by {grown} MB (max_growth_mb: {most})"
+            self._log.warn("evaluator replaced", location=location.name, because=why)
+            location.restarted_because = why
 
     def _start(self, location: Location, now: datetime) -> None:
         location.retry_at, location.started_at, location.started_ns = None, now, time.time_ns()
@@ -256,7 +234,7 @@ class Locations:
 
     def _loaded(self, location: Location, process: LocationProcess, now: datetime) -> None:
         assert process.loaded is not None
-        location.evaluators = EvaluatorPool(process)
+        location.evaluators, location.size_kb = EvaluatorPool(process), own_memory_kb(process.pid)
         location.error, location.loaded_at, location.tries = None, now, 0
         self._watch(location, process.loaded.files, now)
         self.version += 1
@@ -267,14 +245,14 @@ class Locations:
         self._drop(location)
         location.error, location.broken_at = error, now if before is None else location.broken_at
         self._watch(location, process.files if process is not None else (), now)
-        is_new = not _is_same(error, before)
+        is_new = not is_same(error, before)
         if isinstance(error, ConfigError):
             # Only another workspace file, or another environment of ours, can mend it.
             if is_new:
                 self._log.error("location cannot be started", location=location.name, error=str(error))
         elif isinstance(error, LocationBroken):
             # Another version of its files mends it, and is noticed at once; so does what it lacks, once it is there.
-            location.retry_at = now + _pause(location.tries)
+            location.retry_at = now + pause_before_try(location.tries)
             if is_new:
                 self._log.error(
                     "location broken", location=location.name, error=error.message, traceback=error.traceback
@@ -284,7 +262,7 @@ class Locations:
                 location.crashes = location.tries = 0
             location.crashes += 1
             location.restarted_because = error.message
-            pause = _pause(location.tries)
+            pause = pause_before_try(location.tries)
             location.retry_at = now + pause
             self._log.error(
                 "location process ended", location=location.name, error=str(error), next_try_s=pause.total_seconds()
@@ -293,7 +271,7 @@ class Locations:
 
     def _watch(self, location: Location, files: tuple[str, ...], now: datetime) -> None:
         spec = self._workspace.pool.specs[location.name]
-        watched = {*files, *_entry_points(spec.working_dir, spec.module, spec.file)}
+        watched = {*files, *entry_points(spec.working_dir, spec.module, spec.file)}
         if location.error is not None:  # what it was made of before, or what lies beside it, may be what is wrong
             watched |= {*names_in(location.files), *neighbours(watched)}
         self._watcher.watch(watched)
@@ -315,24 +293,3 @@ class Locations:
 
 def _has_settled(changed_at: datetime | None, now: datetime) -> bool:
     return changed_at is not None and not changed_at <= now < changed_at + SETTLE
-
-
-def _entry_points(working_dir: Path, module: str | None, file: str | None) -> list[str]:
-    """Where the module of a location is, or would be: watched even when it could not be imported."""
-    if file is not None:
-        return [str(working_dir / file)]
-    path = working_dir.joinpath(*str(module).split("."))
-    return [f"{path}.py", str(path / "__init__.py")]
-
-
-def _pause(tries: int) -> timedelta:
-    longer: int = 2 ** min(tries, 10)
-    return min(_FIRST_PAUSE * longer, _LONGEST_PAUSE)
-
-
-def _is_same(error: OrchestratorError, before: OrchestratorError | None) -> bool:
-    return before is not None and (str(error), _traceback(error)) == (str(before), _traceback(before))
-
-
-def _traceback(error: OrchestratorError) -> str | None:
-    return error.traceback if isinstance(error, LocationBroken) else None

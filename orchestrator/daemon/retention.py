@@ -14,6 +14,8 @@ from orchestrator.store.session import Store
 from orchestrator.store.ticks import newest_record, purge_ticks
 
 INTERVAL = timedelta(minutes=10)
+# Soon after the start, because a daemon may never live for an interval; not at once, because others have more to do.
+FIRST = timedelta(seconds=10)
 # Runs removed in one turn: the loop has other things to do.
 _HANDFUL = 50
 # A clock that went forwards by more than this may be wrong, and what is removed does not come back: nothing is removed
@@ -38,7 +40,7 @@ class Retention:
     def turn(self, now: datetime) -> datetime | None:
         self._watch_clock(now)
         if self._next_at is None:
-            self._next_at = now + INTERVAL
+            self._next_at = now + FIRST
         if now < self._next_at <= now + INTERVAL:
             return self._next_at
         if clock.monotonic() < self._trusted_at:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.instigation import outcome_of
-from orchestrator.daemon.locations import Location, Locations
+from orchestrator.daemon.location import Location
+from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry

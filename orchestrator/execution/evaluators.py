@@ -15,6 +15,7 @@ import msgspec
 
 from orchestrator.clock import format_duration, monotonic
 from orchestrator.execution.location_process import LocationProcess
+from orchestrator.execution.memory import growth_mb, own_memory_kb
 from orchestrator.messages import (
     Answer,
     Evaluate,
@@ -73,6 +74,7 @@ class Evaluator:
             theirs.close()
         self.channel: Channel[FromLocation] = Channel(ours, FromLocation)
         self.pid = 0
+        self.size_kb: int | None = None
         self.asked: _Asked | None = None
         self.deadline = now + _START_S
         self.idle_since = now
@@ -150,6 +152,20 @@ class EvaluatorPool:
         except Disconnected:
             pass  # noticed at the next poll
 
+    def replace_grown(self, most_mb: int) -> int:
+        """Lets evaluators go that have grown by more than that since they began; by how much the largest had. One
+        that is being asked is looked at when it is not."""
+        largest = 0
+        for evaluator in [one for one in self._evaluators if one.is_free]:
+            grown = growth_mb(evaluator.pid, evaluator.size_kb)
+            if grown > most_mb:
+                self._evaluators.remove(evaluator)
+                evaluator.channel.close()
+                largest = max(largest, grown)
+        if largest and not self._evaluators:
+            self._start()
+        return largest
+
     def descriptors(self) -> Iterator[int]:
         for evaluator in self._evaluators:
             yield evaluator.channel.fileno()
@@ -206,7 +222,7 @@ class EvaluatorPool:
 
     def _take(self, evaluator: Evaluator, message: FromLocation, now: float) -> None:
         if isinstance(message, Loaded):
-            evaluator.pid = message.pid
+            evaluator.pid, evaluator.size_kb = message.pid, own_memory_kb(message.pid)
             evaluator.idle_since = now
         elif isinstance(message, FindAsset):
             self._questions.append(Question(evaluator, message))

@@ -43,6 +43,8 @@ from orchestrator.messages import (
 from orchestrator.records import AttemptSpec
 from orchestrator.wire import Channel, Disconnected
 
+# How long a process that can be talked to no more may take to end.
+_DYING_S = 2.0
 _LAST_WORDS = 4000  # characters of a dead process's output that go into the error
 
 
@@ -57,6 +59,7 @@ class LocationSpec:
     python: str = sys.executable
     isolation: str = "fork"
     environment: Mapping[str, str] = field(default_factory=dict)
+    max_growth_mb: int = 512
     missing: tuple[str, ...] = ()  # what keeps it from being started: variables that are not set
 
     def target(self) -> str:
@@ -189,6 +192,11 @@ class LocationProcess:
             self._kill()  # it may be anywhere in an import, and would not notice that we are gone
         self._output.close()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone, and is reaped by having been asked."""
+        return self._process.poll() is not None
+
     def _kill(self) -> None:
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -262,7 +270,11 @@ class LocationProcess:
             self._answers[message.request] = _refused(message)
 
     def _death(self) -> OrchestratorError:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_DYING_S)
+        except subprocess.TimeoutExpired:  # it closed its connection, and lives: user code closes what is not its own
+            self._kill()
+            code = self._process.wait()
         said = self._last_words()
         if "No module named 'orchestrator'" in said or "No module named orchestrator" in said:
             return DefinitionError(

@@ -22,6 +22,7 @@ class LocationPool:
         self._processes: dict[str, LocationProcess] = {}
         self._of_run: dict[str, LocationProcess] = {}
         self._old: list[LocationProcess] = []
+        self._leaving: list[LocationProcess] = []
 
     def get(self, name: str) -> LocationProcess:
         """The process of a location, started now if it is not there. It may still be loading."""
@@ -73,7 +74,16 @@ class LocationPool:
         if process.is_alive and process in self._of_run.values():
             self._old.append(process)
         else:
-            process.close()
+            self._close(process)
+
+    def reap(self) -> None:
+        """Collects the processes that were let go and have ended meanwhile. They stay until their steps are over."""
+        self._leaving = [process for process in self._leaving if not process.has_ended]
+
+    def _close(self, process: LocationProcess) -> None:
+        process.close()
+        self._leaving.append(process)
+        self.reap()
 
     def _let_go(self, process: LocationProcess) -> None:
         if self._processes.get(process.name) is process:
@@ -81,7 +91,7 @@ class LocationPool:
         if process in self._old:
             self._old.remove(process)
         self._of_run = {run_id: other for run_id, other in self._of_run.items() if other is not process}
-        process.close()
+        self._close(process)
 
     def wait_loaded(self, process: LocationProcess) -> None:
         """Returns once the location is loaded. Raises LocationBroken or LocationDied."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -108,7 +109,8 @@ class Children:
             del self._running[child.pid]
             code = os.waitstatus_to_exitcode(status)
             if code not in (EXIT_DONE, EXIT_CLAIMED):
-                write_exit(child.directory, code)
+                with suppress(OSError):  # the disk is full: the attempt counts as lost, and the others go on
+                    write_exit(child.directory, code)
                 self._wake(child.handle)
 
     def _be_child(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> None:

@@ -23,6 +23,7 @@ class LocationStatus(msgspec.Struct, frozen=True):
     state: str = "loaded"  # or broken, loading
     since: datetime | None = None  # as far as a daemon knows
     restarts: int = 0  # how often its process has ended by itself of late
+    restarted_because: str | None = None
 
 
 class InstigatorStatus(msgspec.Struct, frozen=True):

@@ -36,7 +36,13 @@ def is_driven(run_dir: RunDir) -> bool:
 
 def is_abandoned(state: StateDir, run: RunSummary) -> bool:
     """Whether the run should be driven by somebody, and is by nobody: its owner died."""
-    return run.status in ACTIVE_RUN_STATES and not is_driven(state.run(run.run_id))
+    run_dir = state.run(run.run_id)
+    if run.status not in ACTIVE_RUN_STATES or is_driven(run_dir):
+        return False
+    try:
+        return not progress_of(run_dir).is_finished  # it may have ended since it was listed
+    except FileNotFoundError:
+        return True
 
 
 def ancestors(state: StateDir, record: RunRecord) -> Iterator[tuple[str, RunProgress]]:

@@ -132,6 +132,7 @@ def _told_locations(told: dict[str, Any]) -> tuple[tuple[LocationStatus, ...], N
             state=one["state"],
             since=datetime.fromisoformat(one["since"]) if one.get("since") else None,
             restarts=one["restarts"],
+            restarted_because=one["restarted_because"],
         )
         for one in told["locations"]
     )

@@ -67,6 +67,7 @@ def _spec(settings: Settings, location: LocationSettings) -> LocationSpec:
         python=settings.python_of(location) or sys.executable,
         isolation=location.isolation,
         environment=environment,
+        max_growth_mb=location.max_growth_mb,
         missing=missing,
     )
 

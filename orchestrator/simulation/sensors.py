@@ -16,7 +16,8 @@ from typing import Any
 from orchestrator import clock
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.instigation import plan_request
-from orchestrator.daemon.locations import Location, Locations
+from orchestrator.daemon.location import Location
+from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry

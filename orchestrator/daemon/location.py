@@ -1,0 +1,87 @@
+"""One location as the daemon keeps it, and small facts about it. Knows nothing of when anything is done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from orchestrator.daemon.watching import Signature
+from orchestrator.errors import LocationBroken, OrchestratorError
+from orchestrator.execution.evaluators import EvaluatorPool
+from orchestrator.execution.location_process import LocationProcess
+from orchestrator.planning.plan import PlannedRun
+from orchestrator.ticks import Declared
+
+_FIRST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(minutes=1)
+
+
+@dataclass
+class Location:
+    """One location, and what its newest process declares."""
+
+    name: str
+    process: LocationProcess | None = None
+    evaluators: EvaluatorPool | None = None
+    error: OrchestratorError | None = None
+    started_at: datetime | None = None
+    started_ns: int = 0  # the same by the clock that file systems go by
+    loaded_at: datetime | None = None
+    broken_at: datetime | None = None
+    crashes: int = 0
+    tries: int = 0  # in vain, one after another
+    restarted_because: str | None = None
+    size_kb: int | None = None  # memory of its own, once loaded; None where that cannot be known
+    retry_at: datetime | None = None
+    files: Signature = ()
+    doubted: Signature = ()  # files that it was loaded from again, because they may have changed meanwhile
+    changed_at: datetime | None = None
+    plans: dict[bytes, PlannedRun | str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        if self.error is not None:
+            return "broken"
+        return "loaded" if self.evaluators is not None else "loading"
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when it is in that state."""
+        return {"broken": self.broken_at, "loaded": self.loaded_at, "loading": self.started_at}[self.state]
+
+    def pipelines(self) -> list[str]:
+        if self.evaluators is None or self.process is None or self.process.loaded is None:
+            return []
+        return [info.name for info in self.process.loaded.info.pipelines]
+
+    def declared(self) -> Iterator[Declared]:
+        """The schedules and sensors of a loaded location."""
+        if self.evaluators is not None and self.process is not None and self.process.loaded is not None:
+            yield from self.process.loaded.info.schedules
+            yield from self.process.loaded.info.sensors
+
+
+def entry_points(working_dir: Path, module: str | None, file: str | None) -> list[str]:
+    """Where the module of a location is, or would be: watched even when it could not be imported."""
+    if file is not None:
+        return [str(working_dir / file)]
+    path = working_dir.joinpath(*str(module).split("."))
+    return [f"{path}.py", str(path / "__init__.py")]
+
+
+def pause_before_try(tries: int) -> timedelta:
+    """How long to wait after that many tries in vain."""
+    longer: int = 2 ** min(tries, 10)
+    return min(_FIRST_PAUSE * longer, LONGEST_PAUSE)
+
+
+def is_same(error: OrchestratorError, before: OrchestratorError | None) -> bool:
+    """Whether the same has been said before."""
+    return before is not None and (str(error), traceback_of(error)) == (str(before), traceback_of(before))
+
+
+def traceback_of(error: OrchestratorError) -> str | None:
+    """Where user code went wrong, if it did."""
+    return error.traceback if isinstance(error, LocationBroken) else None

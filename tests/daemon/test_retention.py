@@ -1,0 +1,70 @@
+"""History is kept as long as the workspace file says, and then gone from the index and from the disk."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orchestrator.layout import StateDir
+from orchestrator.store.session import open_store
+from tests.daemon.held import HELD
+
+SENSING = (
+    HELD
+    + """
+    from orchestrator import RunRequest, SkipReason, sensor
+
+    @sensor(pipeline=held, interval=3600, default_on=True)
+    def look(context):
+        return SkipReason("nothing")
+"""
+)
+KEPT = """
+    locations: [{name: main, file: pipelines.py}]
+    retention: {skipped_ticks: 7d, ticks: 90d, runs: 180d}
+"""
+
+
+@pytest.fixture
+def held(bench, daemon):
+    bench.write(SENSING)
+    bench.settings(KEPT)
+    (bench.path / "go").touch()
+    return daemon
+
+
+def age(bench, table, column, key, value, days):
+    """Makes something older than it is."""
+    at = (datetime.now(UTC) - timedelta(days=days)).replace(tzinfo=None)
+    with open_store(StateDir(bench.state)) as store:
+        store.database.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", [at, value])
+
+
+def test_runs_and_ticks_go_when_their_time_has_come_and_not_before(bench, held):
+    for _ in range(3):
+        bench("run", "held").ok()
+    old, young, interrupted = (run["run_id"] for run in bench.json("runs", "list"))
+    age(bench, "runs", "finished_at", "run_id", old, 181)
+    age(bench, "runs", "finished_at", "run_id", young, 179)
+    with open_store(StateDir(bench.state)) as store:
+        store.database.execute("UPDATE runs SET status = 'STARTED', finished_at = NULL WHERE run_id = ?", [interrupted])
+        for number, (status, days) in enumerate([("SKIPPED", 8), ("SKIPPED", 6), ("SUCCESS", 91), ("SUCCESS", 89)]):
+            at = (datetime.now(UTC) - timedelta(days=days)).replace(tzinfo=None)
+            store.database.execute(
+                "INSERT INTO ticks (tick_id, instigator, kind, status, occurred_at, run_ids, run_keys)"
+                " VALUES (?, 'main/look', 'sensor', ?, ?, '[]', '[]')",
+                [f"tick{number}", status, at],
+            )
+    assert (bench.state / "storage" / old).exists()
+    held.start()
+    left = lambda: {run["run_id"] for run in bench.json("runs", "list")}  # noqa: E731
+    held.until(lambda: old not in left(), "the end of the old run")
+    assert left() == {young, interrupted}
+    for gone in (bench.state / "runs" / old, bench.state / "storage" / old):
+        assert not gone.exists()
+    assert (bench.state / "runs" / young / "journal.jsonl").exists()
+    assert bench.json("sql", f"SELECT count(*) AS n FROM events WHERE run_id = '{old}'") == [{"n": 0}]
+    ticks = {row["tick_id"] for row in bench.json("sql", "SELECT tick_id FROM ticks")}
+    assert {"tick1", "tick3"} <= ticks
+    assert not {"tick0", "tick2"} & ticks
+    assert "old history removed" in (bench.state / "daemon.log").read_text()
+    held.stop()
