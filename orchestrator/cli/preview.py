@@ -11,6 +11,8 @@ import msgspec
 from orchestrator import clock
 from orchestrator.cli.options import store_of, workspace
 from orchestrator.cli.output import print_json, say
+from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, plan_request_of
+from orchestrator.daemon.instigation import plan_request
 from orchestrator.errors import ExecutionError, NotPossible
 from orchestrator.execution.evaluators import EvaluatorPool
 from orchestrator.messages import FoundAsset
@@ -34,7 +36,7 @@ def show_preview(name: str, *, schedules: bool, at: datetime | None, json: bool)
         one = pick(known(found, store, now), name, schedules=schedules)
         if one.declared is None or one.gone_at is not None:
             raise NotPossible(f"{one.id} is not defined any more.")
-        evaluation = _evaluate(found, store, one, now, at or [*next_instants(one, now), now][0])
+        evaluation, problems = _ask(found, store, one, now, at or [*next_instants(one, now), now][0])
         used = set(store(used_keys, one.id, [r.run_key for r in evaluation.requests if r.run_key]))
     if json:
         print_json(evaluation)
@@ -48,11 +50,16 @@ def show_preview(name: str, *, schedules: bool, at: datetime | None, json: bool)
         if request.run_key in used:
             told["already used"] = True
         print(yaml.safe_dump([told], sort_keys=False, allow_unicode=True), end="")
+    if problems:
+        raise ExecutionError(f"{one.id} would fail, and run nothing:\n" + "\n".join(dict.fromkeys(problems)))
     if not evaluation.requests:
         say(f"It would run nothing{': ' + evaluation.skip_reason if evaluation.skip_reason else '.'}")
 
 
-def _evaluate(found: Workspace, store: Store, one: Instigator, now: datetime, scheduled_at: datetime) -> Evaluation:
+def _ask(
+    found: Workspace, store: Store, one: Instigator, now: datetime, scheduled_at: datetime
+) -> tuple[Evaluation, list[str]]:
+    """What it answers, and what is wrong with the runs that it asks for."""
     declared = one.declared
     assert declared is not None
     process = found.pool.get(one.location)
@@ -69,9 +76,22 @@ def _evaluate(found: Workspace, store: Store, one: Instigator, now: datetime, sc
             last_tick_at=one.last_tick_at,
             **_seen(store, declared),
         )
-        return _wait(pool, store)
+        evaluation = msgspec.json.decode(_wait(pool, store), type=Evaluation)
+        return evaluation, _problems(found, pool, store, declared, evaluation)
     finally:
         pool.close()
+
+
+def _problems(
+    found: Workspace, pool: EvaluatorPool, store: Store, declared: ScheduleInfo | SensorInfo, evaluation: Evaluation
+) -> list[str]:
+    if not evaluation.requests or evaluation.error:
+        return []
+    wanted = [plan_request_of(request, declared.pipeline, declared.mode) for request in evaluation.requests]
+    encoded = tuple(dict.fromkeys(msgspec.json.encode(plan_request(found, request)) for request in wanted))
+    pool.make_plans(encoded, timeout=PLANNING_TIMEOUT_S)
+    answers = msgspec.json.decode(_wait(pool, store), type=list[dict[str, msgspec.Raw]])
+    return [msgspec.json.decode(answer["problem"], type=str) for answer in answers if "problem" in answer]
 
 
 def _seen(store: Store, declared: ScheduleInfo | SensorInfo) -> dict[str, Any]:
@@ -85,12 +105,12 @@ def _seen(store: Store, declared: ScheduleInfo | SensorInfo) -> dict[str, Any]:
     return {"runs": tuple(runs[-1:])}
 
 
-def _wait(pool: EvaluatorPool, store: Store) -> Evaluation:
+def _wait(pool: EvaluatorPool, store: Store) -> bytes:
     while True:
         for finished in pool.poll():
             if finished.result is None:
                 raise ExecutionError(finished.problem or "No answer.")
-            return msgspec.json.decode(finished.result, type=Evaluation)
+            return finished.result
         for question in pool.asked():
             find = question.find
             answer = store(materializations_after, [find.asset], find.after, find.limit, True)

@@ -34,6 +34,10 @@ PIPELINES = """
         print("about to divide")
         return 1 / 0
 
+    @schedule(cron="0 0 1 1 *", pipeline=working)
+    def misfit(context):
+        return {"steps": {"wrok": {}}}
+
     @sensor(pipeline=working)
     def watching(context): ...
 """
@@ -85,7 +89,7 @@ class TestNext:
 
 def test_turning_on_and_off_and_what_the_list_says(schedules):
     assert {one["name"]: one["on"] for one in schedules.json("schedule", "list")} == {
-        "main/broken": False, "main/nightly": False, "main/yearly": False,
+        "main/broken": False, "main/misfit": False, "main/nightly": False, "main/yearly": False,
     }  # fmt: skip
     done = schedules("schedule", "start", "nightly", "main/yearly").ok()
     assert re.search(r"main/nightly is on. First: \w{3} \d{4}-\d\d-\d\d 02:30 \+0[12]00\.", done.out)
@@ -97,7 +101,7 @@ def test_turning_on_and_off_and_what_the_list_says(schedules):
     assert listed["main/yearly"]["next_at"].endswith("-01-01T00:00:00Z")
     assert listed["main/broken"]["next_at"] is None
     assert "main/broken is on" in schedules("schedule", "start", "--all").ok().out
-    assert schedules("schedule", "stop", "--all").ok().out.count("is off.") == 3
+    assert schedules("schedule", "stop", "--all").ok().out.count("is off.") == 4
     assert schedules("schedule", "stop", "nightly").code == 4
     assert schedules("schedule", "start").code == 2
     assert schedules("schedule", "start", "nightly", "--all").code == 2
@@ -121,6 +125,8 @@ def test_a_preview_shows_what_would_be_run_and_writes_nothing(schedules):
     assert failed.code == 6
     assert "about to divide" in failed.err
     assert "ZeroDivisionError" in failed.err
+    misfit = schedules("schedule", "preview", "misfit")
+    assert (misfit.code, "would fail, and run nothing" in misfit.err, "wrok" in misfit.err) == (6, True, True)
     assert schedules.json("schedule", "ticks") == []
     assert schedules.json("runs", "list") == []
 
