@@ -92,9 +92,13 @@ def _heading(simulation: Simulation) -> str:
         for start, end in options.asleep
     )
     return (
-        f"From {_utc(options.start)} to {_utc(options.end)} ({length}): {total:,} ticks, {runs:,} runs."
+        f"From {_utc(options.start)} to {_utc(options.end)} ({length}): {_counted(total, 'tick')}, {_counted(runs, 'run')}."
         f"{asleep}\n{_durations(simulation)}"
     )
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _durations(simulation: Simulation) -> str:
