@@ -92,7 +92,8 @@ def _heading(simulation: Simulation) -> str:
         for start, end in options.asleep
     )
     return (
-        f"From {_utc(options.start)} to {_utc(options.end)} ({length}): {_counted(total, 'tick')}, {_counted(runs, 'run')}."
+        f"From {_utc(options.start)} to {_utc(options.end)} ({length}):"
+        f" {_counted(total, 'tick')}, {_counted(runs, 'run')}."
         f"{asleep}\n{_durations(simulation)}"
     )
 
