@@ -411,3 +411,27 @@ def test_the_settings_that_are_shown_are_settings_again(bench):
     assert "retention: {skipped_ticks: 7d, ticks: 36h, runs: 90.0}" in shown
     bench.settings(shown)
     assert bench("config", "show").ok().out == shown
+
+
+def test_what_init_makes_waits_to_be_turned_on(bench):
+    bench("init").ok()
+    for noun in ("schedule", "sensor"):
+        assert [one["on"] for one in bench.json(noun, "list")] == [False]
+    bench.path.joinpath("inbox").mkdir()
+    bench.path.joinpath("inbox", "a.txt").write_text("a tremendous text")
+    assert "run_key: a.txt" in bench("sensor", "preview", "new_texts").ok().out
+    bench("sensor", "start", "new_texts").ok()
+    daemon = bench.start("daemon", "start")
+    bench.wait_until(lambda: [run["status"] for run in bench.json("runs", "list")] == ["SUCCESS"], "a run of the text")
+    assert "tremendous" in bench("runs", "logs", "last").ok().out
+    bench("daemon", "stop").ok()
+    daemon.wait(timeout=30)
+
+
+def test_everything_init_prints_as_next_can_be_typed(bench):
+    printed = bench("init").ok().out
+    commands = [line.split("  ")[1].split() for line in printed.splitlines() if line.startswith("  orchestrator ")]
+    assert len(commands) == 5
+    for command in commands:
+        if command[1:] != ["daemon", "start"]:
+            bench(*command[1:]).ok()

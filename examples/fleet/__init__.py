@@ -1,0 +1,1 @@
+"""Two thousand aircraft, and a step for each."""

@@ -1,0 +1,1 @@
+"""Two teams, two locations: what the one publishes, the other reacts to."""
