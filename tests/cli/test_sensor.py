@@ -71,7 +71,7 @@ def test_the_list_shows_every_kind_and_where_each_stands(ticked):
         "main/new_files": ("sensor", True),
         "main/on_orders": ("asset_sensor", False),
     }
-    assert listed["main/failing"]["failures"] == 1
+    assert listed["main/failing"]["failures"] >= 1
     assert listed["main/new_files"]["cursor"] == "b.csv"
     assert tuple(listed["main/new_files"]["last_tick"]) == CONTRACT
     done = ticked("sensor", "list").ok()
