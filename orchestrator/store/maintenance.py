@@ -34,12 +34,20 @@ _REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_
 
 
 def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -> Path:
-    """Copies the database into the backups; the path of the copy."""
+    """Copies the database into the backups; the path of the copy. What has that name is whole: on a full disk there is
+    none rather than half a one."""
     state.backups.mkdir(mode=0o700, exist_ok=True)
     path = _unused(state.backups / f"{now:%Y%m%dT%H%M%S}-{label}.duckdb")
-    database.copy_to(path)
-    path.chmod(0o600)
-    return path
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)
+    try:
+        database.copy_to(unfinished)
+        unfinished.chmod(0o600)
+        return unfinished.rename(path)
+    finally:
+        # A copy that failed also leaves a write-ahead log, which would be replayed into the next one of that name.
+        for left_over in (unfinished, unfinished.with_name(f"{unfinished.name}.wal")):
+            left_over.unlink(missing_ok=True)
 
 
 def copy_remembered(database: Database, path: str) -> None:

@@ -97,6 +97,18 @@ def test_a_disk_that_fills_up_before_there_is_a_database_leaves_none_that_is_dam
     assert "The state is in order." in done.stdout
 
 
+def test_a_backup_for_which_there_is_no_room_leaves_no_half_of_one(full):
+    done = full("""
+        $O run small >/dev/null 2>&1; $O runs list >/dev/null || exit 91
+        head -c 1500000 /dev/zero > disk/filler
+        $O state backup && exit 92
+        ls disk/state/backups; rm disk/filler; $O state check
+    """)
+    assert done.returncode == 0, done
+    assert "The disk is full" in done.stderr
+    assert done.stdout == "The state is in order.\n"
+
+
 @pytest.fixture
 def damaged(bench):
     """A database that was overwritten, and a backup of what it was."""
