@@ -65,11 +65,13 @@ class TestStarting:
         assert daemon.bench("daemon", "stop").code == 7
 
     def test_a_detached_daemon_that_cannot_start_says_why(self, daemon):
-        daemon.bench.settings("locations: [{name: main, file: pipelines.py, env: {A: {env: NOT_SET_ANYWHERE}}}]")
+        daemon.bench("runs", "list").ok()
+        database = StateDir(daemon.bench.state).database
+        database.write_bytes(b"this is no database" * 1000)
         failed = daemon.bench("daemon", "start", "--detach")
         assert failed.code == 7
-        assert "ended at once, with exit code 3" in failed.err
-        assert "NOT_SET_ANYWHERE is not set" in failed.err
+        assert "ended at once, with exit code 5" in failed.err
+        assert str(database) in failed.err
 
     def test_what_a_dead_daemon_left_is_in_nobodys_way(self, running):
         running.kill()
