@@ -144,6 +144,7 @@ class Evaluations:
 
     def _take(self, asked: Asked, location: Location, result: bytes | None, problem: str | None) -> None:
         if result is None:
+            asked.evaluation = asked.decision = None  # lost while plans were made, it is as good as never evaluated
             self._finish(asked, problem=problem or "no answer")
         elif asked.evaluation is None:
             try:

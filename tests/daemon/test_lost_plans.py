@@ -1,0 +1,37 @@
+"""An evaluator that dies while it plans what user code has asked for loses no occurrence."""
+
+SOURCE = """
+    import os
+    from dataclasses import dataclass
+    from orchestrator import pipeline, schedule, step
+
+    @dataclass
+    class What:
+        what: str
+
+        def __post_init__(self):
+            if not os.path.exists("calm"):
+                os._exit(1)
+
+    @step
+    def note(config: What) -> None: ...
+
+    @pipeline
+    def work():
+        note()
+
+    @schedule(cron="0 * * * *", pipeline=work)
+    def it(context):
+        return {"steps": {"note": {"config": {"what": "a"}}}}
+"""
+
+
+def test_an_occurrence_whose_plans_were_lost_is_tried_again(bench, ticking):
+    bench.write(SOURCE)
+    with ticking:
+        ticking.at("2026-01-10T11:30:00Z").turn_on("it").at("2026-01-10T12:00:01Z")
+        assert ticking.outcomes("it") == ["FAILURE"]
+        (bench.path / "calm").touch()
+        ticking.at("2026-01-10T12:00:30Z")
+        assert ticking.outcomes("it") == ["FAILURE", "SUCCESS"]
+        assert ticking.instants("it") == ["01-10 12:00"]
