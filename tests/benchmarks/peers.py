@@ -9,6 +9,7 @@ import time
 import venv
 from pathlib import Path
 
+from tests.benchmarks import dagster_daemon
 from tests.benchmarks.measure import memory_of_tree, seconds, slope
 
 DAGSTER = "dagster==1.13.*"
@@ -212,6 +213,18 @@ class Peers:
         process.wait()
         return {"Dagster": found}
 
+    def sensor_latency(self):
+        if not self.dagster:
+            return {}
+        took = dagster_daemon.sensor_latency(self.dagster, self.scratch / "dagster-asking", self._home("asking"))
+        return {} if took is None else {"Dagster": took * 1000}
+
+    def idle(self):
+        if not self.dagster:
+            return {}
+        used, memory = dagster_daemon.idle(self.dagster, self.scratch / "dagster-resting", self._home("resting"))
+        return {"cpu": {"Dagster": used}, "memory": {"Dagster": memory}}
+
     def _dagster(self, job, times=3):
         if job not in self._known:
             command = [self.dagster / "dagster", "job", "execute", "-f", "jobs.py", "-j", job]
@@ -224,8 +237,8 @@ class Peers:
         (path / "jobs.py").write_text(textwrap.dedent(DAGSTER_JOBS))
         return path
 
-    def _home(self):
-        home = self.scratch / "dagster-home"
+    def _home(self, name="home"):
+        home = self.scratch / f"dagster-{name}-home"
         home.mkdir(exist_ok=True)
         (home / "dagster.yaml").touch()
         return {**os.environ, "DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "yes"}

@@ -21,7 +21,7 @@ def main():
     options = parser.parse_args()
     in_own_environment()
 
-    from tests.benchmarks import core, simulate
+    from tests.benchmarks import core, daemon, simulate
     from tests.benchmarks.measure import machine
     from tests.benchmarks.peers import Nobody, Peers
 
@@ -30,7 +30,7 @@ def main():
     peers = Nobody() if options.no_peers else Peers(CACHE)
     try:
         found = []
-        for name, measure in [*core.rows(scratch, peers), *simulate.rows(scratch, peers)]:
+        for name, measure in [*core.rows(scratch, peers), *daemon.rows(scratch, peers), *simulate.rows(scratch, peers)]:
             if not options.words or any(word in name for word in options.words):
                 print(f"measuring: {name}", file=sys.stderr)
                 found += measure()

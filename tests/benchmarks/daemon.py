@@ -1,0 +1,285 @@
+"""Rows of the daemon: how prompt it is, how much it can carry, what it costs when nothing happens."""
+
+import json
+import time
+
+from tests.benchmarks import workspaces
+from tests.benchmarks.core import fill_database
+from tests.benchmarks.measure import Row, seconds
+from tests.benchmarks.watched import WatchedDaemon, percentile, seconds_between
+
+HEAD = """
+    import os, time
+    from pathlib import Path
+    import duckdb
+    import pyarrow
+    from orchestrator import RunRequest, SkipReason, pipeline, schedule, sensor, step
+
+    @step
+    def nothing() -> None:
+        pass
+
+    @pipeline
+    def work():
+        nothing()
+"""
+# One request at every look, which says when it was asked for.
+ASKING = """
+    @sensor(pipeline=work, interval=0.25, default_on=True)
+    def asking(context):
+        yield RunRequest(tags={"asked_at": repr(time.time())})
+"""
+# Jitter spreads the occurrences of a minute over that minute, each at an instant of its own.
+SCHEDULES = """
+    def make(number):
+        @schedule(cron="* * * * *", pipeline=work, jitter=55, default_on=True, name=f"each_minute_{number}")
+        def made(context):
+            return {}
+        return made
+
+    for number in range(60):
+        globals()[f"made_{number}"] = make(number)
+"""
+SENSORS = """
+    def look(number):
+        @sensor(pipeline=work, interval=INTERVAL, default_on=True, name=f"looks_{number}")
+        def made(context):
+            return None
+        return made
+
+    for number in range(COUNT):
+        globals()[f"look_{number}"] = look(number)
+"""
+IDLE_SCHEDULES = """
+    def rest(number):
+        @schedule(cron="0 3 1 1 *", pipeline=work, default_on=True, name=f"rests_{number}")
+        def made(context):
+            return {}
+        return made
+
+    for number in range(100):
+        globals()[f"rest_{number}"] = rest(number)
+"""
+# As many requests as the file `wanted` says, all with the same keys each time.
+FLOOD = """
+    @sensor(pipeline=work, interval=0.1, timeout=60, default_on=True)
+    def flood(context):
+        try:
+            count, keys = Path("wanted").read_text().split()
+        except FileNotFoundError:
+            return SkipReason("nothing is wanted")
+        Path("asked").write_text(repr(time.time()))
+        os.unlink("wanted")
+        return [RunRequest(run_key=f"{keys}{number}") for number in range(int(count))]
+"""
+
+
+def rows(scratch, peers):
+    """(name, function that measures it), in the order of the table."""
+    return [
+        ("daemon start", lambda: start(scratch)),
+        ("daemon sensor latency", lambda: sensor_latency(scratch / "latency", peers)),
+        ("daemon schedule latency", lambda: schedule_latency(scratch)),
+        ("daemon 100 sensors", lambda: many_sensors(scratch, 100, 1, 25)),
+        ("daemon 1,000 sensors", lambda: many_sensors(scratch, 1000, 30, 15)),
+        ("daemon requests", lambda: requests(scratch)),
+        ("daemon queue throughput", lambda: throughput(scratch / "throughput")),
+        ("daemon idle", lambda: idle(scratch, peers)),
+        ("daemon large history", lambda: large_history(scratch)),
+    ]
+
+
+def start(scratch):
+    source = (
+        HEAD
+        + """
+    @sensor(pipeline=work, default_on=True)
+    def looks(context):
+        Path("looked").touch()
+"""
+    )
+    path = workspaces.make(scratch / "start", source)
+    taken = []
+    for _ in range(5):
+        with WatchedDaemon(path) as daemon:
+            daemon.until(lambda: (path / "looked").exists(), "an evaluation", 0.002)
+            taken.append((path / "looked").stat().st_mtime - daemon.started)
+        (path / "looked").unlink()
+    yield Row("daemon: start to first evaluation", sorted(taken)[2], "s", 0.8)
+
+
+def sensor_latency(path, peers=None):
+    workspaces.make(path, HEAD + ASKING)
+    taken = latencies(path, samples=60)
+    beside = peers.sensor_latency() if peers is not None else {}
+    yield Row("sensor tick to run STARTED, median", percentile(taken, 50) * 1000, "ms", 50, beside=beside)
+    yield Row("sensor tick to run STARTED, 99 of 100", percentile(taken, 99) * 1000, "ms", 150)
+
+
+def latencies(path, samples):
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        count = "SELECT count(*) FROM runs WHERE started_at IS NOT NULL"
+        daemon.until(lambda: daemon.ask(count)[0][0] >= samples, "runs that a sensor asked for", 0.5)
+        found = daemon.ask("SELECT tags, started_at FROM runs WHERE started_at IS NOT NULL ORDER BY created_at")
+    return [seconds_between(float(json.loads(tags)["asked_at"]), started) for tags, started in found]
+
+
+def schedule_latency(scratch):
+    from orchestrator.engine.due import jitter_of
+    from orchestrator.ticks import ScheduleInfo
+
+    path = workspaces.make(scratch / "schedules", HEAD + SCHEDULES)
+    info = ScheduleInfo(name="any", cron="* * * * *", pipeline="work", jitter=55.0)
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        time.sleep(130)
+        found = daemon.ask(
+            "SELECT instigator, scheduled_at, started_at FROM ticks JOIN runs ON run_ids = '[\"' || run_id || '\"]'"
+            " WHERE ticks.kind = 'schedule' AND started_at IS NOT NULL"
+        )
+    taken = []
+    for name, scheduled_at, started_at in found:
+        from datetime import datetime
+
+        instant = datetime.fromisoformat(scheduled_at)
+        due = instant + jitter_of(info, name, instant)
+        taken.append((datetime.fromisoformat(started_at) - due).total_seconds())
+    yield Row("schedule instant to run STARTED, median", percentile(taken, 50) * 1000, "ms", 60)
+    yield Row("schedule instant to run STARTED, 99 of 100", percentile(taken, 99) * 1000, "ms", 200)
+
+
+def many_sensors(scratch, count, interval, budget):
+    source = HEAD + SENSORS.replace("INTERVAL", str(interval)).replace("COUNT", str(count))
+    path = workspaces.make(scratch / f"sensors{count}", source)
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        time.sleep(max(5, interval))
+        window = max(20, 2 * interval)
+        before = daemon.ask("SELECT count(*) FROM ticks")[0][0]
+        used = daemon.cpu_during(window)
+        made = daemon.ask("SELECT count(*) FROM ticks")[0][0] - before
+    what = f"{count:,} sensors every {interval} s"
+    expected = count * window / interval
+    yield Row(f"{what}: evaluations made, of those due", 100 * made / expected, "%", 97, more_is_better=True)
+    yield Row(f"{what}: processor time, of one core", 100 * used / window, "%", budget)
+
+
+def requests(scratch):
+    path = workspaces.make(scratch / "requests", HEAD + FLOOD)
+    settings = path / ".orchestrator.yaml"
+    settings.write_text(settings.read_text() + "run_queue: {max_concurrent_runs: 0}\n")
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        queued = "SELECT count(*) FROM runs WHERE status = 'QUEUED'"
+        taken = [flood(daemon, 1000, f"round{n}_", queued, 1000 * (n + 1)) for n in range(5)]
+        yield Row("1,000 run requests in one tick, until all are QUEUED", sorted(taken)[2], "s", 0.15)
+        dropped = "SELECT count(*) FROM ticks WHERE skip_reason LIKE '%used already%'"
+        again = [flood(daemon, 1000, f"round{n}_", dropped, n + 1) for n in range(5)]
+        yield Row("the same 1,000 keys again", sorted(again)[2], "s", 0.05)
+        yield Row("10,000 run requests in one tick", flood(daemon, 10_000, "many_", queued, 15_000), "s", 1.0)
+
+
+def flood(daemon, count, keys, question, expected):
+    """Seconds from the sensor's look to its outcome on record."""
+    (daemon.path / "asked").unlink(missing_ok=True)
+    (daemon.path / "wanted.tmp").write_text(f"{count} {keys}")
+    (daemon.path / "wanted.tmp").rename(daemon.path / "wanted")
+    daemon.until(lambda: (daemon.path / "asked").exists() and (daemon.path / "asked").read_text(), "a look", 0.001)
+    asked = float((daemon.path / "asked").read_text())
+    return daemon.until(lambda: daemon.ask(question)[0][0] >= expected, "all requests on record", 0.002) - asked
+
+
+def throughput(path, runs=400):
+    workspaces.make(path, HEAD + FLOOD)
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        before = daemon.ask("SELECT count(*) FROM runs WHERE status = 'SUCCESS'")[0][0]
+        done = f"SELECT count(*) - {before} FROM runs WHERE status = 'SUCCESS'"
+        (path / "wanted.tmp").write_text(f"{runs} run_{time.time()}_")
+        (path / "wanted.tmp").rename(path / "wanted")
+        daemon.until(lambda: daemon.ask(done)[0][0] >= runs, "the end of all runs", 0.25)
+        (took,) = daemon.ask(
+            "SELECT epoch(max(finished_at)) - epoch(min(created_at)) FROM"
+            f" (SELECT * FROM runs ORDER BY created_at DESC LIMIT {runs})"
+        )[0]
+    yield Row("one-step runs through the queue, sustained", runs / took, "runs/s", 40, more_is_better=True)
+
+
+def idle(scratch, peers):
+    source = HEAD + SENSORS.replace("INTERVAL", "30").replace("COUNT", "100") + IDLE_SCHEDULES
+    path = workspaces.make(scratch / "idle", source)
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        time.sleep(10)
+        used, memory = daemon.cpu_during(60), daemon.memory_mb()
+    beside = peers.idle()
+    what = "idle, 100 sensors (30 s) and 100 schedules"
+    yield Row(f"{what}: processor time a minute", used, "s", 1.0, beside=beside.get("cpu", {}))
+    yield Row(f"{what}: memory, all processes", memory, "MB", 110, beside=beside.get("memory", {}))
+    path = workspaces.make(scratch / "nothing", HEAD)
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        time.sleep(5)
+        yield Row("idle, nothing switched on: processor time a minute", daemon.cpu_during(60), "s", 0.1)
+
+
+def large_history(scratch):
+    """The rows that could grow with history, on an empty state and on a large one, in one go."""
+    empty = workspaces.make(scratch / "small", HEAD + ASKING + FLOOD)
+    large = workspaces.make(scratch / "large", HEAD + ASKING + FLOOD)
+    fill_database(large / ".orchestrator", runs=100_000, events_each=30)
+    fill_ticks(large / ".orchestrator", 1_000_000)
+    for what, measure, unit in HISTORY:
+        small, grown = measure(empty), measure(large)
+        growth = grown / small if unit != "runs/s" else small / grown
+        yield Row(f"{what}: growth with 100,000 runs and 1,000,000 ticks", growth, "x", 1.5, beside={"empty": small})
+
+
+def started(path):
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        return time.time() - daemon.started
+
+
+def commands(path):
+    from tests.benchmarks.measure import ORCHESTRATOR
+
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        return sum(
+            seconds([ORCHESTRATOR, *command], 5, cwd=path)
+            for command in (["runs", "list"], ["sensor", "ticks"], ["sensor", "list"])
+        )
+
+
+HISTORY = [
+    ("daemon start until loaded", started, "s"),
+    ("sensor tick to run STARTED", lambda path: percentile(latencies_since(path, 30), 50), "s"),
+    ("one-step runs through the queue", lambda path: next(throughput(path, 150)).value, "runs/s"),
+    ("`runs list`, `sensor ticks` and `sensor list`", commands, "s"),
+]
+
+
+def latencies_since(path, samples):
+    with WatchedDaemon(path) as daemon:
+        daemon.until_loaded()
+        mine = "FROM runs WHERE started_at IS NOT NULL AND tags LIKE '%asked_at%'"
+        before = daemon.ask(f"SELECT count(*) {mine}")[0][0]
+        daemon.until(lambda: daemon.ask(f"SELECT count(*) {mine}")[0][0] >= before + samples, "runs", 0.5)
+        found = daemon.ask(f"SELECT tags, started_at {mine} ORDER BY created_at DESC LIMIT {samples}")
+    return [seconds_between(float(json.loads(tags)["asked_at"]), started) for tags, started in found]
+
+
+def fill_ticks(state_path, count):
+    from orchestrator.state_dir import prepare
+    from orchestrator.store.session import open_store
+
+    with open_store(prepare(state_path)) as store:
+        store.database.execute(
+            "INSERT INTO ticks SELECT printf('%012d', n), 'main/sensor_' || (n % 50), 'sensor',"
+            " CASE WHEN n % 20 = 0 THEN 'SUCCESS' ELSE 'SKIPPED' END, TIMESTAMP '2026-11-01' + INTERVAL (n) SECOND,"
+            " NULL, 0.01, '[]', '[]', 'nothing new', NULL, NULL, NULL"
+            f" FROM range({count}) AS r(n)"
+        )
+        store.database.checkpoint()
