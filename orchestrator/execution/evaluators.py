@@ -34,6 +34,9 @@ from orchestrator.wire import Channel, Disconnected
 MOST = 8
 # An evaluator that has had nothing to do for this long is let go, except for one.
 _IDLE_S = 60.0
+# What has waited for this long is worth another process. Most evaluations are over much sooner, and a hundred that
+# come at once are answered by one process before eight have been started.
+_PATIENCE_S = 0.05
 # Until an evaluator of its own interpreter has imported the module.
 _START_S = 600.0
 
@@ -61,6 +64,7 @@ class _Asked:
     token: int
     message: msgspec.Struct
     timeout: float
+    since: float
 
 
 class Evaluator:
@@ -110,7 +114,7 @@ class EvaluatorPool:
     def evaluate(self, *, timeout: float, **fields: Any) -> int:
         """Asks a schedule or sensor; the token of the answer."""
         self._tokens += 1
-        return self._ask(_Asked(self._tokens, Evaluate(request=self._tokens, **fields), timeout))
+        return self._ask(_Asked(self._tokens, Evaluate(request=self._tokens, **fields), timeout, monotonic()))
 
     def evaluate_many(
         self, name: str, occurrences: tuple[tuple[datetime, datetime], ...], *, timeout: float, seconds: float
@@ -119,12 +123,12 @@ class EvaluatorPool:
         `seconds` the evaluator answers with what it has."""
         self._tokens += 1
         message = EvaluateMany(self._tokens, name, occurrences, seconds)
-        return self._ask(_Asked(self._tokens, message, timeout + seconds))
+        return self._ask(_Asked(self._tokens, message, timeout + seconds, monotonic()))
 
     def make_plans(self, requests: tuple[bytes, ...], timeout: float) -> int:
         """Asks for plans; the token of the answer."""
         self._tokens += 1
-        return self._ask(_Asked(self._tokens, MakePlans(self._tokens, requests), timeout))
+        return self._ask(_Asked(self._tokens, MakePlans(self._tokens, requests), timeout, monotonic()))
 
     def knows(self, token: int) -> bool:
         """Whether an answer to this is still to come."""
@@ -172,7 +176,10 @@ class EvaluatorPool:
 
     def next_deadline(self) -> float | None:
         """When, on the monotonic clock, something takes too long."""
-        return min((one.deadline for one in self._evaluators if one.asked is not None or not one.pid), default=None)
+        deadlines = [one.deadline for one in self._evaluators if one.asked is not None or not one.pid]
+        if self._room and len(self._waiting) > self._starting:
+            deadlines.append(self._waiting[self._starting].since + _PATIENCE_S)
+        return min(deadlines, default=None)
 
     def close(self) -> None:
         """Ends all of them. What was asked is never answered."""
@@ -183,6 +190,14 @@ class EvaluatorPool:
         self._known.clear()
 
     # --- inside ---
+
+    @property
+    def _starting(self) -> int:
+        return sum(not one.pid for one in self._evaluators)
+
+    @property
+    def _room(self) -> int:
+        return self._most - len(self._evaluators)
 
     def _ask(self, asked: _Asked) -> int:
         self._waiting.append(asked)
@@ -203,9 +218,8 @@ class EvaluatorPool:
                 evaluator.channel.send(asked.message)
             except Disconnected:
                 pass  # noticed at the next poll
-        starting = sum(not one.pid for one in self._evaluators)
-        room = self._most - len(self._evaluators)
-        for _ in range(min(room, len(self._waiting) - starting)):
+        late = sum(now - asked.since >= _PATIENCE_S for asked in self._waiting)
+        for _ in range(min(self._room, late - self._starting)):
             self._start()
 
     def _pump(self, evaluator: Evaluator, now: float) -> None:
