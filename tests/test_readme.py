@@ -5,7 +5,16 @@ import shlex
 
 import pytest
 
-from tests.readme import README, ROOT, carry_out, tour
+from orchestrator.settings import (
+    ExecutorSettings,
+    LocationSettings,
+    RetentionSettings,
+    RunQueueSettings,
+    TagLimit,
+    WorkspaceFile,
+    load_settings,
+)
+from tests.readme import BLOCK, README, ROOT, carry_out, tour
 
 TEXT = README.read_text()
 
@@ -59,6 +68,20 @@ def test_every_command_that_is_named_exists_with_its_options(line, bench):
         helped = bench(*path, "--help").ok()
     for option in re.findall(r"(?<=\s)--[a-z-]+", line):
         assert option in helped.out, f"{line}: no {option}"
+
+
+def test_the_workspace_file_that_is_shown_is_one_and_leaves_out_nothing(tmp_path):
+    (text,) = [body for _, body in BLOCK.findall(TEXT) if body.startswith("# .orchestrator.yaml")]
+    path = tmp_path / ".orchestrator.yaml"
+    path.write_text(text)
+    settings = load_settings(path)
+    assert settings.retention == RetentionSettings()
+    assert settings.executor == ExecutorSettings()
+    assert settings.run_queue.max_concurrent_runs == RunQueueSettings().max_concurrent_runs
+    (location,) = settings.locations
+    assert location.max_growth_mb == LocationSettings(name="x", file="x.py").max_growth_mb
+    for name in (*WorkspaceFile.model_fields, *LocationSettings.model_fields, *TagLimit.model_fields):
+        assert f"{name}:" in text, name
 
 
 def test_every_file_that_is_linked_is_there():
