@@ -4,6 +4,7 @@ python3 tests/run.py              format, lint, types, tests
 python3 tests/run.py -k journal   only these tests (whatever is given is handed to pytest)
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,8 +22,10 @@ def main() -> int:
         if code := run(programs, *check):
             return code
     print("$ pytest", *sys.argv[1:], flush=True)
-    # One worker a core; a test file stays in one process, so that its fixtures are made once.
-    return run(programs, "pytest", "-n", "auto", "--dist", "loadfile", *sys.argv[1:])
+    # Half as many workers again as cores, because many tests wait; a test file stays in one process, so that its
+    # fixtures are made once.
+    workers = str(max(3, (os.cpu_count() or 2) * 3 // 2))
+    return run(programs, "pytest", "-n", workers, "--dist", "loadfile", *sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -220,7 +220,7 @@ class Locations:
     def _restart(self, location: Location, now: datetime) -> None:
         self._drop(location)
         location.changed_at = None
-        location.error = None
+        # What was wrong stays in sight until it is known whether it still is.
         self._start(location, now)
 
     def _drop(self, location: Location) -> None:

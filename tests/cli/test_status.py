@@ -74,9 +74,15 @@ class StatusBench:
         (self.path / name).write_text(text)
 
     def told(self, words):
-        """Waits until a problem says that."""
-        self.bench.wait_until(lambda: any(words in problem for problem in self.problems()), words)
-        return next(problem for problem in self.problems() if words in problem)
+        """Waits until a problem says that, and gives it back."""
+        found = []
+
+        def is_told():
+            found[:] = [problem for problem in self.problems() if words in problem]
+            return found
+
+        self.bench.wait_until(is_told, words)
+        return found[0]
 
 
 @pytest.fixture

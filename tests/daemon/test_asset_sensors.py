@@ -65,6 +65,9 @@ class Materials:
 
     def begin(self, *definitions):
         self.bench.write(HEAD + "".join(definitions))
+        # One run at a time: the ledger then has them in the order in which they were asked for.
+        settings = (self.bench.path / ".orchestrator.yaml").read_text()
+        self.bench.settings(f"{settings}\nrun_queue: {{max_concurrent_runs: 1}}")
         self.ticking.__enter__()
         return self.go_on()
 

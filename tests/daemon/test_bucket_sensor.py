@@ -2,6 +2,7 @@
 
 import boto3
 import pytest
+from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 PIPELINES = """
@@ -58,6 +59,7 @@ def s3(monkeypatch):
     address = "{}:{}".format(*server.get_host_and_port())
     monkeypatch.setenv("S3_SERVER", address)
     client = boto3.client("s3", endpoint_url=f"http://{address}", region_name="us-east-1")
+    moto_api_backend.reset()  # what an earlier server of this process held is still there
     client.create_bucket(Bucket="lake")
     yield client
     server.stop()

@@ -37,7 +37,7 @@ def test_every_key_is_run_once_whatever_the_daemon_was_doing_when_it_was_killed(
     daemon.bench("state", "check").ok()
 
 
-@pytest.mark.parametrize("nth", [1, 3])
+@pytest.mark.parametrize("nth", [1, pytest.param(3, marks=pytest.mark.chaos)])
 @pytest.mark.parametrize("point", DAEMON_POINTS)
 def test_every_occurrence_is_run_once_whatever_the_daemon_was_doing_when_it_was_killed(daemon, point, nth):
     daemon.bench("schedule", "start", "minutely").ok()

@@ -3,6 +3,7 @@
 Everything else is real: the store on disk, journals, locks, the daemon and all its concerns.
 """
 
+import os
 from types import SimpleNamespace
 
 import msgspec
@@ -56,7 +57,14 @@ class Pool:
             info = LocationInfo(schedules=tuple(schedules), sensors=tuple(sensors))
             loaded = SimpleNamespace(info=info, files=())
             self._processes[name] = SimpleNamespace(
-                name=name, world=self.world, loaded=loaded, files=(), failure=None, is_alive=False, pump=lambda: None
+                name=name,
+                world=self.world,
+                loaded=loaded,
+                files=(),
+                failure=None,
+                is_alive=False,
+                pump=lambda: None,
+                pid=os.getpid(),
             )
         return self._processes[name]
 
@@ -119,6 +127,9 @@ class Evaluators:
 
     def next_deadline(self):
         return None
+
+    def replace_grown(self, most_mb):
+        return 0
 
     def descriptors(self):
         return ()
