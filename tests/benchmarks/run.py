@@ -33,7 +33,9 @@ def main():
         for name, measure in [*core.rows(scratch, peers), *daemon.rows(scratch, peers), *simulate.rows(scratch, peers)]:
             if not options.words or any(word in name for word in options.words):
                 print(f"measuring: {name}", file=sys.stderr)
-                found += measure()
+                for row in measure():
+                    print(f"  {row.what}: {shown(row.value, row.unit)} {mark(row)}", file=sys.stderr)
+                    found.append(row)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print(machine())
