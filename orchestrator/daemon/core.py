@@ -167,7 +167,7 @@ class Daemon:
 
     def is_settled(self) -> bool:
         """Whether everything that is due has been asked, committed, run and ended."""
-        loading = any(location.state == "loading" for location in self.locations.all.values())
+        loading = any(location.is_loading for location in self.locations.all.values())
         asking = self.evaluations.is_busy or not self.outbox.is_empty
         due = [*self.schedules.upcoming(), *self.sensors.upcoming()]
         late = any(one["at"] <= clock.now() for one in due)

@@ -47,6 +47,11 @@ class Location:
         return "loaded" if self.evaluators is not None else "loading"
 
     @property
+    def is_loading(self) -> bool:
+        """Whether it will be known before long if it can be asked: even of one that has been broken so far."""
+        return self.evaluators is None and (self.process is not None or self.error is None)
+
+    @property
     def since(self) -> datetime | None:
         """Since when it is in that state."""
         return {"broken": self.broken_at, "loaded": self.loaded_at, "loading": self.started_at}[self.state]
