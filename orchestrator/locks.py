@@ -44,11 +44,13 @@ class HeldLock:
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def release(self) -> None:
-        _held.discard(self.descriptor)
-        os.close(self.descriptor)
+        """Lets go of it; nothing happens the second time, when the number may be another file's."""
+        if _held.get(self.descriptor) is self:
+            del _held[self.descriptor]
+            os.close(self.descriptor)
 
 
-_held: set[int] = set()
+_held: dict[int, HeldLock] = {}
 
 
 def _drop_inherited() -> None:
@@ -72,8 +74,8 @@ def try_lock(path: Path) -> HeldLock | None:
     except OSError:
         os.close(descriptor)
         raise
-    _held.add(descriptor)
-    return HeldLock(path, descriptor)
+    lock = _held[descriptor] = HeldLock(path, descriptor)
+    return lock
 
 
 def is_locked(path: Path) -> bool:

@@ -75,7 +75,12 @@ class Answers:
 
     def turn(self, now: datetime) -> datetime | None:
         first: Exception | None = None
-        for answered in self._daemon.evaluations.answers():
+        try:
+            answers = self._daemon.evaluations.answers()
+        except Exception:
+            self._daemon.look_anew()  # what was asked and could not be taken in would never be asked again
+            raise
+        for answered in answers:
             try:
                 self._daemon.take(answered, now)
             except Exception as error:  # one that cannot be taken, when the disk is full, takes no other with it

@@ -116,18 +116,27 @@ class Evaluations:
         self._answers.clear()
 
     def answers(self) -> list[Answered]:
-        """What has been answered since this was last asked."""
+        """What has been answered since this was last asked. Raises what the first answer raised that could not be taken
+        in (a store that cannot be read): such a question counts as never put, and the other answers come next time."""
         by_token = {(asked.location, asked.token): asked for asked in self._under_way.values()}
+        first: Exception | None = None
         for location in self._locations.all.values():
             pool = location.evaluators
             if pool is None:
                 continue
             for finished in pool.poll():
                 asked = by_token.get((location.name, finished.token))
-                if asked is not None:
+                if asked is None:
+                    continue
+                try:
                     self._take(asked, location, finished.result, finished.problem)
+                except Exception as error:
+                    self._under_way.pop(asked.id, None)
+                    first = first or error
             self._answer_questions(location)
         self._give_up_on_lost()
+        if first is not None:
+            raise first
         answers, self._answers = self._answers, []
         return answers
 

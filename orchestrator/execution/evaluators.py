@@ -254,12 +254,12 @@ class EvaluatorPool:
         if evaluator not in self._evaluators:
             return
         self._evaluators.remove(evaluator)
-        evaluator.kill()
         if evaluator.asked is not None:
             self._finished.append(Finished(evaluator.asked.token, None, problem, timed_out))
         elif not evaluator.pid and self._waiting:
             # It never came to life: whoever waits must not wait for ever.
             self._finished.append(Finished(self._waiting.popleft().token, None, problem, timed_out))
+        evaluator.kill()
 
     def _let_go_of_idle(self, now: float) -> None:
         idle = [one for one in self._evaluators if one.is_free and now - one.idle_since > _IDLE_S]

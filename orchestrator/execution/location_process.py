@@ -90,8 +90,10 @@ class LocationProcess:
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close())
         ours, theirs = socket.socketpair()
         self._side, side = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.wake, wake_end = os.pipe()
-        os.set_blocking(self.wake, False)
+        wake, wake_end = os.pipe()
+        os.set_blocking(wake, False)
+        # An object, and not the number: closed a second time, the number may be somebody else's by then.
+        self._wake = open(wake, "rb", buffering=0)  # noqa: PTH123, SIM115 (a descriptor; closed in close())
         try:
             self._process = self._start(theirs, wake_end, side)
         finally:
@@ -122,6 +124,11 @@ class LocationProcess:
         return self._channel.fileno()
 
     @property
+    def wake(self) -> int:
+        """The pipe that hints come through."""
+        return self._wake.fileno()
+
+    @property
     def wants_to_send(self) -> bool:
         return self._channel.wants_to_send
 
@@ -144,7 +151,7 @@ class LocationProcess:
         """Has an evaluator started that answers on this connection. If it cannot be, the connection just closes."""
         try:
             socket.send_fds(self._side, [b"e"], [connection.fileno()])
-        except OSError:
+        except ConnectionError:
             pass
 
     def end_run(self, run_id: str) -> None:
@@ -187,7 +194,7 @@ class LocationProcess:
         """Lets the process go. What it has started goes on, and it stays until that is over to see how it ends."""
         self._channel.close()
         self._side.close()
-        os.close(self.wake)
+        self._wake.close()
         if self.loaded is None:
             self._kill()  # it may be anywhere in an import, and would not notice that we are gone
         self._output.close()
@@ -198,6 +205,8 @@ class LocationProcess:
         return self._process.poll() is not None
 
     def _kill(self) -> None:
+        if self.has_ended:
+            return  # its number may be another process's by now
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

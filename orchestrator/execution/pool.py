@@ -81,6 +81,7 @@ class LocationPool:
         self._leaving = [process for process in self._leaving if not process.has_ended]
 
     def _close(self, process: LocationProcess) -> None:
+        self._of_run = {run_id: other for run_id, other in self._of_run.items() if other is not process}
         process.close()
         self._leaving.append(process)
         self.reap()
@@ -90,7 +91,6 @@ class LocationPool:
             del self._processes[process.name]
         if process in self._old:
             self._old.remove(process)
-        self._of_run = {run_id: other for run_id, other in self._of_run.items() if other is not process}
         self._close(process)
 
     def wait_loaded(self, process: LocationProcess) -> None:

@@ -1,4 +1,9 @@
-"""An evaluator that dies while it plans what user code has asked for loses no occurrence."""
+"""An evaluator that dies while it plans what user code has asked for loses no occurrence, nor does a store that cannot
+be read when the answer comes."""
+
+import pytest
+
+from orchestrator.errors import StoreError
 
 SOURCE = """
     import os
@@ -34,4 +39,24 @@ def test_an_occurrence_whose_plans_were_lost_is_tried_again(bench, ticking):
         (bench.path / "calm").touch()
         ticking.at("2026-01-10T12:00:30Z")
         assert ticking.outcomes("it") == ["FAILURE", "SUCCESS"]
+        assert ticking.instants("it") == ["01-10 12:00"]
+
+
+def test_what_was_answered_while_the_store_could_not_be_read_is_asked_again(bench, ticking):
+    bench.write(SOURCE)
+    (bench.path / "calm").touch()
+    with ticking:
+        ticking.at("2026-01-10T11:30:00Z").turn_on("it")
+        evaluations = ticking.daemon.evaluations
+        judge = evaluations._judge
+
+        def unreadable(*_):
+            evaluations._judge = judge
+            raise StoreError("it cannot be read")
+
+        evaluations._judge = unreadable
+        with pytest.raises(AssertionError, match="it cannot be read"):  # the concern says so
+            ticking.at("2026-01-10T12:00:01Z", until=lambda: evaluations._judge is judge)
+        assert ticking.outcomes("it") == []
+        ticking.at("2026-01-10T12:00:03Z")
         assert ticking.instants("it") == ["01-10 12:00"]
