@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from orchestrator.io_managers.filesystem import filesystem_io_manager
     from orchestrator.io_managers.memory import memory_io_manager
     from orchestrator.io_managers.parquet import parquet_io_manager
+    from orchestrator.records import Materialization
+    from orchestrator.ticks import RunEnding
 
 # Where each name is defined. They are imported when first used: the command line imports this package too, and has
 # no use for any of them.
@@ -57,6 +59,7 @@ _HOME = {
     "IOManager": "definitions.io_manager",
     "InProcessResult": "in_process",
     "InputContext": "definitions.contexts",
+    "Materialization": "records",
     "Metadata": "definitions.values",
     "Mode": "definitions.pipeline",
     "OrchestratorError": "errors",
@@ -67,6 +70,7 @@ _HOME = {
     "ResourceContext": "definitions.contexts",
     "RetryPolicy": "definitions.retry",
     "RetryRequested": "definitions.values",
+    "RunEnding": "ticks",
     "RunRequest": "definitions.requests",
     "ScheduleContext": "definitions.instigator_contexts",
     "SensorContext": "definitions.instigator_contexts",
@@ -101,6 +105,7 @@ __all__ = [
     "IOManager",
     "InProcessResult",
     "InputContext",
+    "Materialization",
     "Metadata",
     "Mode",
     "OrchestratorError",
@@ -111,6 +116,7 @@ __all__ = [
     "ResourceContext",
     "RetryPolicy",
     "RetryRequested",
+    "RunEnding",
     "RunRequest",
     "ScheduleContext",
     "SensorContext",

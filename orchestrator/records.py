@@ -15,6 +15,8 @@ RUN_FORMAT = 1
 # Tags that start with this are ours: they may be read by users, and set only by us.
 SYSTEM_TAG_PREFIX = "orchestrator/"
 PRIORITY_TAG = "priority"
+# The run-status sensors whose requests led to a run, in order: who asked because of a run that who asked before began.
+ALERTS_TAG = "orchestrator/alerts"
 
 
 class Trigger(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from orchestrator.clock import format_instant
-from orchestrator.records import Materialization
+from orchestrator.records import Materialization, Trigger
 from orchestrator.states import RunState, TickState
 
 CatchUp = Literal["latest", "all", "none"] | int
@@ -151,7 +151,11 @@ class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is over, as run-status sensors see it. `ordinal` counts endings up, over all runs."""
+    """A run that is over, as run-status sensors see it. `ordinal` counts endings up, over all runs.
+
+    `trigger` says why the run existed: its `kind` is "manual", "schedule", "sensor" or "rerun", its `name` the schedule,
+    sensor or earlier run, with its `run_key` or `scheduled_at`.
+    """
 
     ordinal: int
     run_id: str
@@ -163,6 +167,7 @@ class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     tags: dict[str, str] = {}
     failed_steps: dict[str, str] = {}  # step: what went wrong
+    trigger: Trigger = Trigger()
 
 
 class NumberedMaterialization(msgspec.Struct, frozen=True):

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "cli": PURE | {"execution", "store", "operations", "daemon", "simulation"},
     "__main__": {"cli"},
     # The public names, wherever they are defined.
-    "__init__": {"_version", "definitions", "errors", "in_process", "io_managers"},
+    "__init__": {"_version", "definitions", "errors", "in_process", "io_managers", "records", "ticks"},
 }
 # The user's own DuckDB file is opened by an IO manager, in a step's process; ours only by the store.
 OWNED = {

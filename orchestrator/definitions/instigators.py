@@ -313,7 +313,9 @@ def run_status_sensor(
 ) -> Callable[..., RunStatusSensorDefinition]:
     """Tells a function of each run that ends with that status: `def alert(context, run)`. For alerts.
 
-    `pipelines` restricts it to those. Each run is told once; a reaction that raises is reported and not repeated.
+    `pipelines` restricts it to those. Each run is told once; a reaction that raises is reported and not repeated. It
+    may give RunRequests. Of a run that it has asked for itself it is not told, nor of one that another alert has asked
+    for because of such a run, and so on: alerts that react to each other come to an end.
     """
     _refuse_bare("@run_status_sensor", bare, "@run_status_sensor(status='FAILURE')")
     return _decorator("@run_status_sensor", RunStatusSensorDefinition, {"status": status, **options})

@@ -16,7 +16,8 @@ from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.definitions.requests import RunRequest, SkipReason, requests_of
 from orchestrator.location.errors import load_traceback
 from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
-from orchestrator.ticks import Evaluation, Requested, ScheduleInfo, SensorInfo, asset_name_of
+from orchestrator.records import ALERTS_TAG
+from orchestrator.ticks import Evaluation, Requested, RunEnding, ScheduleInfo, SensorInfo, asset_name_of
 
 _ONE_CALL: list[tuple[Any, ...]] = [()]
 _encode = msgspec.json.Encoder().encode
@@ -95,7 +96,15 @@ def _ask(
     is_schedule = isinstance(definition.info, ScheduleInfo)
     if isinstance(definition.info, SensorInfo) and definition.info.kind == "run_status_sensor":
         result = result if definition.info.pipeline or _is_answer(result) else None
+        wanted, reason = requests_of(result, who=str(definition), none_means_run=False)
+        return tuple(_led_to_by(arguments[0], request) for request in wanted), reason
     return requests_of(result, who=str(definition), none_means_run=is_schedule)
+
+
+def _led_to_by(run: RunEnding, request: Requested) -> Requested:
+    """The request with what remembers which alerts have led to the run that it is a reaction to."""
+    alerts = run.tags.get(ALERTS_TAG)
+    return msgspec.structs.replace(request, tags={**request.tags, ALERTS_TAG: alerts}) if alerts else request
 
 
 def _is_answer(result: Any) -> bool:

@@ -23,7 +23,7 @@ from orchestrator.operations.history import ancestors, progress_of
 from orchestrator.operations.workspace import FoundPipeline, Workspace, find_pipeline, plan
 from orchestrator.planning.compile import IN_PROCESS
 from orchestrator.planning.plan import PlannedRun, PlanRequest, encode_plan
-from orchestrator.records import RunRecord, Trigger
+from orchestrator.records import ALERTS_TAG, RunRecord, Trigger
 from orchestrator.run_files import read_record
 from orchestrator.states import StepState
 
@@ -118,7 +118,8 @@ def _inherited(options: RunOptions, parent: RunRecord) -> RunOptions:
         preset=options.preset,
         config=options.config or parent.config,
         selection=options.selection,
-        tags={**parent.tags, **options.tags},
+        # Alerts are told of a run that somebody asks for, whoever has asked for the one before.
+        tags={**{name: value for name, value in parent.tags.items() if name != ALERTS_TAG}, **options.tags},
         executor=options.executor or parent.executor,
         memoize=options.memoize,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestrator.records import ALERTS_TAG, Trigger
 from orchestrator.states import RunState, StepState
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
 from orchestrator.ticks import RunEnding
@@ -47,17 +48,21 @@ def endings_after(
     database: Database, ordinal: int, statuses: list[RunState], pipelines: list[str], limit: int, seen_by: str = ""
 ) -> list[RunEnding]:
     """The endings after that one, oldest first. No statuses or no pipelines: all of them. Without those of runs that
-    `seen_by` has asked for itself: an alert that reacts to its own runs would never come to an end."""
+    `seen_by` has asked for itself, or has led to by way of other alerts: it would react to its own reactions for ever.
+    """
     rows = database.rows(
-        "SELECT ordinal, e.run_id, pipeline, location, mode, e.status, e.finished_at, reason, tags"
+        "SELECT ordinal, e.run_id, pipeline, location, mode, e.status, e.finished_at, reason, tags, trigger_json"
         " FROM run_endings e JOIN runs r USING (run_id) WHERE ordinal > ?"
         " AND (len(?) = 0 OR list_contains(?, e.status)) AND (len(?) = 0 OR list_contains(?, pipeline))"
-        " AND NOT contains(coalesce(trigger_json, ''), ?) ORDER BY ordinal LIMIT ?",
+        " AND NOT contains(coalesce(trigger_json, ''), ?)"
+        " AND NOT list_contains(string_split(coalesce(tags ->> ?, ''), ' '), ?) ORDER BY ordinal LIMIT ?",
         [
             ordinal,
             *[[str(status) for status in statuses]] * 2,
             *[list(pipelines)] * 2,
             f'"name":{to_json(seen_by)}',
+            f'$."{ALERTS_TAG}"',
+            seen_by,
             limit,
         ],
     )
@@ -78,6 +83,7 @@ def endings_after(
                 reason=row[7] or "",
                 tags=from_json(row[8], dict[str, str]),
                 failed_steps=failed.get(row[1], {}),
+                trigger=from_json(row[9], Trigger) if row[9] else Trigger(),
             )
         )
     return endings

@@ -108,6 +108,11 @@ def test_what_it_is_told_of_a_run(runs):
     assert "working default FAILURE sales {'work': 'ValueError: it is bad'} 2019" in runs.ticks("alert")[-1].output
 
 
+def test_what_it_is_told_of_why_a_run_existed(runs):
+    runs.begin(alert("print(run.trigger.kind, run.trigger.name, run.trigger.run_key)")).end("bad-a")
+    assert "sensor main/starts a" in runs.ticks("alert")[-1].output
+
+
 def test_one_for_each_way_to_end(runs):
     both = alert(name="both", status=["SUCCESS", "FAILURE"])
     runs.begin(alert(), alert(name="cheer", status="SUCCESS"), both).end("bad-a", "good-b")
@@ -184,6 +189,25 @@ def test_one_alert_is_told_of_runs_that_another_has_asked_for(runs):
     asks = "return RunRequest(run.run_id, tags={'name': 'cleanup'})"
     asking = alert(asks, name="asking", status="SUCCESS", pipeline="cleaning", pipelines=["working"])
     runs.begin(asking, alert(status="SUCCESS")).end("good-a").go_on()
+    assert runs.told == ["alert:a:SUCCESS", "alert:cleanup:SUCCESS"]
+
+
+def test_alerts_that_react_to_each_other_come_to_an_end(runs):
+    asks = "tell(context, run)\nreturn RunRequest(run.run_id, tags={'name': context.name})"
+    both = [alert(asks, name=name, status="SUCCESS", pipeline="cleaning") for name in ("one", "two")]
+    runs.begin(*both).end("good-a").go_on().go_on().go_on()
+    assert runs.told == ["one:a:SUCCESS", "one:two:SUCCESS", "two:a:SUCCESS", "two:one:SUCCESS"]
+    led_to_by = sorted(run.tags.get("orchestrator/alerts", "") for run in runs.runs())
+    assert led_to_by == ["", "main/one", "main/one main/two", "main/two", "main/two main/one"]
+
+
+def test_a_run_that_a_person_repeats_is_told_to_the_alert_that_asked_for_it_first(runs):
+    body = "tell(context, run)\nreturn RunRequest(run.run_id, tags={'name': 'cleanup'})"
+    runs.begin(alert(body, status="SUCCESS", pipeline="cleaning")).end("good-a").go_on()
+    runs.ticking.__exit__()
+    runs.bench("run", "--rerun", "last").ok()
+    runs.ticking.__enter__()
+    runs.go_on().go_on()
     assert runs.told == ["alert:a:SUCCESS", "alert:cleanup:SUCCESS"]
 
 
