@@ -26,6 +26,7 @@ _ALIASES = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _NAMES = frozenset((*_MONTHS, *_WEEKDAYS, "l"))
+_FIELDS = ("minute (0-59)", "hour (0-23)", "day of the month (1-31)", "month (1-12)", "weekday (0-7, from Sunday on)")
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 # 29 February is at most eight years away (there is none in 1900, 2100, ...), and may have to be a given weekday.
@@ -93,7 +94,7 @@ def parse_cron(text: str) -> Cron:
     try:
         fields, nth = croniter.expand(compact.lower())
     except (CroniterError, ValueError, KeyError) as error:
-        raise ValueError(f"{text!r} is no cron expression: {error}") from None
+        raise ValueError(f"{text!r} is no cron expression: {_wrong_field(compact) or error}") from None
     cron = _understood(compact, fields, nth)
     if not _ever_fires(cron):
         raise ValueError(f"{text!r} never fires: there is no such day in those months")
@@ -149,6 +150,16 @@ def instants_between(cron: Cron, zone: ZoneInfo, start: datetime, end: datetime)
 def _fields(text: str) -> str:
     count = len(text.split())
     return f"{count} field{'' if count == 1 else 's'}"
+
+
+def _wrong_field(text: str) -> str | None:
+    """Which field cannot be read, tried one at a time; None when each of them can."""
+    for place, (field, what) in enumerate(zip(text.lower().split(), _FIELDS, strict=False)):
+        try:
+            croniter.expand(" ".join(field if other == place else "*" for other in range(5)))
+        except (CroniterError, ValueError, KeyError):
+            return f"{field!r} cannot be its {what}"
+    return None
 
 
 def _understood(text: str, fields: list[list[int | str]], nth: dict[int, set[int | str]]) -> Cron:

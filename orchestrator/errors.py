@@ -151,6 +151,17 @@ class DaemonSilent(DaemonError):
     """There is a daemon, and it does not answer: it is suspended, hangs, or has only just begun or ended."""
 
 
+def gist(error: str) -> str:
+    """The line of an error or of a traceback that says most: what was raised, or the first problem of several."""
+    lines = error.strip("\n").splitlines() or [""]
+    frames = [number for number, line in enumerate(lines) if line.lstrip().startswith('File "')]
+    if frames:
+        raised = [line for line in lines[frames[-1] + 1 :] if line and not line[0].isspace()]
+        return (raised or lines[-1:])[0].strip()
+    first, rest = lines[0].strip(), lines[1:]
+    return f"{first} {rest[0].strip().removeprefix('- ')}" if first.endswith(":") and rest else first
+
+
 def near_misses(name: str, known: Iterable[str], kind: str = "name") -> str:
     """What to say after an unknown name: the near ones, else all of them when they fit on a line, else their number."""
     known = list(known)

@@ -26,6 +26,8 @@ from orchestrator.errors import ConfigError, near_misses
 
 FILE_NAME = ".orchestrator.yaml"
 WORKSPACE_VARIABLE = "ORCHESTRATOR_WORKSPACE"
+# The first question of whoever has just spoilt it.
+_GOES_ON = "A daemon that runs goes on with what it said before, and with what it says once it is mended."
 
 
 def _seconds(value: Any) -> Any:
@@ -180,7 +182,7 @@ def load_settings(path: Path) -> Settings:
         problems += list(_twice_named(settings, document))
     if problems or settings is None:
         problems.sort(key=_line_number)
-        raise ConfigError(f"The workspace file {path} is not valid:", details=problems)
+        raise ConfigError(f"The workspace file {path} is not valid:", details=problems, hint=_GOES_ON)
     return settings
 
 
@@ -259,7 +261,7 @@ def _read(path: Path) -> _Document:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"The workspace file {path}{where} is not YAML: {said}.") from error
+        raise ConfigError(f"The workspace file {path}{where} is not YAML: {said}.", hint=_GOES_ON) from error
     finally:
         loader.dispose()
     return _Document(path, node, data)

@@ -153,8 +153,8 @@ class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
     """A run that is over, as run-status sensors see it. `ordinal` counts endings up, over all runs.
 
-    `trigger` says why the run existed: its `kind` is "manual", "schedule", "sensor" or "rerun", its `name` the schedule,
-    sensor or earlier run, with its `run_key` or `scheduled_at`.
+    `trigger` says why the run existed: its `kind` is "manual", "schedule", "sensor" or "rerun", its `name` that of the
+    schedule, the sensor or the earlier run, with its `run_key` or `scheduled_at`.
     """
 
     ordinal: int

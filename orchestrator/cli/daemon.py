@@ -141,6 +141,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
     from datetime import datetime
 
     from orchestrator.clock import format_duration, now
+    from orchestrator.errors import gist
 
     paint = painter()
     up = format_duration((now() - datetime.fromisoformat(told["started_at"])).total_seconds())
@@ -150,9 +151,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         fine = concern["alive"] and not concern["erroring"]
         symbol = paint("32", "✓") if fine else paint("31", "✗")
         alive = "alive" if concern["alive"] else paint("31", "gets no turns")
-        erroring = (
-            f", {paint('31', 'erroring')}: {concern['error'].strip().splitlines()[-1]}" if concern["error"] else ""
-        )
+        erroring = f", {paint('31', 'erroring')}: {gist(concern['error'])}" if concern["error"] else ""
         lines.append(f"  {symbol} {concern['name'].ljust(pad)}  {alive}{erroring}")
     queue = told["queue"]
     lines.append(f"{queue['running']} running, {queue['queued']} queued")

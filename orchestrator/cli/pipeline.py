@@ -29,6 +29,7 @@ def list_(json: Json = False) -> int:
         if location.process is not None and location.process.loaded is not None
         for info in location.process.loaded.info.pipelines
     ]
+    errors = [location.error for location in locations if location.error is not None]
     if json:
         print_json([{"location": name, **_as_dict(info)} for name, info in infos])
     elif infos:
@@ -37,9 +38,8 @@ def list_(json: Json = False) -> int:
             for name, info in infos
         ]
         print(table(["PIPELINE", "LOCATION", "STEPS", "MODES", "DESCRIPTION"], rows, right=frozenset({2})))
-    else:
+    elif not errors:
         say("No pipelines. A location's module defines one with @pipeline.")
-    errors = [location.error for location in locations if location.error is not None]
     for error in errors:
         show_error(error)
     return errors[0].exit_code if errors else OK

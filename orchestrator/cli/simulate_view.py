@@ -16,6 +16,7 @@ from orchestrator.cli.styles import BOLD, DIM, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, local
 from orchestrator.clock import format_duration, format_instant
 from orchestrator.cron import parse_cron
+from orchestrator.errors import gist
 from orchestrator.simulation.clock_changes import ClockChange, changes_between, moved_by
 from orchestrator.simulation.results import SimulatedTick
 from orchestrator.simulation.simulate import Simulation
@@ -154,7 +155,7 @@ class _TickLines:
 
 def _what(tick: SimulatedTick) -> str:
     if tick.error:
-        return tick.error.strip().splitlines()[-1]
+        return gist(tick.error)
     if tick.requests:
         more = f" and {len(tick.requests) - 2} more" if len(tick.requests) > 2 else ""
         return f"{len(tick.requests)} run{'s' if len(tick.requests) > 1 else ''}{_told(tick.requests[:2])}{more}"
@@ -232,7 +233,7 @@ class _Remarkable:
         if tick.status is TickState.SUCCESS:
             return f"run at {self._local(tick.name, tick.at)}"
         if tick.error:
-            return tick.error.strip().splitlines()[-1]
+            return gist(tick.error)
         return _THE_RUN.sub("the run before it is not over yet", tick.skip_reason or "") or "no reason given"
 
     def _local(self, name: str, instant: datetime) -> str:

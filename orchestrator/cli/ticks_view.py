@@ -10,6 +10,7 @@ from orchestrator.cli.runs_view import ago
 from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration
 from orchestrator.cron import load_zone
+from orchestrator.errors import gist
 from orchestrator.states import TickState
 from orchestrator.ticks import Instigator, ScheduleInfo, Tick
 
@@ -57,7 +58,7 @@ def tick_line(tick: Tick) -> str:
 def what(tick: Tick) -> str:
     """What came of a tick, in a few words."""
     if tick.error:
-        return tick.error.strip().splitlines()[-1]
+        return gist(tick.error)
     if tick.run_ids:
         more = f" and {len(tick.run_ids) - 3} more" if len(tick.run_ids) > 3 else ""
         return f"{len(tick.run_ids)} run{'s' if len(tick.run_ids) > 1 else ''}: {', '.join(tick.run_ids[:3])}{more}"

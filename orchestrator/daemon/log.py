@@ -13,6 +13,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.errors import gist
 from orchestrator.layout import FILE_MODE, StateDir
 
 _LARGEST_BYTES = 10 << 20
@@ -53,11 +54,10 @@ class _Lines(logging.Formatter):
 
 
 def _plain(value: Any) -> str:
-    """A value on the line: of many lines the one that says most, of a traceback the last."""
+    """A value on the line: of many lines the one that says most."""
     text = str(value)
     if "\n" in text:
-        lines = text.strip().split("\n")
-        text = lines[-1 if lines[0].startswith("Traceback") else 0]
+        text = gist(text)
     return json.dumps(text, ensure_ascii=False) if not text or any(mark in text for mark in ' "\n=') else text
 
 

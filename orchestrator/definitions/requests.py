@@ -60,24 +60,29 @@ class SkipReason:
             raise TypeError(f"a SkipReason is a text, got {_shown(self.message)}")
 
 
-def requests_of(result: Any, *, who: str, none_means_run: bool) -> tuple[tuple[Requested, ...], str | None]:
-    """What user code answered: (requests, reason for none). Raises TypeError or ValueError naming `who`."""
+def requests_of(
+    result: Any, *, who: str, where: str = "", none_means_run: bool
+) -> tuple[tuple[Requested, ...], str | None]:
+    """What user code answered: (requests, reason for none). Raises TypeError or ValueError naming `who` and where it
+    is defined: there is no traceback that would lead there."""
+    place = f" ({where})" if where else ""
     if result is None and none_means_run:
         return (Requested(),), None
     if isinstance(result, RunRequest):
         return (_requested(result),), None
     items = list(_items(result))
     if len(items) > MOST_REQUESTS:
-        raise ValueError(f"{who} asked for {len(items)} runs at once; at most {MOST_REQUESTS} are taken")
+        raise ValueError(f"{who} asked for {len(items)} runs at once; at most {MOST_REQUESTS} are taken{place}")
     skips = [item for item in items if isinstance(item, SkipReason)]
     wanted = [item for item in items if not isinstance(item, SkipReason)]
     if skips and wanted:
-        raise TypeError(f"{who} gave a SkipReason and a RunRequest; it can only be one of the two")
+        raise TypeError(f"{who} gave a SkipReason and a RunRequest; it can only be one of the two{place}")
     for item in wanted:
         if not isinstance(item, RunRequest) and not (none_means_run and isinstance(item, Mapping)):
-            raise TypeError(f"{who} must give RunRequests or a SkipReason, got {_shown(item)}")
+            hint = ". Config goes into one: RunRequest(config=...)" if isinstance(item, Mapping) else ""
+            raise TypeError(f"{who} must give RunRequests or a SkipReason, got {_shown(item)}{hint}{place}")
     if none_means_run and len(wanted) > 1 and any(not getattr(item, "run_key", None) for item in wanted):
-        raise ValueError(f"{who} must specify a run_key in each RunRequest, because it gave several")
+        raise ValueError(f"{who} must specify a run_key in each RunRequest, because it gave several{place}")
     return tuple(map(_requested, wanted)), "; ".join(skip.message for skip in skips) or None
 
 

@@ -96,9 +96,9 @@ def _ask(
     is_schedule = isinstance(definition.info, ScheduleInfo)
     if isinstance(definition.info, SensorInfo) and definition.info.kind == "run_status_sensor":
         result = result if definition.info.pipeline or _is_answer(result) else None
-        wanted, reason = requests_of(result, who=str(definition), none_means_run=False)
+        wanted, reason = requests_of(result, who=str(definition), where=definition.info.where, none_means_run=False)
         return tuple(_led_to_by(arguments[0], request) for request in wanted), reason
-    return requests_of(result, who=str(definition), none_means_run=is_schedule)
+    return requests_of(result, who=str(definition), where=definition.info.where, none_means_run=is_schedule)
 
 
 def _led_to_by(run: RunEnding, request: Requested) -> Requested:

@@ -92,7 +92,7 @@ def _import_file(target: Target) -> ModuleType:
     path = Path(target.working_dir, str(target.file)).resolve()
     if not path.is_file():
         raise DefinitionError(
-            f"Location {target.name!r}: there is no file {path}.",
+            f"there is no file {path}.",
             hint="Correct `file:` (or `working_dir:`) in the workspace file.",
         )
     name = path.stem

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from orchestrator._version import __version__
 from orchestrator.clock import format_duration
+from orchestrator.errors import gist
 from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
 from orchestrator.records import RunSummary
 
@@ -74,7 +75,7 @@ def _concerns(daemon: DaemonStatus, now: datetime) -> Iterator[str]:
             yield f"the daemon's {concern['name']} gets no turns"
         if concern["erroring"]:
             since = _ago(concern.get("error_at"), now, " for {}")
-            yield f"the daemon's {concern['name']} fails{since}: {last_line(concern['error'])}"
+            yield f"the daemon's {concern['name']} fails{since}: {gist(concern['error'])}"
 
 
 def _location(location: LocationStatus, now: datetime) -> Iterator[str]:
@@ -95,13 +96,8 @@ def _instigator(one: InstigatorStatus, now: datetime) -> Iterator[str]:
     elif one.failures:
         often = "has failed" if one.failures == 1 else f"has failed {one.failures:,} times in a row"
         since = _ago(one.failing_since, now, ", for {}") if one.failures > 1 else ""
-        error = last_line(one.last.error) if one.last is not None and one.last.error else ""
+        error = gist(one.last.error) if one.last is not None and one.last.error else ""
         yield f"{one.name} {often}{since}: {error}"
-
-
-def last_line(error: str) -> str:
-    """The line of an error or a traceback that says most."""
-    return (error.strip().splitlines() or [""])[-1]
 
 
 def _when(run: RunSummary, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """Sensors, look by look: what they ask for, what becomes of it, and that none of them is felt by another."""
 
+import re
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -162,7 +163,13 @@ class TestWhatTheFunctionAnswers:
 
     def test_an_error_that_no_line_of_the_users_is_to_blame_for_has_no_traceback(self, sensors):
         it = sensors(one("return 5"))
-        assert len(it.ticks("it")[0].error.splitlines()) == 1
+        error = it.ticks("it")[0].error
+        assert len(error.splitlines()) == 1
+        assert re.search(r", got 5 \(pipelines, .*pipelines\.py:\d+\)$", error), "but it says where the sensor is"
+
+    def test_config_without_a_request_is_told_where_it_goes(self, sensors):
+        it = sensors(one("return {'steps': {}}"))
+        assert "got {'steps': {}}. Config goes into one: RunRequest(config=...) (" in it.ticks("it")[0].error
 
     def test_what_is_printed_is_kept_to_the_end_of_it(self, sensors):
         it = sensors(one("context.log.info('looking')\nprint('x' * 5_000_000 + 'end')"))

@@ -32,7 +32,7 @@ def refused(problem, hint=None, *, cron="@daily", name="nightly", what="Schedule
     [
         refused("'0 0 30 2 *' never fires: there is no such day in those months", cron="0 0 30 2 *"),
         refused("'0 0 31 2,4 *' never fires: there is no such day in those months", cron="0 0 31 2,4 *"),
-        refused("'0 0 32 1 *' is no cron expression: [0 0 32 1 *] is not acceptable, out of range", cron="0 0 32 1 *"),
+        refused("'0 0 32 1 *' is no cron expression: '32' cannot be its day of the month (1-31)", cron="0 0 32 1 *"),
         refused("'0 0 0 * * *' has 6 fields; minute, hour, day, month and weekday are five", cron="0 0 0 * * *"),
         refused("'foo' has 1 field; minute, hour, day, month and weekday are five", cron="foo"),
         refused(
