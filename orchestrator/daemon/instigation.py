@@ -17,10 +17,10 @@ from orchestrator.engine.pace import RequestDecision
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
 from orchestrator.planning.plan import PlanRequest, encode_plan
-from orchestrator.records import ALERTS_TAG, RunRecord, Trigger
+from orchestrator.records import RunRecord, Trigger
 from orchestrator.states import TickState
 from orchestrator.store.ticks import EnqueuedRun
-from orchestrator.ticks import Evaluation, Instigator, Requested, Tick, dedupe_key
+from orchestrator.ticks import Evaluation, Instigator, Tick, dedupe_key
 
 # What of an error or of printed text is kept in a tick.
 _LONGEST_TEXT = 8000
@@ -145,7 +145,7 @@ def _enqueued(
         mode=run.mode,
         created_at=now,
         trigger=Trigger(kind, instigator.id, request.run_key, scheduled_at),
-        tags={**run.tags, **tags, **request.tags, **_alerts(instigator, request)},
+        tags={**run.tags, **tags, **request.tags},
         config=run.config,
         preset=request.preset,
         selection=run.selection,
@@ -158,13 +158,6 @@ def _enqueued(
         dedupe_in=instigator.id,
         dedupe_key=dedupe_key(request.run_key, scheduled_at),
     )
-
-
-def _alerts(instigator: Instigator, request: Requested) -> dict[str, str]:
-    """Who is not to be told of the run that an alert asks for: the alert, and those that led to what it reacts to."""
-    if instigator.kind != "run_status_sensor":
-        return {}
-    return {ALERTS_TAG: " ".join([*request.tags.get(ALERTS_TAG, "").split(), instigator.id])}
 
 
 def _several(problems: Sequence[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +28,15 @@ Answers = list[tuple[tuple[Requested, ...], str | None]]
 def evaluate(definition: InstigatorDefinition, question: Evaluate, find: Find) -> Evaluation:
     """What user code answers. An exception of any kind becomes the answer's `error`."""
     return _evaluation(definition, _context(definition, question, find), _calls(definition, question))
+
+
+def with_alerts(evaluation: Evaluation, alert: str, runs: Sequence[RunEnding]) -> Evaluation:
+    """The answer of an alert that was told of `runs`. What it asks for remembers this alert and those that led to these
+    runs: none of them is told of it."""
+    before = [name for run in runs for name in run.tags.get(ALERTS_TAG, "").split()]
+    alerts = {ALERTS_TAG: " ".join(dict.fromkeys([*before, alert]))}
+    asked = tuple(msgspec.structs.replace(request, tags={**request.tags, **alerts}) for request in evaluation.requests)
+    return msgspec.structs.replace(evaluation, requests=asked)
 
 
 def evaluate_many(definition: InstigatorDefinition, question: EvaluateMany) -> bytes:
@@ -96,15 +105,7 @@ def _ask(
     is_schedule = isinstance(definition.info, ScheduleInfo)
     if isinstance(definition.info, SensorInfo) and definition.info.kind == "run_status_sensor":
         result = result if definition.info.pipeline or _is_answer(result) else None
-        wanted, reason = requests_of(result, who=str(definition), where=definition.info.where, none_means_run=False)
-        return tuple(_led_to_by(arguments[0], request) for request in wanted), reason
     return requests_of(result, who=str(definition), where=definition.info.where, none_means_run=is_schedule)
-
-
-def _led_to_by(run: RunEnding, request: Requested) -> Requested:
-    """The request with what remembers which alerts have led to the run that it is a reaction to."""
-    alerts = run.tags.get(ALERTS_TAG)
-    return msgspec.structs.replace(request, tags={**request.tags, ALERTS_TAG: alerts}) if alerts else request
 
 
 def _is_answer(result: Any) -> bool:

@@ -21,7 +21,7 @@ from orchestrator._version import __version__
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.location.errors import load_traceback
-from orchestrator.location.evaluate import evaluate, evaluate_many
+from orchestrator.location.evaluate import evaluate, evaluate_many, with_alerts
 from orchestrator.location.loading import Definitions, Target, load
 from orchestrator.messages import (
     PROTOCOL,
@@ -39,7 +39,7 @@ from orchestrator.messages import (
 )
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
-from orchestrator.ticks import Evaluation, NumberedMaterialization
+from orchestrator.ticks import Evaluation, NumberedMaterialization, instigator_id
 from orchestrator.wire import Channel, Disconnected
 
 _json = msgspec.json.Encoder()
@@ -87,6 +87,8 @@ class EvaluatorServer:
         os.ftruncate(self._output, 0)
         os.lseek(self._output, 0, os.SEEK_SET)
         evaluation = evaluate(definition, question, self._find)
+        if question.runs:
+            evaluation = with_alerts(evaluation, instigator_id(self._target.name, question.name), question.runs)
         return msgspec.structs.replace(evaluation, output=self._printed())
 
     def _evaluate_many(self, question: EvaluateMany) -> msgspec.Raw:
