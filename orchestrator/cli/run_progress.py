@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Protocol
 
 from orchestrator import events as ev
+from orchestrator.cli.live_steps import how_far, live_lines
 from orchestrator.cli.output import painter
-from orchestrator.cli.runs_view import counts, metadata_summary
-from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, STEP_STYLES, YELLOW
+from orchestrator.cli.runs_view import metadata_summary
+from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration, now
-from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
 from orchestrator.records import RunRecord, asset_name
-from orchestrator.states import StepState
 
 _REFRESH_S = 0.1
+# Drawing takes longer with ten thousand steps; after it there is at least this many times as long for the run itself.
+_PAUSE = 20
 
 
 class Display(Protocol):
@@ -117,8 +117,7 @@ class LiveDisplay:
         self._record = record
         self._console = Console(stderr=True)
         self._started = time.monotonic()
-        self._drawn_at = 0.0
-        self._progress: RunProgress | None = None
+        self._draw_at = 0.0
         self._notes: list[tuple[str, str]] = []
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
@@ -132,11 +131,12 @@ class LiveDisplay:
             del self._notes[:-5]
 
     def turn(self, progress: RunProgress) -> None:
-        if time.monotonic() - self._drawn_at < _REFRESH_S and not progress.is_finished:
+        started = time.monotonic()
+        if started < self._draw_at and not progress.is_finished:
             return
-        self._drawn_at = time.monotonic()
-        self._progress = progress
         self._live.update(self._view(progress), refresh=True)
+        drawn = time.monotonic()
+        self._draw_at = max(started + _REFRESH_S, drawn + _PAUSE * (drawn - started))
 
     def close(self) -> None:
         self._live.stop()
@@ -150,48 +150,14 @@ class LiveDisplay:
         view = Text(overflow="ellipsis", no_wrap=True)
         view.append(f"▸ {verb}  ", style="blue bold")
         view.append(self._record.pipeline, style="bold")
-        view.append(f"  run {self._record.run_id}  {took}  ")
-        view.append(counts([step.state for step in steps]) + "\n", style="dim")
+        view.append(f"  {took:<6}  {how_far([step.state for step in steps])}")
+        view.append(f"  run {self._record.run_id}\n", style="dim")
         room = max(4, self._console.size.height - len(self._notes) - 4)
-        for text, style in self._step_lines(steps, room):
-            view.append(text + "\n", style=style)
+        for text, code in live_lines(steps, room, now()):
+            view.append(text + "\n", style=_STYLE[code])
         for code, note in self._notes:
             view.append(f"  {note}\n", style=_STYLE[code])
         return view
-
-    def _step_lines(self, steps: list[RunStep], room: int) -> Iterator[tuple[str, str]]:
-        shown = _most_interesting(steps, room)
-        pad = max((len(step.key) for step in shown), default=0)
-        for step in shown:
-            symbol, code = STEP_STYLES[step.state]
-            yield f"  {symbol} {step.key.ljust(pad)}  {_how_it_is(step)}", _STYLE[code]
-        if len(shown) < len(steps):
-            yield f"    and {len(steps) - len(shown)} more", "dim"
-
-
-def _most_interesting(steps: list[RunStep], room: int) -> list[RunStep]:
-    """As many steps as fit, those that run or failed first, in the order of the plan."""
-    if len(steps) <= room:
-        return steps
-    rank = {
-        StepState.RUNNING: 0,
-        StepState.RETRYING: 0,
-        StepState.FAILURE: 1,
-        StepState.READY: 2,
-        StepState.WAITING: 3,
-    }
-    chosen = sorted(range(len(steps)), key=lambda i: (rank.get(steps[i].state, 4), i))[: room - 1]
-    return [steps[i] for i in sorted(chosen)]
-
-
-def _how_it_is(step: RunStep) -> str:
-    if step.state is StepState.RUNNING and step.started_at is not None:
-        took = format_duration((now() - step.started_at).total_seconds())
-        return f"{took:>7}" + (f"  attempt {step.attempt}" if step.attempt > 1 else "")
-    if step.state is StepState.RETRYING and step.due_at is not None:
-        wait = max(0.0, (step.due_at - now()).total_seconds())
-        return f"again in {format_duration(wait)}"
-    return f"{format_duration(step.seconds):>7}" if step.seconds is not None else ""
 
 
 _STYLE = {RED: "red", GREEN: "green", YELLOW: "yellow", BLUE: "blue", DIM: "dim", BOLD: "bold"}

@@ -10,6 +10,7 @@ from orchestrator.cli.runs_view import (
     LAST_LINES,
     LONGEST_LINE,
     MOST_ASSETS,
+    MOST_FAILURES,
     MOST_STEPS,
     error_lines,
     headline,
@@ -26,6 +27,8 @@ from orchestrator.operations.logs import last_lines
 from orchestrator.records import RunRecord, asset_name
 from orchestrator.states import RunState, StepState
 
+_ALL = "orchestrator runs show {} --steps"
+
 
 def report(
     record: RunRecord,
@@ -41,11 +44,8 @@ def report(
     steps = progress.network.in_order()
     summary = run_detail(record, progress)
     yield headline(summary, [step.state for step in steps], now, paint)
-    yield from _steps(steps, paint, every_step)
-    for step in steps:
-        if step.state is StepState.FAILURE:
-            yield ""
-            yield from _failure(step, run_dir, paint)
+    yield from _steps(steps, record.run_id, paint, every_step)
+    yield from _failures(steps, run_dir, paint, every_step)
     yield from _expectations(facts, paint)
     yield from _assets(facts, paint)
     if progress.reason and progress.status is not RunState.SUCCESS and not progress.failed:
@@ -53,7 +53,7 @@ def report(
     yield from _next(record, progress, run_dir, paint)
 
 
-def _steps(steps: list[RunStep], paint: Painter, every_step: bool) -> Iterator[str]:
+def _steps(steps: list[RunStep], run_id: str, paint: Painter, every_step: bool) -> Iterator[str]:
     shown = steps
     if len(steps) > MOST_STEPS and not every_step:
         shown = [step for step in steps if step.state is not StepState.SUCCESS][:MOST_STEPS]
@@ -63,8 +63,7 @@ def _steps(steps: list[RunStep], paint: Painter, every_step: bool) -> Iterator[s
     for step in shown:
         yield step_line(step.key, step.state, step.seconds, _note(step), paint, pad)
     if len(shown) < len(steps):
-        hidden = len(steps) - len(shown)
-        yield paint(DIM, f"    and {hidden} more that succeeded (`orchestrator runs show RUN --steps` lists them)")
+        yield paint(DIM, f"    and {len(steps) - len(shown):,} more: {_ALL.format(run_id)}")
 
 
 def _note(step: RunStep) -> str:
@@ -79,6 +78,21 @@ def _note(step: RunStep) -> str:
     if step.state is StepState.FAILURE and step.tries > 1:
         return f"{step.tries} attempts"
     return ""
+
+
+def _failures(steps: list[RunStep], run_dir: RunDir, paint: Painter, every_step: bool) -> Iterator[str]:
+    """What has failed and why. Of very many, one for each way to fail: a thousand steps mostly fail in one or two."""
+    failed = [step for step in steps if step.state is StepState.FAILURE and step.error is not None]
+    shown = failed
+    if len(failed) > MOST_FAILURES and not every_step:
+        ways = {step.error.headline(): step for step in reversed(failed) if step.error is not None}
+        shown = [step for step in failed if step in ways.values()][:MOST_FAILURES]
+    for step in shown:
+        yield ""
+        yield from _failure(step, run_dir, paint)
+    if len(shown) < len(failed):
+        like = "in the same way" if len(shown) < MOST_FAILURES else "too"
+        yield paint(DIM, f"\n{len(failed) - len(shown):,} more have failed {like}: {_ALL.format(run_dir.run_id)}")
 
 
 def _failure(step: RunStep, run_dir: RunDir, paint: Painter) -> Iterator[str]:

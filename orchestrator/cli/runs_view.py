@@ -21,6 +21,7 @@ from orchestrator.states import RunState, StepState
 # A run with more steps than this is summarised; every step stands in `runs show --steps`.
 MOST_STEPS = 40
 MOST_ASSETS = 20
+MOST_FAILURES = 10
 LAST_LINES = 8
 LONGEST_LINE = 300
 MOST_FRAMES = 16
@@ -81,8 +82,8 @@ def trigger_words(trigger: Trigger) -> str:
 def counts(states: Sequence[StepState]) -> str:
     """ "12 steps: 10 succeeded, 1 skipped" """
     found = Counter(states)
-    parts = [f"{found[state]} {STEP_WORDS[state]}" for state in STEP_WORDS if found[state]]
-    total = f"{len(states)} step{'' if len(states) == 1 else 's'}"
+    parts = [f"{found[state]:,} {STEP_WORDS[state]}" for state in STEP_WORDS if found[state]]
+    total = f"{len(states):,} step{'' if len(states) == 1 else 's'}"
     return f"{total}: {', '.join(parts)}" if parts else total
 
 

@@ -306,3 +306,28 @@ def test_a_location_that_is_not_there_is_named_with_what_is_near(bench):
     assert done.code == 4
     assert "no location 'mian'" in done.err
     assert "main" in done.err
+
+
+def test_of_many_failures_each_way_to_fail_is_told_once(bench):
+    bench.write("""
+        from orchestrator import DynamicOut, DynamicOutput, pipeline, step
+
+        @step(outputs=DynamicOut(int))
+        def numbers():
+            for n in range(50):
+                yield DynamicOutput(n, key=f"n{n}")
+
+        @step
+        def check(n: int) -> None:
+            raise (ValueError("odd") if n % 2 else TypeError("even"))
+
+        @pipeline
+        def many():
+            numbers().map(check)
+    """)
+    done = bench("run", "many", "--executor", "in_process")
+    assert (done.code, done.out.count(" failed: ")) == (1, 2), done
+    run = bench.json("runs", "list")[0]["run_id"]
+    assert f"48 more have failed in the same way: orchestrator runs show {run} --steps" in done.out
+    assert f"    and 10 more: orchestrator runs show {run} --steps" in done.out
+    assert bench("runs", "show", run, "--steps").out.count(" failed: ") == 50

@@ -1,0 +1,103 @@
+"""The steps of a run that goes on, as the lines that fit on a screen: those of one dynamic output are one line, and
+below it the ones that somebody has to know of. Knows nothing of terminals.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.cli.styles import DIM, STEP_STYLES
+from orchestrator.clock import format_duration
+from orchestrator.engine.network import RunStep
+from orchestrator.states import TERMINAL_STEP_STATES, StepState
+
+# What is told of one by one, however many there are: the first to be shown when there is little room.
+_TOLD = {StepState.RUNNING: 0, StepState.RETRYING: 1, StepState.FAILURE: 2}
+_BAR = 20
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line, with its colour. Of those that do not fit, the lowest ranks are shown."""
+
+    rank: int
+    symbol: str
+    name: str
+    note: str
+    colour: str
+    indent: str = "  "
+
+
+def how_far(states: Sequence[StepState]) -> str:
+    """ "1,078 of 2,002 steps done, 4 running, 1 failed" """
+    found = Counter(states)
+    done = sum(found[state] for state in TERMINAL_STEP_STATES)
+    words = f"{done:,} of {len(states):,} step{'' if len(states) == 1 else 's'} done"
+    told = {StepState.RUNNING: "running", StepState.RETRYING: "to be retried", StepState.FAILURE: "failed"}
+    return ", ".join([words, *(f"{found[state]:,} {word}" for state, word in told.items() if found[state])])
+
+
+def live_lines(steps: Sequence[RunStep], room: int, now: datetime) -> Iterator[tuple[str, str]]:
+    """(text, colour) of at most `room` lines, in the order of the plan."""
+    if len(steps) <= room:
+        lines = [_one(step, now) for step in steps]
+    else:
+        lines = [line for members in _families(steps) for line in _family(members, now)]
+    shown = lines
+    if len(lines) > room:
+        chosen = sorted(range(len(lines)), key=lambda place: (lines[place].rank, place))[: max(1, room - 1)]
+        shown = [lines[place] for place in sorted(chosen)]
+    pad = max((len(line.indent + line.name) for line in shown), default=0)
+    for line in shown:
+        name = f"{line.indent}{line.symbol} {line.name.ljust(pad - len(line.indent))}"
+        yield f"{name}  {line.note}".rstrip(), line.colour
+    if len(shown) < len(lines):
+        yield f"    and {len(lines) - len(shown):,} more", DIM
+
+
+def _families(steps: Sequence[RunStep]) -> Iterator[list[RunStep]]:
+    """The steps with those that are one step of the plan, run for each key, together."""
+    families: dict[str, list[RunStep]] = {}
+    for step in steps:
+        families.setdefault(step.planned.key, []).append(step)
+    yield from families.values()
+
+
+def _family(members: list[RunStep], now: datetime) -> Iterator[Line]:
+    if len(members) == 1:
+        yield _one(members[0], now)
+        return
+    done = sum(step.state in TERMINAL_STEP_STATES for step in members)
+    symbol, colour = STEP_STYLES[_together(members, done)]
+    filled = _BAR * done // len(members)
+    bar = "━" * filled + "─" * (_BAR - filled)
+    name = members[0].key.partition("[")[0]
+    yield Line(-1, symbol, f"{name}[…]", f"{bar} {done:,} of {len(members):,} done", colour)
+    for step in members:
+        if step.state in _TOLD:
+            yield _one(step, now, indent="    ")
+
+
+def _together(members: list[RunStep], done: int) -> StepState:
+    if done < len(members):
+        return StepState.RUNNING if any(step.state in _TOLD for step in members) or done else StepState.WAITING
+    return StepState.FAILURE if any(step.state is StepState.FAILURE for step in members) else StepState.SUCCESS
+
+
+def _one(step: RunStep, now: datetime, indent: str = "  ") -> Line:
+    symbol, colour = STEP_STYLES[step.state]
+    rank = _TOLD.get(step.state, 3 if step.state in (StepState.READY, StepState.WAITING) else 4)
+    return Line(rank, symbol, step.key, _how_it_is(step, now), colour, indent)
+
+
+def _how_it_is(step: RunStep, now: datetime) -> str:
+    if step.state is StepState.RUNNING and step.started_at is not None:
+        took = format_duration(max(0.0, (now - step.started_at).total_seconds()))
+        return f"{took:>7}" + (f"  attempt {step.attempt}" if step.attempt > 1 else "")
+    if step.state is StepState.RETRYING and step.due_at is not None:
+        wait = max(0.0, (step.due_at - now).total_seconds())
+        return f"again in {format_duration(wait)}"
+    return f"{format_duration(step.seconds):>7}" if step.seconds is not None else ""
