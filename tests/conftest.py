@@ -50,15 +50,16 @@ class Bench:
         done = self(*arguments, "--json", **environment)
         return json.loads(done.out)
 
-    def start(self, *arguments, **environment):
-        """Starts a command and leaves it running."""
-        process = subprocess.Popen(
-            [*ORCHESTRATOR, *map(str, arguments)],
-            cwd=self.path,
-            env=self._environment(environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def start(self, *arguments, to=None, **environment):
+        """Starts a command and leaves it running; it speaks into pipes, or into the file `to`."""
+        with open(to or os.devnull, "wb") as file:
+            process = subprocess.Popen(
+                [*ORCHESTRATOR, *map(str, arguments)],
+                cwd=self.path,
+                env=self._environment(environment),
+                stdout=file if to else subprocess.PIPE,
+                stderr=file if to else subprocess.PIPE,
+            )
         self._started.append(process)
         return process
 

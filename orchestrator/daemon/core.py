@@ -75,12 +75,7 @@ class Answers:
 
     def turn(self, now: datetime) -> datetime | None:
         first: Exception | None = None
-        try:
-            answers = self._daemon.evaluations.answers()
-        except Exception:
-            self._daemon.look_anew()  # what was asked and could not be taken in would never be asked again
-            raise
-        for answered in answers:
+        for answered in self._daemon.evaluations.answers():
             try:
                 self._daemon.take(answered, now)
             except Exception as error:  # one that cannot be taken, when the disk is full, takes no other with it
@@ -105,7 +100,11 @@ class Daemon:
         self.locations = Locations(workspace, log, self.watcher)
         self.registry = Registry(store, self.locations, self.outbox, log)
         self.evaluations = Evaluations(
-            self.locations, store, lambda request: plan_request(self.workspace, request), self._judge
+            self.locations,
+            store,
+            lambda request: plan_request(self.workspace, request),
+            self._judge,
+            on_lost=self.look_anew,
         )
         self.runs = Runs(workspace.state, store, workspace.pool, self.locations.can_launch, log)
         self.queue = Queue(workspace, self.locations, workspace.state, store, self.runs, log)
@@ -149,8 +148,8 @@ class Daemon:
 
     def look_anew(self) -> None:
         """Something was decided and not carried out: everything that is due is looked at again."""
-        self.schedules.look_anew()
-        self.sensors.look_anew()
+        self.schedules.agenda.start_over()
+        self.sensors.agenda.start_over()
 
     def before_operation(self) -> None:
         """Called before a command's operation: it sees, and may change, what is true now."""
@@ -174,8 +173,8 @@ class Daemon:
         """Whether everything that is due has been asked, committed, run and ended."""
         loading = any(location.is_loading for location in self.locations.all.values())
         asking = self.evaluations.is_busy or not self.outbox.is_empty
-        due = [*self.schedules.upcoming(), *self.sensors.upcoming()]
-        late = any(one["at"] <= clock.now() for one in due)
+        due = [*self.schedules.agenda.upcoming(), *self.sensors.agenda.upcoming()]
+        late = any(at <= clock.now() for _, at in due)
         return not (loading or asking or late or self.queue.is_busy or self.runs.active)
 
     def describe(self) -> dict[str, Any]:
@@ -189,7 +188,7 @@ class Daemon:
             "workspace_error": str(self.locations.settings_error) if self.locations.settings_error else None,
             "concerns": [concern.describe(now, _TOLERANCE) for concern in self.concerns],
             "locations": self.locations.describe(),
-            "next": [*self.schedules.upcoming(), *self.sensors.upcoming()],
+            "next": [*self.schedules.agenda.describe(), *self.sensors.agenda.describe()],
             "queue": {
                 "queued": self.queue.size,
                 "running": len(self.runs.active),

@@ -69,7 +69,8 @@ class Answered:
 
 
 class Evaluations:
-    """All questions under way. `judge` tells new requests from those whose keys are used."""
+    """All questions under way. `judge` tells new requests from those whose keys are used; `on_lost` is called when
+    questions count as never put, so that they are put again."""
 
     def __init__(
         self,
@@ -77,11 +78,13 @@ class Evaluations:
         store: Store,
         request_of: Callable[[PlanRequest], PlanRequest],
         judge: Callable[[str, Any, Sequence[Requested]], RequestDecision],
+        on_lost: Callable[[], None],
     ) -> None:
         self._locations = locations
         self._store = store
         self._request_of = request_of
         self._judge = judge
+        self._on_lost = on_lost
         self._under_way: dict[str, Asked] = {}
         self._answers: list[Answered] = []
 
@@ -114,6 +117,7 @@ class Evaluations:
         """Takes no answer to what was asked so far: it was asked in the light of something that is not so."""
         self._under_way.clear()
         self._answers.clear()
+        self._on_lost()
 
     def answers(self) -> list[Answered]:
         """What has been answered since this was last asked. Raises what the first answer raised that could not be taken
@@ -132,6 +136,7 @@ class Evaluations:
                     self._take(asked, location, finished.result, finished.problem)
                 except Exception as error:
                     self._under_way.pop(asked.id, None)
+                    self._on_lost()
                     first = first or error
             self._answer_questions(location)
         self._give_up_on_lost()
@@ -225,6 +230,7 @@ class Evaluations:
             location = self._locations.all.get(asked.location)
             if location is None or location.evaluators is None or not location.evaluators.knows(asked.token):
                 del self._under_way[asked.id]
+                self._on_lost()
 
     def _answer_questions(self, location: Location) -> None:
         if location.evaluators is None:

@@ -1,5 +1,5 @@
-"""What schedules and sensors have in common: turning what user code said into a tick, runs and a memory of both, to be
-committed together.
+"""What schedules and sensors have in common: whether one can be asked now, and turning what user code said into a tick,
+runs and a memory of both, to be committed together. Knows nothing of when either is due.
 """
 
 from __future__ import annotations
@@ -7,12 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.daemon.evaluations import Answered, Planned
+from orchestrator.daemon.evaluations import Answered, Evaluations, Planned
+from orchestrator.daemon.location import Location
+from orchestrator.daemon.locations import Locations
+from orchestrator.daemon.registry import Registry
 from orchestrator.engine.pace import RequestDecision
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
@@ -20,12 +23,37 @@ from orchestrator.planning.plan import PlanRequest, encode_plan
 from orchestrator.records import RunRecord, Trigger
 from orchestrator.states import TickState
 from orchestrator.store.ticks import EnqueuedRun
-from orchestrator.ticks import Evaluation, Instigator, Tick, dedupe_key
+from orchestrator.ticks import Declared, Evaluation, Instigator, Tick, dedupe_key
 
 # What of an error or of printed text is kept in a tick.
 _LONGEST_TEXT = 8000
 # Runs start in the order of their instants, and those of one tick in the order in which they were asked for.
 _ONE_AFTER = timedelta(microseconds=1)
+
+
+D = TypeVar("D", bound=Declared)
+
+
+@dataclass(frozen=True)
+class Askable(Generic[D]):
+    """A schedule or sensor that can be asked now: as declared, as remembered, and where."""
+
+    declared: D
+    remembered: Instigator
+    location: Location
+
+
+def askable(
+    id: str, kind: type[D], registry: Registry, locations: Locations, evaluations: Evaluations
+) -> Askable[D] | None:
+    """None when it is off or gone, is just being asked, or its location cannot be: once the location is back,
+    everything in it is looked at again."""
+    declared = registry.declared.get(id)
+    if not isinstance(declared, kind) or not registry.is_on(id) or evaluations.is_asked(id):
+        return None
+    remembered = registry.remembered[id]
+    location = locations.loaded(remembered.location)
+    return None if location is None else Askable(declared, remembered, location)
 
 
 @dataclass(frozen=True)

@@ -51,13 +51,13 @@ class Registry:
 
     def schedules(self) -> dict[str, ScheduleInfo]:
         """Those that are on and can be evaluated."""
-        return {id: one for id, one in self.declared.items() if isinstance(one, ScheduleInfo) and self._is_on(id)}
+        return {id: one for id, one in self.declared.items() if isinstance(one, ScheduleInfo) and self.is_on(id)}
 
     def sensors(self) -> dict[str, SensorInfo]:
         """Likewise."""
-        return {id: one for id, one in self.declared.items() if isinstance(one, SensorInfo) and self._is_on(id)}
+        return {id: one for id, one in self.declared.items() if isinstance(one, SensorInfo) and self.is_on(id)}
 
-    def _is_on(self, id: str) -> bool:
+    def is_on(self, id: str) -> bool:
         return id in self.remembered and self.remembered[id].is_on
 
     def _reconcile(self, now: datetime) -> None:

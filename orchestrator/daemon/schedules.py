@@ -4,8 +4,7 @@ not run is accounted for.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.crashpoints import crash_point
+from orchestrator.daemon.agenda import Agenda
 from orchestrator.daemon.evaluations import Answered, Evaluations
-from orchestrator.daemon.instigation import outcome_of
+from orchestrator.daemon.instigation import Askable, askable, outcome_of
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
@@ -71,38 +71,12 @@ class Schedules:
         self._log = log
         self._active_of = active_of
         self._cancel = cancel
-        self._version = -1
-        self._due: list[tuple[datetime, str]] = []
-        self._next_at: dict[str, datetime] = {}
+        self.agenda = Agenda(lambda: registry.version, self._fill, self._look)
         self._making_up: dict[str, datetime] = {}
         self._tries: dict[str, int] = {}  # of an occurrence whose evaluation was lost
-        self._last_now: datetime | None = None
 
     def turn(self, now: datetime) -> datetime | None:
-        try:
-            return self._turn(now)
-        except BaseException:
-            self.look_anew()  # or what was just to be looked at never would be
-            raise
-
-    def look_anew(self) -> None:
-        """Everything is looked at again at the next turn, whenever it was to be."""
-        self._version = -1
-
-    def _turn(self, now: datetime) -> datetime | None:
-        if self._version != self._registry.version or (self._last_now is not None and now < self._last_now):
-            self._version = self._registry.version
-            self._start_over(now)
-        self._last_now = now
-        while self._due and self._due[0][0] <= now:
-            at, id = heapq.heappop(self._due)
-            if self._next_at.get(id) == at:
-                del self._next_at[id]
-                self._look(id, now)
-        return self._due[0][0] if self._due else None
-
-    def upcoming(self) -> list[dict[str, Any]]:
-        return [{"id": id, "at": at} for id, at in self._next_at.items()]
+        return self.agenda.turn(now)
 
     def take(self, answered: Answered, now: datetime) -> None:
         """What came of an occurrence."""
@@ -136,44 +110,46 @@ class Schedules:
         self._commit(after, ticks, list(outcome.runs), now)
         self._say_passed(answered.id, passed)
         self._say(answered.id, outcome.tick)
-        self._put(answered.id, now + _RETRY_PAUSE * 2**tries if again else now)
+        self.agenda.put(answered.id, now + _RETRY_PAUSE * 2**tries if again else now)
 
     # --- inside ---
 
-    def _start_over(self, now: datetime) -> None:
-        before, self._due, self._next_at = self._next_at, [], {}
+    def _fill(self, before: Mapping[str, datetime], now: datetime) -> None:
         for id in self._registry.schedules():
             if id in self._tries and id in before:
-                self._put(id, min(before[id], now + _RETRY_PAUSE * 2**_RETRIES))  # the clock may have been set back
+                latest = now + _RETRY_PAUSE * 2**_RETRIES  # the clock may have been set back
+                self.agenda.put(id, min(before[id], latest))
             elif not self._evaluations.is_asked(id):
                 self._look(id, now)
 
-    def _put(self, id: str, at: datetime) -> None:
-        self._next_at[id] = at
-        heapq.heappush(self._due, (at, id))
-
     def _look(self, id: str, now: datetime) -> None:
-        declared = self._registry.schedules().get(id)
-        remembered = self._registry.remembered.get(id)
-        if declared is None or remembered is None or self._evaluations.is_asked(id):
+        found = askable(id, ScheduleInfo, self._registry, self._locations, self._evaluations)
+        if found is None:
             return
-        location = self._locations.loaded(remembered.location)
-        if location is None:
-            return  # it stays due: once the location is back everything is looked at again
-        remembered = self._on_this_clock(remembered, now)
-        decision = self._decide(declared, remembered, now)
+        remembered = self._on_this_clock(found.remembered, now)
+        decision = self._decide(found.declared, remembered, now)
         if not decision.evaluate:
             self._pass(remembered, decision, now)
             if decision.next_at is not None:
-                self._put(id, decision.next_at)
+                self.agenda.put(id, decision.next_at)
             return
-        first = decision.evaluate[0]
         if decision.serialize:
             self._making_up[id] = decision.evaluate[-1]
         crash_point("tick.due")
+        self._ask(id, found, decision, remembered, now)
+
+    def _ask(
+        self,
+        id: str,
+        found: Askable[ScheduleInfo],
+        decision: ScheduleDecision,
+        remembered: Instigator,
+        now: datetime,
+    ) -> None:
+        declared, first = found.declared, decision.evaluate[0]
         self._evaluations.ask(
             id,
-            location,
+            found.location,
             Occurrence(first, decision, declared),
             timeout=declared.timeout,
             pipeline=declared.pipeline,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from msgspec.structs import replace
 
+from orchestrator.daemon.agenda import Agenda
 from orchestrator.daemon.evaluations import Answered, Evaluations
-from orchestrator.daemon.instigation import outcome_of
+from orchestrator.daemon.instigation import askable, outcome_of
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
@@ -61,39 +61,13 @@ class Sensors:
         self._store = store
         self._log = log
         self.is_spread_out = True  # after a start they do not all come at once
-        self._version = -1
-        self._due: list[tuple[datetime, str]] = []
-        self._next_at: dict[str, datetime] = {}
+        self.agenda = Agenda(lambda: registry.version, self._fill, self._look)
         self._regular: dict[str, datetime] = {}  # when those that hurry would have been looked at
         self._hinted: set[str] = set()  # there is something for them, and they are just being asked
         self._stuck: set[str] = set()  # their last evaluation came to nothing, so that there is no hurry
-        self._last_now: datetime | None = None
 
     def turn(self, now: datetime) -> datetime | None:
-        try:
-            return self._turn(now)
-        except BaseException:
-            self.look_anew()  # or what was just to be looked at never would be
-            raise
-
-    def look_anew(self) -> None:
-        """Everything is looked at again at the next turn, whenever it was to be."""
-        self._version = -1
-
-    def _turn(self, now: datetime) -> datetime | None:
-        if self._version != self._registry.version or (self._last_now is not None and now < self._last_now):
-            self._version = self._registry.version
-            self._start_over(now)
-        self._last_now = now
-        while self._due and self._due[0][0] <= now:
-            at, id = heapq.heappop(self._due)
-            if self._next_at.get(id) == at:
-                del self._next_at[id]
-                self._look(id, now)
-        return self._due[0][0] if self._due else None
-
-    def upcoming(self) -> list[dict[str, Any]]:
-        return [{"id": id, "at": at} for id, at in self._next_at.items()]
+        return self.agenda.turn(now)
 
     def hurry(self, now: datetime) -> None:
         """Something was materialized or has ended: those that look at such things look now. If it is nothing to them,
@@ -103,8 +77,8 @@ class Sensors:
                 continue
             if self._evaluations.is_asked(id):
                 self._hinted.add(id)
-            elif id in self._next_at:
-                self._hurry(id, self._next_at[id], now)
+            elif (regular := self.agenda.at(id)) is not None:
+                self._hurry(id, regular, now)
 
     def take(self, answered: Answered, now: datetime) -> None:
         """What came of an evaluation."""
@@ -139,18 +113,17 @@ class Sensors:
         is_hinted = id in self._hinted
         self._hinted.discard(id)
         if look.sight and look.sight.is_more and not is_stuck:
-            self._put(id, now)
+            self.agenda.put(id, now)
         elif is_hinted and not is_stuck:
             self._hurry(id, regular, now)
         else:
-            self._put(id, regular)
+            self.agenda.put(id, regular)
 
     def _hurry(self, id: str, regular: datetime, now: datetime) -> None:
         self._regular.setdefault(id, regular)
-        self._put(id, now)
+        self.agenda.put(id, now)
 
-    def _start_over(self, now: datetime) -> None:
-        before, self._due, self._next_at = self._next_at, [], {}
+    def _fill(self, before: Mapping[str, datetime], now: datetime) -> None:
         for id, declared in self._registry.sensors().items():
             if self._evaluations.is_asked(id):
                 continue
@@ -159,20 +132,13 @@ class Sensors:
                 self._regular[id] = min(self._regular[id], at)
             if self.is_spread_out:
                 at += spread(id, declared.interval)
-            self._put(id, min(at, before.get(id, at)))
-
-    def _put(self, id: str, at: datetime) -> None:
-        self._next_at[id] = at
-        heapq.heappush(self._due, (at, id))
+            self.agenda.put(id, min(at, before.get(id, at)))
 
     def _look(self, id: str, now: datetime) -> None:
-        declared = self._registry.sensors().get(id)
-        remembered = self._registry.remembered.get(id)
-        if declared is None or remembered is None or self._evaluations.is_asked(id):
+        found = askable(id, SensorInfo, self._registry, self._locations, self._evaluations)
+        if found is None:
             return
-        location = self._locations.loaded(remembered.location)
-        if location is None:
-            return
+        declared, remembered, location = found.declared, found.remembered, found.location
         if declared.kind == "sensor":
             self._ask(id, location, Look(declared, remembered.cursor), remembered, now)
             return
@@ -213,7 +179,7 @@ class Sensors:
     def _nothing(self, id: str, declared: SensorInfo, remembered: Instigator, now: datetime, reason: str) -> None:
         """A tick that user code need not be asked about. None at all if it was only a hint that made us look."""
         if id in self._regular:
-            self._put(id, self._regular.pop(id))
+            self.agenda.put(id, self._regular.pop(id))
             return
         tick = Tick(
             tick_id=new_run_id(),
@@ -228,7 +194,7 @@ class Sensors:
         after = replace(remembered, last_tick_at=now, failures=0)
         self._registry.remember(after)
         self._outbox.add(now, ticks=[tick], instigator=after, urgent=False)
-        self._put(id, next_evaluation_at(declared, after, now))
+        self.agenda.put(id, next_evaluation_at(declared, after, now))
 
     def _say(self, id: str, tick: Tick) -> None:
         if tick.status is TickState.SUCCESS:

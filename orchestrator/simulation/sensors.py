@@ -83,7 +83,11 @@ class SensorWorld:
         self._outbox = _Heard(store)
         self._registry = Registry(store, self._locations, self._outbox, self._log)
         self._evaluations = Evaluations(
-            self._locations, store, lambda request: plan_request(workspace, request), self._judge
+            self._locations,
+            store,
+            lambda request: plan_request(workspace, request),
+            self._judge,
+            on_lost=lambda: self._sensors.agenda.start_over(),
         )
         self._sensors = Sensors(
             workspace, self._locations, self._registry, self._evaluations, self._outbox, store, self._log
@@ -103,7 +107,7 @@ class SensorWorld:
             found += self._take_ticks(now)
             if self._outbox.is_due(now):
                 self._outbox.flush()
-            upcoming = [one["at"] for one in self._sensors.upcoming() if one["id"] in self._registry.declared]
+            upcoming = [at for id, at in self._sensors.agenda.upcoming() if id in self._registry.declared]
             if not upcoming:
                 break
             now = asleep.awake_at(max(now, min(upcoming)))

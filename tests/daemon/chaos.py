@@ -93,6 +93,7 @@ class Chaos:
         self.random = random.Random(seed)
         self.kills = Counter()
         self.subjects = []
+        self.lives = 0
         self.bench.write(PIPELINES)
         self.bench.settings(
             "{locations: [{name: main, file: pipelines.py}], run_queue: {max_concurrent_runs: 6},"
@@ -105,16 +106,20 @@ class Chaos:
             self.bench("schedule", "start", name).ok()
             self.subjects += [f"{name}/{instant}" for instant in self.daemon.turn_back(name, minutes)]
 
+    def start(self):
+        self.lives += 1
+        self.daemon.start(to=self.path / f"daemon-{self.lives}.out")
+
     def go_on_for(self, seconds):
         """Load and death."""
-        self.daemon.start()
+        self.start()
         end = time.monotonic() + seconds
         next_kill = time.monotonic() + 1.0
         while time.monotonic() < end:
             self.drop()
             time.sleep(self.random.uniform(0.1, 0.5))
             if self.daemon.process.poll() is not None:
-                self.daemon.start()
+                self.start()
             elif time.monotonic() >= next_kill:
                 self.kill()
                 next_kill = time.monotonic() + self.random.uniform(0.1, 1.5)
@@ -152,7 +157,7 @@ class Chaos:
     def settle(self):
         """Lets the daemon, alive again, finish what it was asked to do; then stops it."""
         if self.daemon.process.poll() is not None:
-            self.daemon.start()
+            self.start()
         done = self._until(lambda: set(self.subjects) <= self._finished(), SETTLES_S)
         assert done, f"never done: {sorted(set(self.subjects) - self._finished())[:20]}\n{self.log()}"
         for name in ("together", "in_turn"):
@@ -160,7 +165,7 @@ class Chaos:
         over = self._until(lambda: all(run["status"] == "SUCCESS" for run in self.runs()), SETTLES_S)
         assert over, [run for run in self.runs() if run["status"] != "SUCCESS"]
         self.daemon.stop()
-        assert self._until(lambda: not self.bench.processes(), 30), self.bench.processes()
+        self.bench.wait_until(lambda: not self.bench.processes(), "the end of every process")
 
     def runs(self):
         return self.bench.json("runs", "list", "--limit", "0")
@@ -228,10 +233,14 @@ class Chaos:
     def _until(self, condition, seconds):
         end = time.monotonic() + seconds
         while not condition():
+            assert self.daemon.process.poll() is None, f"the daemon has ended by itself\n{self.said()}"
             if time.monotonic() > end:
                 return False
             time.sleep(0.1)
         return True
+
+    def said(self):
+        return (self.path / f"daemon-{self.lives}.out").read_text()
 
 
 def _parent(pid):

@@ -55,8 +55,9 @@ class DaemonBench:
         self.path = bench.path
         self.process = None
 
-    def start(self, **environment):
-        self.process = self.bench.start("daemon", "start", **environment)
+    def start(self, *, to=None, **environment):
+        """`to` is a file for what it says: a pipe that nobody reads is full at some time, and the daemon waits."""
+        self.process = self.bench.start("daemon", "start", to=to, **environment)
         return self
 
     def kill(self):

@@ -371,8 +371,8 @@ class Lives(RuleBasedStateMachine):
         for _ in range(400):
             self._turn()
             d = self.daemon
-            due = [*d.schedules.upcoming(), *d.sensors.upcoming()]
-            late = any(one["at"] <= self.now for one in due)
+            due = [*d.schedules.agenda.upcoming(), *d.sensors.agenda.upcoming()]
+            late = any(at <= self.now for _, at in due)
             quiet = 0 if d.evaluations.is_busy or late or d.queue.is_busy else quiet + 1
             if quiet == 3:
                 d.before_operation()

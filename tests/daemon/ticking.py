@@ -119,8 +119,7 @@ class Ticking:
 
     def upcoming(self, name):
         """When it is looked at next."""
-        told = [*self.daemon.schedules.upcoming(), *self.daemon.sensors.upcoming()]
-        return next((one["at"] for one in told if one["id"] == f"main/{name}"), None)
+        return self.daemon.schedules.agenda.at(f"main/{name}") or self.daemon.sensors.agenda.at(f"main/{name}")
 
     def _change(self, name, change):
         self.daemon.before_operation()

@@ -126,7 +126,8 @@ class World:
                 concern.turn(now)
             found += outbox._ticks
             outbox.clear()
-            now = next((end for begin, end in spans if begin <= concern._due[0][0] < end), concern._due[0][0])
+            now = min(at for _, at in concern.agenda.upcoming())
+            now = next((end for begin, end in spans if begin <= now < end), now)
         return found
 
 
