@@ -48,6 +48,12 @@ _DYING_S = 2.0
 _LAST_WORDS = 4000  # characters of a dead process's output that go into the error
 
 
+_HOW_TO_SET = (
+    "Set it where this command, or the daemon, is started. A daemon that is a service is given the variables of a shell"
+    " by `orchestrator daemon install --save-environment`."
+)
+
+
 @dataclass(frozen=True)
 class LocationSpec:
     """How to start a location: from the workspace file, with paths made absolute and the environment filled in."""
@@ -60,6 +66,7 @@ class LocationSpec:
     isolation: str = "fork"
     environment: Mapping[str, str] = field(default_factory=dict)
     max_growth_mb: int = 512
+    secrets: tuple[str, ...] = ()  # which of the variables come from ours
     missing: tuple[str, ...] = ()  # what keeps it from being started: variables that are not set
 
     def target(self) -> str:
@@ -71,6 +78,7 @@ class LocationSpec:
                 "module": self.module,
                 "file": self.file,
                 "isolation": self.isolation,
+                "secrets": self.secrets,
             }
         )
 
@@ -80,7 +88,7 @@ class LocationProcess:
 
     def __init__(self, spec: LocationSpec) -> None:
         if spec.missing:
-            raise ConfigError(f"Location {spec.name!r} cannot be started:", details=spec.missing)
+            raise ConfigError(f"Location {spec.name!r} cannot be started:", details=spec.missing, hint=_HOW_TO_SET)
         self.spec = spec
         self.loaded: Loaded | None = None
         self.files: tuple[str, ...] = ()  # that its module was made of, even if it failed to load

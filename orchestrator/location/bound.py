@@ -33,7 +33,9 @@ class BoundRun:
         pipeline: PipelineDefinition,
         environment: Mapping[str, str],
         mode: Mode | None = None,
+        secrets: frozenset[str] = frozenset(),
     ) -> None:
+        self._secrets = secrets
         self.record = record
         self.plan = plan
         self.pipeline = pipeline
@@ -87,8 +89,8 @@ class BoundRun:
         return self._checked(schema, entry.get("config"), ("resources", key, "config"))
 
     def secrets(self) -> frozenset[str]:
-        """Everything that the configuration of the run takes from the environment."""
-        return resolve_environment(self.record.config, self.environment).secrets
+        """Everything that the configuration of the run and its location take from the environment."""
+        return resolve_environment(self.record.config, self.environment).secrets | self._secrets
 
     def configured_input(self, node: Node, name: str) -> Resolved:
         """The value that the configuration of the run gives an input."""

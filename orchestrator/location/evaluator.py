@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from orchestrator._version import __version__
+from orchestrator.definitions.config import mask
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.location.errors import load_traceback
@@ -89,7 +90,7 @@ class EvaluatorServer:
         evaluation = evaluate(definition, question, self._find)
         if question.runs:
             evaluation = with_alerts(evaluation, instigator_id(self._target.name, question.name), question.runs)
-        return msgspec.structs.replace(evaluation, output=self._printed())
+        return _masked(msgspec.structs.replace(evaluation, output=self._printed()), self._target.secret_values())
 
     def _evaluate_many(self, question: EvaluateMany) -> msgspec.Raw:
         os.ftruncate(self._output, 0)
@@ -144,6 +145,14 @@ class EvaluatorServer:
         poll.poll()
 
 
+def _masked(evaluation: Evaluation, secrets: frozenset[str]) -> Evaluation:
+    """The words of user code without what the workspace file has given it from the environment."""
+    if not secrets:
+        return evaluation
+    said = {name: getattr(evaluation, name) for name in ("error", "skip_reason", "output")}
+    return msgspec.structs.replace(evaluation, **{name: mask(text, secrets) for name, text in said.items() if text})
+
+
 def _capture_output() -> int:
     """Sends what is printed, by C libraries and children as well, to a file without a name; its descriptor."""
     nowhere = os.open(os.devnull, os.O_RDONLY)
@@ -166,7 +175,8 @@ def main() -> None:
     try:
         definitions = load(target)
     except BaseException as error:  # an import runs user code
-        channel.send(LoadFailed(PROTOCOL, __version__, str(error), load_traceback(error)))
+        said, trace = (mask(text, target.secret_values()) for text in (str(error), load_traceback(error)))
+        channel.send(LoadFailed(PROTOCOL, __version__, said, trace))
         return
     EvaluatorServer(definitions, target, channel).serve()
 

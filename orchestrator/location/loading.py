@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -25,13 +26,19 @@ from orchestrator.ticks import ScheduleInfo, SensorInfo
 
 @dataclass(frozen=True)
 class Target:
-    """What a location is: a module by name or a file, and the directory it is imported from."""
+    """What a location is: a module by name or a file, and the directory it is imported from. `secrets` are those of its
+    variables that the workspace file takes from the environment."""
 
     name: str
     working_dir: str
     module: str | None = None
     file: str | None = None
     isolation: str = "fork"
+    secrets: Sequence[str] = ()
+
+    def secret_values(self) -> frozenset[str]:
+        """What our records must not quote, whatever the user's code says."""
+        return frozenset(os.environ[name] for name in self.secrets if name in os.environ)
 
 
 @dataclass(frozen=True)

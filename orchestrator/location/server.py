@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator._version import __version__
+from orchestrator.definitions.config import mask
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.errors import DefinitionError, ExecutionError, OrchestratorError
 from orchestrator.io_managers.memory import forget_run
@@ -214,7 +215,9 @@ class LocationServer:
         if run_dir.run_id not in self._bound:
             record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
             pipeline = self._definitions.pipeline(record.pipeline)
-            bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ)
+            bound = BoundRun(
+                record, decode_plan(record.plan), pipeline, os.environ, secrets=self._target.secret_values()
+            )
             import_libraries(pipeline, bound.mode)
             gc.freeze()
             self._bound[run_dir.run_id] = bound
@@ -256,4 +259,5 @@ def _load_failed(target: Target, error: BaseException) -> LoadFailed:
     else:
         message = f"{what} cannot be imported: {_last_line(error)}"
     trace = way_to(error) if isinstance(error, DefinitionError) else load_traceback(error)
-    return LoadFailed(PROTOCOL, __version__, message, trace, hint)
+    secrets = target.secret_values()
+    return LoadFailed(PROTOCOL, __version__, mask(message, secrets), mask(trace, secrets), hint)

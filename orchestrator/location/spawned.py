@@ -33,7 +33,7 @@ def main() -> int:
     try:
         record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
         pipeline = load(target).pipeline(record.pipeline)
-        bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ)
+        bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ, secrets=target.secret_values())
     except Exception as error:  # importing runs user code
         fail_attempt(spec, directory, wake, error)
         return 0

@@ -80,7 +80,7 @@ def _concerns(daemon: DaemonStatus, now: datetime) -> Iterator[str]:
 
 def _location(location: LocationStatus, now: datetime) -> Iterator[str]:
     if location.error is not None:
-        yield location.error.splitlines()[0]
+        yield gist(location.error)
     elif location.state == "loading" and location.since is not None and now - location.since > LOADING:
         yield f"location {location.name} has been loading for {format_duration((now - location.since).total_seconds())}"
     elif location.restarts >= _RESTARTS:

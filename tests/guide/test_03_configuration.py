@@ -71,3 +71,44 @@ def test_a_pipeline_may_have_parameters_of_its_own():
 
     assert doubled.execute_in_process().output("double") == 8
     assert doubled.execute_in_process(config={"inputs": {"n": 5}}).output("double") == 10
+
+
+def test_what_a_location_takes_from_the_environment_is_secret_too(bench):
+    """`env: {URL: {env: NAME}}` on a location hands a variable to its steps and sensors. In errors, log lines and
+    metadata its value is `***`, like that of any other `{env: NAME}`; what a step prints is its own business."""
+    bench.settings("locations: [{name: main, file: pipelines.py, env: {URL: {env: WAREHOUSE_URL}, STAGE: test}}]")
+    bench.write("""
+        import os
+        from orchestrator import AssetMaterialization, StepContext, pipeline, sensor, step
+
+        @step
+        def load(context: StepContext) -> None:
+            context.log.warning("connecting to %s on %s", os.environ["URL"], os.environ["STAGE"])
+            context.log_asset(AssetMaterialization("orders", metadata={"from": os.environ["URL"]}))
+            raise ConnectionError(f"cannot reach {os.environ['URL']}")
+
+        @pipeline
+        def loading():
+            load()
+
+        @sensor(pipeline=loading, default_on=True)
+        def looks(context):
+            print("looking at", os.environ["URL"])
+            raise ConnectionError(f"cannot reach {os.environ['URL']}")
+    """)
+    secret = {"WAREHOUSE_URL": "pg://ada:enchantress@db"}
+    done = bench("run", "loading", **secret)
+    assert done.code == 1
+    assert "ConnectionError: cannot reach ***" in done.out
+    assert "connecting to *** on test" in done.err
+    bench("daemon", "tick", **secret)
+    tick = bench("sensor", "ticks", "looks", **secret)
+    assert "ConnectionError: cannot reach ***" in tick.out, tick
+    assert "looking at ***" in tick.out
+    written = [path for path in bench.state.rglob("*") if path.is_file() and b"enchantress" in path.read_bytes()]
+    assert written == []
+    bench.write("import os\nraise ConnectionError(os.environ['URL'])")
+    assert bench("config", "check", **secret).err.count("***") >= 1
+    lacking = bench("run", "loading")
+    assert "locations.main.env.URL: the environment variable WAREHOUSE_URL is not set" in lacking.err
+    assert "orchestrator daemon install --save-environment" in lacking.err
