@@ -1,5 +1,7 @@
 """What tests of the whole program share: a workspace in a directory of its own, used as a person would use it."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -11,13 +13,25 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli import outcome
+from orchestrator.cli.app import app
+
 ORCHESTRATOR = [sys.executable, "-m", "orchestrator"]
 # A command that takes this long hangs.
 HANGS_S = 30
 
+# What is tested runs as it does for a person: compiled once. Where nothing may be compiled (some containers say so to
+# every Python), each of the thousands of processes would compile the whole program for itself.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 class Bench:
-    """A workspace that is written, run and looked at. Commands are real processes."""
+    """A workspace that is written, run and looked at.
+
+    Calling it runs a command in a process of its own, as a shell does. `here` runs one in this process: for looking
+    at what the process under test has left, and for setting things up.
+    """
 
     def __init__(self, path):
         self.path = path
@@ -45,10 +59,31 @@ class Bench:
             command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         )
 
+    def here(self, *arguments, **environment):
+        """Runs a command to its end in this process: everything but the start of a process."""
+        out, err = io.StringIO(), io.StringIO()
+        inherited = dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self._environment(environment))
+        try:
+            with (
+                _at_most(HANGS_S),
+                contextlib.chdir(self.path),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+            ):
+                code = outcome.code_of(
+                    lambda: app([*map(str, arguments)], standalone_mode=False, prog_name="orchestrator")
+                )
+        finally:
+            os.environ.clear()
+            os.environ.update(inherited)
+        return Done([*ORCHESTRATOR, *map(str, arguments)], code, out.getvalue(), err.getvalue())
+
     def json(self, *arguments, **environment):
-        """What a command prints with --json."""
-        done = self(*arguments, "--json", **environment)
-        return json.loads(done.out)
+        """What a command prints with --json. One that runs something has a process of its own."""
+        command = self if arguments[0] == "run" else self.here
+        return json.loads(command(*arguments, "--json", **environment).out)
 
     def start(self, *arguments, to=None, **environment):
         """Starts a command and leaves it running; it speaks into pipes, or into the file `to`."""
@@ -103,6 +138,17 @@ class Bench:
     def _environment(self, more):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORCHESTRATOR_") and k != "COLUMNS"}
         return {**inherited, "TERM": "dumb", **{name: str(value) for name, value in more.items()}}
+
+
+@contextlib.contextmanager
+def _at_most(seconds):
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Done:

@@ -22,7 +22,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 def exit_with_outcome(command: Callable[[], Any]) -> NoReturn:
     """Runs a command and exits with its code. An error of ours is a message; any other is a traceback."""
     try:
-        code = _run(command)
+        code = code_of(command)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has enough of it (`| head`). Nothing more can be said there.
@@ -33,7 +33,8 @@ def exit_with_outcome(command: Callable[[], Any]) -> NoReturn:
     os._exit(code)
 
 
-def _run(command: Callable[[], Any]) -> int:
+def code_of(command: Callable[[], Any]) -> int:
+    """Runs a command; its exit code. What went wrong is shown."""
     try:
         result = command()
     except OrchestratorError as error:

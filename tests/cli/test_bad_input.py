@@ -134,7 +134,7 @@ CONFIG = ("--set", "steps.a.config.n=1")
 def test_a_mistake_gets_one_message_and_changes_nothing(good, arguments, code, said):
     (good.path / "bad.yaml").write_text("steps:\n  a: {config\n")
     (good.path / "list.yaml").write_text("- a\n")
-    refused(good(*arguments), code, *said)
+    refused(good.here(*arguments), code, *said)
     runs = good.state / "runs"
     assert not runs.exists() or list(runs.iterdir()) == []
     assert good.ledger() == []
@@ -304,7 +304,7 @@ class TestState:
         )
         assert done.returncode in (1, 5), done
         assert "Traceback" not in done.stderr, done
-        good("state", "check").ok()
+        good.here("state", "check").ok()
 
 
 class TestOutput:

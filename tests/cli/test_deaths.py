@@ -118,7 +118,7 @@ def test_every_death_is_named_and_keeps_nothing_else_from_finishing(isolated):
     assert steps["sibling"]["status"] == "SUCCESS"
     assert (steps["second_time_lucky"]["status"], steps["second_time_lucky"]["attempts"]) == ("SUCCESS", 2)
     assert steps["needs"]["status"] == "ABANDONED"
-    isolated("state", "check").ok()
+    isolated.here("state", "check").ok()
 
 
 def test_a_crash_in_c_shows_the_line_of_python_that_led_to_it(deaths):

@@ -178,7 +178,7 @@ def test_without_a_state_none_is_made(bench):
 
 def test_a_daemon_that_runs_is_asked_and_left_alone(bench):
     bench.start("daemon", "start")
-    bench.wait_until(lambda: bench("daemon", "status").code == 0, "a daemon that answers")
+    bench.wait_until(lambda: bench.here("daemon", "status").code == 0, "a daemon that answers")
     bench("schedule", "start", "hourly").ok()
     told = bench.json("schedule", "list")
     found = ticks(bench, "--to", "+2d", "--sensors", "--set-on", "inbox")

@@ -64,7 +64,7 @@ class StatusBench:
 
     def start(self):
         process = self.bench.start("daemon", "start")
-        self.bench.wait_until(lambda: self.bench("daemon", "status").code == 0, "a daemon that answers")
+        self.bench.wait_until(lambda: self.bench.here("daemon", "status").code == 0, "a daemon that answers")
         return process
 
     def stop(self):

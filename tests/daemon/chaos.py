@@ -198,7 +198,7 @@ class Chaos:
             " GROUP BY ALL HAVING count(*) <> 1"
         )
         assert self.bench.json("sql", doubled) == []
-        self.bench("state", "check").ok()
+        self.bench.here("state", "check").ok()
         return {"kills": dict(self.kills), "asked for": len(self.subjects), "runs": len(runs), "lines": len(ledger),
                 "attempts repeated": sum(len(attempts) for attempts in excused.values())}  # fmt: skip
 

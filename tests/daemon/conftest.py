@@ -65,7 +65,7 @@ class DaemonBench:
         self.process.wait()
 
     def stop(self):
-        self.bench("daemon", "stop").ok()
+        self.bench.here("daemon", "stop").ok()
         assert self.process.wait(timeout=30) == 0
 
     def drop(self, *names):

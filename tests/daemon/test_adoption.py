@@ -92,7 +92,7 @@ def test_a_run_whose_terminal_died_is_marked_and_can_be_resumed(bench, held, num
     assert bench.json("runs", "show", "last")["status"] == "SUCCESS"
     assert bench.ledger() == [f"mine:begin:1:{pid}", f"mine:end:1:{pid}", "mine:after"]
     held.stop()
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()
 
 
 def test_a_run_whose_terminal_died_before_its_first_step_is_marked_too(bench, held):
@@ -117,7 +117,7 @@ def test_a_run_in_flight_waits_for_a_location_that_is_broken_and_loses_no_attemp
     go(bench)
     held.until(lambda: ended(bench) == ["a"], "the end of the first step")
     held.start()
-    held.until(lambda: bench("status").out.count("nonsense_that_is_not_there"), "the broken location")
+    held.until(lambda: bench.here("status").out.count("nonsense_that_is_not_there"), "the broken location")
     succeeded = lambda: any(event["event"] == "attempt_succeeded" for event in bench.events(run))  # noqa: E731
     held.until(succeeded, "the first step in the journal")
     bench.write(HELD)

@@ -16,7 +16,7 @@ def test_a_backup_beside_a_working_daemon_restores_and_no_key_is_run_a_second_ti
     assert bench("state", "restore", backup, "--yes").code == 7
     daemon.stop()
     bench("state", "restore", backup, "--yes").ok()
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()
     with open_store(StateDir(bench.state)) as store:
         keys = {row[0] for row in store.database.rows("SELECT run_key FROM run_keys")}
     assert keys == set("abcdef")

@@ -34,13 +34,13 @@ def test_every_key_is_run_once_whatever_the_daemon_was_doing_when_it_was_killed(
     daemon.stop()
     assert Counter(daemon.bench.ledger()) == dict.fromkeys("abcd", 1)
     assert len(daemon.bench.json("runs", "list")) == 4
-    daemon.bench("state", "check").ok()
+    daemon.bench.here("state", "check").ok()
 
 
 @pytest.mark.parametrize("nth", [1, pytest.param(3, marks=pytest.mark.chaos)])
 @pytest.mark.parametrize("point", DAEMON_POINTS)
 def test_every_occurrence_is_run_once_whatever_the_daemon_was_doing_when_it_was_killed(daemon, point, nth):
-    daemon.bench("schedule", "start", "minutely").ok()
+    daemon.bench.here("schedule", "start", "minutely").ok()
     due = daemon.turn_back("minutely", 4)
     killed_at(daemon, point, nth)
     daemon.start().until_ledger(*due)
@@ -56,7 +56,7 @@ def test_every_occurrence_is_run_once_whatever_the_daemon_was_doing_when_it_was_
 @pytest.mark.parametrize("with_signal", ["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("point", ["tick.asked", "tick.written", "queue.taken", "attempt.sent", "attempt.recorded"])
 def test_a_daemon_told_to_stop_in_the_middle_of_something_stops_and_the_next_goes_on(daemon, point, with_signal):
-    daemon.bench("schedule", "start", "minutely").ok()
+    daemon.bench.here("schedule", "start", "minutely").ok()
     due = daemon.turn_back("minutely", 3)
     killed_at(daemon, point, with_signal=with_signal)
     assert daemon.process.returncode == 0
@@ -75,7 +75,7 @@ def test_a_daemon_killed_in_each_of_its_lives_still_does_everything_once(daemon)
     daemon.until(lambda: all(run["status"] == "SUCCESS" for run in daemon.bench.json("runs", "list")), "all ended well")
     daemon.stop()
     assert set(Counter(daemon.bench.ledger()).values()) == {1}
-    daemon.bench("state", "check").ok()
+    daemon.bench.here("state", "check").ok()
 
 
 def test_a_key_stays_used_after_its_run_was_deleted(daemon):
@@ -99,7 +99,7 @@ def test_a_forgotten_key_runs_again(daemon):
 
 def test_a_second_daemon_is_refused_and_names_the_first(daemon):
     daemon.start()
-    daemon.until(lambda: daemon.bench("daemon", "status").code == 0, "a daemon that answers")
+    daemon.until(lambda: daemon.bench.here("daemon", "status").code == 0, "a daemon that answers")
     second = daemon.bench("daemon", "start")
     assert second.code == 7
     assert f"process {daemon.process.pid}" in second.err

@@ -61,4 +61,4 @@ def test_runs_wait_for_space_and_go_on_when_there_is_some(bench, small_disk):
     for run in going:  # their steps could not store what they made: they failed of that, or were tried again
         shown = bench.json("runs", "show", run)
         assert shown["status"] == "SUCCESS" or "No space left on device" in shown["steps"][0]["error"]
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()

@@ -269,7 +269,7 @@ class TestInstalling:
 
     def test_a_daemon_that_was_started_by_hand_is_not_disturbed(self, home):
         daemon = self.bench.start("daemon", "start", TOKEN="x")
-        self.bench.wait_until(lambda: self.bench("daemon", "status").code == 0, "a daemon that answers")
+        self.bench.wait_until(lambda: self.bench.here("daemon", "status").code == 0, "a daemon that answers")
         done = self.command(home, "install", "--save-environment", TOKEN="x").ok()
         assert f"by hand (process {daemon.pid}) runs already" in done.out
         assert not any("restart" in said for said in self.said(home))

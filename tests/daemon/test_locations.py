@@ -222,7 +222,7 @@ def test_many_reloads_evaluations_and_runs_leave_no_zombie_and_no_descriptor(ben
     """)
     daemon.start()
     done = "SELECT count(*) AS n FROM runs WHERE status = 'SUCCESS'"
-    daemon.until(lambda: bench("daemon", "status").code == 0, "a daemon that answers")
+    daemon.until(lambda: bench.here("daemon", "status").code == 0, "a daemon that answers")
     daemon.until(lambda: bench.json("sql", done)[0]["n"] >= 4, "the first runs")
     pid = daemon.process.pid
     before = len(os.listdir(f"/proc/{pid}/fd"))

@@ -19,4 +19,4 @@ def test_a_run_whose_files_went_with_the_power_is_run_from_what_the_queue_rememb
     daemon.stop()
     assert daemon.bench.ledger() == ["a"]
     assert [run["run_id"] for run in daemon.bench.json("runs", "list")] == [run_dir.name]
-    daemon.bench("state", "check").ok()
+    daemon.bench.here("state", "check").ok()

@@ -156,7 +156,7 @@ def test_a_detached_run_waits_for_a_daemon_and_says_so(bench, held):
 
 def test_a_foreground_run_goes_on_beside_the_daemon(bench, held):
     held.start()
-    held.until(lambda: bench("daemon", "status").code == 0, "a daemon that answers")
+    held.until(lambda: bench.here("daemon", "status").code == 0, "a daemon that answers")
     process = bench.start("run", "held", "--set", "steps.hold.config.what=mine", "--json")
     enqueue(bench, "queued")
     held.until(lambda: set(begun(bench)) == {"mine", "queued"}, "both runs")

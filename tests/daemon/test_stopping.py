@@ -79,7 +79,7 @@ def test_a_run_is_canceled_in_any_state_and_refused_when_it_is_over(bench, held)
     assert len(requests) == 1
     assert set(statuses(bench).values()) == {"CANCELED"}
     assert bench.json("sql", "SELECT count(*) AS n FROM queue") == [{"n": 0}]
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()
 
 
 @pytest.mark.parametrize("point", ["queue.taken", "queue.created", "run.started"])
@@ -159,7 +159,7 @@ def test_canceling_everything_tears_down_and_leaves_the_queue_alone(bench, held)
     assert not any(map(is_alive, pids))
     assert bench.ledger().count("torn:down") == 2
     assert statuses(bench) == {**dict.fromkeys(first, "CANCELED"), queued: "QUEUED"}
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()
 
 
 def test_a_signal_stops_gracefully_as_well(bench, held):

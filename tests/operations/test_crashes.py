@@ -86,7 +86,7 @@ def test_an_owner_killed_anywhere_leaves_a_run_that_can_be_resumed(chain, point,
     assert shown["status"] == "SUCCESS"
     assert {step["key"]: step["status"] for step in shown["steps"]} == dict.fromkeys(STEPS, "SUCCESS")
     assert Counter(line.partition("/")[0] for line in chain.ledger()) == dict.fromkeys(STEPS, 1)
-    chain("state", "check").ok()
+    chain.here("state", "check").ok()
 
 
 @pytest.mark.parametrize("point", STEP_POINTS)
@@ -99,7 +99,7 @@ def test_a_step_killed_anywhere_is_a_failed_attempt_and_its_siblings_finish(chai
     ledger = Counter(chain.ledger())
     assert set(ledger.values()) == {1}, "an attempt was made twice"
     assert len(ledger) == attempts - (point in BEFORE_THE_WORK)
-    chain("state", "check").ok()
+    chain.here("state", "check").ok()
 
 
 @pytest.mark.parametrize("point", STEP_POINTS)
@@ -122,7 +122,7 @@ def test_a_command_killed_while_it_writes_the_index_loses_and_doubles_nothing(ch
     )
     assert all(row["n"] == row["distinct_n"] for row in counted)
     assert len(journal) in [row["n"] for row in counted]
-    chain("state", "check").ok()
+    chain.here("state", "check").ok()
 
 
 def test_a_run_whose_creator_was_killed_can_be_started(chain):
@@ -138,7 +138,7 @@ def test_a_run_killed_before_its_files_were_in_place_leaves_no_trace(chain):
     assert chain.json("runs", "list") == []
     assert list((chain.state / "runs").iterdir()) == []
     assert list((chain.state / "pending").iterdir()) == []
-    chain("state", "check").ok()
+    chain.here("state", "check").ok()
 
 
 @pytest.mark.parametrize("before", ["attempt.journalled", "attempt.sent", "attempt.observed"])
@@ -148,7 +148,7 @@ def test_an_owner_killed_while_it_takes_a_run_over_leaves_it_to_the_next(chain, 
     assert crash_at(chain, "run.resumed", "runs", "resume", "last")
     chain("runs", "resume", "last").ok()
     assert Counter(line.partition("/")[0] for line in chain.ledger()) == dict.fromkeys(STEPS, 1)
-    chain("state", "check").ok()
+    chain.here("state", "check").ok()
 
 
 def test_a_run_half_deleted_can_be_deleted_again(chain):
@@ -156,7 +156,7 @@ def test_a_run_half_deleted_can_be_deleted_again(chain):
     assert crash_at(chain, "run.removed", "runs", "delete", "last", "--yes")
     chain("runs", "delete", "last", "--yes").ok()
     assert chain.json("runs", "list") == []
-    chain("state", "check").ok()
+    chain.here("state", "check").ok()
 
 
 def test_what_was_killed_before_it_existed_leaves_no_trace(chain):

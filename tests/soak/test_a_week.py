@@ -115,7 +115,7 @@ def check_state(week):
     """In order; a rebuilt index is the same; a backup that was made under load is one to go on from."""
     bench = week.bench
     bench.wait_until(lambda: not bench.processes(), f"the end of {described(bench)}")
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()
     before = index(bench)
     bench("state", "rebuild").ok()
     assert index(bench) == before
@@ -124,7 +124,7 @@ def check_state(week):
     keys = "SELECT instigator, run_key FROM run_keys ORDER BY ALL"
     had = bench.json("sql", keys)
     bench("state", "restore", week.backups[-1], "--yes").ok()
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()
     assert index(bench) == before
     assert {tuple(row.values()) for row in bench.json("sql", keys)} <= {tuple(row.values()) for row in had}
 

@@ -34,7 +34,7 @@ class Week:
         """The whole week, from the first start of the daemon to the moment when all work is done."""
         self._start()
         # Until there is a state, there is nothing that trouble could be made with.
-        self.bench.wait_until(lambda: self.bench("daemon", "status").code == 0, "a daemon that answers")
+        self.bench.wait_until(lambda: self.bench.here("daemon", "status").code == 0, "a daemon that answers")
         began = time.monotonic()
         storm, end = began + self.seconds * 0.6, began + self.seconds
         self._pass_time(storm, self._trouble())
