@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator import clock
 from orchestrator.definitions import types
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
@@ -19,6 +20,8 @@ from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
 from orchestrator.definitions.where import broken
 from orchestrator.errors import DefinitionError, NotFound
+from orchestrator.location.bytecode import forget_young
+from orchestrator.location.sources import source_files
 from orchestrator.messages import LocationInfo, PipelineInfo
 from orchestrator.planning.run_config import config_problems, resource_schema, resources_of, step_schema
 from orchestrator.ticks import ScheduleInfo, SensorInfo
@@ -67,8 +70,7 @@ def load(target: Target) -> Definitions:
 
     Whatever user code raises while it is imported comes out as it is.
     """
-    sys.path.insert(0, target.working_dir)
-    module = _import_file(target) if target.file else importlib.import_module(str(target.module))
+    module = _import(target)
     definitions = Definitions(
         _collect(module, PipelineDefinition, "pipeline"),
         _collect(module, InstigatorDefinition, "schedule or sensor"),
@@ -93,6 +95,18 @@ def check_presets(pipeline: PipelineDefinition) -> None:
         if hopeless:
             what = f"preset {preset.name!r} can never be valid: {'; '.join(hopeless)}"
             raise broken(str(pipeline), preset.where, what)
+
+
+def _import(target: Target) -> ModuleType:
+    sys.path.insert(0, target.working_dir)
+    began = clock.now()
+    try:
+        module = _import_file(target) if target.file else importlib.import_module(str(target.module))
+    except BaseException as error:
+        forget_young(source_files(target.working_dir, error), began)
+        raise
+    forget_young(source_files(target.working_dir), began)
+    return module
 
 
 def _import_file(target: Target) -> ModuleType:

@@ -103,14 +103,14 @@ class LocationServer:
         except (
             BaseException
         ) as error:  # an import runs user code: SystemExit and KeyboardInterrupt are its failures too
-            return replace(_load_failed(self._target, error), files=source_files(self._target, error))
+            return replace(_load_failed(self._target, error), files=source_files(self._target.working_dir, error))
         finally:
             signal.alarm(0)
         info = self._definitions.info()
         # What is here now is shared with every child: the collector must not touch it and so copy it.
         gc.collect()
         gc.freeze()
-        return Loaded(PROTOCOL, __version__, info, fork_problem(), source_files(self._target))
+        return Loaded(PROTOCOL, __version__, info, fork_problem(), source_files(self._target.working_dir))
 
     def _watch_children(self) -> None:
         for descriptor in (self._signals_in, self._signals_out):

@@ -6,16 +6,14 @@ import os
 import sys
 from collections.abc import Iterator
 
-from orchestrator.location.loading import Target
-
 _INSTALLED = ("site-packages", "dist-packages")
 
 
-def source_files(target: Target, error: BaseException | None = None) -> tuple[str, ...]:
-    """The files of the loaded modules that lie in the location's directory, installed packages left out. With an
+def source_files(directory: str, error: BaseException | None = None) -> tuple[str, ...]:
+    """The files of the loaded modules that lie in a location's directory, installed packages left out. With an
     `error` that came of importing them, also those that it was raised in, which are no modules any more."""
     # A module is known by the path that it was imported from; a link in that is part of its name.
-    roots = tuple({f"{path.rstrip(os.sep)}{os.sep}" for path in _ways_to(target.working_dir)})
+    roots = tuple({f"{path.rstrip(os.sep)}{os.sep}" for path in _ways_to(directory)})
     files = [*_files_of_modules(), *(_files_of_error(error) if error is not None else ())]
     return tuple(
         sorted({file for file in files if file.startswith(roots) and not any(part in file for part in _INSTALLED)})
