@@ -23,15 +23,17 @@ def start(
     quiet: Annotated[bool, typer.Option("--quiet", hidden=True, help="Write to the log file only.")] = False,
 ) -> int:
     """Run schedules, sensors and the queue, in the foreground until Ctrl-C."""
-    from orchestrator.daemon.process import run_daemon, start_detached
-
     if log_format not in ("text", "json"):
         raise UsageError(f"{log_format!r} is no log format.", hint="There is text and json.")
     with workspace() as found:
         if detach:
+            from orchestrator.daemon.control import start_detached
+
             pid = start_detached(found, log_format)
             say(f"The daemon runs as process {pid}. It says what it does in {found.state.daemon_log}.")
             return 0
+        from orchestrator.daemon.process import run_daemon
+
         return run_daemon(found, log_format=log_format, echo=not quiet)
 
 
@@ -41,7 +43,7 @@ def stop(
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the runs in flight.")] = False,
 ) -> None:
     """Stop the daemon. Steps that run go on, and the next daemon takes them over."""
-    from orchestrator.daemon.process import stop_daemon
+    from orchestrator.daemon.control import stop_daemon
 
     if drain and cancel:
         raise UsageError("Give --drain or --cancel, not both.")

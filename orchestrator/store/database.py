@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import SchemaTooNew, StoreBusy, StoreConflict, StoreDamaged, StoreError
+
+if TYPE_CHECKING:  # imported only where a file is opened: a command that asks the daemon does without
+    import duckdb
 
 # Files in this format can still be opened by DuckDB 1.4, so that a downgrade stays possible.
 STORAGE_VERSION = "v1.4.0"
@@ -28,6 +29,8 @@ class Database:
         # Grows whenever something may have been written: who has read before may have to read again.
         self.writes = 0
         self._in_transaction = False
+        import duckdb
+
         with _translated(path):
             self._connection = duckdb.connect(
                 ":memory:" if path is None else str(path),
@@ -54,6 +57,8 @@ class Database:
 
     def meta(self, name: str) -> str | None:
         """An entry of the table `meta`; None when there is no such entry or no such table."""
+        import duckdb
+
         with _translated(self.path):
             try:
                 row = self._connection.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
@@ -124,6 +129,8 @@ class Database:
         self._connection.close()
 
     def _roll_back(self) -> None:
+        import duckdb
+
         try:
             self._connection.execute("ROLLBACK")
         except duckdb.Error:
@@ -142,6 +149,8 @@ class Database:
 
 @contextmanager
 def _translated(path: Path | None) -> Iterator[None]:
+    import duckdb
+
     try:
         yield
     except duckdb.TransactionException as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import duckdb
 import msgspec
 
 from orchestrator.errors import UsageError
@@ -24,6 +23,8 @@ class QueryResult(msgspec.Struct, frozen=True):
 
 def query(database: Database, statement: str) -> QueryResult:
     """The result of one SQL statement that reads. Raises UsageError for one that is wrong, or that would write."""
+    import duckdb
+
     with database.reading() as connection:
         try:
             statements = connection.extract_statements(statement)

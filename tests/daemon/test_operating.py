@@ -38,13 +38,23 @@ run_command_line(sys.argv[1:])
 def running(daemon):
     """A daemon that answers."""
     daemon.start()
-    daemon.until(lambda: daemon.bench("daemon", "status").code == 0, "a daemon that answers")
+    daemon.until(lambda: daemon.bench.here("daemon", "status").code == 0, "a daemon that answers")
     return daemon
 
 
 def log_of(daemon):
     path = StateDir(daemon.bench.state).daemon_log
     return path.read_text() if path.exists() else ""
+
+
+@pytest.mark.parametrize(
+    "command", [("runs", "list"), ("status",), ("schedule", "list"), ("daemon", "status"), ("daemon", "stop")]
+)
+def test_a_command_that_only_asks_the_daemon_starts_without_what_a_daemon_is_made_of(running, command):
+    said = running.bench(*command, PYTHONPROFILEIMPORTTIME=1).ok().err
+    imported = {line.rpartition("|")[2].strip() for line in said.splitlines()}
+    assert "orchestrator.store.remote" in imported
+    assert not {"duckdb", "pyarrow", "watchdog", "orchestrator.daemon.core"} & imported
 
 
 class TestStarting:
@@ -81,7 +91,7 @@ class TestStarting:
         assert running.bench("daemon", "status").code == 7
         running.bench("runs", "list").ok()
         running.start()
-        running.until(lambda: running.bench("daemon", "status").code == 0, "the next daemon")
+        running.until(lambda: running.bench.here("daemon", "status").code == 0, "the next daemon")
         running.stop()
 
     def test_a_program_that_has_the_database_open_is_named_and_waited_for(self, daemon):
@@ -94,7 +104,7 @@ class TestStarting:
         daemon.start()
         daemon.until(lambda: f"process {intruder.pid}" in log_of(daemon), "a word about who has the database")
         intruder.communicate()
-        daemon.until(lambda: daemon.bench("daemon", "status").code == 0, "a daemon that answers")
+        daemon.until(lambda: daemon.bench.here("daemon", "status").code == 0, "a daemon that answers")
         daemon.stop()
 
 
