@@ -25,6 +25,7 @@ from orchestrator.execution.pool import LocationPool
 from orchestrator.execution.registry import make_executor
 from orchestrator.journal import JournalWriter
 from orchestrator.layout import RunDir, StateDir
+from orchestrator.locks import is_locked
 from orchestrator.operations.driver import RunDriver, own_run
 from orchestrator.records import RunRecord
 from orchestrator.run_files import read_journal, read_record
@@ -36,8 +37,10 @@ from orchestrator.store.session import Store
 
 # Journals of runs in flight are copied into the index this often; one that has ended, at once.
 INGEST = timedelta(seconds=0.5)
-# How often to look for runs whose owner died.
+# How often to look for runs whose owner died, and how long one may take to come into being.
 LOOK = timedelta(seconds=10)
+# How often to see whether the runs that others drive have their owner still: a look at locks, and at nothing else.
+GLANCE = timedelta(seconds=1)
 # Attempts are looked at this often even if nobody gave a hint: what was adopted gives none.
 SWEEP = timedelta(seconds=0.2)
 
@@ -62,12 +65,15 @@ class Runs:
         self._log = log
         self._executors: dict[str, Executor] = {}
         self._drivers: dict[str, RunDriver] = {}
-        self._unborn: set[str] = set()
+        self._unborn: dict[str, datetime] = {}  # since when
         self._complaints: dict[str, str] = {}
         self._behind: set[str] = set()
         self._ended: list[str] = []
         self._ingested_at: datetime | None = None
         self._looked_at: datetime | None = None
+        self._glanced_at: datetime | None = None
+        self._others: set[str] = set()
+        self._orphans: set[str] = set()
         self.on_end: Callable[[list[str]], None] = lambda _: None
 
     @property
@@ -75,7 +81,8 @@ class Runs:
         return {run_id: driver.record for run_id, driver in self._drivers.items()}
 
     def turn(self, now: datetime) -> datetime | None:
-        if self._looked_at is None or not now - LOOK < self._looked_at <= now:
+        somebody_died = self._glance(now)
+        if somebody_died or self._looked_at is None or not now - LOOK < self._looked_at <= now:
             self._looked_at = now
             self._look_for_ownerless(now)
         self._observe()
@@ -181,16 +188,27 @@ class Runs:
 
     # --- what others left ---
 
+    def _glance(self, now: datetime) -> bool:
+        """Whether one more of the runs that others drive has lost its owner."""
+        if self._glanced_at is not None and now - GLANCE < self._glanced_at <= now:
+            return False
+        self._glanced_at = now
+        self._others = {run_id for run_id in _marked(self._state) if run_id not in self._drivers}
+        before = self._orphans
+        self._orphans = {run_id for run_id in self._others if not is_locked(self._state.run(run_id).owner_lock)}
+        return not self._orphans <= before
+
     def _look_for_ownerless(self, now: datetime) -> None:
         ingest(self._store.database, self._state, _marked(self._state))
-        unborn, self._unborn = self._unborn, set()
+        unborn, self._unborn = self._unborn, {}
         for run_id in self._store(begun_runs):
             if run_id in self._drivers:
                 continue
             run_dir = self._state.run(run_id)
-            if not run_dir.journal.exists() and run_id not in unborn:
+            since = unborn.get(run_id, now)
+            if not run_dir.journal.exists() and timedelta() <= now - since < LOOK:
                 if run_dir.path.exists():
-                    self._unborn.add(run_id)  # somebody is just creating it; or is not, if it is the same next time
+                    self._unborn[run_id] = since  # somebody is just creating it; or is not, if that takes so long
                 continue
             try:
                 self._take_over(run_dir, now)
@@ -224,7 +242,7 @@ class Runs:
         self._log.warn("run interrupted", run=run_dir.run_id, reason=reason)
 
     def _next_instants(self, now: datetime) -> Iterator[datetime]:
-        yield now + LOOK
+        yield now + (GLANCE if self._others else LOOK)
         if self._behind:
             yield now + INGEST
         for driver in self._drivers.values():

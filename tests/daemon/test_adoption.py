@@ -95,6 +95,21 @@ def test_a_run_whose_terminal_died_is_marked_and_can_be_resumed(bench, held, num
     bench.here("state", "check").ok()
 
 
+def test_a_run_is_marked_as_soon_as_its_terminal_has_died(bench, ticking):
+    bench.write(HELD)
+    with ticking as it:
+        it.at("2019-02-27T12:00:00Z")
+        process = bench.start("run", "held")
+        bench.wait_until(lambda: begun(bench), "the step")
+        it.at("2019-02-27T12:00:02Z")
+        assert "FAILURE" not in [run.status for run in it.runs()]
+        process.kill()
+        process.wait()
+        it.at("2019-02-27T12:00:04Z")
+        assert [run.status for run in it.runs()] == ["FAILURE"]
+    go(bench)
+
+
 def test_a_run_whose_terminal_died_before_its_first_step_is_marked_too(bench, held):
     once = bench.path / "reached"
     bench("run", "held", ORCHESTRATOR_CRASH_AT=f"run.created:1@{once}")
