@@ -16,6 +16,7 @@ VOCABULARY = {
     "clock",
     "cron",
     "crashpoints",
+    "document",
     "errors",
     "events",
     "ids",
@@ -57,7 +58,7 @@ OWNED = {
     "typer": {"cli"},
     "rich": {"cli"},
     "watchdog": {"daemon"},
-    "yaml": {"settings", "cli"},
+    "yaml": {"document", "cli"},
     "beartype": {"definitions"},
 }
 # The engine knows of definitions only what a retry policy is.

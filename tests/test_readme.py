@@ -80,7 +80,7 @@ def test_the_workspace_file_that_is_shown_is_one_and_leaves_out_nothing(tmp_path
     assert settings.run_queue.max_concurrent_runs == RunQueueSettings().max_concurrent_runs
     (location,) = settings.locations
     assert location.max_growth_mb == LocationSettings(name="x", file="x.py").max_growth_mb
-    for name in (*WorkspaceFile.model_fields, *LocationSettings.model_fields, *TagLimit.model_fields):
+    for name in (*WorkspaceFile.__struct_fields__, *LocationSettings.__struct_fields__, *TagLimit.__struct_fields__):
         assert f"{name}:" in text, name
 
 

@@ -81,8 +81,26 @@ retention: {skipped_ticks: 7d, ticks: 90d, runs: 180d}
         ),
         pytest.param(
             "executor: {max_concurrent_steps: 0}",
-            ["line 1: executor.max_concurrent_steps: Input should be greater than or equal to 1, got 0"],
+            ["line 1: executor.max_concurrent_steps: must be a whole number >= 1, got 0"],
             id="out of range",
+        ),
+        pytest.param(
+            "executor: {max_concurrent_steps: many}",
+            ["line 1: executor.max_concurrent_steps: must be a whole number, got 'many'"],
+            id="no number",
+        ),
+        pytest.param("executor: []", ["line 1: executor: must be a mapping, got []"], id="no mapping"),
+        pytest.param("locations: {a: b}", ["line 1: locations: must be a list, got {'a': 'b'}"], id="no list"),
+        pytest.param("locations:\n  - a", ["line 2: locations[0]: must be a mapping, got 'a'"], id="no location"),
+        pytest.param(
+            "locations:\n  - {name: a, module: x,\n     isolation: thread}",
+            ["line 3: locations[0].isolation: must be fork or spawn, got 'thread'"],
+            id="none of the choices",
+        ),
+        pytest.param(
+            "run_queue: {tag_limits: [{limit: 1}]}",
+            ["line 1: run_queue.tag_limits[0].key: required, and missing"],
+            id="something missing",
         ),
         pytest.param(
             "retention:\n  runs: soon",

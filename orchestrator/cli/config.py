@@ -44,10 +44,11 @@ def check(json: Json = False) -> int:
 @app.command(epilog="Example: orchestrator config show --json")
 def show(json: Json = False) -> None:
     """Show the settings as they apply, defaults included. Values from the environment are named, never printed."""
+    import msgspec
     import yaml
 
     with workspace() as found:
-        shown = found.settings.model_dump(mode="json")
+        shown = msgspec.to_builtins(found.settings, enc_hook=str)
     if json:
         print_json(shown)
     else:
