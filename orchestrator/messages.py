@@ -94,7 +94,14 @@ class FindAsset(msgspec.Struct, frozen=True, tag="find_asset"):
     limit: int = 1
 
 
-FromLocation = Loaded | LoadFailed | Answer | Refusal | FindAsset
+class EvaluatorEnded(msgspec.Struct, frozen=True, tag="evaluator_ended"):
+    """A process that was asked schedules and sensors is gone: its exit code, negative for a signal."""
+
+    pid: int
+    code: int
+
+
+FromLocation = Loaded | LoadFailed | Answer | Refusal | FindAsset | EvaluatorEnded
 
 
 # --- to a location process -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from orchestrator.cli.output import Painter
+from orchestrator.cli.run_origin import origin_lines
 from orchestrator.cli.runs_view import (
     LAST_LINES,
     LONGEST_LINE,
@@ -39,11 +40,16 @@ def report(
     now: datetime,
     paint: Painter,
     every_step: bool = False,
+    with_origin: bool = False,
 ) -> Iterator[str]:
-    """The lines of a report: how it went, its steps, what failed and why, what it wrote, what to do next."""
+    """The lines of a report: how it went, its steps, what failed and why, what it wrote, what to do next. With its
+    origin for whoever did not just ask for it."""
     steps = progress.network.in_order()
     summary = run_detail(record, progress)
     yield headline(summary, [step.state for step in steps], now, paint)
+    if with_origin:
+        yield from origin_lines(record, paint, everything=every_step)
+        yield ""
     yield from _steps(steps, record.run_id, paint, every_step)
     yield from _failures(steps, run_dir, paint, every_step)
     yield from _expectations(facts, paint)

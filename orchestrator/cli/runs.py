@@ -58,10 +58,10 @@ def list_(
 @app.command(epilog="Example: orchestrator runs show last")
 def show(
     run: RunArgument,
-    steps: Annotated[bool, typer.Option("--steps", help="Every step, however many there are.")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="All of it, however much there is.")] = False,
     json: Json = False,
 ) -> None:
-    """Show one run: its steps, what failed and why, what it wrote."""
+    """Show one run: who asked for it, with what, its steps, what failed and why, what it wrote."""
     from orchestrator import clock
     from orchestrator.cli.run_report import report
     from orchestrator.engine.summary import run_detail
@@ -90,6 +90,7 @@ def show(
         now=clock.now(),
         paint=painter(),
         every_step=steps,
+        with_origin=True,
     )
     for line in lines:
         print(line)

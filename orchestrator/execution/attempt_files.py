@@ -23,6 +23,7 @@ from orchestrator.events import (
     decode_lines,
 )
 from orchestrator.execution.base import Observation, Phase
+from orchestrator.execution.process_end import how_it_ended
 from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, AttemptDir
 from orchestrator.locks import is_locked
@@ -152,18 +153,9 @@ def revoke(directory: AttemptDir) -> bool:
 def death(signal_number: int | None, exit_code: int | None) -> ErrorInfo:
     """The error of an attempt whose process ended without an outcome."""
     if signal_number is None:
-        message = f"its process ended with exit code {exit_code} before the step was over"
+        message = f"its process {how_it_ended(exit_code or 0)} before the step was over"
         return ErrorInfo("ProcessExited", message, exit_code=exit_code)
-    name = _signal_name(signal_number)
-    hint = " (out of memory, perhaps: the kernel kills like this)" if signal_number == signal.SIGKILL else ""
-    return ErrorInfo("ProcessKilled", f"its process was killed by {name}{hint}", signal=signal_number)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    return ErrorInfo("ProcessKilled", f"its process {how_it_ended(-signal_number)}", signal=signal_number)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from orchestrator.clock import format_duration, monotonic
 from orchestrator.execution.location_process import LocationProcess
 from orchestrator.execution.memory import growth_mb, own_memory_kb
+from orchestrator.execution.process_end import how_it_ended
 from orchestrator.messages import (
     Answer,
     Evaluate,
@@ -37,6 +38,8 @@ _IDLE_S = 60.0
 # What has waited for this long is worth another process. Most evaluations are over much sooner, and a hundred that
 # come at once are answered by one process before eight have been started.
 _PATIENCE_S = 0.05
+# The location process says how an evaluator has ended within a moment, unless it is busy or gone itself.
+_REAPED_S = 1.0
 # Until an evaluator of its own interpreter has imported the module.
 _START_S = 600.0
 
@@ -82,10 +85,11 @@ class Evaluator:
         self.asked: _Asked | None = None
         self.deadline = now + _START_S
         self.idle_since = now
+        self.gone_at: float | None = None  # when its connection was found closed
 
     @property
     def is_free(self) -> bool:
-        return self.asked is None and self.pid != 0
+        return self.asked is None and self.pid != 0 and self.gone_at is None
 
     def kill(self) -> None:
         """Ends it, with whatever it has started in its process group."""
@@ -172,7 +176,8 @@ class EvaluatorPool:
 
     def descriptors(self) -> Iterator[int]:
         for evaluator in self._evaluators:
-            yield evaluator.channel.fileno()
+            if evaluator.gone_at is None:
+                yield evaluator.channel.fileno()
 
     def next_deadline(self) -> float | None:
         """When, on the monotonic clock, something takes too long."""
@@ -228,11 +233,22 @@ class EvaluatorPool:
             for message in evaluator.channel.receive():
                 self._take(evaluator, message, now)
         except Disconnected:
-            self._lose(evaluator, "The process that evaluated it ended unexpectedly.")
+            self._bury(evaluator, now)
             return
         if (evaluator.asked is not None or not evaluator.pid) and now >= evaluator.deadline:
             seconds = format_duration(evaluator.asked.timeout if evaluator.asked else _START_S)
             self._lose(evaluator, f"It timed out after {seconds}, and was ended.", timed_out=True)
+
+    def _bury(self, evaluator: Evaluator, now: float) -> None:
+        """It is gone. The location process, whose child it was, is about to say how it has ended."""
+        if evaluator.gone_at is None:
+            evaluator.gone_at = now
+            evaluator.deadline = now + _REAPED_S
+        code = self._process.ending_of(evaluator.pid)
+        if code is None and evaluator.asked and self._process.is_alive and now < evaluator.deadline:
+            return
+        how = "ended unexpectedly" if code is None else how_it_ended(code)
+        self._lose(evaluator, f"The process that evaluated it {how}.")
 
     def _take(self, evaluator: Evaluator, message: FromLocation, now: float) -> None:
         if isinstance(message, Loaded):

@@ -26,11 +26,13 @@ from orchestrator.errors import (
     LocationDied,
     OrchestratorError,
 )
+from orchestrator.execution.process_end import how_it_ended
 from orchestrator.layout import RunDir
 from orchestrator.messages import (
     PROTOCOL,
     Answer,
     EndRun,
+    EvaluatorEnded,
     FindMemoized,
     FromLocation,
     LaunchAttempt,
@@ -48,6 +50,7 @@ _DYING_S = 2.0
 _LAST_WORDS = 4000  # characters of a dead process's output that go into the error
 
 
+_KEPT_ENDINGS = 64
 _HOW_TO_SET = (
     "Set it where this command, or the daemon, is started. A daemon that is a service is given the variables of a shell"
     " by `orchestrator daemon install --save-environment`."
@@ -94,6 +97,7 @@ class LocationProcess:
         self.files: tuple[str, ...] = ()  # that its module was made of, even if it failed to load
         self._failure: OrchestratorError | None = None
         self._answers: dict[int, bytes | OrchestratorError] = {}
+        self._endings: dict[int, int] = {}
         self._next_request = 0
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close())
         ours, theirs = socket.socketpair()
@@ -154,6 +158,11 @@ class LocationProcess:
     def launch(self, run_dir: RunDir, spec: AttemptSpec, how: str) -> None:
         """Has the attempt started. Raises LocationDied."""
         self._send(LaunchAttempt(str(run_dir.path), spec, how))
+
+    def ending_of(self, evaluator: int) -> int | None:
+        """How an evaluator that is gone has ended: its exit code, negative for a signal; None while that is unknown."""
+        self.pump()
+        return self._endings.pop(evaluator, None)
 
     def start_evaluator(self, connection: socket.socket) -> None:
         """Has an evaluator started that answers on this connection. If it cannot be, the connection just closes."""
@@ -281,6 +290,10 @@ class LocationProcess:
             self.files = message.files
             what = f"Location {self.name!r} is broken: {message.message}"
             self._failure = LocationBroken(what, traceback=message.traceback, hint=message.hint)
+        elif isinstance(message, EvaluatorEnded):
+            self._endings[message.pid] = message.code
+            if len(self._endings) > _KEPT_ENDINGS:  # most of them were let go, and nobody asks
+                del self._endings[next(iter(self._endings))]
         elif isinstance(message, Answer):
             self._answers[message.request] = message.result
         elif isinstance(message, Refusal):
@@ -298,7 +311,7 @@ class LocationProcess:
                 f"Location {self.name!r}: orchestrator is not installed in the environment of {self.spec.python}.",
                 hint=f"Run: {self.spec.python} -m pip install orchestrator=={__version__}",
             )
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = how_it_ended(code, guess=False)
         if code == -signal.SIGALRM and self.loaded is None:
             how = "took too long to import its module, and was ended"
         when = "while its module was imported" if self.loaded is None else "by itself"

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from orchestrator.location.evaluator import EvaluatorServer
@@ -41,10 +41,13 @@ class EvaluatorChildren:
                 self._fork(definitions, connection)
             connection.close()
 
-    def reap(self) -> None:
+    def reap(self) -> Iterator[tuple[int, int]]:
+        """Those that are gone: (pid, exit code, negative for a signal)."""
         for pid in list(self._pids):
-            if os.waitpid(pid, os.WNOHANG)[0]:
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
                 self._pids.discard(pid)
+                yield pid, os.waitstatus_to_exitcode(status)
 
     def end(self) -> None:
         """Nobody wants answers any more; one that hangs would not notice by itself."""

@@ -37,6 +37,7 @@ from orchestrator.messages import (
     SPAWN_HINT,
     Answer,
     EndRun,
+    EvaluatorEnded,
     FindMemoized,
     LaunchAttempt,
     Loaded,
@@ -90,7 +91,8 @@ class LocationServer:
                 else:
                     os.read(self._signals_in, 4096)
                     self._children.reap()
-                    self._evaluators.reap()
+                    for pid, code in self._evaluators.reap():
+                        self._send(EvaluatorEnded(pid, code))
             if not connected and self._channel in self._selector.get_map():
                 self._selector.unregister(self._channel)
                 self._selector.unregister(self._evaluators)

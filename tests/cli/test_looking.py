@@ -82,6 +82,35 @@ class TestRuns:
         assert "✓ load[a]" in out
         assert "raw/a  [2026-01-01] rows 3, at /tmp/x" in out
 
+    def test_a_run_says_who_asked_for_it_and_with_what(self, bench):
+        bench.write("""
+            from dataclasses import dataclass
+            from orchestrator import RunRequest, pipeline, sensor, step
+
+            @dataclass
+            class Source:
+                path: str
+                rows: int = 5
+
+            @step
+            def read(config: Source) -> None: ...
+
+            @pipeline(tags={"team": "sales"})
+            def reading():
+                read()
+
+            @sensor(pipeline=reading, default_on=True)
+            def arrivals(context):
+                config = {"path": {"env": "INBOX"}, "rows": 7}
+                return RunRequest("monday.csv", {"steps": {"read": {"config": config}}})
+        """)
+        bench("daemon", "tick", INBOX="/in").ok()
+        out = bench("runs", "show", "last").ok().out
+        assert "  asked   sensor main/arrivals, key monday.csv, 20" in out
+        assert ", mode default\n" in out
+        assert "  set     steps.read.config.path={env: INBOX}\n  set     steps.read.config.rows=7\n" in out
+        assert "  tag     team=sales\n" in out
+
     def test_events_come_in_order_and_as_json(self, done):
         kinds = [event["event"] for event in done.events()]
         assert kinds[0] == "run_started"

@@ -239,8 +239,8 @@ class TestWhatTheFunctionAnswers:
             ),
             pytest.param("return {'steps': {'note': 5}}", "steps.note", id="config-that-does-not-fit"),
             pytest.param("raise SystemExit(3)", "SystemExit: 3", id="an-exit"),
-            pytest.param("os._exit(3)", "ended unexpectedly", id="the-process-dies"),
-            pytest.param("import signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended unexpectedly", id="a-segfault"),
+            pytest.param("os._exit(3)", "evaluated it ended with exit code 3.", id="the-process-dies"),
+            pytest.param("import signal; os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV.", id="a-segfault"),
         ],
     )
     def test_failures(self, schedule, body, error):
