@@ -22,10 +22,10 @@ def main() -> int:
         if code := run(programs, *check):
             return code
     print("$ pytest", *sys.argv[1:], flush=True)
-    # Half as many workers again as cores, because many tests wait; a test file stays in one process, so that its
-    # fixtures are made once.
+    # Half as many workers again as cores, because many tests wait. Each begins with a stretch of its own; who is done
+    # takes over half of what another has left, so that all end together, however long single files take.
     workers = str(max(3, (os.cpu_count() or 2) * 3 // 2))
-    return run(programs, "pytest", "-n", workers, "--dist", "loadfile", *sys.argv[1:])
+    return run(programs, "pytest", "-n", workers, "--dist", "worksteal", *sys.argv[1:])
 
 
 if __name__ == "__main__":

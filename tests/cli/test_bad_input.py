@@ -270,7 +270,7 @@ class TestState:
         good("run", "good", *CONFIG).ok()
         (good.state / "format.json").write_text('{"format": 2}')
         refused(good("run", "good", *CONFIG), 5, "newer version")
-        refused(good("runs", "list"), 5, "newer version")
+        refused(good.here("runs", "list"), 5, "newer version")
 
     def test_somebody_elses_directory(self, good):
         good.state.mkdir()
@@ -279,7 +279,7 @@ class TestState:
 
     def test_a_database_that_another_program_holds_is_named_and_runs_go_on(self, good):
         good("run", "good", *CONFIG).ok()
-        good("runs", "list").ok()
+        good.here("runs", "list").ok()
         hold = "import sys, duckdb; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
         holder = subprocess.Popen(
             [sys.executable, "-c", hold, good.state / "state.duckdb"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -287,7 +287,7 @@ class TestState:
         try:
             holder.stdout.readline()
             good("run", "good", *CONFIG).ok()
-            refused(good("runs", "list"), 5, "open in another program", f"process {holder.pid}")
+            refused(good.here("runs", "list"), 5, "open in another program", f"process {holder.pid}")
         finally:
             holder.communicate()
         assert len(good.json("runs", "list")) == 2
@@ -328,7 +328,7 @@ class TestOutput:
                 a()
         """)
         bench("run", "p").ok()
-        assert "a | caf\ufffd  end" in bench("runs", "logs", "last").ok().out
+        assert "a | caf\ufffd  end" in bench.here("runs", "logs", "last").ok().out
 
     def test_a_line_of_a_hundred_megabytes_is_kept_and_shown_in_part(self, bench):
         bench.write("""
@@ -350,7 +350,7 @@ class TestOutput:
         done = bench("run", "p")
         assert done.code == 1
         assert len(done.out) < 100_000
-        out = bench("runs", "logs", "last").ok().out
+        out = bench.here("runs", "logs", "last").ok().out
         assert "a | after" in out
         assert len(out) < 200_000
         (log,) = bench.state.glob("runs/*/steps/a/1/stdout.log")
@@ -359,7 +359,7 @@ class TestOutput:
     @pytest.mark.parametrize("step", ["weird[", "../../etc", "a b", "--", "", "é"])
     def test_a_step_key_with_odd_characters_is_simply_not_there(self, good, step):
         good("run", "two", "--mode", "prod").ok()
-        refused(good("runs", "logs", "last", "--step", step), 4, "There is no step")
+        refused(good.here("runs", "logs", "last", "--step", step), 4, "There is no step")
 
 
 def test_output_that_nobody_reads_is_no_error(good):
@@ -424,7 +424,12 @@ def test_secrets_never_reach_the_disk_or_the_screen(good):
     assert wrong.code == 3
     leaky = good("run", "leaky", "--set", "steps.quotes_it.config.password={env: PASSWORD}", OUTER=secret)
     assert "no login with Login(password='***', port=1)" in leaky.out
-    shown += [leaky, good("runs", "logs", "last"), good("asset", "show", "a"), good("runs", "show", "last", "--json")]
+    shown += [
+        leaky,
+        good.here("runs", "logs", "last"),
+        good.here("asset", "show", "a"),
+        good.here("runs", "show", "last", "--json"),
+    ]
     shown += [wrong, good("config", "show", OUTER=secret).ok(), good("config", "check", OUTER=secret).ok()]
     shown += [good("runs", "events", "last", OUTER=secret), good("pipeline", "config", "p", OUTER=secret)]
     assert not any(secret in done.out + done.err for done in shown)

@@ -116,7 +116,7 @@ def damaged(bench):
     bench("run", "small").ok()
     backup = bench.json("state", "backup")["backup"]
     bench("run", "small").ok()
-    bench("runs", "list").ok()
+    bench.here("runs", "list").ok()
     bench.state.joinpath("state.duckdb").write_bytes(b"not a database" * 1000)
     return bench, backup
 
@@ -133,24 +133,24 @@ def test_a_damaged_database_says_what_can_be_done(damaged):
 
 def test_a_backup_takes_the_place_of_a_damaged_database_and_journals_fill_in_the_rest(damaged):
     bench, backup = damaged
-    restored = bench("state", "restore", backup, "--yes").ok()
+    restored = bench.here("state", "restore", backup, "--yes").ok()
     assert "-damaged.duckdb" in restored.out
     assert len(bench.json("runs", "list")) == 2
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()
 
 
 def test_without_a_backup_the_index_is_made_anew_and_what_is_lost_is_said(damaged):
     bench, _ = damaged
-    done = bench("state", "rebuild").ok()
+    done = bench.here("state", "rebuild").ok()
     assert "Rebuilt the index from" in done.out
     assert "Ticks and cursors were only there" in done.err
     assert len(bench.json("runs", "list")) == 2
-    bench("state", "check").ok()
+    bench.here("state", "check").ok()
 
 
 def test_what_is_no_backup_is_refused_before_anything_is_touched(damaged):
     bench, _ = damaged
     before = (bench.state / "state.duckdb").read_bytes()
-    done = bench("state", "restore", "pipelines.py", "--yes")
+    done = bench.here("state", "restore", "pipelines.py", "--yes")
     assert done.code == 5, done
     assert (bench.state / "state.duckdb").read_bytes() == before

@@ -68,17 +68,17 @@ class TestRuns:
         assert len(done.json("runs", "list", "--tag", "team=sales", "--pipeline", "loads", "--since", "1h")) == 2
         assert done.json("runs", "list", "--tag", "team=nobody") == []
         assert len(done.json("runs", "list", "--limit", "1")) == 1
-        assert "and 1 older" in done("runs", "list", "--limit", "1").err
+        assert "and 1 older" in done.here("runs", "list", "--limit", "1").err
 
     def test_a_pipe_gets_whole_lines_without_colour(self, done):
-        out = done("runs", "list").ok().out
+        out = done.here("runs", "list").ok().out
         assert "\x1b" not in out
         assert len(out.splitlines()) == 2
 
     def test_one_run_is_shown_by_the_beginning_of_its_id(self, done):
         run_id = done.json("runs", "list")[0]["run_id"]
         assert done.json("runs", "show", run_id[:4])["run_id"] == run_id
-        out = done("runs", "show", run_id).ok().out
+        out = done.here("runs", "show", run_id).ok().out
         assert "✓ load[a]" in out
         assert "raw/a  [2026-01-01] rows 3, at /tmp/x" in out
 
@@ -116,17 +116,17 @@ class TestRuns:
         assert kinds[0] == "run_started"
         assert kinds[-1] == "run_finished"
         assert kinds.count("attempt_succeeded") == 4
-        text = done("runs", "events", "last").ok().out
+        text = done.here("runs", "events", "last").ok().out
         assert len(text.splitlines()) == len(kinds)
 
     def test_logs_hold_what_was_printed_and_logged(self, done):
-        out = done("runs", "logs", "last").ok().out
+        out = done.here("runs", "logs", "last").ok().out
         assert "load[a] | loading a" in out
         assert "load[a] | careful" in out
         assert "load[b] | WARNING  slow disk for b" in out
-        only = done("runs", "logs", "last", "--step", "load[b]").ok().out
+        only = done.here("runs", "logs", "last", "--step", "load[b]").ok().out
         assert "load[a]" not in only
-        lines = [json.loads(line) for line in done("runs", "logs", "last", "--json").ok().out.splitlines()]
+        lines = [json.loads(line) for line in done.here("runs", "logs", "last", "--json").ok().out.splitlines()]
         assert {line["stream"] for line in lines} == {"stdout", "stderr", "log"}
 
     def test_waiting_for_a_run_that_is_over_tells_how_it_ended(self, done):
@@ -136,8 +136,8 @@ class TestRuns:
 
     def test_a_deleted_run_is_gone_with_its_values(self, done):
         run_id = done.json("runs", "list")[0]["run_id"]
-        assert done("runs", "delete", run_id).code == 2, "nobody can be asked"
-        done("runs", "delete", run_id[:5], "--yes").ok()
+        assert done.here("runs", "delete", run_id).code == 2, "nobody can be asked"
+        done.here("runs", "delete", run_id[:5], "--yes").ok()
         assert done.json("runs", "list") == []
         assert not (done.state / "runs" / run_id).exists()
         assert not (done.state / "storage" / run_id).exists()
@@ -226,8 +226,8 @@ class TestWhileItRuns:
     def test_when_its_owner_is_killed_that_is_said_and_it_can_be_resumed(self, running):
         running.owner.send_signal(signal.SIGKILL)
         running.owner.wait()
-        assert "owner gone" in running("runs", "list").out
-        status = running("status")
+        assert "owner gone" in running.here("runs", "list").out
+        status = running.here("status")
         assert status.code == 1
         assert "nobody drives run" in status.out
         resuming = running.start("runs", "resume", "last")
@@ -235,7 +235,7 @@ class TestWhileItRuns:
         self.go(running)
         assert resuming.wait() == 0
         assert running.ledger() == ["slow", "after"]
-        running("status").ok()
+        running.here("status").ok()
 
     def test_when_its_owner_is_killed_it_can_still_be_cancelled(self, running):
         running.owner.send_signal(signal.SIGKILL)
@@ -256,10 +256,10 @@ class TestAssets:
     def test_the_catalog(self, done):
         assert [asset["asset"] for asset in done.json("asset", "list")] == [["raw", "a"], ["raw", "b"]]
         assert done.json("asset", "list", "raw/a")[0]["materializations"] == 1
-        assert "raw/a" in done("asset", "list").ok().out
+        assert "raw/a" in done.here("asset", "list").ok().out
 
     def test_one_asset_with_its_table(self, done):
-        out = done("asset", "show", "raw.a").ok().out
+        out = done.here("asset", "show", "raw.a").ok().out
         assert re.search(r"raw/a\s+written 1 time", out)
         assert "One file." in out
         assert re.search(r"head\n  x\n  1\n  2", out)
@@ -272,11 +272,11 @@ class TestAssets:
         assert done.json("asset", "history", "raw/a", "--partition", "1999") == []
 
     def test_wiping_needs_a_yes_and_keeps_the_runs(self, done):
-        assert done("asset", "wipe", "raw/a").code == 2
-        assert "Wiped 1 asset." in done("asset", "wipe", "raw/a", "--yes").ok().out
+        assert done.here("asset", "wipe", "raw/a").code == 2
+        assert "Wiped 1 asset." in done.here("asset", "wipe", "raw/a", "--yes").ok().out
         assert [asset["asset"] for asset in done.json("asset", "list")] == [["raw", "b"]]
         assert len(done.json("runs", "list")) == 1
-        done("asset", "wipe", "--all", "--yes").ok()
+        done.here("asset", "wipe", "--all", "--yes").ok()
         assert done.json("asset", "list") == []
 
 
@@ -284,21 +284,21 @@ class TestState:
     def test_sql(self, done):
         rows = done.json("sql", "SELECT step, status FROM steps ORDER BY step")
         assert rows[0] == {"step": "files", "status": "SUCCESS"}
-        assert "4 rows" in done("sql", "SELECT step FROM steps").err
+        assert "4 rows" in done.here("sql", "SELECT step FROM steps").err
 
     def test_a_backup_restores(self, done):
         backup = done.json("state", "backup")["backup"]
         done("run", "loads").ok()
         before = done.json("runs", "list")
-        done("state", "restore", backup, "--yes").ok()
+        done.here("state", "restore", backup, "--yes").ok()
         assert done.json("runs", "list") == before, "runs younger than the backup are in their journals"
-        done("state", "check").ok()
+        done.here("state", "check").ok()
 
     def test_rebuilding_from_the_journals_gives_the_same_index(self, done):
         done("run", "loads", FAIL="a")
         everything = [f"FROM {table} ORDER BY ALL" for table in ("runs", "events", "steps", "materializations")]
         before = [done.json("sql", statement) for statement in everything]
-        done("state", "rebuild").ok()
+        done.here("state", "rebuild").ok()
         assert [done.json("sql", statement) for statement in everything] == before
 
     def test_a_lost_database_is_made_anew_from_the_journals(self, done):
@@ -306,42 +306,42 @@ class TestState:
         (done.state / "state.duckdb").unlink()
         (done.state / "state.duckdb.wal").unlink(missing_ok=True)
         assert done.json("runs", "list") == []
-        assert done("state", "check").code == 5
-        done("state", "rebuild").ok()
+        assert done.here("state", "check").code == 5
+        done.here("state", "rebuild").ok()
         assert len(done.json("runs", "list")) == 1
-        done("state", "check").ok()
+        done.here("state", "check").ok()
 
     def test_compaction_packs_runs_and_everything_can_still_be_looked_at(self, done):
         shown, events = done.json("runs", "show", "last"), done.events()
-        logs = done("runs", "logs", "last").ok().out
+        logs = done.here("runs", "logs", "last").ok().out
         assert done.json("state", "compact")["packed"] == 1
         (run,) = (done.state / "runs").iterdir()
         assert sorted(path.name for path in run.iterdir()) == ["logs.tar.gz", "packed.jsonl.gz"]
         assert done.json("runs", "show", "last") == shown
         assert done.events() == events
-        assert done("runs", "logs", "last").ok().out == logs
-        done("state", "rebuild").ok()
-        done("state", "check").ok()
+        assert done.here("runs", "logs", "last").ok().out == logs
+        done.here("state", "rebuild").ok()
+        done.here("state", "check").ok()
         done("run", "--rerun", "last", "--select", "total").ok()
 
     def test_damage_is_found(self, done):
         (run,) = (done.state / "runs").iterdir()
         journal = run / "journal.jsonl"
         journal.write_bytes(journal.read_bytes().replace(b"run_finished", b"run_vanished"))
-        found = done("state", "check")
+        found = done.here("state", "check")
         assert found.code == 5
         assert run.name in found.err
 
 
 class TestStatus:
     def test_all_is_well(self, done):
-        assert done("status").ok().out.startswith("✓ all is well")
+        assert done.here("status").ok().out.startswith("✓ all is well")
         assert done.json("status")["ok"] is True
 
     def test_a_broken_location_is_shown_with_its_traceback_beside_the_one_that_works(self, done):
         done.write("1 / 0", "broken.py")
         done.settings("locations: [{name: main, file: pipelines.py}, {name: bad, file: broken.py}]")
-        status = done("status")
+        status = done.here("status")
         assert status.code == 1
         assert "✗ bad   broken" in status.out
         assert "ZeroDivisionError" in status.out
@@ -359,7 +359,7 @@ class TestPipelines:
         assert (listed["name"], listed["location"], listed["steps"]) == ("loads", "main", 3)
 
     def test_a_graph_is_drawn(self, loads):
-        out = loads("pipeline", "show", "loads").ok().out
+        out = loads.here("pipeline", "show", "loads").ok().out
         assert "files → result[*]" in out
         assert "╰─⇉ load[?]" in out
         assert "all of load[?]" in out
@@ -398,7 +398,7 @@ class TestPipelines:
                 inner(one())
                 two(start)
         """)
-        text = bench("pipeline", "config", "outer").ok().out
+        text = bench.here("pipeline", "config", "outer").ok().out
         assert "n: ...   # integer, required" in text
         assert '# kind: "a"   # one of a, b' in text
         (bench.path / "config.yaml").write_text(text.replace("n: ...", "n: 3").replace("inner: ...", "inner: {x: 2}"))
@@ -407,16 +407,16 @@ class TestPipelines:
 
 class TestConfig:
     def test_checking_says_what_loads(self, loads):
-        assert "✓ loaded  main  loads" in loads("config", "check").ok().out
+        assert "✓ loaded  main  loads" in loads.here("config", "check").ok().out
         loads.write("import nothing_there", "pipelines.py")
-        broken = loads("config", "check")
+        broken = loads.here("config", "check")
         assert broken.code == 3
         assert "No module named 'nothing_there'" in broken.err
 
     def test_showing_has_every_setting(self, loads):
         shown = loads.json("config", "show")
         assert shown["executor"] == {"default": "subprocess", "max_concurrent_steps": 4}
-        assert "max_concurrent_runs: 10" in loads("config", "show").ok().out
+        assert "max_concurrent_runs: 10" in loads.here("config", "show").ok().out
 
 
 def test_init_makes_a_workspace_that_runs_and_passes_its_tests(bench):
@@ -436,10 +436,10 @@ def test_init_makes_a_workspace_that_runs_and_passes_its_tests(bench):
 def test_the_settings_that_are_shown_are_settings_again(bench):
     bench.write("")
     bench.settings("{locations: [{name: main, file: pipelines.py}], retention: {ticks: 36h, runs: 90}}")
-    shown = bench("config", "show").ok().out
+    shown = bench.here("config", "show").ok().out
     assert "retention: {skipped_ticks: 7d, ticks: 36h, runs: 90.0}" in shown
     bench.settings(shown)
-    assert bench("config", "show").ok().out == shown
+    assert bench.here("config", "show").ok().out == shown
 
 
 def test_what_init_makes_waits_to_be_turned_on(bench):
@@ -448,11 +448,11 @@ def test_what_init_makes_waits_to_be_turned_on(bench):
         assert [one["on"] for one in bench.json(noun, "list")] == [False]
     bench.path.joinpath("inbox").mkdir()
     bench.path.joinpath("inbox", "a.txt").write_text("a tremendous text")
-    assert "run_key: a.txt" in bench("sensor", "preview", "new_texts").ok().out
-    bench("sensor", "start", "new_texts").ok()
+    assert "run_key: a.txt" in bench.here("sensor", "preview", "new_texts").ok().out
+    bench.here("sensor", "start", "new_texts").ok()
     daemon = bench.start("daemon", "start")
     bench.wait_until(lambda: [run["status"] for run in bench.json("runs", "list")] == ["SUCCESS"], "a run of the text")
-    assert "tremendous" in bench("runs", "logs", "last").ok().out
+    assert "tremendous" in bench.here("runs", "logs", "last").ok().out
     bench("daemon", "stop").ok()
     daemon.wait(timeout=30)
 

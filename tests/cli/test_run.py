@@ -330,4 +330,4 @@ def test_of_many_failures_each_way_to_fail_is_told_once(bench):
     run = bench.json("runs", "list")[0]["run_id"]
     assert f"48 more have failed in the same way: orchestrator runs show {run} --steps" in done.out
     assert f"    and 10 more: orchestrator runs show {run} --steps" in done.out
-    assert bench("runs", "show", run, "--steps").out.count(" failed: ") == 50
+    assert bench.here("runs", "show", run, "--steps").out.count(" failed: ") == 50

@@ -62,7 +62,7 @@ class TestNext:
         assert instants == ["2019-03-09T08:30:00Z", "2019-03-10T08:00:00Z", "2019-03-11T07:30:00Z"]
 
     def test_a_schedule_as_a_person_sees_it_with_the_clock_change(self, schedules):
-        out = schedules("schedule", "next", "nightly", "--from", "2026-03-28", "--count", "3").ok().out
+        out = schedules.here("schedule", "next", "nightly", "--from", "2026-03-28", "--count", "3").ok().out
         assert out.splitlines() == [
             "Sat 2026-03-28 02:30 +0100   2026-03-28 01:30Z",
             "Sun 2026-03-29 03:00 +0200   2026-03-29 01:00Z   the clocks have changed",
@@ -82,7 +82,7 @@ class TestNext:
         ],
     )
     def test_what_makes_no_sense_is_a_mistake_of_usage(self, schedules, arguments, said):
-        done = schedules("schedule", "next", *arguments)
+        done = schedules.here("schedule", "next", *arguments)
         assert done.code == 2
         assert said in done.err
 
@@ -91,48 +91,48 @@ def test_turning_on_and_off_and_what_the_list_says(schedules):
     assert {one["name"]: one["on"] for one in schedules.json("schedule", "list")} == {
         "main/broken": False, "main/misfit": False, "main/nightly": False, "main/yearly": False,
     }  # fmt: skip
-    done = schedules("schedule", "start", "nightly", "main/yearly").ok()
+    done = schedules.here("schedule", "start", "nightly", "main/yearly").ok()
     assert re.search(r"main/nightly is on. First: \w{3} \d{4}-\d\d-\d\d 02:30 \+0[12]00\.", done.out)
     assert "No daemon is running" in done.err
-    again = schedules("schedule", "start", "nightly")
+    again = schedules.here("schedule", "start", "nightly")
     assert (again.code, "main/nightly is on already." in again.err) == (4, True)
     listed = {one["name"]: one for one in schedules.json("schedule", "list")}
     assert listed["main/nightly"]["next_at"].endswith(("T00:30:00Z", "T01:30:00Z", "T01:00:00Z"))
     assert listed["main/yearly"]["next_at"].endswith("-01-01T00:00:00Z")
     assert listed["main/broken"]["next_at"] is None
-    assert "main/broken is on" in schedules("schedule", "start", "--all").ok().out
-    assert schedules("schedule", "stop", "--all").ok().out.count("is off.") == 4
-    assert schedules("schedule", "stop", "nightly").code == 4
-    assert schedules("schedule", "start").code == 2
-    assert schedules("schedule", "start", "nightly", "--all").code == 2
+    assert "main/broken is on" in schedules.here("schedule", "start", "--all").ok().out
+    assert schedules.here("schedule", "stop", "--all").ok().out.count("is off.") == 4
+    assert schedules.here("schedule", "stop", "nightly").code == 4
+    assert schedules.here("schedule", "start").code == 2
+    assert schedules.here("schedule", "start", "nightly", "--all").code == 2
 
 
 def test_a_name_that_is_not_there_is_nearly_found(schedules):
-    done = schedules("schedule", "start", "nihgtly")
+    done = schedules.here("schedule", "start", "nihgtly")
     assert done.code == 4
     assert "There is no schedule 'nihgtly'." in done.err
     assert "nightly" in done.err
-    assert schedules("schedule", "ticks", "watching").code == 4, "that one is a sensor"
-    state = schedules("schedule", "ticks", "--status", "misst")
+    assert schedules.here("schedule", "ticks", "watching").code == 4, "that one is a sensor"
+    state = schedules.here("schedule", "ticks", "--status", "misst")
     assert (state.code, "MISSED" in state.err) == (2, True)
 
 
 def test_a_preview_shows_what_would_be_run_and_writes_nothing(schedules):
-    done = schedules("schedule", "preview", "nightly", "--at", "2026-03-29T01:00Z").ok()
+    done = schedules.here("schedule", "preview", "nightly", "--at", "2026-03-29T01:00Z").ok()
     assert done.out == "- run_key: a\n  tags:\n    for: 2026-03-29 03:00 +0200\n"
-    assert "It would run nothing: a holiday" in schedules("schedule", "preview", "yearly").ok().err
-    failed = schedules("schedule", "preview", "broken")
+    assert "It would run nothing: a holiday" in schedules.here("schedule", "preview", "yearly").ok().err
+    failed = schedules.here("schedule", "preview", "broken")
     assert failed.code == 6
     assert "about to divide" in failed.err
     assert "ZeroDivisionError" in failed.err
-    misfit = schedules("schedule", "preview", "misfit")
+    misfit = schedules.here("schedule", "preview", "misfit")
     assert (misfit.code, "would fail, and run nothing" in misfit.err, "wrok" in misfit.err) == (6, True, True)
     assert schedules.json("schedule", "ticks") == []
     assert schedules.json("runs", "list") == []
 
 
 def test_ticks_have_the_promised_shape_and_a_failure_is_told_in_full(schedules):
-    schedules("schedule", "start", "broken", "nightly").ok()
+    schedules.here("schedule", "start", "broken", "nightly").ok()
     with open_store(StateDir(schedules.state)) as store:
         started = [one for one in store(list_instigators) if one.is_on]
         store(save_instigators, [replace(one, since=one.since - timedelta(days=2)) for one in started])
@@ -148,7 +148,7 @@ def test_ticks_have_the_promised_shape_and_a_failure_is_told_in_full(schedules):
     assert run["trigger"] == {
         "kind": "schedule", "name": "main/nightly", "run_key": "a", "scheduled_at": succeeded["scheduled_at"],
     }  # fmt: skip
-    out = schedules("schedule", "ticks", "broken").ok().out
+    out = schedules.here("schedule", "ticks", "broken").ok().out
     assert "ZeroDivisionError: division by zero" in out.splitlines()[1]
     assert "    return 1 / 0" in out
     assert out.rstrip().endswith("It printed:\nabout to divide")
@@ -162,18 +162,18 @@ def test_ticks_have_the_promised_shape_and_a_failure_is_told_in_full(schedules):
 
 
 def test_what_is_gone_can_be_forgotten_and_nothing_else(schedules):
-    schedules("schedule", "start", "yearly").ok()
-    still_there = schedules("schedule", "forget", "yearly")
+    schedules.here("schedule", "start", "yearly").ok()
+    still_there = schedules.here("schedule", "forget", "yearly")
     assert (still_there.code, "is still defined" in still_there.err) == (4, True)
     schedules.write(PIPELINES.replace("def yearly", "def every_year"))
     gone = next(one for one in schedules.json("schedule", "list") if one["name"] == "main/yearly")
     assert gone["on"]
     assert gone["gone_at"]
-    assert "gone, still on" in schedules("schedule", "list").ok().out
-    schedules("schedule", "forget", "yearly").ok()
-    assert "main/yearly" not in schedules("schedule", "list").ok().out
+    assert "gone, still on" in schedules.here("schedule", "list").ok().out
+    schedules.here("schedule", "forget", "yearly").ok()
+    assert "main/yearly" not in schedules.here("schedule", "list").ok().out
 
 
 def test_json_is_json(schedules):
-    assert json.loads(schedules("schedule", "ticks", "--json").ok().out) == []
-    assert "No ticks yet." in schedules("schedule", "ticks").ok().err
+    assert json.loads(schedules.here("schedule", "ticks", "--json").ok().out) == []
+    assert "No ticks yet." in schedules.here("schedule", "ticks").ok().err

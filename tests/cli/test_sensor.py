@@ -58,7 +58,7 @@ def ticked(sensors):
     """After one pass: two files have been seen, one sensor has failed."""
     for name in ("a.csv", "b.csv"):
         (sensors.path / "inbox" / name).touch()
-    sensors("sensor", "start", "new_files", "failing").ok()
+    sensors.here("sensor", "start", "new_files", "failing").ok()
     sensors("daemon", "tick").ok()
     return sensors
 
@@ -109,16 +109,16 @@ def test_a_preview_shows_what_would_be_run_and_which_keys_are_used_and_writes_no
 
 
 def test_a_cursor_can_be_shown_set_and_cleared(sensors):
-    assert sensors("sensor", "cursor", "new_files").ok().out == "\n"
-    assert "goes on from there" in sensors("sensor", "cursor", "new_files", "--set", "z").ok().out
-    assert sensors("sensor", "cursor", "new_files").ok().out == "z\n"
-    assert "starts anew" in sensors("sensor", "cursor", "new_files", "--clear").ok().out
-    assert sensors("sensor", "cursor", "new_files").ok().out == "\n"
-    assert sensors("sensor", "cursor", "new_files", "--set", "z", "--clear").code == 2
-    wrong = sensors("sensor", "cursor", "on_orders", "--set", "z")
+    assert sensors.here("sensor", "cursor", "new_files").ok().out == "\n"
+    assert "goes on from there" in sensors.here("sensor", "cursor", "new_files", "--set", "z").ok().out
+    assert sensors.here("sensor", "cursor", "new_files").ok().out == "z\n"
+    assert "starts anew" in sensors.here("sensor", "cursor", "new_files", "--clear").ok().out
+    assert sensors.here("sensor", "cursor", "new_files").ok().out == "\n"
+    assert sensors.here("sensor", "cursor", "new_files", "--set", "z", "--clear").code == 2
+    wrong = sensors.here("sensor", "cursor", "on_orders", "--set", "z")
     assert (wrong.code, 'look like {"orders": 12}' in wrong.err) == (2, True)
-    sensors("sensor", "cursor", "on_orders", "--set", '{"orders": 3}').ok()
-    assert sensors("sensor", "cursor", "on_orders").ok().out == '{"orders": 3}\n'
+    sensors.here("sensor", "cursor", "on_orders", "--set", '{"orders": 3}').ok()
+    assert sensors.here("sensor", "cursor", "on_orders").ok().out == '{"orders": 3}\n'
 
 
 def test_a_key_can_be_made_usable_again(ticked):
@@ -133,9 +133,9 @@ def test_a_key_can_be_made_usable_again(ticked):
 
 def test_a_name_that_is_not_there_is_nearly_found(sensors):
     for command in ("start", "ticks", "preview"):
-        done = sensors("sensor", command, "new_flies")
+        done = sensors.here("sensor", command, "new_flies")
         assert (done.code, "There is no sensor 'new_flies'." in done.err, "new_files" in done.err) == (4, True, True)
-    assert sensors("sensor", "start", "daily").code == 4, "that one is a schedule"
+    assert sensors.here("sensor", "start", "daily").code == 4, "that one is a schedule"
 
 
 def test_a_pipe_gets_one_line_a_tick_or_one_record(ticked):
@@ -186,5 +186,5 @@ def read_until(stream, wanted):
 
 
 def test_json_of_nothing_is_json(sensors):
-    assert json.loads(sensors("sensor", "ticks", "--json").ok().out) == []
-    assert "No ticks yet." in sensors("sensor", "ticks").ok().err
+    assert json.loads(sensors.here("sensor", "ticks", "--json").ok().out) == []
+    assert "No ticks yet." in sensors.here("sensor", "ticks").ok().err

@@ -158,8 +158,8 @@ def test_all_ticks_are_listed_in_local_time_beside_utc(bench):
 
 def test_the_state_is_left_as_it_is_and_nothing_runs(bench):
     bench("run", "work").ok()
-    bench("schedule", "start", "hourly").ok()
-    bench("sensor", "start", "inbox").ok()
+    bench.here("schedule", "start", "hourly").ok()
+    bench.here("sensor", "start", "inbox").ok()
     before = rows(bench)
     shown = bench("simulate", "--to", "+3d", "--asleep", "+1d..+5h", "--sensors", "--set-on", "nightly").ok()
     assert "main/nightly" in shown.out
@@ -179,7 +179,7 @@ def test_without_a_state_none_is_made(bench):
 def test_a_daemon_that_runs_is_asked_and_left_alone(bench):
     bench.start("daemon", "start")
     bench.wait_until(lambda: bench.here("daemon", "status").code == 0, "a daemon that answers")
-    bench("schedule", "start", "hourly").ok()
+    bench.here("schedule", "start", "hourly").ok()
     told = bench.json("schedule", "list")
     found = ticks(bench, "--to", "+2d", "--sensors", "--set-on", "inbox")
     assert {tick["name"] for tick in found} == {"main/hourly", "main/inbox"}
@@ -191,7 +191,7 @@ def test_a_daemon_that_runs_is_asked_and_left_alone(bench):
 
 
 def test_what_is_overdue_is_made_up_first_unless_a_beginning_is_given(bench):
-    bench("schedule", "start", "up_all").ok()
+    bench.here("schedule", "start", "up_all").ok()
     with open_store(StateDir(bench.state)) as store:
         (one,) = [one for one in store(list_instigators) if one.name == "up_all"]
         since = replace(one, since=one.since.replace(hour=7) - timedelta(days=3))
@@ -318,7 +318,7 @@ def test_configuration_that_the_pipeline_refuses_is_a_failure(bench):
 def test_a_broken_location_is_named_with_what_is_missing_and_the_rest_is_shown(bench):
     bench.settings("locations: [{name: main, file: pipelines.py}, {name: other, file: other.py}]")
     bench.write(WORKSPACE.replace("nightly", "other_nightly"), file="other.py")
-    bench("schedule", "start", "other_nightly").ok()
+    bench.here("schedule", "start", "other_nightly").ok()
     bench.write("import nonsense", file="other.py")
     done = bench("simulate", *SPRING, "--set-on", "nightly")
     assert done.code == 3

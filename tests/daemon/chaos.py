@@ -103,7 +103,7 @@ class Chaos:
     def prepare(self, minutes):
         """Two schedules that have waited for that many minutes."""
         for name in ("together", "in_turn"):
-            self.bench("schedule", "start", name).ok()
+            self.bench.here("schedule", "start", name).ok()
             self.subjects += [f"{name}/{instant}" for instant in self.daemon.turn_back(name, minutes)]
 
     def start(self):
@@ -161,7 +161,7 @@ class Chaos:
         done = self._until(lambda: set(self.subjects) <= self._finished(), SETTLES_S)
         assert done, f"never done: {sorted(set(self.subjects) - self._finished())[:20]}\n{self.log()}"
         for name in ("together", "in_turn"):
-            self.bench("schedule", "stop", name).ok()
+            self.bench.here("schedule", "stop", name).ok()
         over = self._until(lambda: all(run["status"] == "SUCCESS" for run in self.runs()), SETTLES_S)
         assert over, [run for run in self.runs() if run["status"] != "SUCCESS"]
         self.daemon.stop()

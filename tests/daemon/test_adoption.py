@@ -84,7 +84,7 @@ def test_a_run_whose_terminal_died_is_marked_and_can_be_resumed(bench, held, num
     process.wait()
     pid = pid_of(bench, "mine")
     held.until(lambda: bench.json("runs", "show", "last")["status"] == "FAILURE", "the mark")
-    shown = bench("runs", "show", "last").out
+    shown = bench.here("runs", "show", "last").out
     assert f"its owner, process {process.pid} in a terminal, is gone" in shown
     assert "orchestrator runs resume" in shown
     go(bench)

@@ -13,9 +13,9 @@ def test_a_backup_beside_a_working_daemon_restores_and_no_key_is_run_a_second_ti
     backup = bench.json("state", "backup")["backup"]
     daemon.drop("e", "f")
     daemon.until_ledger("c", "d", "e", "f")
-    assert bench("state", "restore", backup, "--yes").code == 7
+    assert bench.here("state", "restore", backup, "--yes").code == 7
     daemon.stop()
-    bench("state", "restore", backup, "--yes").ok()
+    bench.here("state", "restore", backup, "--yes").ok()
     bench.here("state", "check").ok()
     with open_store(StateDir(bench.state)) as store:
         keys = {row[0] for row in store.database.rows("SELECT run_key FROM run_keys")}
@@ -29,10 +29,10 @@ def test_a_backup_beside_a_working_daemon_restores_and_no_key_is_run_a_second_ti
 def test_what_was_forgotten_before_a_rebuild_stays_forgotten(bench, daemon):
     daemon.drop("a", "b")
     daemon.start().until_ledger("a", "b")
-    bench("sensor", "stop", "inbox").ok()
-    bench("sensor", "forget", "inbox", "a").ok()
-    bench("state", "rebuild").ok()
-    bench("sensor", "start", "inbox").ok()
+    bench.here("sensor", "stop", "inbox").ok()
+    bench.here("sensor", "forget", "inbox", "a").ok()
+    bench.here("state", "rebuild").ok()
+    bench.here("sensor", "start", "inbox").ok()
     daemon.until(lambda: sorted(bench.ledger()) == ["a", "a", "b"], "a to be run again")
     daemon.stop()
 
@@ -50,7 +50,7 @@ def test_a_rebuild_says_of_every_run_what_the_index_said(bench, daemon):
             }
 
     before = index()
-    bench("state", "rebuild").ok()
+    bench.here("state", "rebuild").ok()
     assert index() == before
 
 

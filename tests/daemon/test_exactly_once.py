@@ -82,7 +82,7 @@ def test_a_key_stays_used_after_its_run_was_deleted(daemon):
     daemon.drop("a")
     daemon.start().until_ledger("a")
     daemon.until(lambda: daemon.bench.json("runs", "show", "last")["status"] == "SUCCESS", "the end of the run")
-    daemon.bench("runs", "delete", "last", "--yes").ok()
+    daemon.bench.here("runs", "delete", "last", "--yes").ok()
     daemon.drop("b")
     daemon.until_ledger("b")
     daemon.stop()
@@ -92,7 +92,7 @@ def test_a_key_stays_used_after_its_run_was_deleted(daemon):
 def test_a_forgotten_key_runs_again(daemon):
     daemon.drop("a")
     daemon.start().until_ledger("a")
-    daemon.bench("sensor", "forget", "inbox", "a").ok()
+    daemon.bench.here("sensor", "forget", "inbox", "a").ok()
     daemon.until(lambda: daemon.bench.ledger() == ["a", "a"], "a second run")
     daemon.stop()
 

@@ -48,7 +48,7 @@ def test_runs_wait_for_space_and_go_on_when_there_is_some(bench, small_disk):
     fill(bench)
     go(bench)
     small_disk.until(lambda: any("disk is full" in error for error in erroring(bench)), "the complaint")
-    status = bench("status")
+    status = bench.here("status")
     assert status.code == 1
     assert "The disk is full" in " ".join(status.out.split())
     assert sorted(begun(bench)) == ["a", "b"], "nothing begins that could not say how it ended"

@@ -53,7 +53,7 @@ def locations(bench):
 
 def until_ticking(daemon, name, says="nothing"):
     def newest():
-        told = daemon.bench("sensor", "ticks", f"{name}/look", "--limit", "1", "--json")
+        told = daemon.bench.here("sensor", "ticks", f"{name}/look", "--limit", "1", "--json")
         return [tick["skip_reason"] for tick in json.loads(told.out)] if told.code == 0 else []
 
     daemon.until(lambda: newest() == [says], f"a tick of {name}")
@@ -93,7 +93,7 @@ def test_locations_are_added_removed_and_renamed_and_a_wrong_workspace_file_chan
     until_ticking(ticking, "third")
     assert set(locations(bench)) == {"main", "third"}
     assert bench.json("daemon", "status")["workspace_error"] is None
-    status = bench("status")
+    status = bench.here("status")
     assert status.code == 1
     assert "second/look is on and its definition is gone" in " ".join(status.out.split())
     ticking.stop()
@@ -120,7 +120,7 @@ def test_a_location_process_that_is_killed_is_started_again_ever_later_and_statu
         ticking.until(lambda times=times: locations(bench)["main"]["restarts"] == times, "the restart")
         ticking.until(lambda: locations(bench)["main"]["state"] == "loaded", "the next process")
     until_ticking(ticking, "main")
-    assert "restarted: The process of location 'main' was killed by SIGKILL (by itself)." in bench("status").out
+    assert "restarted: The process of location 'main' was killed by SIGKILL (by itself)." in bench.here("status").out
     assert log(bench).count("location process ended") == 2
     ticking.stop()
 
@@ -132,13 +132,13 @@ def test_what_grows_is_replaced_and_status_says_so(bench, ticking):
     until_ticking(ticking, "main")
     (bench.path / "leak").touch()
     ticking.until(lambda: "evaluator replaced" in log(bench), "the replacement of the evaluator")
-    assert "restarted: a process that evaluates its sensors and schedules had grown by 1" in bench("status").out
+    assert "restarted: a process that evaluates its sensors and schedules had grown by 1" in bench.here("status").out
     before = pid_of_location(bench, "main")
     run = bench("run", "leaking", "--executor", "in_process", "--detach").ok().out.strip()
     assert bench("runs", "wait", run).code == 0
     ticking.until(lambda: "location process replaced" in log(bench), "the replacement of the location process")
     ticking.until(lambda: locations(bench)["main"]["state"] == "loaded", "the next process")
-    assert "restarted: its process had grown by 1" in bench("status").out
+    assert "restarted: its process had grown by 1" in bench.here("status").out
     assert pid_of_location(bench, "main") != before
     until_ticking(ticking, "main")
     ticking.stop()
@@ -156,7 +156,7 @@ def test_a_location_that_lacks_a_variable_or_an_interpreter_is_broken_alone(benc
     found = locations(bench)
     assert "the environment variable NOT_SET_ANYWHERE is not set" in found["lacking"]["error"]
     assert "Correct `python:` or `working_dir:`" in found["astray"]["error"]
-    status = bench("status")
+    status = bench.here("status")
     assert status.code == 1
     assert "NOT_SET_ANYWHERE" in status.out
     assert bench("run", "main/leaking").code == 0

@@ -75,7 +75,7 @@ class TestStarting:
         assert daemon.bench("daemon", "stop").code == 7
 
     def test_a_detached_daemon_that_cannot_start_says_why(self, daemon):
-        daemon.bench("runs", "list").ok()
+        daemon.bench.here("runs", "list").ok()
         database = StateDir(daemon.bench.state).database
         database.write_bytes(b"this is no database" * 1000)
         failed = daemon.bench("daemon", "start", "--detach")
@@ -89,13 +89,13 @@ class TestStarting:
         assert state.daemon_sock.exists()
         assert state.daemon_json.exists()
         assert running.bench("daemon", "status").code == 7
-        running.bench("runs", "list").ok()
+        running.bench.here("runs", "list").ok()
         running.start()
         running.until(lambda: running.bench.here("daemon", "status").code == 0, "the next daemon")
         running.stop()
 
     def test_a_program_that_has_the_database_open_is_named_and_waited_for(self, daemon):
-        daemon.bench("runs", "list").ok()
+        daemon.bench.here("runs", "list").ok()
         database = StateDir(daemon.bench.state).database
         intruder = subprocess.Popen(
             [sys.executable, "-c", INTRUDER, database], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -151,7 +151,7 @@ class TestSilence:
             refused = bench(*command)
             assert refused.code == 5
             assert "The daemon is of another version" in refused.err
-        assert "The daemon is of another version" in bench("status").out
+        assert "The daemon is of another version" in bench.here("status").out
         bench("daemon", "stop").ok()
         assert other.wait(timeout=30) == 0
         other.stderr.close()
@@ -239,10 +239,10 @@ class TestLog:
         state = prepare(tmp_path / "state")
         log = DaemonLog(state, echo=False)
         for sensor in ("a", "a", "b", "a"):
-            log.error("tick failed", sensor=sensor, error="Traceback:\n  File x\nValueError: no rows")
+            log.error("tick failed", sensor=sensor, error='Traceback:\n  File "x"\nValueError: no rows')
         log.close()
         lines = [line.partition("Z ")[2] or line for line in state.daemon_log.read_text().splitlines()]
-        block = ["    Traceback:", "      File x", "    ValueError: no rows"]
+        block = ["    Traceback:", '      File "x"', "    ValueError: no rows"]
         said = 'error   tick failed sensor={} error="ValueError: no rows"'
         assert lines == [said.format("a"), *block, said.format("a"), said.format("b"), *block, said.format("a")]
 

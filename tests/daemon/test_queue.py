@@ -58,10 +58,10 @@ def test_limits_priorities_and_passing_over_and_whoever_waits_is_told_why(bench,
     assert waits(bench, ids["tiny-2"]) == "1 of 1 runs with database=tiny are going"
     assert waits(bench, ids["ann-2"]) == "1 of 1 runs with user=ann are going"
     assert waits(bench, ids["licence-2"]) == "1 of 1 runs with the tag licence are going"
-    shown = bench("runs", "show", ids["ann-2"]).ok().out
+    shown = bench.here("runs", "show", ids["ann-2"]).ok().out
     assert "It waits: 1 of 1 runs with user=ann are going." in shown
-    assert f"{ids['ann-2']} waits: 1 of 1 runs with user=ann are going" in bench("runs", "list").ok().out
-    assert f"{ids['ann-2']}  1 of 1 runs with user=ann are going" in bench("status").out
+    assert f"{ids['ann-2']} waits: 1 of 1 runs with user=ann are going" in bench.here("runs", "list").ok().out
+    assert f"{ids['ann-2']}  1 of 1 runs with user=ann are going" in bench.here("status").out
     go(bench)
     held.until(lambda: len(ended(bench)) == len(tags), "all of them")
     held.stop()
@@ -95,8 +95,8 @@ def test_a_run_that_cannot_be_launched_fails_alone_and_says_so(bench, held, monk
     held.until(lambda: ended(bench) == ["good"], "the run behind it")
     held.until(lambda: statuses(bench)[bad] == "FAILURE", "the end of the bad one")
     held.until(lambda: statuses(bench)[good] == "SUCCESS", "the end of the good one")
-    assert "created successfully but failed to launch" in bench("runs", "show", bad).out
-    assert "no cluster here" in bench("runs", "show", bad).out
+    assert "created successfully but failed to launch" in bench.here("runs", "show", bad).out
+    assert "no cluster here" in bench.here("runs", "show", bad).out
     assert not any(concern["erroring"] for concern in bench.json("daemon", "status")["concerns"])
     held.stop()
 
@@ -107,7 +107,7 @@ def test_a_run_whose_pipeline_is_gone_by_the_time_it_begins_fails_alone(bench, h
     go(bench)
     held.start()
     held.until(lambda: statuses(bench)[good] == "SUCCESS" and statuses(bench)[gone] == "FAILURE", "both ends")
-    assert "There is no pipeline 'chain'" in bench("runs", "show", gone).out
+    assert "There is no pipeline 'chain'" in bench.here("runs", "show", gone).out
     held.stop()
 
 

@@ -115,7 +115,7 @@ def test_a_module_that_the_pipelines_import_has_them_loaded_again_too(bench, sen
 def test_what_does_not_import_is_broken_alone_and_heals_without_a_restart(bench, sensing):
     save(bench, "", source="def look(:\n")
     sensing.until(lambda: location(bench)["state"] == "broken", "the broken location")
-    status = bench("status")
+    status = bench.here("status")
     assert status.code == 1
     assert "✗ one  broken" in status.out
     assert "SyntaxError" in status.out
@@ -128,7 +128,7 @@ def test_what_does_not_import_is_broken_alone_and_heals_without_a_restart(bench,
     save(bench, "healed")
     until_version(sensing, "healed")
     assert (bench.state / "daemon.log").read_text().count("location broken") == failures == 1
-    assert bench("status").code == 0
+    assert bench.here("status").code == 0
 
 
 def test_a_file_saved_while_it_is_being_loaded_is_loaded_again(bench, sensing):
@@ -153,12 +153,12 @@ def test_a_process_that_dies_while_it_is_imported_is_tried_ever_later_and_at_onc
     seen = location(bench)
     assert seen["state"] == "broken"
     assert "ended with exit code 3 (while its module was imported)" in seen["error"]
-    status = bench("status")
+    status = bench.here("status")
     assert status.code == 1
     assert "ended with exit code 3" in status.out
     save(bench, "well")
     until_version(sensing, "well")
-    assert bench("status").code == 0
+    assert bench.here("status").code == 0
     pauses = [line for line in (bench.state / "daemon.log").read_text().splitlines() if "next_try_s" in line]
     assert ["next_try_s=1.0" in pauses[0], "next_try_s=2.0" in pauses[1]] == [True, True]
 

@@ -59,10 +59,10 @@ def test_a_run_is_canceled_in_any_state_and_refused_when_it_is_over(bench, held)
     assert "which was waiting in the queue" in bench("runs", "cancel", queued).ok().out
     waited = bench("runs", "wait", queued)
     assert (waited.code, waited.out.split()) == (130, [queued, "CANCELED"])
-    shown = bench("runs", "show", queued).ok().out
+    shown = bench.here("runs", "show", queued).ok().out
     assert f"run {queued}  canceling  CANCELED" in shown
     assert "It never began: canceled while it was queued." in shown
-    assert "never began: canceled while it was queued" in bench("runs", "logs", queued).err
+    assert "never began: canceled while it was queued" in bench.here("runs", "logs", queued).err
     again = bench("runs", "cancel", queued)
     assert (again.code, again.err) == (4, f"error: Run {queued} is over: CANCELED.\n")
     go(bench, "a")
@@ -119,7 +119,7 @@ def test_a_graceful_stop_leaves_steps_alive_and_the_next_daemon_adopts_them(benc
     pids = [pid_of(bench, what) for what in "ab"]
     held.stop()
     assert all(map(is_alive, pids))
-    assert "nobody drives run" in bench("status").out
+    assert "nobody drives run" in bench.here("status").out
     go(bench, "a")
     held.until(lambda: ended(bench) == ["a"], "the end of a step while there is no daemon")
     held.start()

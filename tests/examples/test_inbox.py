@@ -32,7 +32,7 @@ def test_files_are_taken_in_once_and_the_bad_one_is_told_of_once(inbox):
         ("--set", "steps.deliver.config.day=2013-02-10", "--set", "steps.deliver.config.damaged=true"),
     ):
         inbox("run", "delivery", *arguments).ok()
-    inbox("sensor", "start", "new_files", "alert").ok()
+    inbox.here("sensor", "start", "new_files", "alert").ok()
     daemon = inbox.start("daemon", "start")
     inbox.wait_until(lambda: (out / "alerts.txt").exists() and (out / "alerts.txt").read_text(), "the alert")
     inbox.wait_until(lambda: (out / "book.csv").exists(), "the book")

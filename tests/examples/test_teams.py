@@ -21,7 +21,7 @@ def teams(bench):
 
 
 def test_each_publication_is_ranked_once(teams):
-    teams("sensor", "start", "on_departures").ok()
+    teams.here("sensor", "start", "on_departures").ok()
     daemon = teams.start("daemon", "start")
     teams.wait_until(lambda: teams.json("sensor", "ticks", "on_departures"), "the first look")
     for month in (2, 7):

@@ -154,7 +154,7 @@ def test_an_owner_killed_while_it_takes_a_run_over_leaves_it_to_the_next(chain, 
 def test_a_run_half_deleted_can_be_deleted_again(chain):
     chain("run", "chain").ok()
     assert crash_at(chain, "run.removed", "runs", "delete", "last", "--yes")
-    chain("runs", "delete", "last", "--yes").ok()
+    chain.here("runs", "delete", "last", "--yes").ok()
     assert chain.json("runs", "list") == []
     chain.here("state", "check").ok()
 

@@ -31,7 +31,7 @@ FAILED = Tick(
     kind="sensor",
     status=TickState.FAILURE,
     at=NOW,
-    error="Traceback (most recent call last):\n  File ...\nConnectionError: api.example.com: refused\n",
+    error='Traceback (most recent call last):\n  File "x.py", line 1\nConnectionError: api.example.com: refused\n',
 )
 
 
