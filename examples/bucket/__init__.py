@@ -1,0 +1,1 @@
+"""Objects in a bucket, each made into a table by pandas once it is there."""
