@@ -20,8 +20,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
-
 _ALIASES = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"})
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -92,8 +90,8 @@ def parse_cron(text: str) -> Cron:
     if unknown and not compact.startswith("@"):
         raise ValueError(f"{text!r}: {unknown[0]!r} is no name of a month or weekday")
     try:
-        fields, nth = croniter.expand(compact.lower())
-    except (CroniterError, ValueError, KeyError) as error:
+        fields, nth = _expand(compact)
+    except (ValueError, KeyError) as error:
         raise ValueError(f"{text!r} is no cron expression: {_wrong_field(compact) or error}") from None
     cron = _understood(compact, fields, nth)
     if not _ever_fires(cron):
@@ -147,6 +145,14 @@ def instants_between(cron: Cron, zone: ZoneInfo, start: datetime, end: datetime)
         yield instant
 
 
+def _expand(text: str) -> tuple[list[list[int | str]], dict[int, set[int | str]]]:
+    """What each field stands for. Raises ValueError (of which croniter's errors are a kind) or KeyError."""
+    from croniter import croniter  # a hundredth of a second for whoever has no schedule
+
+    fields, nth = croniter.expand(text.lower())
+    return fields, nth
+
+
 def _fields(text: str) -> str:
     count = len(text.split())
     return f"{count} field{'' if count == 1 else 's'}"
@@ -156,8 +162,8 @@ def _wrong_field(text: str) -> str | None:
     """Which field cannot be read, tried one at a time; None when each of them can."""
     for place, (field, what) in enumerate(zip(text.lower().split(), _FIELDS, strict=False)):
         try:
-            croniter.expand(" ".join(field if other == place else "*" for other in range(5)))
-        except (CroniterError, ValueError, KeyError):
+            _expand(" ".join(field if other == place else "*" for other in range(5)))
+        except (ValueError, KeyError):
             return f"{field!r} cannot be its {what}"
     return None
 

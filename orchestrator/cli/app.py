@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from orchestrator.cli.outcome import exit_with_outcome
+from orchestrator.cli.plain_values import take_plain_values_as_they_are
 
 # name: (module, what `--help` says, heading). A module has `app`: a group of commands, or a single one.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -97,6 +98,7 @@ def orchestrator(
 
 def run_command_line(arguments: list[str] | None = None) -> None:
     """Runs a command line and exits the process with its code."""
+    take_plain_values_as_they_are()
     exit_with_outcome(lambda: app(args=arguments, standalone_mode=False, prog_name="orchestrator"))
 
 

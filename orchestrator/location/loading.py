@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -147,6 +148,8 @@ def import_libraries(pipeline: PipelineDefinition, mode: Mode) -> None:
     """Imports now what every forked step would otherwise import again: it costs up to a tenth of a second each."""
     for node in pipeline.graph.nodes.values():
         step = node.step
+        if inspect.iscoroutinefunction(inspect.unwrap(step.function)):
+            _preload(["asyncio"])
         annotations = [hint for name, hint in step.hints.items() if name in step.inputs]
         annotations += [step.output_type(name) for name in step.outputs]
         if any(types.needs_library(annotation) for annotation in annotations):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import socket
@@ -210,6 +209,8 @@ class _Attempt:
 
 
 def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio  # imported beforehand where a step needs it
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,0 +1,63 @@
+"""Commands do not wait for pydantic to find out that text is text; what is to be converted still is."""
+
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.cli.plain_values import is_plain
+
+PIPELINES = """
+    from orchestrator import pipeline, step
+
+    @step
+    def nothing() -> None: ...
+
+    @pipeline
+    def work():
+        nothing()
+"""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "plain"),
+    [
+        (str, "a", True),
+        (int, 20, True),
+        (int, "20", False),
+        (int, True, False),
+        (float, 0.5, True),
+        (list[str], ("a", "b"), True),
+        (list[str], (), True),
+        (list[str], "a", False),
+        (list[int], ("1",), False),
+        (str | None, "a", False),
+    ],
+)
+def test_a_value_is_plain_if_it_is_what_it_is_to_be(annotation, value, plain):
+    assert is_plain(annotation, value) is plain
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "work", "--tag", "a=b"], ["runs", "list"], ["status"], ["pipeline", "show", "work"]]
+)
+def test_a_command_does_not_import_pydantic(bench, command):
+    """If it does, typer keeps its parameters in another way now: `orchestrator.cli.plain_values` is to follow it."""
+    bench.write(PIPELINES)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "orchestrator", *command],
+        cwd=bench.path, capture_output=True, text=True, env=bench._environment({}),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "msgspec" in done.stderr
+    assert "pydantic" not in done.stderr
+
+
+def test_what_is_not_plain_is_converted_and_checked(bench):
+    bench.write(PIPELINES)
+    bench("run", "work").ok()
+    bench("run", "work").ok()
+    assert len(bench.json("runs", "list", "--limit", "1")) == 1
+    refused = bench("runs", "list", "--limit", "many")
+    assert refused.code == 2
+    assert "--limit" in refused.err
