@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.cli.options import Json, group, workspace
 from orchestrator.cli.outcome import OK, show_error
-from orchestrator.cli.output import painter, print_json
+from orchestrator.cli.output import painter, print_json, say
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED
 
 app = group("Check and show the workspace file.")
@@ -13,10 +13,20 @@ app = group("Check and show the workspace file.")
 @app.command(epilog="Example: orchestrator config check && git commit")
 def check(json: Json = False) -> int:
     """Check the workspace file and everything it loads: locations, pipelines, presets."""
+    from orchestrator.messages import SPAWN_HINT
     from orchestrator.operations.workspace import load_locations
 
     with workspace() as found:
         locations = load_locations(found)
+    forked = {one.name for one in found.settings.locations if one.isolation == "fork"}
+    unforkable = {
+        location.name: location.process.loaded.fork_problem
+        for location in locations
+        if location.name in forked
+        and location.process is not None
+        and location.process.loaded is not None
+        and location.process.loaded.fork_problem is not None
+    }
     broken = [location.error for location in locations if location.error is not None]
     if json:
         print_json(
@@ -26,6 +36,7 @@ def check(json: Json = False) -> int:
                     "loaded": location.error is None,
                     "error": str(location.error) if location.error else None,
                     "pipelines": _pipelines(location),
+                    "fork_problem": unforkable.get(location.name),
                 }
                 for location in locations
             ]
@@ -36,6 +47,9 @@ def check(json: Json = False) -> int:
         for location in locations:
             state = paint(RED, "✗ broken") if location.error else paint(GREEN, "✓ loaded")
             print(f"  {state}  {paint(BOLD, location.name)}  {paint(DIM, ', '.join(_pipelines(location)))}")
+        for name, problem in unforkable.items():
+            say(f"warning: Runs of location {name!r} will be refused. It cannot be forked safely: {problem}.")
+            say(f"hint: {SPAWN_HINT}")
         for error in broken:
             show_error(error)
     return broken[0].exit_code if broken else OK

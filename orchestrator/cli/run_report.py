@@ -97,8 +97,9 @@ def _failures(steps: list[RunStep], run_dir: RunDir, paint: Painter, every_step:
         yield ""
         yield from _failure(step, run_dir, paint)
     if len(shown) < len(failed):
+        verb = "has" if len(failed) - len(shown) == 1 else "have"
         like = "in the same way" if len(shown) < MOST_FAILURES else "too"
-        yield paint(DIM, f"\n{len(failed) - len(shown):,} more have failed {like}: {_ALL.format(run_dir.run_id)}")
+        yield paint(DIM, f"\n{len(failed) - len(shown):,} more {verb} failed {like}: {_ALL.format(run_dir.run_id)}")
 
 
 def _failure(step: RunStep, run_dir: RunDir, paint: Painter) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from orchestrator.definitions.values import Failure
+from orchestrator.definitions.where import Where
 from orchestrator.errors import DefinitionError
 from orchestrator.events import ErrorInfo, Frame
 
@@ -16,6 +17,7 @@ _PACKAGE = str(Path(__file__).resolve().parent.parent)
 _LONGEST_MESSAGE = 65536
 _MOST_FRAMES = 40
 _DEEPEST_CAUSE = 8
+_MOST_DECORATORS = 40
 
 
 def error_info(error: BaseException, depth: int = 0) -> ErrorInfo:
@@ -41,6 +43,15 @@ def user_frames(trace: TracebackType | None) -> tuple[Frame, ...]:
         half = _MOST_FRAMES // 2
         frames = [*frames[:half], *frames[-half:]]
     return tuple(frames)
+
+
+def definition_frame(where: Where, name: str) -> Frame:
+    """The line of a function's `def`, below its decorators."""
+    for line in range(where.line, where.line + _MOST_DECORATORS):
+        source = linecache.getline(where.file, line).strip()
+        if source.startswith(("def ", "async def ")):
+            return Frame(where.file, line, name, source)
+    return Frame(where.file, where.line, name, linecache.getline(where.file, where.line).strip())
 
 
 def is_foreign(file: str) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
+
 from orchestrator import clock
 from orchestrator.crashpoints import crash_point
 from orchestrator.definitions.contexts import HookContext, ResourceContext, StepContext
@@ -16,6 +18,7 @@ from orchestrator.definitions.graph import not_composing
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.retry import may_retry
 from orchestrator.definitions.values import Failure, RetryRequested
+from orchestrator.errors import DefinitionError
 from orchestrator.events import (
     AttemptCanceled,
     AttemptFailed,
@@ -28,7 +31,7 @@ from orchestrator.events import (
     RetryAsk,
 )
 from orchestrator.location.bound import BoundRun
-from orchestrator.location.errors import error_info
+from orchestrator.location.errors import definition_frame, error_info
 from orchestrator.location.interrupts import Interruption, StepInterrupted
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.values import Values
@@ -202,10 +205,26 @@ class _Attempt:
             self.record(
                 AttemptFailed,
                 seconds=seconds,
-                error=error_info(error),
+                error=self._told(error),
                 ask=_ask(error),
                 allow_retries=allowed,
             )
+
+    def _told(self, error: BaseException) -> ErrorInfo:
+        """The error as data. One that no line of the user's raised (a value of another type, one that cannot be stored)
+        leads at least to the step."""
+        info = error_info(error)
+        if _has_frames(info):
+            return info
+        try:
+            step = self.bound.node(self.bound.plan.by_key[self.spec.template]).step
+        except DefinitionError:
+            return info  # the step is gone: that is the error
+        return msgspec.structs.replace(info, frames=(definition_frame(step.where, step.name),))
+
+
+def _has_frames(info: ErrorInfo | None) -> bool:
+    return info is not None and (bool(info.frames) or _has_frames(info.cause))
 
 
 def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -196,6 +196,28 @@ class TestModules:
         done = self.broken(bench, "def x(:\n  pass", "Location 'main' is broken", "pipelines.py", "line 1", "^")
         assert "importlib" not in done.err
 
+    def test_a_module_that_leaves_threads_running_is_warned_of_before_anything_is_run(self, bench):
+        bench.write("""
+            import threading, time
+            from orchestrator import pipeline, step
+
+            threading.Thread(target=time.sleep, args=[600], daemon=True, name="poller").start()
+
+            @step
+            def nothing() -> None: ...
+
+            @pipeline
+            def empty():
+                nothing()
+        """)
+        done = bench("config", "check").ok()
+        assert "warning: Runs of location 'main' will be refused. It cannot be forked safely" in done.err
+        assert "isolation: spawn" in done.err
+        assert "poller" in bench.json("config", "check")[0]["fork_problem"]
+        refused(bench("run", "empty"), 6, "cannot be forked safely", "poller")
+        bench.settings("locations: [{name: main, file: pipelines.py, isolation: spawn}]")
+        assert bench("config", "check").ok().err == ""
+
     def test_an_exception_shows_the_users_frames_and_no_others(self, bench):
         source = "def deep():\n    return 1 / 0\n\ndeep()\n"
         done = self.broken(bench, source, "ZeroDivisionError", "line 4, in <module>", "line 2, in deep")

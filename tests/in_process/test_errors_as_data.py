@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from orchestrator import Failure, step
+from orchestrator import Failure, pipeline, step
 from tests.definitions.short import run_function
 
 
@@ -92,6 +92,19 @@ def test_frames_lead_to_where_it_happened_and_leave_ours_out():
     assert [frame.function for frame in frames] == ["body", "deeper"]
     assert all(frame.file == __file__ for frame in frames)
     assert frames[-1].source == 'raise ValueError("here")'
+
+
+def test_an_error_that_no_line_of_the_users_raised_leads_to_the_step():
+    @step
+    def give() -> int:
+        return "a text"
+
+    @pipeline
+    def giving():
+        give()
+
+    (frame,) = giving.execute_in_process().failure("give").frames
+    assert (frame.file, frame.function, frame.source) == (__file__, "give", "def give() -> int:")
 
 
 def test_of_very_many_frames_the_first_and_the_last_are_kept():
