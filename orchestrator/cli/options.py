@@ -46,6 +46,10 @@ AssetArgument = Annotated[
         autocompletion=lambda: _asset_names(),
     ),
 ]
+EveryOne = Annotated[bool, typer.Option("--all", help="All of them.")]
+TickStates = Annotated[list[str] | None, typer.Option(help="Only ticks in this state; may be repeated.")]
+TickLimit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
 
 
 class Group(TyperGroup):

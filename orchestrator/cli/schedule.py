@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.instigators import names_of, show_list, show_ticks, switch, with_one
-from orchestrator.cli.options import Json, group
+from orchestrator.cli.options import EveryOne, Json, Tail, TickLimit, TickStates, group
 from orchestrator.cli.output import print_json
 from orchestrator.errors import UsageError
 
@@ -21,10 +21,6 @@ Names = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or location/name.", autocompletion=_complete)]
 OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one.", autocompletion=_complete)]
-All = Annotated[bool, typer.Option("--all", help="All of them.")]
-Status = Annotated[list[str] | None, typer.Option(help="Only ticks in this state; may be repeated.")]
-Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
-Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
 
 
 @app.command("list", epilog="Example: orchestrator schedule list")
@@ -34,20 +30,20 @@ def list_(json: Json = False) -> None:
 
 
 @app.command(epilog="Example: orchestrator schedule start nightly")
-def start(names: Names = None, everyone: All = False) -> None:
+def start(names: Names = None, everyone: EveryOne = False) -> None:
     """Turn schedules on, from this moment."""
     switch(names, everyone, on=True, schedules=True)
 
 
 @app.command(epilog="Example: orchestrator schedule stop nightly")
-def stop(names: Names = None, everyone: All = False) -> None:
+def stop(names: Names = None, everyone: EveryOne = False) -> None:
     """Turn schedules off. The time they are off is never made up."""
     switch(names, everyone, on=False, schedules=True)
 
 
 @app.command(epilog="Example: orchestrator schedule ticks nightly --status MISSED")
 def ticks(
-    name: OptionalName = None, status: Status = None, limit: Limit = 20, tail: Tail = False, json: Json = False
+    name: OptionalName = None, status: TickStates = None, limit: TickLimit = 20, tail: Tail = False, json: Json = False
 ) -> None:
     """List what became of each occurrence, the newest first."""
     show_ticks(name, status or [], limit, schedules=True, follow=tail, json=json)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.instigators import names_of, show_list, show_ticks, switch, with_one
-from orchestrator.cli.options import Json, group
+from orchestrator.cli.options import EveryOne, Json, Tail, TickLimit, TickStates, group
 from orchestrator.errors import NotPossible, UsageError
 
 app = group("Turn sensors on and off, look at their ticks, cursors and keys.")
@@ -19,10 +19,6 @@ Names = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or location/name.", autocompletion=_complete)]
 OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one.", autocompletion=_complete)]
-All = Annotated[bool, typer.Option("--all", help="All of them.")]
-Status = Annotated[list[str] | None, typer.Option(help="Only ticks in this state; may be repeated.")]
-Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
-Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
 
 
 @app.command("list", epilog="Example: orchestrator sensor list")
@@ -32,20 +28,20 @@ def list_(json: Json = False) -> None:
 
 
 @app.command(epilog="Example: orchestrator sensor start new_files")
-def start(names: Names = None, everyone: All = False) -> None:
+def start(names: Names = None, everyone: EveryOne = False) -> None:
     """Turn sensors on."""
     switch(names, everyone, on=True, schedules=False)
 
 
 @app.command(epilog="Example: orchestrator sensor stop new_files")
-def stop(names: Names = None, everyone: All = False) -> None:
+def stop(names: Names = None, everyone: EveryOne = False) -> None:
     """Turn sensors off. They keep their cursors and keys."""
     switch(names, everyone, on=False, schedules=False)
 
 
 @app.command(epilog="Example: orchestrator sensor ticks --tail")
 def ticks(
-    name: OptionalName = None, status: Status = None, limit: Limit = 100, tail: Tail = False, json: Json = False
+    name: OptionalName = None, status: TickStates = None, limit: TickLimit = 100, tail: Tail = False, json: Json = False
 ) -> None:
     """List what came of each look, the newest first; with --tail, live."""
     show_ticks(name, status or [], limit, schedules=False, follow=tail, json=json)
