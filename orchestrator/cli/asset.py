@@ -55,7 +55,7 @@ def show(key: AssetArgument, json: Json = False) -> None:
 def history(
     key: AssetArgument,
     partition: Annotated[list[str] | None, typer.Option(help="Only this partition; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many at most; 0 for all.")] = 20,
     json: Json = False,
 ) -> None:
     """List the materializations of an asset, the newest first."""

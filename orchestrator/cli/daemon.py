@@ -77,7 +77,7 @@ def status(json: Json = False) -> int:
 @app.command(epilog="Example: orchestrator daemon logs --follow")
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, metavar="N", help="How many of the last lines.")] = 50,
 ) -> None:
     """Print what the daemon has said."""
     from orchestrator.operations import daemon_log

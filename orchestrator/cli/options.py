@@ -47,8 +47,10 @@ AssetArgument = Annotated[
     ),
 ]
 EveryOne = Annotated[bool, typer.Option("--all", help="All of them.")]
-TickStates = Annotated[list[str] | None, typer.Option(help="Only ticks in this state; may be repeated.")]
-TickLimit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+TickStates = Annotated[
+    list[str] | None, typer.Option(metavar="STATE", help="Only ticks in this state; may be repeated.")
+]
+TickLimit = Annotated[int, typer.Option(min=1, metavar="N", help="How many at most.")]
 Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
 
 

@@ -35,13 +35,15 @@ def run(
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="One value of the configuration.")
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="The mode to run in.")] = None,
-    preset: Annotated[str | None, typer.Option(help="A preset of the pipeline.")] = None,
+    mode: Annotated[str | None, typer.Option(metavar="MODE", help="The mode to run in.")] = None,
+    preset: Annotated[str | None, typer.Option(metavar="PRESET", help="A preset of the pipeline.")] = None,
     select: Annotated[
         list[str] | None, typer.Option("--select", "-s", metavar="QUERY", help="Run only these steps.")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag for the run.")] = None,
-    executor: Annotated[str | None, typer.Option(help="subprocess, in_process or a dotted path.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="subprocess, in_process or a dotted path.")
+    ] = None,
     rerun: Annotated[str | None, typer.Option(metavar="RUN", help="Run an earlier run again.")] = None,
     from_failure: Annotated[
         str | None, typer.Option(metavar="RUN", help="Run what did not succeed in an earlier run.")

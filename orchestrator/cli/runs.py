@@ -26,11 +26,13 @@ Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the ru
 
 @app.command("list", epilog="Example: orchestrator runs list --pipeline flights --status FAILURE --since 2d")
 def list_(
-    pipeline: Annotated[str | None, typer.Option(help="Only runs of this pipeline.")] = None,
-    status: Annotated[list[str] | None, typer.Option(help="Only runs in this state; may be repeated.")] = None,
+    pipeline: Annotated[str | None, typer.Option(metavar="PIPELINE", help="Only runs of this pipeline.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="Only runs in this state; may be repeated.")
+    ] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="K[=V]", help="Only runs with this tag.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only later ones: 2h, 7d, 2026-03-01.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many at most; 0 for all.")] = 20,
     json: Json = False,
 ) -> None:
     """List runs, the newest first."""

@@ -54,11 +54,15 @@ def ticks(
 )
 def next_(
     name: OptionalName = None,
-    cron: Annotated[str | None, typer.Option(help="Any cron expression, instead of a schedule.")] = None,
-    timezone: Annotated[str, typer.Option(help="The zone of --cron.")] = "UTC",
+    cron: Annotated[
+        str | None, typer.Option(metavar="CRON", help="Any cron expression, instead of a schedule.")
+    ] = None,
+    timezone: Annotated[str, typer.Option(metavar="ZONE", help="The zone of --cron.")] = "UTC",
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when on; now by default.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="How many; 10 unless --to says otherwise.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many; 10 unless --to says otherwise.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show when a schedule, or any cron expression, fires next, and what clock changes do to it."""
