@@ -248,7 +248,7 @@ class EvaluatorPool:
         if code is None and evaluator.asked and self._process.is_alive and now < evaluator.deadline:
             return
         how = "ended unexpectedly" if code is None else how_it_ended(code)
-        self._lose(evaluator, f"The process that evaluated it {how}.")
+        self._lose(evaluator, f"Its process {how}.")
 
     def _take(self, evaluator: Evaluator, message: FromLocation, now: float) -> None:
         if isinstance(message, Loaded):

@@ -259,7 +259,7 @@ def test_a_schedule_that_hangs_or_dies_fails_alone_and_is_not_asked_for_ever(ben
     assert len(instants(found, "hangs")) == 23
     assert len(instants(found, "dies")) == 20
     errors = [tick["error"] for tick in found if tick["name"] == "main/dies" and tick["error"]]
-    assert errors[:3] == ["The process that evaluated it ended with exit code 3."] * 3
+    assert errors[:3] == ["Its process ended with exit code 3."] * 3
     assert errors[3].startswith("It was not asked any more.")
 
 

@@ -239,7 +239,7 @@ class TestWhatTheFunctionAnswers:
             ),
             pytest.param("return {'steps': {'note': 5}}", "steps.note", id="config-that-does-not-fit"),
             pytest.param("raise SystemExit(3)", "SystemExit: 3", id="an-exit"),
-            pytest.param("os._exit(3)", "evaluated it ended with exit code 3.", id="the-process-dies"),
+            pytest.param("os._exit(3)", "Its process ended with exit code 3.", id="the-process-dies"),
             pytest.param("import signal; os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV.", id="a-segfault"),
         ],
     )

@@ -137,8 +137,8 @@ class TestWhatTheFunctionAnswers:
             pytest.param("return (RunRequest(str(n)) for n in range(10**9))", "at most 100000", id="without-end"),
             pytest.param("raise SystemExit(2)", "SystemExit: 2", id="an-exit"),
             pytest.param("raise KeyboardInterrupt", "KeyboardInterrupt", id="an-interrupt"),
-            pytest.param("os._exit(3)", "evaluated it ended with exit code 3.", id="the-process-ends"),
-            pytest.param("os.kill(os.getpid(), 11)", "evaluated it was killed by SIGSEGV.", id="a-segfault"),
+            pytest.param("os._exit(3)", "Its process ended with exit code 3.", id="the-process-ends"),
+            pytest.param("os.kill(os.getpid(), 11)", "Its process was killed by SIGSEGV.", id="a-segfault"),
             pytest.param("yield RunRequest('a')\nraise ValueError('late')", "ValueError: late", id="after-a-request"),
         ],
     )
