@@ -31,6 +31,13 @@ from collections.abc import Iterable
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+# What to do about an environment variable that is not set.
+HOW_TO_SET = (
+    "Set it where this command, or the daemon, is started. A daemon that is a service is given what locations name"
+    " under `env:`, by `orchestrator daemon install --save-environment`."
+)
+
+
 class OrchestratorError(Exception):
     """Something went wrong in a way we can explain.
 

@@ -53,7 +53,8 @@ def show_preview(name: str, *, schedules: bool, at: datetime | None, json: bool)
     if problems:
         raise ExecutionError(f"{one.id} would fail, and run nothing:\n" + "\n".join(dict.fromkeys(problems)))
     if not evaluation.requests:
-        say(f"It would run nothing{': ' + evaluation.skip_reason if evaluation.skip_reason else '.'}")
+        why = f": {evaluation.skip_reason}" if evaluation.skip_reason else ". It does not say why; a SkipReason would."
+        say(f"It would run nothing{why}")
 
 
 def _ask(

@@ -30,11 +30,13 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a configuration, and where. `incomplete` when more configuration could put it right."""
+    """One thing wrong with a configuration, and where. `incomplete` when more configuration could put it right; `unset`
+    when a variable of the environment would."""
 
     path: Path
     message: str
     incomplete: bool = False
+    unset: bool = False
 
     def __str__(self) -> str:
         return f"{'.'.join(self.path)}: {self.message}"
@@ -56,7 +58,7 @@ def resolve_environment(value: Any, environment: Mapping[str, str], path: Path =
             name = value["env"]
             if name in environment:
                 return Resolved(environment[name], frozenset({environment[name]}), ())
-            problem = Problem(path, f"the environment variable {name} is not set", incomplete=True)
+            problem = Problem(path, f"the environment variable {name} is not set", incomplete=True, unset=True)
             return Resolved(None, frozenset(), (problem,))
         parts = {str(key): resolve_environment(item, environment, (*path, str(key))) for key, item in value.items()}
         return _joined({key: part.value for key, part in parts.items()}, list(parts.values()))

@@ -19,6 +19,7 @@ import msgspec
 from orchestrator import errors
 from orchestrator._version import __version__
 from orchestrator.errors import (
+    HOW_TO_SET,
     ConfigError,
     DefinitionError,
     ExecutionError,
@@ -51,10 +52,6 @@ _LAST_WORDS = 4000  # characters of a dead process's output that go into the err
 
 
 _KEPT_ENDINGS = 64
-_HOW_TO_SET = (
-    "Set it where this command, or the daemon, is started. A daemon that is a service is given the variables of a shell"
-    " by `orchestrator daemon install --save-environment`."
-)
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class LocationProcess:
 
     def __init__(self, spec: LocationSpec) -> None:
         if spec.missing:
-            raise ConfigError(f"Location {spec.name!r} cannot be started:", details=spec.missing, hint=_HOW_TO_SET)
+            raise ConfigError(f"Location {spec.name!r} cannot be started:", details=spec.missing, hint=HOW_TO_SET)
         self.spec = spec
         self.loaded: Loaded | None = None
         self.files: tuple[str, ...] = ()  # that its module was made of, even if it failed to load

@@ -11,7 +11,7 @@ from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineIn
 from orchestrator.definitions.outputs import DynamicOut, NothingOut
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition, Preset, sources_of
 from orchestrator.definitions.resource import IOManagerDefinition
-from orchestrator.errors import ConfigError
+from orchestrator.errors import HOW_TO_SET, ConfigError
 from orchestrator.planning.plan import (
     Plan,
     PlannedInput,
@@ -63,10 +63,11 @@ def plan_run(
         pipeline, mode, config, environment, nodes=shape.run_nodes(), resources=shape.needed_resources()
     )
     if problems and request.check:
+        template = f"`orchestrator pipeline config {pipeline.name}` prints a template with every field."
         raise ConfigError(
             f"The configuration of pipeline {pipeline.name!r} (mode {mode.name!r}) is not valid:",
             details=[str(problem) for problem in problems],
-            hint=f"`orchestrator pipeline config {pipeline.name}` prints a template with every field.",
+            hint=HOW_TO_SET if all(problem.unset for problem in problems) else template,
         )
     _check_outside_inputs(shape, request)
     if request.check:

@@ -35,6 +35,9 @@ PIPELINES = """
         print("looking")
         raise ConnectionError("nobody answers")
 
+    @sensor(pipeline=working)
+    def silent(context): ...
+
     @asset_sensor(asset="orders", pipeline=working)
     def on_orders(context, materialization):
         return RunRequest(materialization.id)
@@ -70,6 +73,7 @@ def test_the_list_shows_every_kind_and_where_each_stands(ticked):
         "main/failing": ("sensor", True),
         "main/new_files": ("sensor", True),
         "main/on_orders": ("asset_sensor", False),
+        "main/silent": ("sensor", False),
     }
     assert listed["main/failing"]["failures"] >= 1
     assert listed["main/new_files"]["cursor"] == "b.csv"
@@ -101,6 +105,8 @@ def test_a_preview_shows_what_would_be_run_and_which_keys_are_used_and_writes_no
     assert [one["run_key"] for one in ticked.json("sensor", "preview", "new_files")["requests"]] == [
         "a.csv", "b.csv", "c.csv",
     ]  # fmt: skip
+    nothing = ticked("sensor", "preview", "silent").ok()
+    assert nothing.err == "It would run nothing. It does not say why; a SkipReason would.\n"
     failed = ticked("sensor", "preview", "failing")
     assert (failed.code, "nobody answers" in failed.err) == (6, True)
     assert ticked.json("sensor", "ticks") == before

@@ -182,6 +182,14 @@ def test_unset_variables_are_reported_with_all_the_rest():
     ]
 
 
+def test_when_only_variables_are_missing_it_says_where_to_set_them():
+    config = {"steps": {"limited": {"config": {"n": {"env": "N"}}}}, "resources": {"db": {"config": {"url": "u"}}}}
+    with pytest.raises(ConfigError) as caught:
+        plan_run(outer, PlanRequest(pipeline="outer", config=config), {})
+    assert "N is not set" in str(caught.value)
+    assert "orchestrator daemon install --save-environment" in caught.value.hint
+
+
 def test_only_steps_and_resources_that_take_part_are_checked():
     assert planned(outer, {}, selection=("limited",)).selection == ("limited",)
     assert problems(outer, {}) == ["resources.db.config.url: required, and missing"]
