@@ -40,8 +40,9 @@ class FilesystemIOManager(IOManager):
             with os.fdopen(descriptor, "wb") as file:
                 _dump(obj, file, context)
             unfinished.replace(path)
-        finally:
+        except BaseException:
             unfinished.unlink(missing_ok=True)
+            raise
 
     def load_input(self, context: InputContext) -> Any:
         upstream = context.upstream_output

@@ -42,6 +42,10 @@ class BoundRun:
         self.environment = environment
         self.mode = mode or pipeline.mode(record.mode)
 
+    def prepare(self) -> None:
+        """Works out now what every forked step would otherwise work out again, from a plan of any length."""
+        _ = self.resources, self._entries, self.plan.by_key, self.plan.by_node
+
     @cached_property
     def resources(self) -> dict[str, ResourceDefinition]:
         return resources_of(self.mode)

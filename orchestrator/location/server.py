@@ -221,6 +221,7 @@ class LocationServer:
                 record, decode_plan(record.plan), pipeline, os.environ, secrets=self._target.secret_values()
             )
             import_libraries(pipeline, bound.mode)
+            bound.prepare()
             gc.freeze()
             self._bound[run_dir.run_id] = bound
         return self._bound[run_dir.run_id]
