@@ -1,4 +1,4 @@
-"""Entry point of the command line: `orchestrator` and `python -m orchestrator`."""
+"""Entry point of the command line: `orchestrator` and `python -m orchestrator`. Does nothing but begin."""
 
 from __future__ import annotations
 

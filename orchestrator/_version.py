@@ -1,3 +1,3 @@
-"""The version of this package, read by the build and by `orchestrator --version`."""
+"""The version of this package, read by the build and by `orchestrator --version`. Imports nothing."""
 
 __version__ = "0.1.0"

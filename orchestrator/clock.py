@@ -1,6 +1,6 @@
 """Instants and durations: the only reader of the wall clock, and their two written forms.
 
-All instants in this program are timezone-aware datetimes in UTC. Below `operations` nobody asks what time it is:
+All instants in this program are timezone-aware datetimes in UTC. What decides anything never asks what time it is:
 `now` arrives as an argument, so that decisions can be tested at any instant.
 """
 

@@ -1,4 +1,5 @@
-"""When a cron expression fires, in a time zone, daylight saving included.
+"""When a cron expression fires, in a time zone, daylight saving included. Knows nothing of schedules: whether anything
+is run then is for `engine.due` to say.
 
 croniter reads the expression; which instants it means is decided here, by two rules. An expression whose hour field
 covers all 24 hours means real time: it fires whenever the local clock shows a matching time, so times that a change

@@ -1,4 +1,6 @@
-"""Identifiers of runs: short enough to read out, random from the first character so that a prefix tells them apart."""
+"""Identifiers of runs: short enough to read out, random from the first character so that a prefix tells them apart.
+Knows nothing else of runs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes that a process has started, and theirs: finding all of them and ending them.
+"""The processes that a process has started, and theirs: finding all of them and ending them. Knows nothing of steps.
 
 A process group is not enough: whatever a step starts in a session of its own (`start_new_session=True`, `setsid`, many
 tools that manage processes) leaves the group and goes on writing after its step was ended. Only what has also let go

@@ -1,4 +1,6 @@
-"""Records that travel: between processes, into files, out as JSON. Frozen, and read without executing anything."""
+"""Records that travel: between processes, into files, out as JSON. Frozen, and read without executing anything. They
+decide nothing: functions that do are the engine's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a run's files, whether they lie open or packed.
+"""Reading a run's files, whether they lie open or packed. Writes nothing: `operations.packing` packs.
 
 A run that is over may be packed: `packed.jsonl.gz` then holds run.json as its first line and the journal behind it,
 and `logs.tar.gz` what its attempts printed. Only runs that nobody drives are ever packed.

@@ -1,4 +1,4 @@
-"""Making the state directory, and refusing one that cannot be used."""
+"""Making the state directory, and refusing one that cannot be used. What lies where in it is for `layout` to say."""
 
 from __future__ import annotations
 

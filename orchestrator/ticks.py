@@ -1,6 +1,7 @@
 """Schedules, sensors and their ticks as records: what a location declares, what is remembered, what one look gave.
 
 Frozen, JSON-able, shared by the processes that evaluate, the engine that decides and the store that remembers.
+Nothing is decided here.
 """
 
 from __future__ import annotations

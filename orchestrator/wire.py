@@ -1,4 +1,5 @@
-"""How two of our processes talk: length-prefixed msgspec messages over a stream socket.
+"""How two of our processes talk: length-prefixed msgspec messages over a stream socket. Knows none of the messages:
+those are in `messages`.
 
 A message is four bytes of length (big-endian) and a struct in MessagePack. Nothing in a message can be executed.
 """

@@ -1,4 +1,4 @@
-"""`orchestrator asset`: the catalog of what runs have written."""
+"""`orchestrator asset`: the catalog of what runs have written. Data is never touched, nor read."""
 
 from __future__ import annotations
 

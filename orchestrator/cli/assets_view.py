@@ -1,4 +1,4 @@
-"""Assets in tables and pages."""
+"""Assets in tables and pages. Asks the store nothing."""
 
 from __future__ import annotations
 

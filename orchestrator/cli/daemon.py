@@ -1,4 +1,4 @@
-"""`orchestrator daemon`: the process that is always on."""
+"""`orchestrator daemon`: the process that is always on. Only `start` and `tick` import what it is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One event on one line."""
+"""One event on one line. Knows nothing of the run around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A pipeline's graph as a tree of lines: each step below the last of those it needs, with all of them named."""
+"""A pipeline's graph as a tree of lines: each step below the last of those it needs, with all of them named. Reads
+plans, and never a definition.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`orchestrator init`: a workspace that works, to change into one's own."""
+"""`orchestrator init`: a workspace that works, to change into one's own. What it makes lies in `template`, and is never
+imported.
+"""
 
 from __future__ import annotations
 

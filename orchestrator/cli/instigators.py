@@ -1,4 +1,6 @@
-"""What `orchestrator schedule` and `orchestrator sensor` have in common."""
+"""What `orchestrator schedule` and `orchestrator sensor` have in common. What only one of the two can do has its place
+in `schedule` or `sensor`.
+"""
 
 from __future__ import annotations
 

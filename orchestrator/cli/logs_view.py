@@ -1,4 +1,6 @@
-"""The lines that steps printed and logged, each with the step in front."""
+"""The lines that steps printed and logged, each with the step in front. Reads no file: the lines come from
+`operations.follow`.
+"""
 
 from __future__ import annotations
 

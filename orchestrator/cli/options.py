@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they open."""
+"""Options that several commands share, and what they open. What one command alone has stays with that command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How a command ends: its exit code, and the one place where errors are shown."""
+"""How a command ends: its exit code, and the one place where errors are shown. Which error has which code is for
+`errors` to say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Writing to the terminal, to a pipe, or as JSON. Without a terminal there is no colour and nothing is cut off."""
+"""Writing to the terminal, to a pipe, or as JSON. Without a terminal there is no colour and nothing is cut off. Knows
+nothing of what it writes.
+"""
 
 from __future__ import annotations
 

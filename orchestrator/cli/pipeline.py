@@ -1,4 +1,4 @@
-"""`orchestrator pipeline`: what there is to run."""
+"""`orchestrator pipeline`: what there is to run. Reads plans that a location has made, and never a definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A run that has no files, because it has not begun: it waits in the queue, or was canceled there."""
+"""A run that has no files, because it has not begun: it waits in the queue, or was canceled there. Has no part in its
+beginning: that is for the daemon.
+"""
 
 from __future__ import annotations
 

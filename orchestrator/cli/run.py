@@ -1,4 +1,6 @@
-"""`orchestrator run`: a run in the foreground."""
+"""`orchestrator run`: a run in the foreground. What it may decide about a run is `RunOptions`, and how it is driven is
+for `operations.foreground`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The configuration of a run as given on the command line: files, single values, tags."""
+"""The configuration of a run as given on the command line: files, single values, tags. Whether any of it fits the
+pipeline is for planning to say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Where a run came from, in words: who asked for it and when, and with what configuration, as `--set` would have it."""
+"""Where a run came from, in words: who asked for it and when, and with what configuration, as `--set` would have it.
+How the run went is not known here.
+"""
 
 from __future__ import annotations
 

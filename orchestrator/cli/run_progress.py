@@ -1,4 +1,6 @@
-"""A run while it goes on: a live view on a terminal, plain lines anywhere else. Both go to stderr."""
+"""A run while it goes on: a live view on a terminal, plain lines anywhere else. Both go to stderr. Reads nothing: it is
+told each event.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a run came to: printed when it is over, and whenever somebody asks."""
+"""What a run came to: printed when it is over, and whenever somebody asks. Reads no journal: the state of the run comes
+in.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`orchestrator runs`: looking at runs, and doing things to them."""
+"""`orchestrator runs`: looking at runs, and doing things to them. What may be done to which run is for operations to
+say.
+"""
 
 from __future__ import annotations
 

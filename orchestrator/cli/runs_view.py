@@ -1,4 +1,6 @@
-"""Runs in words and tables: the list, one run with its steps, what failed and what to do."""
+"""Runs in words and tables: the list, one run with its steps, what failed and what to do. Reads no file of a run, and
+asks the store nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`orchestrator sensor`: what watches the outside world."""
+"""`orchestrator sensor`: what watches the outside world. When one looks, and at what, is not known here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was installed or removed, and what is left for the user to type."""
+"""What was installed or removed, and what is left for the user to type. Runs none of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`orchestrator simulate`: what schedules and sensors would do, before they do it."""
+"""`orchestrator simulate`: what schedules and sensors would do, before they do it. Virtual time is known to
+`simulation` only.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """How a simulation looks: a line for each schedule, then what is worth a look; every tick only when they are few or
-asked for. A year of them is never in memory.
+asked for. A year of them is never in memory. Computes no tick.
 """
 
 from __future__ import annotations

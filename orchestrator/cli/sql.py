@@ -1,4 +1,4 @@
-"""`orchestrator sql`: the state as tables, to ask whatever one likes."""
+"""`orchestrator sql`: the state as tables, to ask whatever one likes. Knows no table."""
 
 from __future__ import annotations
 

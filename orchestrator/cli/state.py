@@ -1,4 +1,6 @@
-"""`orchestrator state`: looking after the state directory."""
+"""`orchestrator state`: looking after the state directory. Does none of it itself: that is for `operations.upkeep` and
+the store.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`orchestrator status`: is all well, and if not, what and why."""
+"""`orchestrator status`: is all well, and if not, what and why. Judges nothing: the verdict comes in."""
 
 from __future__ import annotations
 

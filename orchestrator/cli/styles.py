@@ -1,4 +1,4 @@
-"""How states look: a symbol for those who see no colour, and a colour."""
+"""How states look: a symbol for those who see no colour, and a colour. Writes nothing."""
 
 from __future__ import annotations
 

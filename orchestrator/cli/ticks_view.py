@@ -1,4 +1,4 @@
-"""Ticks in tables, and the live view of them."""
+"""Ticks in tables. Looks for none: they come in, here and in `ticks_live`."""
 
 from __future__ import annotations
 

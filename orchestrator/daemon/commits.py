@@ -1,4 +1,6 @@
-"""Committing what the turn has gathered, and telling who acts upon it."""
+"""Committing what the turn has gathered, and telling who acts upon it. Knows nothing of what is committed: `outbox` has
+it.
+"""
 
 from __future__ import annotations
 

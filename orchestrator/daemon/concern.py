@@ -1,4 +1,6 @@
-"""What the daemon cares about, one concern at a time: an error in one is recorded, shown, and stops no other."""
+"""What the daemon cares about, one concern at a time: an error in one is recorded, shown, and stops no other. Knows
+none of them by name.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The daemon put together: which concerns there are, in which order they turn, and what can be asked of it."""
+"""The daemon put together: which concerns there are, in which order they turn, and what can be asked of it. Knows
+neither signals nor what keeps it running: that is for `process`.
+"""
 
 from __future__ import annotations
 

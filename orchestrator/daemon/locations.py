@@ -1,5 +1,5 @@
 """The locations as the daemon keeps them: loaded, reloaded when their files change, broken ones left aside until they
-are mended. One that dies is started again, ever later.
+are mended. One that dies is started again, ever later. Asks nothing of what they define: that is for `evaluations`.
 """
 
 from __future__ import annotations

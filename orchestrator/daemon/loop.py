@@ -1,4 +1,4 @@
-"""The one loop: wait for something to happen or to be due, then give every concern its turn."""
+"""The one loop: wait for something to happen or to be due, then give every concern its turn. Knows none by name."""
 
 from __future__ import annotations
 

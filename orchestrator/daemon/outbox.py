@@ -1,4 +1,5 @@
-"""What is to be remembered, gathered in one turn of the loop and committed together.
+"""What is to be remembered, gathered in one turn of the loop and committed together. Knows nothing of who wants it
+remembered, and why.
 
 Ticks that asked for nothing and moved no cursor may wait a moment for company: losing them in a crash loses a line of
 history and nothing else. Everything else is committed before anybody acts upon it.

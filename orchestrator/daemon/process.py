@@ -1,4 +1,6 @@
-"""The daemon as a process: one for each state directory, how it starts, how it is told to stop, what it leaves."""
+"""The daemon as a process: one for each state directory, how it starts, how it is told to stop, what it leaves. What it
+does meanwhile is put together in `core`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The run queue: taking runs out of it when there is room, each exactly once."""
+"""The run queue: taking runs out of it when there is room, each exactly once. Who may start is for `engine.queue` to
+say; what becomes of those that have begun, for `runs`.
+"""
 
 from __future__ import annotations
 

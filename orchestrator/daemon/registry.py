@@ -1,4 +1,6 @@
-"""What is remembered of every schedule and sensor, beside what is declared of it now."""
+"""What is remembered of every schedule and sensor, beside what is declared of it now. Asks no user code, and does not
+know when anything is due.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Letting go of history that is older than the workspace file wants kept."""
+"""Letting go of history that is older than the workspace file wants kept. How a run is removed is known to
+`operations.end`.
+"""
 
 from __future__ import annotations
 

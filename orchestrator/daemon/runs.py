@@ -1,5 +1,5 @@
 """The runs that the daemon owns: driving them all at once, taking over what an earlier daemon left, and marking what a
-terminal that died left.
+terminal that died left. Knows nothing of the queue, and what a run does next is for its driver to say.
 """
 
 from __future__ import annotations

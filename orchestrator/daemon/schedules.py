@@ -1,5 +1,5 @@
 """Schedules, reconciled against time: what is due is asked for, one occurrence at a time, and every occurrence that is
-not run is accounted for.
+not run is accounted for. What is due is for `engine.due` to say.
 """
 
 from __future__ import annotations

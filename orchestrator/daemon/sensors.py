@@ -1,4 +1,6 @@
-"""Sensors, reconciled against the outside world: each at its own pace, and none waits for another."""
+"""Sensors, reconciled against the outside world: each at its own pace, and none waits for another. Never looks at that
+world itself: user code does, by `evaluations`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Noticing that files have changed. watchdog only wakes us; whether something changed is decided by looking."""
+"""Noticing that files have changed. watchdog only wakes us; whether something changed is decided by looking. Knows
+nothing of locations, and of what follows from a change.
+"""
 
 from __future__ import annotations
 

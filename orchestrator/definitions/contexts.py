@@ -1,4 +1,5 @@
-"""What user code is given as `context`: where it runs, its configuration, its resources, a logger.
+"""What user code is given as `context`: where it runs, its configuration, its resources, a logger. A context reaches
+for nothing: all it gives was put in by whoever calls user code.
 
 Each context can be built by hand for a unit test: `StepContext(config=TopN(3), resources={"warehouse": fake})`.
 """

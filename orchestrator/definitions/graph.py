@@ -1,4 +1,5 @@
-"""The graph of a pipeline, and the pipeline function that is being run to build it.
+"""The graph of a pipeline, and the pipeline function that is being run to build it. Knows nothing of modes,
+configuration or runs.
 
 While that function runs, each call to a step places a node in the graph (see `placing`) and returns handles to the
 node's outputs (see `handles`). A node has a *scope*: the dynamic outputs it is mapped over, outermost first. It runs

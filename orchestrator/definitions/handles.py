@@ -1,4 +1,5 @@
-"""Handles: what calling a step inside a pipeline function returns, in place of values that will exist at run time.
+"""Handles: what calling a step inside a pipeline function returns, in place of values that will exist at run time. None
+of them ever learns its value.
 
 A handle carries its scope: the dynamic outputs that its value is mapped over. Anything that would need the value
 itself (an `if`, a comparison, a loop) is refused where it stands, because it would silently mean something else.

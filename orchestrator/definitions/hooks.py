@@ -1,4 +1,6 @@
-"""Hooks: functions called after a step succeeded or finally failed. What they do changes nothing for the step."""
+"""Hooks: functions called after a step succeeded or finally failed. What they do changes nothing for the step. When one
+is called is not known here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What schedules and sensors are given as `context`. Each can be built by hand for a unit test."""
+"""What schedules and sensors are given as `context`. Each can be built by hand for a unit test. Knows nothing of the
+store: what a sensor asks about assets, it asks a function that was put in.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Schedules and sensors as users write them: a decorator, checked at once, and the function behind it."""
+"""Schedules and sensors as users write them: a decorator, checked at once, and the function behind it. When one is due,
+and who asks it, is not known here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The interface of IO managers: where the values that pass between steps are kept."""
+"""The interface of IO managers: where the values that pass between steps are kept. Knows none of those that are
+shipped.
+"""
 
 from __future__ import annotations
 

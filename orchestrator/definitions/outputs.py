@@ -1,4 +1,4 @@
-"""What a step declares about its outputs."""
+"""What a step declares about its outputs. Never sees a value: that is for `location.values`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pipelines: graphs of steps, the modes they can run in, and presets."""
+"""Pipelines: graphs of steps, the modes they can run in, and presets. Plans nothing: that is for `planning.compile`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Placing steps: what happens when a step is called inside a pipeline function."""
+"""Placing steps: what happens when a step is called inside a pipeline function. Never calls the step's own function."""
 
 from __future__ import annotations
 

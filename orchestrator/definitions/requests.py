@@ -1,4 +1,6 @@
-"""What a schedule or sensor answers with: runs that it wants, or why it wants none."""
+"""What a schedule or sensor answers with: runs that it wants, or why it wants none. Whether a request is new is not
+known here.
+"""
 
 from __future__ import annotations
 

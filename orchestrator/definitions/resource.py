@@ -1,4 +1,6 @@
-"""Resources: things a step needs and should not create itself, bound to names by a pipeline's modes."""
+"""Resources: things a step needs and should not create itself, bound to names by a pipeline's modes. Makes none of
+them: that is for `location.resources`.
+"""
 
 from __future__ import annotations
 

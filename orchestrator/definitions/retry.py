@@ -1,4 +1,6 @@
-"""How often a step may be tried again, and after what delay."""
+"""How often a step may be tried again, and after what delay. Counts nothing and waits for nothing: how often it was
+tried comes in.
+"""
 
 from __future__ import annotations
 

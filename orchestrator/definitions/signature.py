@@ -1,4 +1,6 @@
-"""Reading a function's parameters: which is the context, which the configuration, which are inputs."""
+"""Reading a function's parameters: which is the context, which the configuration, which are inputs. Knows nothing of
+steps, and calls no function.
+"""
 
 from __future__ import annotations
 

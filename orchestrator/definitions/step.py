@@ -1,5 +1,6 @@
 """Steps: functions with declared inputs and outputs. Called inside a pipeline they become part of its graph; called
-anywhere else they are the plain function again."""
+anywhere else they are the plain function again. How one is run is not known here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What user code hands over while it runs: outputs, facts about assets, requests to retry or to fail."""
+"""What user code hands over while it runs: outputs, facts about assets, requests to retry or to fail. Records none of
+it: that is for `location.recorder`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The next thing a run's owner must do."""
+"""The next thing a run's owner must do. Does nothing: what was done comes back as an event, into `progress`."""
 
 from __future__ import annotations
 

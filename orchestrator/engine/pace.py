@@ -1,4 +1,4 @@
-"""When a sensor is looked at next, and which of the runs it asks for are new."""
+"""When a sensor is looked at next, and which of the runs it asks for are new. Knows nothing of what a sensor sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The state of one run, built from its events and from nothing else."""
+"""The state of one run, built from its events and from nothing else. What is to be done next is for `next_action` to
+say.
+"""
 
 from __future__ import annotations
 

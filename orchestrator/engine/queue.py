@@ -1,4 +1,6 @@
-"""Which of the runs that wait may start now, and why each of the others may not."""
+"""Which of the runs that wait may start now, and why each of the others may not. Starts none of them, and knows nothing
+of where they wait.
+"""
 
 from __future__ import annotations
 

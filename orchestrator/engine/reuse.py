@@ -1,4 +1,6 @@
-"""Which steps of a run need not run, because an earlier run has their outputs."""
+"""Which steps of a run need not run, because an earlier run has their outputs. Reads no earlier run: what those have
+made comes in.
+"""
 
 from __future__ import annotations
 

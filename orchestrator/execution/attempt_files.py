@@ -1,4 +1,4 @@
-"""Watching an attempt through its directory, and ending it.
+"""Watching an attempt through its directory, and ending it. Starts none.
 
 outcome recorded                        it is over, as the outcome says
 exit.json                               it died, and its parent saw how

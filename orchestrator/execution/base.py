@@ -1,4 +1,4 @@
-"""What every executor can do, and what it can say about an attempt."""
+"""What every executor can do, and what it can say about an attempt. Knows none of the executors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Evaluators seen from the daemon: a few processes of a location that are asked, timed, and killed when they hang."""
+"""Evaluators seen from whoever asks: a few processes of a location that are asked, timed, and killed when they hang.
+What an answer says is not looked at here.
+"""
 
 from __future__ import annotations
 

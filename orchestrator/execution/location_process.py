@@ -1,4 +1,6 @@
-"""A location process seen from its parent: starting it, asking it, noticing that it has died."""
+"""A location process seen from its parent: starting it, asking it, noticing that it has died. Never imports user code,
+and decides nothing: who needs which process is known to `pool`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How much memory a process has for itself: not shared with the one it was forked from, and not code of libraries."""
+"""How much memory a process has for itself: not shared with the one it was forked from, and not code of libraries. How
+much is too much is for others to say.
+"""
 
 from __future__ import annotations
 

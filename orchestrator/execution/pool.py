@@ -1,4 +1,6 @@
-"""The location processes of one owner: started when first needed, one for each location."""
+"""The location processes of one owner: started when first needed, one for each location. Watches no attempt: that is
+for executors.
+"""
 
 from __future__ import annotations
 

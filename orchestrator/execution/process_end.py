@@ -1,4 +1,4 @@
-"""How a process has ended, in words."""
+"""How a process has ended, in words. Waits for none."""
 
 from __future__ import annotations
 

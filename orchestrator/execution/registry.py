@@ -1,4 +1,4 @@
-"""Executors by name."""
+"""Executors by name. Runs nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The default executors: each attempt in a process of its own, or (in_process) one after another in the location's."""
+"""The default executors: each attempt in a process of its own, or (in_process) one after another in the location's.
+What an attempt does is read from its files, by `attempt_files`; nothing is asked of its process.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The default IO manager: one pickle file a value, on the local file system."""
+"""The default IO manager: one pickle file a value, on the local file system. Knows nothing of what it pickles: what
+is better kept in a form of its own has an IO manager of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tables in the forms people use them in (pyarrow, pandas, polars), to and from the one form that is stored."""
+"""Tables in the forms people use them in (pyarrow, pandas, polars), to and from the one form that is stored. Opens no
+file.
+"""
 
 from __future__ import annotations
 

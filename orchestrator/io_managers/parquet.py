@@ -1,4 +1,6 @@
-"""Tables as parquet files, on a local disk or in object storage."""
+"""Tables as parquet files, on a local disk or in object storage. Which kinds of tables there are is known to `frames`
+only.
+"""
 
 from __future__ import annotations
 

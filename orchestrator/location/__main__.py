@@ -1,4 +1,5 @@
-"""Entry point of the warm location process: `python -m orchestrator.location TARGET SOCKET WAKE SIDE`.
+"""Entry point of the warm location process: `python -m orchestrator.location TARGET SOCKET WAKE SIDE`. Knows what these
+are, and leaves the rest to `server`.
 
 TARGET is a `Target` as JSON; SOCKET, WAKE and SIDE are numbers of inherited file descriptors;
 over SIDE the parent hands down one end of the connection of each evaluator it wants.

@@ -1,4 +1,6 @@
-"""One attempt as a process: its claim, its lock, its captured output, its events on disk, its end."""
+"""One attempt as a process: its claim, its lock, its captured output, its events on disk, its end. What the step does
+in it is for `perform`, how the process came to be for `children`.
+"""
 
 from __future__ import annotations
 

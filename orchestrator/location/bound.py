@@ -1,4 +1,6 @@
-"""A run bound to the code that is loaded here: its plan on one side, the user's definitions on the other."""
+"""A run bound to the code that is loaded here: its plan on one side, the user's definitions on the other. Performs
+nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The attempts that a location process has started: starting them, and saying how they ended when they cannot."""
+"""The attempts that a location process has started: starting them, and saying how they ended when they cannot. What
+happens inside one is for `attempt`.
+"""
 
 from __future__ import annotations
 

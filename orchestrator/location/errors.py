@@ -1,4 +1,6 @@
-"""Exceptions of user code as data, with the frames that belong to the user."""
+"""Exceptions of user code as data, with the frames that belong to the user. What follows from one is for the engine to
+say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Asking a schedule or sensor once, in this process: whatever user code does short of ending it becomes an answer."""
+"""Asking a schedule or sensor once, in this process: whatever user code does short of ending it becomes an answer.
+Knows nothing of processes, sockets and timeouts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A process that asks schedules and sensors, one question at a time, for as long as somebody has questions.
+"""A process that asks schedules and sensors, one question at a time, for as long as somebody has questions. What an
+answer leads to is for whoever asked.
 
 It is forked from the warm location process, or, where forking is unsafe, a fresh interpreter:
 `python -m orchestrator.location.evaluator TARGET SOCKET`. It may be killed at any moment: nothing depends on it.

@@ -1,4 +1,6 @@
-"""The evaluators of a location process: forked from it, or started afresh where forking is unsafe."""
+"""The evaluators of a location process: forked from it, or started afresh where forking is unsafe. Asks them nothing:
+whoever wants one holds the other end of its connection.
+"""
 
 from __future__ import annotations
 

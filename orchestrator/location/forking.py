@@ -1,4 +1,4 @@
-"""Whether this process can be forked without its children hanging, crashing or losing data.
+"""Whether this process can be forked without its children hanging, crashing or losing data. Forks nothing itself.
 
 A forked child has one thread: the one that forked. Whatever other threads were doing stays undone for ever, and a
 lock that one of them held is never released. Libraries that know this mend themselves in the child (OpenBLAS, so

@@ -1,4 +1,6 @@
-"""Being told to stop: a signal becomes an exception in user code, but never in the middle of cleaning up."""
+"""Being told to stop: a signal becomes an exception in user code, but never in the middle of cleaning up. Why, and by
+whom, is not known here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Importing a location's module and finding what it defines."""
+"""Importing a location's module and finding what it defines. Runs no pipeline and asks no schedule: what was found is
+for `server` and `evaluator` to use.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Performing one attempt at one step: resources, inputs, the user's function, outputs, hooks, and the outcome."""
+"""Performing one attempt at one step: resources, inputs, the user's function, outputs, hooks, and the outcome. Knows
+nothing of processes and of the attempt's files, so that `in_process` performs the same way.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing down what an attempt does: its events, and the lines of its logger."""
+"""Writing down what an attempt does: its events, and the lines of its logger. Where they go, it is told."""
 
 from __future__ import annotations
 

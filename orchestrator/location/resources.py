@@ -1,4 +1,6 @@
-"""Resources while they are alive: made in the order of their needs, torn down in reverse, whatever happens."""
+"""Resources while they are alive: made in the order of their needs, torn down in reverse, whatever happens. Which ones
+a step needs, it is told.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The warm location process: imports the module once, then plans runs and starts attempts until its parent is gone."""
+"""The warm location process: imports the module once, then plans runs and starts attempts until its parent is gone.
+Decides nothing: what to start, and when, comes from there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which files a location's code was loaded from: those whose change means that it should be loaded again."""
+"""Which files a location's code was loaded from: those whose change means that it should be loaded again. Whether one
+has changed is for the daemon to see.
+"""
 
 from __future__ import annotations
 

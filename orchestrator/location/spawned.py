@@ -1,4 +1,5 @@
-"""Entry point of a step process with `isolation: spawn`: a fresh interpreter that imports the module itself.
+"""Entry point of a step process with `isolation: spawn`: a fresh interpreter that imports the module itself. Whatever
+comes after the import is the same as in a forked one.
 
 `python -m orchestrator.location.spawned TARGET RUN_DIR ATTEMPT_DIR WAKE`; the attempt's spec.json says what to do.
 """

@@ -1,4 +1,6 @@
-"""Values on their way into and out of a step: loading inputs, checking types, storing outputs."""
+"""Values on their way into and out of a step: loading inputs, checking types, storing outputs. Where a value is kept is
+known to its IO manager only.
+"""
 
 from __future__ import annotations
 

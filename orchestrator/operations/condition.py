@@ -1,4 +1,6 @@
-"""The condition of everything, as records: what `status` shows and prints as JSON."""
+"""The condition of everything, as records: what `status` shows and prints as JSON. Nothing is looked up or judged here:
+`status` looks, `verdict` judges.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Bringing a run into being on disk: complete, or not at all."""
+"""Bringing a run into being on disk: complete, or not at all. Drives nothing, and makes no plan: that comes in with the
+record.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Driving one run: asking the engine, carrying out what it says, writing down what happens.
+"""Driving one run: asking the engine, carrying out what it says, writing down what happens. Never waits, and shows
+nothing.
 
 The same for every owner of runs. Intent is journalled before an action, so that a crash between any two lines here
 leaves something that the next owner can repair by looking.

@@ -1,4 +1,6 @@
-"""Ending runs before their time, and removing what they left."""
+"""Ending runs before their time, and removing what they left. Whoever drives a run is asked to end it: nothing is ended
+behind its owner's back.
+"""
 
 from __future__ import annotations
 

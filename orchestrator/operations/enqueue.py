@@ -1,4 +1,4 @@
-"""Putting runs into the queue, for the daemon to run."""
+"""Putting runs into the queue, for the daemon to run. Whether and when one starts is not known here."""
 
 from __future__ import annotations
 

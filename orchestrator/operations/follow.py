@@ -1,4 +1,6 @@
-"""Following a run that somebody else drives: its events and log lines as they come."""
+"""Following a run that somebody else drives: its events and log lines as they come. Has no part in the run, and shows
+nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A run in the foreground: owned by the command that started it, driven until it is over."""
+"""A run in the foreground: owned by the command that started it, driven until it is over. Knows nothing of terminals,
+and sets no signal handler: it is told of interrupts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Schedules and sensors: finding them, turning them on and off, forgetting them. The daemon is told by the store."""
+"""Schedules and sensors: finding them, turning them on and off, forgetting them. The daemon is told by the store. Asks
+none of them anything.
+"""
 
 from __future__ import annotations
 

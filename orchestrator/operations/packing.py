@@ -1,4 +1,6 @@
-"""Packing the files of runs that are over: from a dozen small files to one or two."""
+"""Packing the files of runs that are over: from a dozen small files to one or two. Which runs, and when, is for the
+caller to say.
+"""
 
 from __future__ import annotations
 

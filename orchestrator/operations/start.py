@@ -1,4 +1,6 @@
-"""Starting runs: new ones, ones that continue an earlier run, and interrupted ones."""
+"""Starting runs: new ones, ones that continue an earlier run, and interrupted ones. Drives none: what is new here lies
+on disk when it is handed over.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Looking at everything at once. What cannot be looked at is part of the answer, and never an error."""
+"""Looking at everything at once. What cannot be looked at is part of the answer, and never an error. What it means is
+for `verdict` to say.
+"""
 
 from __future__ import annotations
 

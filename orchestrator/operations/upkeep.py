@@ -1,4 +1,6 @@
-"""Looking after the state directory: backups, compaction, rebuilding the index, finding damage."""
+"""Looking after the state directory: backups, compaction, rebuilding the index, finding damage. Knows no table: those
+are known to the store only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a run to be over."""
+"""Waiting for a run to be over. Does nothing towards it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a run: plain, frozen, JSON-able data."""
+"""The plan of a run: plain, frozen, JSON-able data. Holds nothing of the user's code."""
 
 from __future__ import annotations
 

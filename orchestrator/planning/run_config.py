@@ -1,4 +1,4 @@
-"""The configuration of a run: its shape, merging, and finding everything wrong with it at once.
+"""The configuration of a run: its shape, merging, and finding everything wrong with it at once. Plans nothing.
 
     steps:      {top_people: {config: {n: 5}, inputs: {people: ...}}}
     resources:  {warehouse: {config: {...}}}

@@ -1,4 +1,6 @@
-"""A configuration template for a pipeline: every field there is, with its type and default, as commented YAML."""
+"""A configuration template for a pipeline: every field there is, with its type and default, as commented YAML. Checks
+nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Versions of outputs: what makes one run's output as good as another's.
+"""Versions of outputs: what makes one run's output as good as another's. Whether something of that version is stored is
+known to its IO manager only.
 
 The version of a step's outputs is a digest of the step's own `version`, its configuration, the versions of its
 inputs, and, when it uses resources, of the mode with their versions and configuration. A step without a version has

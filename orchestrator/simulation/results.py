@@ -1,4 +1,4 @@
-"""What a simulation gives: ticks as the daemon would record them, and how many of what."""
+"""What a simulation gives: ticks as the daemon would record them, and how many of what. Computes nothing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """A simulation from beginning to end: schedules window by window of virtual time, so that a year of them fits into
-little memory, and user code is asked about the next window while this one is decided.
+little memory, and user code is asked about the next window while this one is decided. Shows nothing.
 """
 
 from __future__ import annotations

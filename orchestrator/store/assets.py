@@ -1,4 +1,4 @@
-"""The asset catalog: what was written, by which run, when."""
+"""The asset catalog: what was written, by which run, when. Adds nothing to it: that is for `ingest`."""
 
 from __future__ import annotations
 

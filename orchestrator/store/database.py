@@ -1,4 +1,6 @@
-"""An open DuckDB file: statements, transactions, and its errors in our words."""
+"""An open DuckDB file: statements, transactions, and its errors in our words. Takes no lock, and knows no table but
+`meta`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The ends of runs, in the order in which they became known: what run-status sensors go by."""
+"""The ends of runs, in the order in which they became known: what run-status sensors go by. What is made of one is not
+known here.
+"""
 
 from __future__ import annotations
 

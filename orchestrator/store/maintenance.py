@@ -1,4 +1,6 @@
-"""Copies of the database, putting one in its place, and making the index anew."""
+"""Copies of the database, putting one in its place, and making the index anew. Takes no lock: whoever calls has the
+database to itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a look at everything asks of the index: what fails since when, what was not run, which failures stand."""
+"""What a look at everything asks of the index: what fails since when, what was not run, which failures stand. Whether
+that is bad is not judged here.
+"""
 
 from __future__ import annotations
 

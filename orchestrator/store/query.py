@@ -1,4 +1,4 @@
-"""Questions in SQL from people: answered from a transaction that cannot write."""
+"""Questions in SQL from people: answered from a transaction that cannot write. Knows no table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The run queue: what waits, taking runs out of it, and giving them back or up."""
+"""The run queue: what waits, taking runs out of it, and giving them back or up. Who may start is for `engine.queue` to
+say.
+"""
 
 from __future__ import annotations
 

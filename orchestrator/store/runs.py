@@ -1,4 +1,4 @@
-"""Runs in the database: finding, listing and deleting them."""
+"""Runs in the database: finding, listing and deleting them. Touches none of their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables, version by version.
+"""The tables, version by version. Changes none of them by hand: what a version brings is in its file.
 
 A migration is a file of SQL. Before one touches an existing database a backup is made; after it the file is
 checkpointed and opened again, because DDL left in a write-ahead log is what DuckDB has most trouble replaying.

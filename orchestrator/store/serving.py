@@ -1,4 +1,6 @@
-"""The daemon's side of the socket: store operations and a few requests of its own, for others of the same user."""
+"""The daemon's side of the socket: store operations and a few requests of its own, for others of the same user. Knows
+none of the operations by name.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ticks: writing them together with everything they lead to, and reading them back."""
+"""Ticks: writing them together with everything they lead to, and reading them back. Decides none of it."""
 
 from __future__ import annotations
 
