@@ -30,6 +30,12 @@ HEAD = """
     def config(what):
         return {"steps": {"note": {"config": {"what": what}}}}
 """
+
+
+def use_key(database, id, key, run):
+    database.insert("run_keys", {"instigator": [id], "run_key": [key], "run_id": [run]})
+
+
 START = datetime.fromisoformat("2019-02-27T23:59:00Z")
 
 
@@ -207,6 +213,39 @@ class TestKeys:
     def test_two_sensors_do_not_share_their_keys(self, sensors):
         it = sensors(self.ONCE, one("return RunRequest('only_once')", name="other"))
         assert (it.outcomes("it"), it.outcomes("other")) == (["SUCCESS"], ["SUCCESS"])
+
+    def test_it_stays_used_when_its_run_is_run_again_or_deleted(self, sensors):
+        it = sensors(self.ONCE)
+        it.__exit__()
+        it.bench("run", "--rerun", "last").ok()
+        it.bench("runs", "delete", it.bench.json("runs", "list")[-1]["run_id"], "--yes").ok()
+        it.__enter__().look(61)
+        assert it.outcomes("it") == ["SUCCESS", "SKIPPED"]
+        assert it.bench.ledger() == ["x", "x"]
+        (again,) = it.runs()
+        assert again.trigger.run_key is None
+
+    def test_one_that_is_used_behind_the_daemons_back_is_not_run_and_costs_nobody_else_anything(self, sensors):
+        """As when a commit succeeds and nobody is told: the batch is refused, and all of it is decided anew."""
+        body = "return RunRequest('k', config({!r})) if Path('go').exists() else SkipReason('not yet')"
+        it = sensors(one(body.format("x")), one(body.format("y"), name="other"))
+        (it.bench.path / "go").touch()
+        evaluations = it.daemon.evaluations
+        judge = evaluations._judge
+
+        def used_meanwhile(id, *question):
+            decision = judge(id, *question)
+            if id == "main/it" and decision.fresh:
+                it.store(use_key, "main/it", "k", "somebody")
+            return decision
+
+        evaluations._judge = used_meanwhile
+        it.look(61)
+        it.look(62)
+        assert it.outcomes("it") == ["SKIPPED", "SKIPPED"]
+        assert it.outcomes("other") == ["SKIPPED", "SUCCESS"]
+        assert it.bench.ledger() == ["y"]
+        assert "decided anew" in (it.bench.state / "daemon.log").read_text()
 
     def test_config_that_does_not_fit_uses_up_no_key(self, sensors):
         it = sensors(one("return RunRequest('k', {'steps': {'noet': {}}})"))
