@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.options import store_of, workspace
 from orchestrator.cli.output import print_json, say
-from orchestrator.errors import DaemonError, UsageError
+from orchestrator.errors import DaemonError, NotPossible, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.cli.ticks_live import Look
@@ -61,8 +61,9 @@ def upcoming_of(found: Workspace, everything: list[Instigator], now: datetime) -
 
 
 def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool) -> None:
-    """Turns some, or all, on or off."""
+    """Turns some, or all, on or off. One that cannot be keeps none of the others from it."""
     from orchestrator import clock
+    from orchestrator.cli.outcome import show_error
     from orchestrator.operations.instigators import known, pick, turn_off, turn_on
 
     if bool(names) == everyone:
@@ -75,12 +76,21 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
             chosen = [one for one in chosen if not (on and one.gone_at)]
         else:
             chosen = [pick(everything, name, schedules=schedules) for name in names or ()]
+        refused: list[NotPossible] = []
         for one in chosen:
-            after = turn_on(store, one, now) if on else turn_off(store, one, now)
+            try:
+                after = turn_on(store, one, now) if on else turn_off(store, one, now)
+            except NotPossible as error:
+                refused.append(error)
+                continue
             print(f"{after.id} is {'on' if on else 'off'}.{_first(after, now) if on else ''}")
         running = _daemon_runs(found)
     if on and chosen and not running:
         say("No daemon is running, so nothing happens yet: orchestrator daemon start")
+    if refused:
+        for one_more in refused[:-1]:
+            show_error(one_more)
+        raise refused[-1]
 
 
 def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bool, follow: bool, json: bool) -> None:

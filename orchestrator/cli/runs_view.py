@@ -192,10 +192,12 @@ def _near(path: str) -> str:
 
 
 def metadata_summary(metadata: dict[str, Any], most: int = 4) -> str:
-    """The first few entries of metadata that fit on a line."""
-    small = [
-        f"{name} {metadata_words(value)}"
-        for name, value in metadata.items()
-        if not (is_special_metadata(value) and value["kind"] in ("table", "markdown"))
-    ]
-    return ", ".join(small[:most])
+    """The first few entries of metadata that fit on a line; of tables and texts only that they are there, if there is
+    nothing else."""
+    large = [name for name, value in metadata.items() if _is_large(value)]
+    small = [name for name in metadata if name not in large]
+    return ", ".join(f"{name} {metadata_words(metadata[name])}" for name in (small or large)[:most])
+
+
+def _is_large(value: Any) -> bool:
+    return is_special_metadata(value) and value["kind"] in ("table", "markdown")

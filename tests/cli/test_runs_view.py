@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.cli.runs_view import without_library_frames
+from orchestrator.cli.runs_view import metadata_summary, without_library_frames
 from orchestrator.events import Frame
 
 SITE = "/home/ada/.venv/lib/python3.12/site-packages"
@@ -38,3 +38,19 @@ def frames(*files):
 def test_frames_inside_libraries_are_counted_and_not_shown(files, shown):
     found = [frame if isinstance(frame, str) else frame.file for frame in without_library_frames(frames(*files))]
     assert found == shown
+
+
+def table(rows):
+    return {"kind": "table", "value": [{"x": number} for number in range(rows)]}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "summary"),
+    [
+        pytest.param({"rows": 1200, "book": table(1)}, "rows 1,200", id="small-and-large"),
+        pytest.param({"book": table(2)}, "book table of 2 rows", id="only-large"),
+        pytest.param({}, "", id="none"),
+    ],
+)
+def test_metadata_on_a_line(metadata, summary):
+    assert metadata_summary(metadata) == summary

@@ -194,3 +194,13 @@ def read_until(stream, wanted):
 def test_json_of_nothing_is_json(sensors):
     assert json.loads(sensors.here("sensor", "ticks", "--json").ok().out) == []
     assert "No ticks yet." in sensors.here("sensor", "ticks").ok().err
+
+
+def test_one_that_is_on_already_keeps_none_of_the_others_from_being_started(sensors):
+    sensors.here("sensor", "start", "new_files").ok()
+    again = sensors.here("sensor", "start", "new_files", "failing", "alert")
+    assert (again.code, again.out) == (4, "main/failing is on.\nmain/alert is on.\n")
+    assert "error: main/new_files is on already." in again.err
+    assert {one["name"] for one in sensors.json("sensor", "list") if one["on"]} == {
+        "main/alert", "main/failing", "main/new_files",
+    }  # fmt: skip
