@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import importlib
 import linecache
+import os
+import sysconfig
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +18,7 @@ from orchestrator.errors import DefinitionError
 from orchestrator.events import ErrorInfo, Frame
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+_STANDARD = sysconfig.get_path("stdlib") + os.sep
 _LONGEST_MESSAGE = 65536
 _MOST_FRAMES = 40
 _DEEPEST_CAUSE = 8
@@ -45,6 +48,20 @@ def user_frames(trace: TracebackType | None) -> tuple[Frame, ...]:
         half = _MOST_FRAMES // 2
         frames = [*frames[:half], *frames[-half:]]
     return tuple(frames)
+
+
+def leads_to_user_code(info: ErrorInfo) -> bool:
+    """Whether a line of the user's own, and not only libraries', is among the frames of an error or its causes."""
+    if any(not _is_library(frame.file) for frame in info.frames):
+        return True
+    return info.cause is not None and leads_to_user_code(info.cause)
+
+
+def _is_library(file: str) -> bool:
+    path = Path(file)
+    # Cython names its sources relative to a build directory that is nowhere on this machine.
+    is_compiled = path.suffix in (".pyx", ".pxi") and not path.is_absolute()
+    return is_compiled or bool({"site-packages", "dist-packages"} & set(path.parts)) or file.startswith(_STANDARD)
 
 
 def definition_frame(where: Where, name: str) -> Frame:

@@ -33,7 +33,7 @@ from orchestrator.events import (
     RetryAsk,
 )
 from orchestrator.location.bound import BoundRun
-from orchestrator.location.errors import definition_frame, error_info
+from orchestrator.location.errors import definition_frame, error_info, leads_to_user_code
 from orchestrator.location.interrupts import Interruption, StepInterrupted
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.values import Values
@@ -213,20 +213,16 @@ class _Attempt:
             )
 
     def _told(self, error: BaseException) -> ErrorInfo:
-        """The error as data. One that no line of the user's raised (a value of another type, one that cannot be stored)
-        leads at least to the step."""
+        """The error as data. One that no line of the user's raised (a value of another type, one that a library cannot
+        store) leads at least to the step."""
         info = error_info(error)
-        if _has_frames(info):
+        if leads_to_user_code(info):
             return info
         try:
             step = self.bound.node(self.bound.plan.by_key[self.spec.template]).step
         except DefinitionError:
             return info  # the step is gone: that is the error
-        return msgspec.structs.replace(info, frames=(definition_frame(step.where, step.name),))
-
-
-def _has_frames(info: ErrorInfo | None) -> bool:
-    return info is not None and (bool(info.frames) or _has_frames(info.cause))
+        return msgspec.structs.replace(info, frames=(definition_frame(step.where, step.name), *info.frames))
 
 
 def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -2,9 +2,10 @@
 
 import asyncio
 
+import pandas as pd
 import pytest
 
-from orchestrator import Failure, pipeline, step
+from orchestrator import Failure, Mode, parquet_io_manager, pipeline, step
 from tests.definitions.short import run_function
 
 
@@ -105,6 +106,21 @@ def test_an_error_that_no_line_of_the_users_raised_leads_to_the_step():
 
     (frame,) = giving.execute_in_process().failure("give").frames
     assert (frame.file, frame.function, frame.source) == (__file__, "give", "def give() -> int:")
+
+
+def test_an_error_inside_a_library_that_no_line_of_the_users_called_leads_to_the_step(tmp_path):
+    @step
+    def give() -> pd.DataFrame:
+        return pd.DataFrame({"x": [1, "two"]})
+
+    @pipeline(modes=[Mode("m", resources={"io_manager": parquet_io_manager(str(tmp_path))})])
+    def giving():
+        give()
+
+    first, *others = giving.execute_in_process().failure("give").frames
+    assert (first.file, first.source) == (__file__, "def give() -> pd.DataFrame:")
+    assert others
+    assert all("pyarrow" in frame.file or frame.file.endswith(".pxi") for frame in others)
 
 
 def test_of_very_many_frames_the_first_and_the_last_are_kept():
