@@ -27,9 +27,6 @@ _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _NAMES = frozenset((*_MONTHS, *_WEEKDAYS, "l"))
 _FIELDS = ("minute (0-59)", "hour (0-23)", "day of the month (1-31)", "month (1-12)", "weekday (0-7, from Sunday on)")
 _DAY = timedelta(days=1)
-_MINUTE = timedelta(minutes=1)
-# 29 February is at most eight years away (there is none in 1900, 2100, ...), and may have to be a given weekday.
-HORIZON = timedelta(days=366 * 45)
 
 
 @dataclass(frozen=True)
@@ -117,18 +114,6 @@ def instants_after(cron: Cron, zone: ZoneInfo, after: datetime, *, inclusive: bo
         yield from found[start:]
         try:
             day += _DAY
-        except OverflowError:
-            return
-
-
-def instants_before(cron: Cron, zone: ZoneInfo, before: datetime) -> Iterator[datetime]:
-    """The same instants backwards, from the last one before `before`."""
-    day = before.astimezone(UTC).date()
-    while True:
-        found = _instants_on(cron, zone, day)
-        yield from reversed(found[: bisect_left(found, before)])
-        try:
-            day -= _DAY
         except OverflowError:
             return
 

@@ -1,13 +1,11 @@
-"""The states things pass through, the sets that matter, and which changes are legal.
+"""The states things pass through, and the sets of them that matter.
 
-Must not import anything of ours but `errors`: everybody reads states, so states read nobody.
+Must not import anything of ours: everybody reads states, so states read nobody.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-
-from orchestrator.errors import NotPossible
 
 
 class RunState(StrEnum):
@@ -38,9 +36,8 @@ class StepState(StrEnum):
 
 
 class TickState(StrEnum):
-    """What became of one evaluation of a schedule or sensor."""
+    """What became of one evaluation of a schedule or sensor: it is written down when that is known, and not before."""
 
-    STARTED = "STARTED"
     SUCCESS = "SUCCESS"
     SKIPPED = "SKIPPED"
     FAILURE = "FAILURE"
@@ -60,28 +57,3 @@ TERMINAL_STEP_STATES = frozenset(
         StepState.REUSED,
     }
 )
-
-# A terminal state is never left, with one exception: a run that failed only because its owner died may be resumed
-# (FAILURE -> STARTED). Whoever resumes it checks that reason; this table cannot.
-_NEXT_RUN_STATES: dict[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset({RunState.STARTING, RunState.STARTED, RunState.CANCELED, RunState.FAILURE}),
-    RunState.STARTING: frozenset(
-        {RunState.QUEUED, RunState.STARTED, RunState.CANCELING, RunState.CANCELED, RunState.FAILURE}
-    ),
-    RunState.STARTED: frozenset({RunState.SUCCESS, RunState.FAILURE, RunState.CANCELING, RunState.CANCELED}),
-    RunState.CANCELING: frozenset({RunState.CANCELED, RunState.SUCCESS, RunState.FAILURE}),
-    RunState.SUCCESS: frozenset(),
-    RunState.FAILURE: frozenset({RunState.STARTED}),
-    RunState.CANCELED: frozenset(),
-}
-
-
-def is_legal_run_change(before: RunState, after: RunState) -> bool:
-    """Whether a run in `before` may next be in `after`; staying is always legal."""
-    return after == before or after in _NEXT_RUN_STATES[before]
-
-
-def check_run_change(run_id: str, before: RunState, after: RunState) -> None:
-    """Refuses an illegal change: a race was lost (the run ended meanwhile), or we have a bug."""
-    if not is_legal_run_change(before, after):
-        raise NotPossible(f"Run {run_id} is {before}; it cannot become {after}.")

@@ -17,7 +17,6 @@ from orchestrator.errors import DISK_FULL, LocationBroken, OrchestratorError, St
 
 OK = 0
 RUN_FAILED = 1  # the run itself, or an error that is none of ours
-USAGE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 

@@ -133,7 +133,7 @@ def _page(seen: Seen, last: Look, problem: str, now: datetime, width: int, heigh
     page.append("\n")
     for tick in seen.recent(height - used - 2):
         page.append_text(_cut(_event(tick, name_width), width)).append("\n")
-    legend = "  ".join(f"{symbol} {state.lower()}" for state, (symbol, _) in TICK_STYLES.items() if state != "STARTED")
+    legend = "  ".join(f"{symbol} {state.lower()}" for state, (symbol, _) in TICK_STYLES.items())
     page.append_text(_cut(Text(f"{legend}   Ctrl-C ends this view, and nothing else", style="dim"), width))
     return page
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from orchestrator.cli.output import Cell, table, width
 from orchestrator.cli.runs_view import ago
-from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, YELLOW
+from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration
 from orchestrator.cron import load_zone
 from orchestrator.errors import gist
@@ -18,7 +18,6 @@ from orchestrator.ticks import Instigator, ScheduleInfo, Tick
 _WIDE = 110
 
 TICK_STYLES: dict[TickState, tuple[str, str]] = {
-    TickState.STARTED: ("▸", BLUE),
     TickState.SUCCESS: ("✓", GREEN),
     TickState.SKIPPED: ("·", DIM),
     TickState.FAILURE: ("✗", RED),

@@ -109,7 +109,7 @@ class Daemon:
             on_lost=self.look_anew,
         )
         self.runs = Runs(workspace.state, store, workspace.pool, self.locations.can_launch, log)
-        self.queue = Queue(workspace, self.locations, workspace.state, store, self.runs, log)
+        self.queue = Queue(workspace, self.locations, store, self.runs, log)
         self.commits = Commits(self.outbox, self.registry, log, self.queue.changed, self.evaluations.forget_all)
         self.schedules = Schedules(
             workspace,
@@ -208,7 +208,7 @@ class Daemon:
             self.locations.close()
             self.watcher.close()
 
-    def _on_end(self, _run_ids: list[str]) -> None:
+    def _on_end(self) -> None:
         self.sensors.hurry(clock.now())
         self.loop.again()
 

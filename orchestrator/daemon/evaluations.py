@@ -5,7 +5,7 @@ Knows nothing of schedules and sensors but their ids; what becomes of an answer 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -240,9 +240,6 @@ class Evaluations:
                 materializations_after, [question.find.asset], question.find.after, question.find.limit, True
             )
             location.evaluators.reply(question, FoundAsset(tuple(found)))
-
-    def descriptors(self) -> Iterator[int]:
-        return self._locations.descriptors()
 
 
 def plan_request_of(request: Requested, pipeline: str | None, mode: str | None) -> PlanRequest:

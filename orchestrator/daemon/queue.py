@@ -12,7 +12,6 @@ from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.runs import Runs
 from orchestrator.engine.queue import PUT_OFF, QueueLimits, TagLimitRule, admit, is_postponed
 from orchestrator.errors import NotPossible, OrchestratorError, StoreError
-from orchestrator.layout import StateDir
 from orchestrator.operations.create import create_run, make_durable
 from orchestrator.operations.workspace import Workspace
 from orchestrator.records import RunRecord
@@ -31,12 +30,10 @@ class Queue:
 
     name = "queue"
 
-    def __init__(
-        self, workspace: Workspace, locations: Locations, state: StateDir, store: Store, runs: Runs, log: DaemonLog
-    ) -> None:
+    def __init__(self, workspace: Workspace, locations: Locations, store: Store, runs: Runs, log: DaemonLog) -> None:
         self._workspace = workspace
         self._locations = locations
-        self._state = state
+        self._state = workspace.state
         self._store = store
         self._runs = runs
         self._log = log

@@ -46,7 +46,7 @@ SWEEP = timedelta(seconds=0.2)
 
 
 class Runs:
-    """The concern. `on_end` is told each run that is over and in the index."""
+    """The concern. `on_end` is called when runs are over and in the index."""
 
     name = "runs"
 
@@ -74,7 +74,7 @@ class Runs:
         self._glanced_at: datetime | None = None
         self._others: set[str] = set()
         self._orphans: set[str] = set()
-        self.on_end: Callable[[list[str]], None] = lambda _: None
+        self.on_end: Callable[[], None] = lambda: None
 
     @property
     def active(self) -> dict[str, RunRecord]:
@@ -184,7 +184,7 @@ class Runs:
         self._behind -= wanted
         ended, self._ended = self._ended, []
         if ended:
-            self.on_end(ended)
+            self.on_end()
 
     # --- what others left ---
 

@@ -19,7 +19,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Launch:
-    """Start this attempt, on a step that may be isolated as its plan says."""
+    """Start this attempt."""
 
     spec: AttemptSpec
 

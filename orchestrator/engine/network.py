@@ -53,7 +53,6 @@ class RunStep:
     attempt: int = 0
     failures: int = 0
     losses: int = 0
-    launched_at: datetime | None = None
     started_at: datetime | None = None
     seconds: float | None = None
     due_at: datetime | None = None

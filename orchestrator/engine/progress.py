@@ -138,7 +138,6 @@ class RunProgress:
             step.hooks, step.seen = "running", 0
             return
         step.state = StepState.RUNNING
-        step.launched_at = event.at
         step.started_at = step.seconds = step.due_at = step.stop = None
         step.had_outcome = False
         step.seen = 0

@@ -83,11 +83,7 @@ class _Attempt:
         try:
             with not_composing():
                 produced = self._do(planned)
-        except StepInterrupted as stopped:
-            error = stopped
-        except (
-            BaseException
-        ) as raised:  # SystemExit and KeyboardInterrupt too: user code must not end the attempt untold
+        except BaseException as raised:  # SystemExit and KeyboardInterrupt too: user code must not end it untold
             error = raised
         seconds = round(clock.monotonic() - self.started, 6)
         self._run_hooks(planned, error)
@@ -192,7 +188,7 @@ class _Attempt:
             enabled=self.bound.plan.retries_enabled,
             failures=self.spec.failures + 1,
             ask=_ask(error),
-            allowed=not isinstance(error, Failure) or error.allow_retries,
+            allowed=_allows_retries(error),
         )
 
     def _record_outcome(
@@ -203,13 +199,12 @@ class _Attempt:
         elif isinstance(error, StepInterrupted):
             self.record(AttemptCanceled, seconds=seconds)
         else:
-            allowed = not isinstance(error, Failure) or error.allow_retries
             self.record(
                 AttemptFailed,
                 seconds=seconds,
                 error=self._told(error),
                 ask=_ask(error),
-                allow_retries=allowed,
+                allow_retries=_allows_retries(error),
             )
 
     def _told(self, error: BaseException) -> ErrorInfo:
@@ -235,6 +230,10 @@ def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
     # A notebook, or a test that is async itself: its loop is busy with us, so the step gets one in another thread.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
+
+
+def _allows_retries(error: BaseException) -> bool:
+    return not isinstance(error, Failure) or error.allow_retries
 
 
 def _ask(error: BaseException) -> RetryAsk | None:

@@ -105,7 +105,7 @@ class RunDriver:
     def _adopt_attempts(self) -> None:
         for step in self.progress.in_flight.values():
             spec = attempt_spec(self.progress, step, attempt=step.attempt)
-            handle = self._executor.adopt(self._attempt(Launch(spec)), step.seen)
+            handle = self._executor.adopt(self._attempt(spec), step.seen)
             if step.stop is not None:
                 self._executor.cancel(handle, DEFAULT_GRACE_S)
 
@@ -220,7 +220,7 @@ class RunDriver:
     def _launch(self, spec: AttemptSpec) -> None:
         crash_point("attempt.journalled")
         try:
-            self._executor.launch(self._attempt(Launch(spec)))
+            self._executor.launch(self._attempt(spec))
         except OSError as error:
             raise unusable(self.run_dir.path, error) from error
         except LocationDied as error:  # between our looking and our asking
@@ -238,12 +238,12 @@ class RunDriver:
         except OSError as error:
             raise unusable(self.run_dir.path, error) from error
 
-    def _attempt(self, action: Launch) -> Attempt:
-        planned = self.plan.by_key[action.spec.template]
+    def _attempt(self, spec: AttemptSpec) -> Attempt:
+        planned = self.plan.by_key[spec.template]
         return Attempt(
             run_dir=self.run_dir,
             location=self.record.location,
-            spec=action.spec,
+            spec=spec,
             isolation=planned.isolation,
             tags=planned.tags,
         )

@@ -129,7 +129,7 @@ class SensorWorld:
 
     def _sleep(self) -> None:
         poll = select.poll()
-        for descriptor in self._evaluations.descriptors():
+        for descriptor in self._locations.descriptors():
             poll.register(descriptor, select.POLLIN)
         deadline = self._evaluations.next_deadline()
         seconds = 1.0 if deadline is None else min(1.0, deadline - clock.monotonic())

@@ -78,12 +78,6 @@ def wipe_assets(database: Database, keys: tuple[tuple[str, ...], ...] | None, *,
     return int(count[0]) if count else 0
 
 
-def run_materializations(database: Database, run_id: str) -> list[Materialization]:
-    """What one run materialized, in order."""
-    rows = database.rows(f"SELECT {_COLUMNS} FROM materializations WHERE run_id = ? ORDER BY ordinal", [run_id])
-    return [_materialization(row) for row in rows]
-
-
 def materializations_after(
     database: Database, assets: list[tuple[str, ...]], ordinal: int, limit: int, newest: bool
 ) -> list[NumberedMaterialization]:
