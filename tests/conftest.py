@@ -62,9 +62,9 @@ class Bench:
     def here(self, *arguments, **environment):
         """Runs a command to its end in this process: everything but the start of a process."""
         out, err = io.StringIO(), io.StringIO()
-        inherited = dict(os.environ)
+        inherited, given = dict(os.environ), self._environment(environment)
         os.environ.clear()
-        os.environ.update(self._environment(environment))
+        os.environ.update(given)
         try:
             with (
                 _at_most(HANGS_S),
@@ -83,7 +83,9 @@ class Bench:
     def json(self, *arguments, **environment):
         """What a command prints with --json. One that runs something has a process of its own."""
         command = self if arguments[0] == "run" else self.here
-        return json.loads(command(*arguments, "--json", **environment).out)
+        done = command(*arguments, "--json", **environment)
+        assert done.out, done
+        return json.loads(done.out)
 
     def start(self, *arguments, to=None, **environment):
         """Starts a command and leaves it running; it speaks into pipes, or into the file `to`."""
@@ -110,10 +112,12 @@ class Bench:
 
     def wait_until(self, condition, what="the condition"):
         """Returns once the condition holds. It must come true by itself: nothing is retried here."""
-        deadline = time.monotonic() + HANGS_S
+        began = asked = time.monotonic()
         while not condition():
-            assert time.monotonic() < deadline, f"{what} never came true"
-            time.sleep(0.02)
+            took = time.monotonic() - asked
+            assert time.monotonic() - began < HANGS_S, f"{what} never came true"
+            time.sleep(max(0.02, 2 * took))  # whoever asks all the time keeps it from happening
+            asked = time.monotonic()
 
     def clean_up(self):
         for process in self._started:

@@ -110,12 +110,12 @@ class Chaos:
         self.lives += 1
         self.daemon.start(to=self.path / f"daemon-{self.lives}.out")
 
-    def go_on_for(self, seconds):
-        """Load and death."""
+    def go_on_for(self, seconds, deaths=0):
+        """Load and death, for that long and until there were so many deaths."""
         self.start()
         end = time.monotonic() + seconds
         next_kill = time.monotonic() + 1.0
-        while time.monotonic() < end:
+        while time.monotonic() < end or self.kills.total() < deaths:
             self.drop()
             time.sleep(self.random.uniform(0.1, 0.5))
             if self.daemon.process.poll() is not None:

@@ -47,13 +47,13 @@ def save(bench, version, name="one", source=SENSING, file="code.py"):
     (bench.path / name / file).write_text(textwrap.dedent(source).format(version=version))
 
 
-def versions(bench, name="one", after=0):
-    ticks = bench.json("sensor", "ticks", f"{name}/look", "--limit", "1000")
-    return [tick["skip_reason"] for tick in reversed(ticks)][after:]
+def versions(bench, name="one", last=1000):
+    ticks = bench.json("sensor", "ticks", f"{name}/look", "--limit", last)
+    return [tick["skip_reason"] for tick in reversed(ticks)]
 
 
 def until_version(daemon, version, name="one"):
-    daemon.until(lambda: version in versions(daemon.bench, name)[-3:], f"version {version!r} of {name}")
+    daemon.until(lambda: version in versions(daemon.bench, name, last=3), f"version {version!r} of {name}")
 
 
 def location(bench, name="one"):

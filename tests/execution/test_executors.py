@@ -201,11 +201,11 @@ def test_an_outcome_waits_for_the_next_owner(rig):
 def test_an_attempt_whose_process_and_parent_are_gone_is_lost(rig):
     handle = rig.executor.launch(rig.attempt("slow"))
     rig.ledger_has("slow")
-    pids = {event.pid for event in rig.events} | {rig.workspace.pool.get("main").pid}
+    parent = rig.workspace.pool.get("main").pid
     rig.until(handle, Phase.RUNNING)
-    pids |= {event.pid for event in rig.events if hasattr(event, "pid")}
+    pids = {event.pid for event in rig.events if hasattr(event, "pid")} - {parent}
     rig.restart()
-    for pid in pids:
+    for pid in (parent, *pids):  # the parent first: it would see how the other ends, and write that down
         os.kill(pid, signal.SIGKILL)
     rig.executor.adopt(rig.attempt("slow"), seen=0)
     assert rig.until(handle, *FINAL).phase is Phase.LOST
