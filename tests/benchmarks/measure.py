@@ -12,6 +12,10 @@ from pathlib import Path
 PROGRAMS = Path(sys.executable).parent
 ORCHESTRATOR = str(PROGRAMS / "orchestrator")
 
+# What pip installs is compiled. Where nothing may be compiled (some containers say so to every Python), what is run
+# from a checkout would compile itself anew at every start, and what is installed beside it would not.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @dataclass
 class Row:
