@@ -77,21 +77,23 @@ def _ask(
             last_tick_at=one.last_tick_at,
             **_seen(store, declared),
         )
-        evaluation = msgspec.json.decode(_wait(pool, store), type=Evaluation)
-        return evaluation, _problems(found, pool, store, declared, evaluation)
+        evaluation = msgspec.json.decode(_wait(pool, store, one.id), type=Evaluation)
+        return evaluation, _problems(found, pool, store, one, evaluation)
     finally:
         pool.close()
 
 
 def _problems(
-    found: Workspace, pool: EvaluatorPool, store: Store, declared: ScheduleInfo | SensorInfo, evaluation: Evaluation
+    found: Workspace, pool: EvaluatorPool, store: Store, one: Instigator, evaluation: Evaluation
 ) -> list[str]:
+    declared = one.declared
+    assert declared is not None
     if not evaluation.requests or evaluation.error:
         return []
     wanted = [plan_request_of(request, declared.pipeline, declared.mode) for request in evaluation.requests]
     encoded = tuple(dict.fromkeys(msgspec.json.encode(plan_request(found, request)) for request in wanted))
     pool.make_plans(encoded, timeout=PLANNING_TIMEOUT_S)
-    answers = msgspec.json.decode(_wait(pool, store), type=list[dict[str, msgspec.Raw]])
+    answers = msgspec.json.decode(_wait(pool, store, one.id), type=list[dict[str, msgspec.Raw]])
     return [msgspec.json.decode(answer["problem"], type=str) for answer in answers if "problem" in answer]
 
 
@@ -106,11 +108,11 @@ def _seen(store: Store, declared: ScheduleInfo | SensorInfo) -> dict[str, Any]:
     return {"runs": tuple(runs[-1:])}
 
 
-def _wait(pool: EvaluatorPool, store: Store) -> bytes:
+def _wait(pool: EvaluatorPool, store: Store, id: str) -> bytes:
     while True:
         for finished in pool.poll():
             if finished.result is None:
-                raise ExecutionError(finished.problem or "No answer.")
+                raise ExecutionError(f"{id} failed:\n{finished.problem or 'No answer.'}")
             return finished.result
         for question in pool.asked():
             find = question.find

@@ -180,6 +180,8 @@ class EvaluatorPool:
         for evaluator in self._evaluators:
             if evaluator.gone_at is None:
                 yield evaluator.channel.fileno()
+            elif self._process.is_alive:
+                yield self._process.fileno()  # that is where the word of its end comes from
 
     def next_deadline(self) -> float | None:
         """When, on the monotonic clock, something takes too long."""

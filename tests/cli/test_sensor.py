@@ -14,6 +14,7 @@ from tests.conftest import ORCHESTRATOR
 from .test_schedule import CONTRACT
 
 PIPELINES = """
+    import os
     from pathlib import Path
     from orchestrator import RunRequest, SkipReason, asset_sensor, pipeline, run_status_sensor, schedule, sensor, step
 
@@ -37,6 +38,10 @@ PIPELINES = """
 
     @sensor(pipeline=working)
     def silent(context): ...
+
+    @sensor(pipeline=working)
+    def dies(context):
+        os._exit(4)
 
     @asset_sensor(asset="orders", pipeline=working)
     def on_orders(context, materialization):
@@ -70,6 +75,7 @@ def test_the_list_shows_every_kind_and_where_each_stands(ticked):
     listed = {one["name"]: one for one in ticked.json("sensor", "list")}
     assert {name: (one["kind"], one["on"]) for name, one in listed.items()} == {
         "main/alert": ("run_status_sensor", False),
+        "main/dies": ("sensor", False),
         "main/failing": ("sensor", True),
         "main/new_files": ("sensor", True),
         "main/on_orders": ("asset_sensor", False),
@@ -107,6 +113,8 @@ def test_a_preview_shows_what_would_be_run_and_which_keys_are_used_and_writes_no
     ]  # fmt: skip
     nothing = ticked("sensor", "preview", "silent").ok()
     assert nothing.err == "It would run nothing. It does not say why; a SkipReason would.\n"
+    died = ticked("sensor", "preview", "dies")
+    assert (died.code, died.err) == (6, "error: main/dies failed:\nIts process ended with exit code 4.\n")
     failed = ticked("sensor", "preview", "failing")
     assert (failed.code, "nobody answers" in failed.err) == (6, True)
     assert ticked.json("sensor", "ticks") == before
