@@ -15,7 +15,6 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.commits import Commits
 from orchestrator.daemon.concern import Watched
 from orchestrator.daemon.evaluations import Answered, Evaluations
-from orchestrator.daemon.instigation import plan_request
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.loop import LONGEST_WAIT, Loop
@@ -102,9 +101,9 @@ class Daemon:
         self.locations = Locations(workspace, log, self.watcher)
         self.registry = Registry(store, self.locations, self.outbox, log)
         self.evaluations = Evaluations(
+            workspace,
             self.locations,
             store,
-            lambda request: plan_request(self.workspace, request),
             self._judge,
             on_lost=self.look_anew,
         )

@@ -17,7 +17,8 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.engine.pace import RequestDecision
-from orchestrator.messages import FoundAsset
+from orchestrator.messages import FindAsset, FoundAsset
+from orchestrator.operations.workspace import Workspace, in_workspace
 from orchestrator.planning.plan import PlannedRun, PlanRequest
 from orchestrator.store.assets import materializations_after
 from orchestrator.store.session import Store
@@ -74,15 +75,15 @@ class Evaluations:
 
     def __init__(
         self,
+        workspace: Workspace,
         locations: Locations,
         store: Store,
-        request_of: Callable[[PlanRequest], PlanRequest],
         judge: Callable[[str, Any, Sequence[Requested]], RequestDecision],
         on_lost: Callable[[], None],
     ) -> None:
+        self._workspace = workspace
         self._locations = locations
         self._store = store
-        self._request_of = request_of
         self._judge = judge
         self._on_lost = on_lost
         self._under_way: dict[str, Asked] = {}
@@ -120,8 +121,9 @@ class Evaluations:
         self._on_lost()
 
     def answers(self) -> list[Answered]:
-        """What has been answered since this was last asked. Raises what the first answer raised that could not be taken
-        in (a store that cannot be read): such a question counts as never put, and the other answers come next time."""
+        """What has been answered since this was last asked. Raises the first error that was met (a store that cannot be
+        read): a question whose answer could not be taken in counts as never put, an evaluator that wants to know
+        something is told next time, and so are the other answers."""
         by_token = {(asked.location, asked.token): asked for asked in self._under_way.values()}
         first: Exception | None = None
         for location in self._locations.all.values():
@@ -138,7 +140,10 @@ class Evaluations:
                     self._under_way.pop(asked.id, None)
                     self._on_lost()
                     first = first or error
-            self._answer_questions(location)
+            try:
+                pool.answer_questions(self._find_asset)
+            except Exception as error:
+                first = first or error
         self._give_up_on_lost()
         if first is not None:
             raise first
@@ -201,7 +206,7 @@ class Evaluations:
         for request in requests:
             what = (request.pipeline, request.mode, request.preset)
             if what not in alike:
-                alike[what] = self._request_of(plan_request_of(request, asked.pipeline, asked.mode))
+                alike[what] = plan_request_of(self._workspace, request, asked.pipeline, asked.mode)
             keys.append(_encode(replace(alike[what], config=request.config)))
         return keys
 
@@ -232,23 +237,25 @@ class Evaluations:
                 del self._under_way[asked.id]
                 self._on_lost()
 
-    def _answer_questions(self, location: Location) -> None:
-        if location.evaluators is None:
-            return
-        for question in location.evaluators.asked():
-            found = self._store(
-                materializations_after, [question.find.asset], question.find.after, question.find.limit, True
-            )
-            location.evaluators.reply(question, FoundAsset(tuple(found)))
+    def _find_asset(self, question: FindAsset) -> FoundAsset:
+        return find_asset(self._store, question)
 
 
-def plan_request_of(request: Requested, pipeline: str | None, mode: str | None) -> PlanRequest:
+def find_asset(store: Store, question: FindAsset) -> FoundAsset:
+    """What the catalog holds for a sensor that looks into it by itself."""
+    return FoundAsset(tuple(store(materializations_after, [question.asset], question.after, question.limit, True)))
+
+
+def plan_request_of(workspace: Workspace, request: Requested, pipeline: str | None, mode: str | None) -> PlanRequest:
     """The plan that a request means; it may leave the pipeline, and its mode, to the definition."""
-    return PlanRequest(
-        pipeline=request.pipeline or pipeline or "",
-        mode=request.mode or (None if request.pipeline else mode),
-        preset=request.preset,
-        config=request.config,
+    return in_workspace(
+        workspace,
+        PlanRequest(
+            pipeline=request.pipeline or pipeline or "",
+            mode=request.mode or (None if request.pipeline else mode),
+            preset=request.preset,
+            config=request.config,
+        ),
     )
 
 

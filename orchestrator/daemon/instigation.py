@@ -19,7 +19,7 @@ from orchestrator.daemon.registry import Registry
 from orchestrator.engine.pace import RequestDecision
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
-from orchestrator.planning.plan import PlanRequest, encode_plan
+from orchestrator.planning.plan import encode_plan
 from orchestrator.records import RunRecord, Trigger
 from orchestrator.states import TickState
 from orchestrator.store.ticks import EnqueuedRun
@@ -140,15 +140,6 @@ def outcome_of(
             cursor=evaluation.cursor,
         ),
         runs,
-    )
-
-
-def plan_request(workspace: Workspace, request: PlanRequest) -> PlanRequest:
-    """The request with what the workspace contributes to every run."""
-    return replace(
-        request,
-        storage_dir=str(workspace.settings.state_path / "storage"),
-        default_executor=workspace.settings.executor.default,
     )
 
 

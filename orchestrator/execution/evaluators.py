@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,14 +54,6 @@ class Finished:
     result: bytes | None
     problem: str | None = None
     timed_out: bool = False
-
-
-@dataclass(frozen=True)
-class Question:
-    """An evaluator wants to know something, and waits."""
-
-    evaluator: Evaluator
-    find: FindAsset
 
 
 @dataclass
@@ -112,7 +104,7 @@ class EvaluatorPool:
         self._evaluators: list[Evaluator] = []
         self._waiting: deque[_Asked] = deque()
         self._finished: list[Finished] = []
-        self._questions: list[Question] = []
+        self._questions: deque[tuple[Evaluator, FindAsset]] = deque()  # who wants to know what, and waits
         self._tokens = 0
         self._known: set[int] = set()
         self._start()
@@ -151,16 +143,17 @@ class EvaluatorPool:
         self._known.difference_update(one.token for one in finished)
         return finished
 
-    def asked(self) -> list[Question]:
-        """What evaluators want to know."""
-        questions, self._questions = self._questions, []
-        return questions
-
-    def reply(self, question: Question, answer: FoundAsset) -> None:
-        try:
-            question.evaluator.channel.send(answer)
-        except Disconnected:
-            pass  # noticed at the next poll
+    def answer_questions(self, find: Callable[[FindAsset], FoundAsset]) -> None:
+        """Tells evaluators what they want to know. Raises what `find` raises: the question, and those behind it, are
+        there the next time."""
+        while self._questions:
+            evaluator, question = self._questions[0]
+            answer = find(question)
+            self._questions.popleft()
+            try:
+                evaluator.channel.send(answer)
+            except Disconnected:
+                pass  # noticed at the next poll
 
     def replace_grown(self, most_mb: int) -> int:
         """Lets evaluators go that have grown by more than that since they began; by how much the largest had. One
@@ -259,7 +252,7 @@ class EvaluatorPool:
             evaluator.pid, evaluator.size_kb = message.pid, own_memory_kb(message.pid)
             evaluator.idle_since = now
         elif isinstance(message, FindAsset):
-            self._questions.append(Question(evaluator, message))
+            self._questions.append((evaluator, message))
         elif isinstance(message, (Answer, Refusal)) and evaluator.asked is not None:
             token, evaluator.asked, evaluator.idle_since = evaluator.asked.token, None, now
             if isinstance(message, Answer):
@@ -274,6 +267,7 @@ class EvaluatorPool:
         if evaluator not in self._evaluators:
             return
         self._evaluators.remove(evaluator)
+        self._questions = deque(one for one in self._questions if one[0] is not evaluator)
         if evaluator.asked is not None:
             self._finished.append(Finished(evaluator.asked.token, None, problem, timed_out))
         elif not evaluator.pid and self._waiting:

@@ -22,7 +22,7 @@ from orchestrator.layout import RunDir
 from orchestrator.messages import SPAWN_HINT
 from orchestrator.operations.create import create_run
 from orchestrator.operations.history import ancestors, progress_of
-from orchestrator.operations.workspace import FoundPipeline, Workspace, find_pipeline, plan
+from orchestrator.operations.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
 from orchestrator.planning.compile import IN_PROCESS
 from orchestrator.planning.plan import PlannedRun, PlanRequest, encode_plan
 from orchestrator.records import ALERTS_TAG, RunRecord, Trigger
@@ -129,18 +129,19 @@ def _inherited(options: RunOptions, parent: RunRecord) -> RunOptions:
 
 def _request(workspace: Workspace, options: RunOptions, has_parent: bool) -> PlanRequest:
     assert options.pipeline is not None
-    return PlanRequest(
-        pipeline=options.pipeline.rpartition("/")[2],
-        mode=options.mode,
-        preset=options.preset,
-        config=dict(options.config),
-        tags=dict(options.tags),
-        selection=options.selection,
-        executor=options.executor,
-        storage_dir=str(workspace.settings.state_path / "storage"),
-        default_executor=workspace.settings.executor.default,
-        has_parent=has_parent,
-        memoize=options.memoize,
+    return in_workspace(
+        workspace,
+        PlanRequest(
+            pipeline=options.pipeline.rpartition("/")[2],
+            mode=options.mode,
+            preset=options.preset,
+            config=dict(options.config),
+            tags=dict(options.tags),
+            selection=options.selection,
+            executor=options.executor,
+            has_parent=has_parent,
+            memoize=options.memoize,
+        ),
     )
 
 

@@ -155,6 +155,15 @@ def find_pipeline(workspace: Workspace, name: str) -> FoundPipeline:
     raise _no_pipeline(wanted, known, locations, wanted_location)
 
 
+def in_workspace(workspace: Workspace, request: PlanRequest) -> PlanRequest:
+    """The request with what the workspace contributes to every run."""
+    return msgspec.structs.replace(
+        request,
+        storage_dir=str(workspace.state.storage),
+        default_executor=workspace.settings.executor.default,
+    )
+
+
 def plan(workspace: Workspace, found: FoundPipeline, request: PlanRequest) -> PlannedRun:
     """The plan of a run, made where the pipeline's code is. Raises ConfigError or DefinitionError from there."""
     number = found.process.make_plan(msgspec.json.encode(request))

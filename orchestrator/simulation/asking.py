@@ -17,7 +17,7 @@ import msgspec
 
 from orchestrator import clock
 from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, plan_request_of
-from orchestrator.daemon.instigation import plan_request, verdict_of
+from orchestrator.daemon.instigation import verdict_of
 from orchestrator.engine.pace import decide_requests
 from orchestrator.execution.evaluators import EvaluatorPool, Finished
 from orchestrator.messages import Evaluated
@@ -169,8 +169,9 @@ class Asker:
         return tuple(missing)
 
     def _key(self, lane: Lane, request: Requested) -> bytes:
-        wanted = plan_request_of(request, lane.declared.pipeline, lane.declared.mode)
-        return msgspec.json.encode(plan_request(self._workspace, wanted))
+        return msgspec.json.encode(
+            plan_request_of(self._workspace, request, lane.declared.pipeline, lane.declared.mode)
+        )
 
     def _take_plans(self, batch: Batch, finished: Finished) -> None:
         location = batch.lane.instigator.location

@@ -15,7 +15,6 @@ from typing import Any
 
 from orchestrator import clock
 from orchestrator.daemon.evaluations import Answered, Evaluations
-from orchestrator.daemon.instigation import plan_request
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
@@ -83,9 +82,9 @@ class SensorWorld:
         self._outbox = _Heard(store)
         self._registry = Registry(store, self._locations, self._outbox, self._log)
         self._evaluations = Evaluations(
+            workspace,
             self._locations,
             store,
-            lambda request: plan_request(workspace, request),
             self._judge,
             on_lost=lambda: self._sensors.agenda.start_over(),
         )

@@ -1,0 +1,98 @@
+"""Asking one schedule or sensor once, for real: what it would run, and what is wrong with that. Remembers nothing, and
+shows nothing.
+"""
+
+from __future__ import annotations
+
+import select
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from orchestrator import clock
+from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, find_asset, plan_request_of
+from orchestrator.errors import ExecutionError
+from orchestrator.execution.evaluators import EvaluatorPool
+from orchestrator.operations.workspace import Workspace
+from orchestrator.store.assets import materializations_after
+from orchestrator.store.endings import endings_after
+from orchestrator.store.instigators import used_keys
+from orchestrator.store.session import Store
+from orchestrator.ticks import Declared, Evaluation, Instigator, ScheduleInfo
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What it answered, which of the keys in that were used already, and why the daemon would run none of it."""
+
+    evaluation: Evaluation
+    used: frozenset[str] = frozenset()
+    problems: tuple[str, ...] = ()
+
+
+def ask_once(workspace: Workspace, store: Store, one: Instigator, now: datetime, scheduled_at: datetime) -> Preview:
+    """Asks it as if it were due at `now`; a schedule, for `scheduled_at`. Raises ExecutionError when there is no
+    answer: it took too long, or ended its process."""
+    declared = one.declared
+    assert declared is not None
+    process = workspace.pool.get(one.location)
+    workspace.pool.wait_loaded(process)
+    pool = EvaluatorPool(process, most=1)
+    try:
+        pool.evaluate(
+            timeout=declared.timeout,
+            name=one.name,
+            at=now,
+            scheduled_at=scheduled_at if isinstance(declared, ScheduleInfo) else None,
+            cursor=one.cursor,
+            last_run_key=one.last_run_key,
+            last_tick_at=one.last_tick_at,
+            **_seen(store, declared),
+        )
+        evaluation = msgspec.json.decode(_wait(pool, store, one.id), type=Evaluation)
+        problems = _problems(workspace, pool, store, one, evaluation)
+    finally:
+        pool.close()
+    keys = [request.run_key for request in evaluation.requests if request.run_key]
+    return Preview(evaluation, frozenset(store(used_keys, one.id, keys)), problems)
+
+
+def _problems(
+    workspace: Workspace, pool: EvaluatorPool, store: Store, one: Instigator, evaluation: Evaluation
+) -> tuple[str, ...]:
+    declared = one.declared
+    assert declared is not None
+    if not evaluation.requests or evaluation.error:
+        return ()
+    wanted = [plan_request_of(workspace, request, declared.pipeline, declared.mode) for request in evaluation.requests]
+    pool.make_plans(tuple(dict.fromkeys(map(msgspec.json.encode, wanted))), timeout=PLANNING_TIMEOUT_S)
+    answers = msgspec.json.decode(_wait(pool, store, one.id), type=list[dict[str, msgspec.Raw]])
+    problems = [msgspec.json.decode(answer["problem"], type=str) for answer in answers if "problem" in answer]
+    return tuple(dict.fromkeys(problems))
+
+
+def _seen(store: Store, declared: Declared) -> dict[str, Any]:
+    """What an asset sensor or a run-status sensor is shown: the newest there is."""
+    if isinstance(declared, ScheduleInfo) or declared.kind == "sensor":
+        return {}
+    if declared.kind == "asset_sensor":
+        found = [one for asset in declared.assets for one in store(materializations_after, [asset], 0, 1, True)]
+        return {"materializations": tuple(found)}
+    runs = store(endings_after, 0, list(declared.statuses), list(declared.pipelines), 10_000)
+    return {"runs": tuple(runs[-1:])}
+
+
+def _wait(pool: EvaluatorPool, store: Store, id: str) -> bytes:
+    while True:
+        for finished in pool.poll():
+            if finished.result is None:
+                raise ExecutionError(f"{id} failed:\n{finished.problem or 'No answer.'}")
+            return finished.result
+        pool.answer_questions(lambda question: find_asset(store, question))
+        deadline = pool.next_deadline()
+        poll = select.poll()
+        for descriptor in pool.descriptors():
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(None if deadline is None else max(1, int((deadline - clock.monotonic()) * 1000) + 1))
