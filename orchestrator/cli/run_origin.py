@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.cli.output import Painter
 from orchestrator.cli.runs_view import trigger_words
 from orchestrator.cli.styles import DIM
-from orchestrator.records import RunRecord
+from orchestrator.records import ALERTS_TAG, RunRecord
 
 _MOST_SETTINGS = 20
 
@@ -30,7 +30,11 @@ def origin_lines(record: RunRecord, paint: Painter, *, everything: bool = False)
     if len(shown) < len(settings):
         yield paint(DIM, f"  and {len(settings) - len(shown):,} more: orchestrator runs show {record.run_id} --steps")
     for name, value in record.tags.items():
-        yield f"  {paint(DIM, 'tag')}     {name}={value}"
+        if name == ALERTS_TAG:
+            told = ", ".join(value.split())
+            yield f"  {paint(DIM, 'alerts')}  not told to {told}, which led to it"
+        else:
+            yield f"  {paint(DIM, 'tag')}     {name}={value}"
 
 
 def _settings(config: Any, path: str) -> Iterator[str]:

@@ -199,6 +199,10 @@ def test_alerts_that_react_to_each_other_come_to_an_end(runs):
     assert runs.told == ["one:a:SUCCESS", "one:two:SUCCESS", "two:a:SUCCESS", "two:one:SUCCESS"]
     led_to_by = sorted(run.tags.get("orchestrator/alerts", "") for run in runs.runs())
     assert led_to_by == ["", "main/one", "main/one main/two", "main/two", "main/two main/one"]
+    last = next(run for run in runs.runs() if run.tags.get("orchestrator/alerts") == "main/one main/two")
+    runs.ticking.__exit__()
+    shown = runs.bench("runs", "show", last.run_id).ok().out
+    assert "  alerts  not told to main/one, main/two, which led to it\n" in shown
 
 
 def test_a_run_that_a_person_repeats_is_told_to_the_alert_that_asked_for_it_first(runs):
