@@ -19,6 +19,8 @@ SYSTEM_TAG_PREFIX = "orchestrator/"
 PRIORITY_TAG = "priority"
 # The run-status sensors whose requests led to a run, in order: who asked because of a run that who asked before began.
 ALERTS_TAG = "orchestrator/alerts"
+# Runs that carry this tag with the same value go one after another (overlap: buffer).
+SERIALIZE_TAG = "orchestrator/serialize"
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -84,6 +86,22 @@ class AttemptSpec(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     @property
     def mapping_key(self) -> str | None:
         return self.mapping_keys[-1] if self.mapping_keys else None
+
+    @property
+    def handle(self) -> str:
+        return handle_of(self.run_id, self.step, self.attempt)
+
+
+def handle_of(run_id: str, step: str, attempt: int) -> str:
+    """The handle of an attempt: what its owner, its executor and its own process call it, after every restart too."""
+    return f"{run_id}/{step}/{attempt}"
+
+
+def split_handle(handle: str) -> tuple[str, str, int]:
+    """(run id, step, attempt) of a handle."""
+    run_id, _, rest = handle.partition("/")
+    step, _, attempt = rest.rpartition("/")
+    return run_id, step, int(attempt)
 
 
 class StepSummary(msgspec.Struct, frozen=True):

@@ -69,11 +69,6 @@ class SensorInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
     where: str = ""
 
 
-def asset_name_of(materialization: Materialization) -> str:
-    """The asset of a materialization as people write it."""
-    return "/".join(materialization.asset)
-
-
 Declared = ScheduleInfo | SensorInfo
 
 

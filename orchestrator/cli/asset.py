@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import AssetArgument, Json, group, store
+from orchestrator.cli.options import AssetArgument, Json, Yes, confirm, group, store
 from orchestrator.cli.output import print_json, say
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -80,11 +80,10 @@ def history(
 def wipe(
     keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="The assets to forget.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Forget every asset.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove assets from the catalog. Runs and data stay, and an asset comes back with its next materialization."""
     from orchestrator import clock
-    from orchestrator.cli.runs import confirm
     from orchestrator.store.assets import get_asset, wipe_assets
 
     if bool(keys) == all_:

@@ -1,13 +1,18 @@
-"""Options that several commands share, and what they open. What one command alone has stays with that command."""
+"""Options that several commands share, what they open, and what they ask. What one command alone has stays with that
+command.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.operations.workspace import Workspace
@@ -46,6 +51,7 @@ AssetArgument = Annotated[
         autocompletion=lambda: _asset_names(),
     ),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 EveryOne = Annotated[bool, typer.Option("--all", help="All of them.")]
 TickStates = Annotated[
     list[str] | None, typer.Option(metavar="STATE", help="Only ticks in this state; may be repeated.")
@@ -93,6 +99,16 @@ def store_of(found: Workspace) -> AbstractContextManager[Store]:
     from orchestrator.store.session import open_store
 
     return open_store(found.state, tell=say)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Returns if the user agrees; without a terminal to ask on, only if they said so beforehand."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("This destroys something and nobody can be asked.", hint="Say --yes if it is meant.")
+    if not typer.confirm(question, err=True):
+        raise typer.Abort
 
 
 def _run_ids() -> list[str]:

@@ -4,12 +4,11 @@ say.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, RunArgument, group, store_of, workspace
+from orchestrator.cli.options import Json, RunArgument, Yes, confirm, group, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json, say
 from orchestrator.errors import NotPossible, UsageError
@@ -185,7 +184,7 @@ def resume(run: RunArgument, json: Json = False) -> int:
 @app.command(epilog="Example: orchestrator runs delete 7k2m --yes")
 def delete(
     run: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, each by a unique beginning of its id.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete runs: their files, their stored values, their events. Tables and files that steps wrote elsewhere stay."""
     from orchestrator.operations.end import remove_run
@@ -210,16 +209,6 @@ def _say_why_they_wait(found: Workspace, runs: list[RunSummary]) -> None:
     for run_id in queued:
         assert waiting is not None
         print(f"{run_id} waits: {waiting.reason(run_id)}")
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Returns if the user agrees; without a terminal to ask on, only if they said so beforehand."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("This destroys something and nobody can be asked.", hint="Say --yes if it is meant.")
-    if not typer.confirm(question, err=True):
-        raise typer.Abort
 
 
 def _end_here(found: Workspace, run_dir: RunDir) -> int:

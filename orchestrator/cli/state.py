@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Json, group, workspace
+from orchestrator.cli.options import Json, Yes, confirm, group, workspace
 from orchestrator.cli.outcome import OK
 from orchestrator.cli.output import print_json, say
 from orchestrator.errors import StoreError
@@ -30,10 +30,9 @@ def backup(json: Json = False) -> None:
 @app.command(epilog="Example: orchestrator state restore .orchestrator/backups/20261122T131500-manual.duckdb")
 def restore(
     backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="A file made by `state backup`.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Put a backup in the database's place. What is there now is backed up first; journals are taken in again."""
-    from orchestrator.cli.runs import confirm
     from orchestrator.operations.upkeep import restore_state
 
     with workspace() as found:

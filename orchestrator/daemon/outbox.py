@@ -7,7 +7,7 @@ history and nothing else. Everything else is committed before anybody acts upon 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from orchestrator.store.session import Store
@@ -18,10 +18,14 @@ PATIENCE = timedelta(seconds=1)
 
 
 class Outbox:
-    """Ticks, instigators and runs on their way into the store."""
+    """Ticks, instigators and runs on their way into the store. `on_ticks` is told ticks that are added, with the runs
+    that were added with them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, on_ticks: Callable[[list[Tick], list[EnqueuedRun]], None] = lambda _ticks, _runs: None
+    ) -> None:
         self._store = store
+        self._on_ticks = on_ticks
         self._ticks: list[Tick] = []
         self._instigators: dict[str, Instigator] = {}
         self._runs: list[EnqueuedRun] = []
@@ -54,6 +58,7 @@ class Outbox:
             self._instigators[instigator.id] = instigator
         self._urgent = self._urgent or urgent
         self._oldest = self._oldest or now
+        self._on_ticks(ticks or [], runs or [])
 
     def is_due(self, now: datetime) -> bool:
         return self._urgent or (self._oldest is not None and not self._oldest <= now < self._oldest + PATIENCE)

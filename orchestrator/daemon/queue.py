@@ -14,13 +14,11 @@ from orchestrator.engine.queue import PUT_OFF, QueueLimits, TagLimitRule, admit,
 from orchestrator.errors import NotPossible, OrchestratorError, StoreError
 from orchestrator.operations.create import create_run, make_durable
 from orchestrator.operations.workspace import Workspace
-from orchestrator.records import RunRecord
+from orchestrator.records import SERIALIZE_TAG, RunRecord
 from orchestrator.store.queue import put_back, queued_runs, release_runs, take_runs, taken_runs
 from orchestrator.store.session import Store
 from orchestrator.ticks import QueuedRun
 
-# Runs that carry this tag with the same value go one after another (overlap: buffer).
-SERIALIZE_TAG = "orchestrator/serialize"
 # Runs taken in one turn: between two handfuls the others concerns get their turns.
 _HANDFUL = 20
 

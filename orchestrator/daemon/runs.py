@@ -20,14 +20,14 @@ from orchestrator.events import (
     decode_lines,
     encode_line,
 )
-from orchestrator.execution.base import Executor, split_handle
+from orchestrator.execution.base import Executor
 from orchestrator.execution.pool import LocationPool
 from orchestrator.execution.registry import make_executor
 from orchestrator.journal import JournalWriter
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
 from orchestrator.operations.driver import RunDriver, own_run
-from orchestrator.records import RunRecord
+from orchestrator.records import RunRecord, split_handle
 from orchestrator.run_files import read_journal, read_record
 from orchestrator.state_dir import unusable
 from orchestrator.states import RunState

@@ -18,7 +18,6 @@ from orchestrator.daemon.instigation import Askable, askable, outcome_of
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
-from orchestrator.daemon.queue import SERIALIZE_TAG
 from orchestrator.daemon.registry import Registry
 from orchestrator.engine.due import (
     Passed,
@@ -30,6 +29,7 @@ from orchestrator.engine.due import (
 )
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
+from orchestrator.records import SERIALIZE_TAG
 from orchestrator.states import TickState
 from orchestrator.ticks import Instigator, ScheduleInfo, Tick
 

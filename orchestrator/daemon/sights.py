@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.operations import positions
-from orchestrator.records import Materialization
+from orchestrator.records import asset_name
 from orchestrator.store.assets import materializations_after
 from orchestrator.store.endings import endings_after
 from orchestrator.store.session import Store
-from orchestrator.ticks import NumberedMaterialization, SensorInfo, asset_name_of
+from orchestrator.ticks import NumberedMaterialization, SensorInfo
 
 # An asset sensor is shown at most this many materializations of each asset at a time; the rest follows at once.
 BATCH = 100
@@ -79,5 +79,4 @@ def _see_endings(store: Store, id: str, declared: SensorInfo, places: dict[str, 
 
 
 def _name(one: NumberedMaterialization) -> str:
-    materialization: Materialization = one.materialization
-    return asset_name_of(materialization)
+    return asset_name(one.materialization.asset)

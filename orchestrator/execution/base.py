@@ -42,7 +42,7 @@ class Attempt:
 
     @property
     def handle(self) -> str:
-        return handle_of(self.spec.run_id, self.spec.step, self.spec.attempt)
+        return self.spec.handle
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,3 @@ class Executor(Protocol):
     def descriptors(self) -> Iterable[int]:
         """File descriptors that become readable when a poll may have something new; polling anyway is never wrong."""
         ...
-
-
-def handle_of(run_id: str, step: str, attempt: int) -> str:
-    """The handle of an attempt: the same for every executor, and after every restart."""
-    return f"{run_id}/{step}/{attempt}"
-
-
-def split_handle(handle: str) -> tuple[str, str, int]:
-    """(run id, step, attempt) of a handle."""
-    run_id, _, rest = handle.partition("/")
-    step, _, attempt = rest.rpartition("/")
-    return run_id, step, int(attempt)

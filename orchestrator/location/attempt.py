@@ -61,7 +61,6 @@ def run_attempt(
     alive = claim(directory)
     try:
         events = JournalWriter(directory.events, torn="step.torn")
-        handle = f"{spec.run_id}/{spec.step}/{spec.attempt}"
 
         def write(line: bytes, event: AttemptEvent) -> None:
             is_outcome = isinstance(event, AttemptOutcome)
@@ -72,7 +71,7 @@ def run_attempt(
             events.append([line])
             if is_outcome:
                 crash_point("step.done")
-                wake(handle)
+                wake(spec.handle)
 
         with captured_output(directory):
             faulthandler.enable(2)  # where a crash in C code came from, at the end of stderr.log
@@ -133,4 +132,4 @@ def fail_attempt(spec: AttemptSpec, directory: AttemptDir, wake: Wake, error: Ex
     record(AttemptFailed, seconds=0.0, error=error_info(error))
     events.close()
     alive.release()
-    wake(f"{spec.run_id}/{spec.step}/{spec.attempt}")
+    wake(spec.handle)

@@ -18,8 +18,8 @@ from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.definitions.requests import RunRequest, SkipReason, requests_of
 from orchestrator.location.errors import load_traceback
 from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
-from orchestrator.records import ALERTS_TAG
-from orchestrator.ticks import Evaluation, Requested, RunEnding, ScheduleInfo, SensorInfo, asset_name_of
+from orchestrator.records import ALERTS_TAG, asset_name
+from orchestrator.ticks import Evaluation, Requested, RunEnding, ScheduleInfo, SensorInfo
 
 _ONE_CALL: list[tuple[Any, ...]] = [()]
 _encode = msgspec.json.Encoder().encode
@@ -95,7 +95,7 @@ def _calls(definition: InstigatorDefinition, question: Evaluate) -> list[tuple[A
         return [(run,) for run in question.runs]
     found = [numbered.materialization for numbered in question.materializations]
     if info.require == "all" and len(info.assets) > 1:
-        return [({asset_name_of(one): one for one in found},)]
+        return [({asset_name(one.asset): one for one in found},)]
     return [(one,) for one in found]
 
 

@@ -47,13 +47,12 @@ from orchestrator.execution.base import (
     Executor,
     Observation,
     Phase,
-    handle_of,
 )
 from orchestrator.journal import JournalWriter, read_lines
 from orchestrator.layout import FILE_MODE, RunDir
 from orchestrator.locks import HeldLock, try_lock
 from orchestrator.planning.plan import Plan, decode_plan
-from orchestrator.records import AttemptSpec, RunRecord
+from orchestrator.records import AttemptSpec, RunRecord, handle_of
 from orchestrator.run_files import read_record
 from orchestrator.state_dir import require_space, unusable
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchestrator import clock
-from orchestrator.execution.base import Executor, split_handle
+from orchestrator.execution.base import Executor
 from orchestrator.operations.driver import RunDriver
+from orchestrator.records import split_handle
 
 # The longest time without looking: a cancel file, a lost attempt and a log line are noticed this late.
 LOOK_S = 0.2

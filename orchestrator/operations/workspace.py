@@ -156,10 +156,10 @@ def find_pipeline(workspace: Workspace, name: str) -> FoundPipeline:
 
 
 def in_workspace(workspace: Workspace, request: PlanRequest) -> PlanRequest:
-    """The request with what the workspace contributes to every run."""
+    """The request with what the workspace contributes to every run. Makes no state directory."""
     return msgspec.structs.replace(
         request,
-        storage_dir=str(workspace.state.storage),
+        storage_dir=str(StateDir(workspace.settings.state_path).storage),
         default_executor=workspace.settings.executor.default,
     )
 

@@ -33,32 +33,12 @@ from orchestrator.states import TickState
 from orchestrator.store.instigators import used_keys
 from orchestrator.store.session import Store
 from orchestrator.store.ticks import EnqueuedRun
-from orchestrator.ticks import Instigator, Requested, SensorInfo, Tick
+from orchestrator.ticks import Requested, SensorInfo, Tick
 
 # Evaluations of one sensor.
 MOST = 100
 # A sensor whose evaluations were lost this often (it hung, its process died) is not asked any more.
 _MOST_LOST = 3
-
-
-class _Heard(Outbox):
-    """An outbox that keeps what goes through it, too."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        self.heard: list[tuple[Tick, list[EnqueuedRun]]] = []
-
-    def add(
-        self,
-        now: datetime,
-        *,
-        ticks: list[Tick] | None = None,
-        instigator: Instigator | None = None,
-        runs: list[EnqueuedRun] | None = None,
-        urgent: bool,
-    ) -> None:
-        self.heard += [(tick, runs or []) for tick in ticks or []]
-        super().add(now, ticks=ticks, instigator=instigator, runs=runs, urgent=urgent)
 
 
 class SensorWorld:
@@ -79,7 +59,8 @@ class SensorWorld:
         self._locations = Locations(workspace, self._log, self._watcher)
         for name, pool in pools.items():
             self._locations.all[name] = Location(name, process=processes[name], evaluators=pool)
-        self._outbox = _Heard(store)
+        self._heard: list[tuple[Tick, list[EnqueuedRun]]] = []
+        self._outbox = Outbox(store, self._hear)
         self._registry = Registry(store, self._locations, self._outbox, self._log)
         self._evaluations = Evaluations(
             workspace,
@@ -140,8 +121,11 @@ class SensorWorld:
             self._lost[answered.id] += 1
         self._sensors.take(answered, now)
 
+    def _hear(self, ticks: list[Tick], runs: list[EnqueuedRun]) -> None:
+        self._heard += [(tick, runs) for tick in ticks]
+
     def _take_ticks(self, now: datetime) -> list[SimulatedTick]:
-        heard, self._outbox.heard = self._outbox.heard, []
+        heard, self._heard = self._heard, []
         found = []
         for tick, runs in heard:
             declared = self._registry.declared.get(tick.name)

@@ -208,7 +208,7 @@ class Instant:
 
     def poll(self):
         from orchestrator import events as ev
-        from orchestrator.execution.base import Observation, Phase, handle_of
+        from orchestrator.execution.base import Observation, Phase
 
         taken, self._launched = self._launched, []
         now = datetime.now(UTC)
@@ -221,7 +221,7 @@ class Instant:
                 ev.OutputStored(n=2, output="result", manager="io_manager", **common),
                 ev.AttemptSucceeded(n=3, seconds=0.0, outputs={"result": None}, **common),
             )
-            found[handle_of(spec.run_id, spec.step, spec.attempt)] = Observation(Phase.SUCCEEDED, events)
+            found[spec.handle] = Observation(Phase.SUCCEEDED, events)
         return found
 
     def descriptors(self):

@@ -11,8 +11,9 @@ import pytest
 from orchestrator import events as ev
 from orchestrator.events import encode_line
 from orchestrator.execution.attempt_files import AttemptWatch, death, revoke
-from orchestrator.execution.base import Phase, handle_of, split_handle
+from orchestrator.execution.base import Phase
 from orchestrator.layout import AttemptDir
+from orchestrator.records import handle_of, split_handle
 from tests.engine.lives import START
 
 WORKS = """

@@ -15,7 +15,6 @@ from orchestrator.daemon.evaluations import Answered, Planned
 from orchestrator.daemon.locations import Location, Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
-from orchestrator.daemon.queue import SERIALIZE_TAG
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.schedules import Schedules
 from orchestrator.daemon.watching import Watcher
@@ -24,6 +23,7 @@ from orchestrator.engine.pace import decide_requests
 from orchestrator.operations.workspace import Workspace
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
+from orchestrator.records import SERIALIZE_TAG
 from orchestrator.settings import load_settings
 from orchestrator.simulation.lane import Lane, Running, Said
 from orchestrator.simulation.spans import Asleep
