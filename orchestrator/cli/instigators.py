@@ -24,6 +24,7 @@ def show_list(*, schedules: bool, json: bool) -> None:
     from orchestrator import clock
     from orchestrator.cli.ticks_view import instigator_table
     from orchestrator.operations.instigators import known
+    from orchestrator.operations.workspace import broken_locations
     from orchestrator.store.ticks import latest_ticks
 
     now = clock.now()
@@ -32,12 +33,17 @@ def show_list(*, schedules: bool, json: bool) -> None:
         latest = {tick.name: tick for tick in store(latest_ticks)}
         upcoming = upcoming_of(found, everything, now)
         running = _daemon_runs(found)
+        broken = [] if everything else broken_locations(found)
     if json:
         print_json([_as_json(one, latest, upcoming) for one in everything])
     elif everything:
         print(instigator_table(everything, latest, upcoming, now))
         if not running and any(one.is_on for one in everything):
             say("No daemon is running, so none of them does anything: orchestrator daemon start")
+    elif broken:
+        for problem in broken:
+            say(problem)
+        say("What is in it is not known: orchestrator config check")
     else:
         word = "@schedule" if schedules else "@sensor"
         say(f"None yet. Decorate a function with {word} in a module of the workspace.")
@@ -75,7 +81,7 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
             chosen = [one for one in everything if (one.kind == "schedule") == schedules and one.is_on != on]
             chosen = [one for one in chosen if not (on and one.gone_at)]
         else:
-            chosen = [pick(everything, name, schedules=schedules) for name in names or ()]
+            chosen = [pick(found, everything, name, schedules=schedules) for name in names or ()]
         refused: list[NotPossible] = []
         for one in chosen:
             try:
@@ -104,7 +110,7 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
     with workspace() as found:
         with store_of(found) as store:
             everything = known(found, store, clock.now())
-            one = pick(everything, name, schedules=schedules) if name else None
+            one = pick(found, everything, name, schedules=schedules) if name else None
         wanted = [one] if one else [some for some in everything if (some.kind == "schedule") == schedules]
         kinds = ("schedule",) if schedules else ("sensor", "asset_sensor", "run_status_sensor")
         which = TickFilter(name=one.id if one else None, kinds=kinds, statuses=_states(status), limit=limit)
@@ -150,7 +156,7 @@ def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], N
     from orchestrator.operations.instigators import known, pick
 
     with workspace() as found, store_of(found) as store:
-        act(store, pick(known(found, store, clock.now()), name, schedules=schedules))
+        act(store, pick(found, known(found, store, clock.now()), name, schedules=schedules))
 
 
 def names_of(*, schedules: bool) -> list[str]:

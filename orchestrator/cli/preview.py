@@ -18,7 +18,7 @@ def show_preview(name: str, *, schedules: bool, at: datetime | None, json: bool)
     """Prints the requests as YAML, or as JSON. Writes nothing."""
     now = clock.now()
     with workspace() as found, store_of(found) as store:
-        one = pick(known(found, store, now), name, schedules=schedules)
+        one = pick(found, known(found, store, now), name, schedules=schedules)
         if one.declared is None or one.gone_at is not None:
             raise NotPossible(f"{one.id} is not defined any more.")
         preview = ask_once(found, store, one, now, at or [*next_instants(one, now), now][0])

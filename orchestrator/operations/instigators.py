@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from orchestrator.engine import due
 from orchestrator.errors import NotFound, NotPossible, UsageError, near_misses
 from orchestrator.operations import positions
-from orchestrator.operations.workspace import LoadedLocation, Workspace, load_locations
+from orchestrator.operations.workspace import LoadedLocation, Workspace, broken_locations, load_locations
 from orchestrator.store.instigators import forget_instigator, forget_key, list_instigators, save_instigators
 from orchestrator.store.session import Store
 from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, instigator_id
@@ -46,8 +46,9 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator]
     return [found[id] for id in sorted(found)]
 
 
-def pick(everything: Sequence[Instigator], name: str, *, schedules: bool) -> Instigator:
-    """The one called `name`, or `location/name`. Raises NotFound, saying which are near."""
+def pick(workspace: Workspace, everything: Sequence[Instigator], name: str, *, schedules: bool) -> Instigator:
+    """The one called `name`, or `location/name`. Raises NotFound, saying which are near, and which locations are
+    broken: it may be in one of those."""
     right = [one for one in everything if (one.kind == "schedule") == schedules]
     found = [one for one in right if name in (one.name, one.id)]
     kind = "schedule" if schedules else "sensor"
@@ -57,7 +58,11 @@ def pick(everything: Sequence[Instigator], name: str, *, schedules: bool) -> Ins
         raise NotFound(
             f"Several locations have a {kind} {name!r}.", hint=f"Say which: {' or '.join(one.id for one in found)}."
         )
-    raise NotFound(f"There is no {kind} {name!r}.", hint=near_misses(name, [one.name for one in right], kind))
+    broken = broken_locations(workspace)
+    hint = near_misses(name, [one.name for one in right], kind)
+    if broken and not right:
+        hint = "See what is wrong there: orchestrator config check"
+    raise NotFound(f"There is no {kind} {name!r}.", hint=hint, details=broken)
 
 
 def turn_on(store: Store, one: Instigator, now: datetime) -> Instigator:

@@ -124,6 +124,11 @@ def load_locations(workspace: Workspace, only: str | None = None) -> list[Loaded
     return loaded
 
 
+def broken_locations(workspace: Workspace) -> list[str]:
+    """A line for each location that cannot be loaded, so that nobody knows what is in it."""
+    return [str(one.error).split("\n")[0] for one in load_locations(workspace) if one.error is not None]
+
+
 def location_of(workspace: Workspace, name: str) -> str | None:
     """The location that `location/name` names; None for a name that any of them may have. Raises NotFound."""
     location, slash, _ = name.rpartition("/")

@@ -177,3 +177,18 @@ def test_what_is_gone_can_be_forgotten_and_nothing_else(schedules):
 def test_json_is_json(schedules):
     assert json.loads(schedules.here("schedule", "ticks", "--json").ok().out) == []
     assert "No ticks yet." in schedules.here("schedule", "ticks").ok().err
+
+
+@pytest.mark.parametrize("kind", ["schedule", "sensor"])
+def test_what_may_be_in_a_location_that_is_broken_is_not_said_to_be_nowhere(bench, kind):
+    bench.write("def nightly(:\n")
+    said = "Location 'main' is broken: pipelines.py cannot be imported: SyntaxError"
+    for command in (["start", "nightly"], ["ticks", "nightly"], ["preview", "nightly"]):
+        refused = bench.here(kind, *command)
+        assert refused.code == 4
+        assert said in refused.err
+        assert "orchestrator config check" in refused.err
+    listed = bench.here(kind, "list").ok().err
+    assert said in listed
+    assert "None yet" not in listed
+    assert bench.json(kind, "list") == []
