@@ -68,7 +68,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_f
 
 
 class RunStarted(Event, frozen=True, tag="run_started"):
-    """The first line of every journal."""
+    """The first line of the journal of a run that has begun."""
 
     owner: Owner
     version: str = ""

@@ -25,7 +25,11 @@ DEFAULT_TIMEOUT_S = 60.0
 
 
 class ScheduleInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag="schedule"):
-    """A schedule as its definition declares it. Durations are in seconds."""
+    """A schedule as its definition declares it. Durations are in seconds.
+
+    `timezone` is an IANA name. `catch_up_window` None: however late. `jitter` delays each occurrence by less than that.
+    `where` is the file and the line of the definition.
+    """
 
     name: str
     cron: str
@@ -48,7 +52,8 @@ class SensorInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
 
     An asset sensor looks at `assets`; `require` says whether all of them must be new, or any. `read` and `start` are
     about what it sees: only the newest or every materialization, from when it is turned on or from the beginning.
-    A run-status sensor looks at runs that end in one of `statuses`, of `pipelines` (empty: all).
+    A run-status sensor looks at runs that end in one of `statuses`, of `pipelines` (empty: all). Durations are in
+    seconds: `interval` is from one look to the next, `timeout` is what one may take.
     """
 
     name: str
@@ -107,7 +112,8 @@ class Instigator(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Tick(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True):
     """One evaluation, or one occurrence that was not evaluated: as `ticks --json` prints it.
 
-    `output` is the end of what the user's code printed, not part of the contract.
+    `at` is when it was asked or passed over, `scheduled_at` the instant of the occurrence (schedules only). `cursor` is
+    as it was afterwards. `output` is the end of what the user's code printed.
     """
 
     tick_id: str

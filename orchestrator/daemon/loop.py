@@ -51,7 +51,7 @@ class Loop:
             self._is_again = False
 
     def turn(self) -> datetime:
-        """One turn of every concern; when the next is due."""
+        """One turn of every concern; when the next is due, at most `LONGEST_WAIT` from now."""
         now = clock.now()
         self._notice_jump()
         due = min(_instants(self._concerns, now), default=now + LONGEST_WAIT)

@@ -19,7 +19,7 @@ from orchestrator.store.queue import put_back, queued_runs, release_runs, take_r
 from orchestrator.store.session import Store
 from orchestrator.ticks import QueuedRun
 
-# Runs taken in one turn: between two handfuls the others concerns get their turns.
+# Runs taken in one turn: between two handfuls the other concerns get their turns.
 _HANDFUL = 20
 
 

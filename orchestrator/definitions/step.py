@@ -31,7 +31,7 @@ ISOLATIONS = ("fork", "spawn")
 
 
 class StepDefinition:
-    """One step. Immutable; the same definition may be used any number of times, in any number of pipelines."""
+    """One step. Nothing changes it; the same definition may be used any number of times, in any number of pipelines."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ def step(
 
 
 def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Makes a function a step.
+    """Makes a function a step. Raises DefinitionError at once for what cannot be right.
 
     A first parameter called `context` and a parameter called `config` are recognised by name; every other parameter
     is an input, and its annotation is checked at run time. Without `outputs`, the return value is the single output

@@ -318,7 +318,7 @@ def _how_many(declared: ScheduleInfo, due: list[datetime], now: datetime) -> int
     if declared.catch_up == "latest":
         return min(1, len(due))
     if declared.catch_up == "none":
-        on_time = max(ON_TIME, timedelta(seconds=declared.jitter) + ON_TIME)
+        on_time = timedelta(seconds=declared.jitter) + ON_TIME
         return 1 if due and now - due[-1] < on_time else 0
     return min(int(declared.catch_up), len(due))
 

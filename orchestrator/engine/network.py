@@ -36,7 +36,8 @@ class Link:
 
 @dataclass(slots=True, eq=False)
 class RunStep:
-    """One step as it runs. The fields from `attempt` on belong to whoever drives the run's state forward."""
+    """One step as it runs. `state` while it is not over, and the fields from `attempt` on, are written by `progress`.
+    `seconds` are those of the last attempt that ended."""
 
     key: str
     planned: PlannedStep
@@ -104,7 +105,8 @@ def _references(link: Link) -> Iterator[SourceRef]:
 
 
 class Network:
-    """All steps of one run. `finish` is the only way anything changes."""
+    """All steps of one run. `steps` has them by the key they run under; those of keys that are not known yet are not in
+    it. Only `finish` adds steps and changes who waits for whom."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -132,7 +134,8 @@ class Network:
         return taken
 
     def finish(self, step: RunStep, state: StepState, produced: Produced) -> None:
-        """Puts a step in a terminal state, with the outputs it has, and tells those who wait for it."""
+        """Puts a step that is not over in a terminal state, with the outputs it has, and tells those who wait for it.
+        What becomes decidable by that is in `take_decidable`."""
         step.state = state
         step.outputs = produced
         self.unfinished -= 1

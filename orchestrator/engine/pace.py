@@ -27,8 +27,8 @@ def next_evaluation_at(declared: SensorInfo, remembered: Instigator, now: dateti
 
 
 def spread(id: str, interval: float) -> timedelta:
-    """Where in the first second (or interval) after a start a sensor is looked at, so that a thousand of them do not
-    all come at once. The same for every start."""
+    """How long after a start a sensor is looked at, so that a thousand of them do not all come at once: less than half
+    a second, or than half its interval (in seconds) if that is shorter. The same for every start."""
     share = zlib.crc32(id.encode()) / (1 << 32)
     return timedelta(seconds=share * min(interval, 1.0) * 0.5)
 

@@ -19,8 +19,8 @@ from orchestrator.states import TERMINAL_RUN_STATES, RunState, StepState
 class RunProgress:
     """Where a run stands. `apply` takes its events in order; the same events always give the same state.
 
-    The queues are for `next_action`, which only reads them. An entry may be out of date: whoever takes one checks
-    the state of its step.
+    The queues are for `next_action`. An entry may be out of date: whoever looks at one checks the state of its step,
+    and drops what means nothing any more.
     """
 
     def __init__(self, plan: Plan, run_id: str) -> None:
@@ -57,7 +57,8 @@ class RunProgress:
         self.deadlines = [(due + by, key, attempt) for due, key, attempt in self.deadlines]
 
     def apply(self, event: ev.Event) -> None:
-        """Takes one event of the run's journal into account."""
+        """Takes one event of the run's journal into account. Raises KeyError when it names a step that the plan cannot
+        lead to: a journal is of one plan."""
         step = self.network.steps.get(getattr(event, "step", ""))
         if step is not None and step.hooks == "running":
             self._after_death(step, event)

@@ -32,7 +32,8 @@ FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.LOST, Phase.REVOKED})
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt to be launched."""
+    """One attempt to be launched: what its process is told (`spec`), in the directory of its run. `isolation` is "fork"
+    or "spawn", and `tags` are those of the step: an executor may read its own options from them."""
 
     run_dir: RunDir
     location: str
@@ -61,11 +62,14 @@ class Executor(Protocol):
     name: str
 
     def launch(self, attempt: Attempt) -> str:
-        """Starts the attempt; its handle. Raises ExecutionError when that is certainly impossible."""
+        """Starts the attempt; its handle. Raises LocationDied when that came to nothing and may succeed another time
+        (the attempt counts as lost), any other ExecutionError when it is certainly impossible (as failed), and OSError
+        when nothing was tried for want of space: it is asked again."""
         ...
 
     def adopt(self, attempt: Attempt, seen: int) -> str:
-        """Watches an attempt that an earlier owner launched, of whose events `seen` are known already."""
+        """Watches an attempt that an earlier owner launched, or was about to; its handle. `seen` of its events are
+        known already, and are not reported."""
         ...
 
     def poll(self) -> dict[str, Observation]:
@@ -73,7 +77,8 @@ class Executor(Protocol):
         ...
 
     def cancel(self, handle: str, grace: float) -> None:
-        """Asks the attempt to stop, and ends it after `grace` seconds if it has not. Asking again may shorten that."""
+        """Asks the attempt to stop, and ends it after `grace` seconds if it has not. Asking again may shorten that.
+        Returns at once; how it ended comes out of `poll`. Of an unknown handle nothing is done."""
         ...
 
     def descriptors(self) -> Iterable[int]:

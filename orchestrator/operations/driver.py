@@ -62,7 +62,11 @@ _JUMP = timedelta(seconds=2)
 
 
 class RunDriver:
-    """The owner's hand on one run. Exists only while its process holds the run's lock."""
+    """The owner's hand on one run. Exists only while its process holds the run's lock, and lets go of it in `close`.
+
+    `listener` is told each event as it is decided or observed, which may be before it is in the journal. When `advance`
+    raises StoreError (a full disk) it may be called again: nothing is lost by that, and nothing done twice.
+    """
 
     def __init__(self, run_dir: RunDir, lock: HeldLock, executor: Executor, listener: Listener | None = None) -> None:
         self.run_dir = run_dir
@@ -84,7 +88,8 @@ class RunDriver:
     # --- beginning ---
 
     def begin(self, kind: Literal["foreground", "daemon"], reused: list[StepReused] | None = None) -> None:
-        """Starts the run, or takes it over from an owner that is gone, with whatever it left in flight."""
+        """Starts the run, or takes it over from an owner that is gone, with whatever it left in flight. `reused` is for
+        a run that was not queued; the record of one that was has it. Raises NotPossible when the run is over."""
         owner = Owner(kind, os.getpid(), socket.gethostname())
         if self._has_history:
             if self.progress.is_finished:

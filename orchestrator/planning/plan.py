@@ -35,7 +35,7 @@ class PlannedInput(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PlannedOutput(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`io_manager` is the resource that stores it; empty for an output without a value (`-> None`)."""
+    """An output. `io_manager` is the resource that stores it; empty for an output without a value (`-> None`)."""
 
     name: str
     io_manager: str = ""
@@ -56,7 +56,7 @@ class PlannedStep(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     tags: dict[str, str] = {}
     priority: int = 0
     retry: RetryPolicy = RetryPolicy()
-    timeout: float | None = None
+    timeout: float | None = None  # seconds of one attempt
     resources: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     isolation: str = "fork"
@@ -64,6 +64,7 @@ class PlannedStep(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     selected: bool = True  # False: not run, only there because a selected step needs its outputs
 
     def output(self, name: str) -> PlannedOutput:
+        """The output of that name; there must be one."""
         return next(output for output in self.outputs if output.name == name)
 
 
