@@ -24,6 +24,7 @@ from orchestrator.location.bound import BoundRun
 from orchestrator.location.forking import renew_in_child
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Target
+from orchestrator.location.spare import Spare
 from orchestrator.process_tree import kill_descendants
 from orchestrator.records import AttemptSpec
 
@@ -70,18 +71,40 @@ class Children:
         self._wake = wake
         self._close_inherited = close_inherited
         self._running: dict[int, Child] = {}
+        self._spare: Spare | None = None
+        self._spare_is_for = ""
+        self._dismissed: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._running)
 
     def fork(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> None:
         """Starts the attempt in a copy of this process."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            self._be_child(bound, spec, directory)
+        pid = self._hand_over(spec, directory)
+        if pid is None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            pid = os.fork()
+            if pid == 0:
+                self._be_child(bound, spec, directory)
         self._running[pid] = Child(pid, _handle(spec), directory)
+
+    def get_ahead(self, bound: BoundRun) -> None:
+        """Forks now for the next attempt of that run, whichever it will be."""
+        self.dismiss()
+
+        def perform(given: bytes) -> int:
+            directory, spec = msgspec.msgpack.decode(given, type=tuple[str, AttemptSpec])
+            return self._perform(bound, spec, AttemptDir(Path(directory)))
+
+        self._spare, self._spare_is_for = Spare(self._begin_child, perform), bound.record.run_id
+
+    def dismiss(self) -> None:
+        """Lets go of what was forked ahead."""
+        if self._spare is not None:
+            self._spare.close()
+            self._dismissed.add(self._spare.pid)
+            self._spare = None
 
     def spawn(self, run_dir: RunDir, spec: AttemptSpec, directory: AttemptDir) -> None:
         """Starts the attempt in a fresh interpreter, which imports the module anew."""
@@ -114,16 +137,42 @@ class Children:
                 with suppress(OSError):  # the disk is full: the attempt counts as lost, and the others go on
                     write_exit(child.directory, code)
                 self._wake(child.handle)
+        if self._spare is not None and os.waitpid(self._spare.pid, os.WNOHANG)[0]:
+            self._spare.close()
+            self._spare = None
+        self._dismissed = {pid for pid in self._dismissed if not os.waitpid(pid, os.WNOHANG)[0]}
+
+    def close_inherited(self) -> None:
+        """In a child: lets go of the connection that keeps a sibling waiting for work."""
+        if self._spare is not None:
+            self._spare.close()
+
+    def _hand_over(self, spec: AttemptSpec, directory: AttemptDir) -> int | None:
+        """The process that was forked ahead for this run and has the attempt now; None if there is none."""
+        spare = self._spare
+        if spare is None or self._spare_is_for != spec.run_id:
+            return None
+        self._spare = None
+        if spare.give(msgspec.msgpack.encode((str(directory.path), spec))):
+            return spare.pid
+        self._dismissed.add(spare.pid)
+        return None
+
+    def _begin_child(self) -> None:
+        os.setsid()
+        self._close_inherited()
+        renew_in_child()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def _perform(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> int:
+        crash_point("step.forked")
+        return attempt_process(bound, spec, directory, self._wake)
 
     def _be_child(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> None:
         code = 1
         try:
-            crash_point("step.forked")
-            os.setsid()
-            self._close_inherited()
-            renew_in_child()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            code = attempt_process(bound, spec, directory, self._wake)
+            self._begin_child()
+            code = self._perform(bound, spec, directory)
         finally:
             # Not sys.exit: what the parent registered to run at its exit is not ours to run.
             os._exit(code)

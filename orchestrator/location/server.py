@@ -99,6 +99,7 @@ class LocationServer:
                 self._selector.unregister(self._channel)
                 self._selector.unregister(self._evaluators)
                 self._evaluators.end()
+                self._children.dismiss()
 
     def _load(self) -> Loaded | LoadFailed:
         signal.alarm(LOAD_TIMEOUT_S)
@@ -137,6 +138,7 @@ class LocationServer:
             self._launch(message)
         elif isinstance(message, EndRun):
             self._bound.pop(message.run_id, None)
+            self._children.dismiss()
             forget_run(message.run_id)
         elif isinstance(message, MakePlan):
             self._answer(message.request, lambda: self._plan(message))
@@ -190,6 +192,10 @@ class LocationServer:
                 bound = self._bind(run_dir)
                 self._refuse_unsafe_fork()
                 self._children.fork(bound, spec, directory)
+                if len(self._bound) == 1 and len(bound.plan.steps) > 1:
+                    # A step that follows another need not wait for the fork. Among several runs it would be forked for
+                    # one that may not come next, and then throughput counts for more.
+                    self._children.get_ahead(bound)
         except AlreadyClaimed:
             pass  # whoever claimed it knows what became of it
         except Exception as error:  # the attempt must end with an outcome, whatever keeps it from starting
@@ -201,6 +207,7 @@ class LocationServer:
             raise ExecutionError(f"Location {self._target.name!r} cannot be forked safely: {problem}.", hint=SPAWN_HINT)
 
     def _run_here(self, bound: BoundRun, message: LaunchAttempt) -> None:
+        self._children.dismiss()  # it would know nothing of what this step does to the module
         interruption = Interruption()
         interruption.install()
         try:
@@ -245,6 +252,7 @@ class LocationServer:
         self._selector.close()
         self._channel.close()
         self._evaluators.close()
+        self._children.close_inherited()
         os.close(self._signals_in)
         os.close(self._signals_out)
 
