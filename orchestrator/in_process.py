@@ -24,7 +24,7 @@ from orchestrator.engine.actions import Finish, Launch, Record
 from orchestrator.engine.network import RunStep
 from orchestrator.engine.next_action import next_action, next_instant
 from orchestrator.engine.progress import RunProgress
-from orchestrator.engine.reuse import reused_steps
+from orchestrator.engine.reuse import unselected_steps
 from orchestrator.errors import ConfigError, NotFound, NotPossible, near_misses
 from orchestrator.events import (
     AttemptLaunched,
@@ -231,7 +231,7 @@ class _InProcessOwner:
         self._take(RunStarted(at=clock.now(), owner=owner))
         try:
             if not all(step.selected for step in self._bound.plan.steps):
-                for event in reused_steps(self._bound.plan, _made_by_nobody, _runs, now=clock.now()):
+                for event in unselected_steps(self._bound.plan, now=clock.now()):
                     self._take(event)
             while not self._progress.is_finished:
                 self._step()
@@ -280,14 +280,6 @@ class _InProcessOwner:
     def _load(self, reference: SourceRef) -> Any:
         record = Recorder(reference.step, 0, lambda _line, _event: None, Interruption())
         return stored_value(self._bound, reference, record)
-
-
-def _made_by_nobody(_step: str) -> None:
-    return None
-
-
-def _runs(_step: RunStep) -> bool:
-    return False
 
 
 @overload

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from orchestrator import events as ev
+from orchestrator.cli.events_view import event_line
 from orchestrator.cli.live_steps import how_far, live_lines
 from orchestrator.cli.output import painter
-from orchestrator.cli.runs_view import metadata_summary
 from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration, now
 from orchestrator.engine.progress import RunProgress
-from orchestrator.records import RunRecord, asset_name
+from orchestrator.records import RunRecord
 
 _REFRESH_S = 0.1
 # Drawing takes longer with ten thousand steps; after it there is at least this many times as long for the run itself.
@@ -64,49 +64,6 @@ class PlainDisplay:
 
     def _say(self, at: datetime, text: str) -> None:
         print(f"{at.astimezone():%H:%M:%S}  {text}", file=sys.stderr, flush=True)
-
-
-def event_line(event: ev.Event) -> tuple[str, str] | None:
-    """(colour, words) for an event that people want to see; None for the rest."""
-    match event:
-        case ev.AttemptStarted(step=step, post_mortem=True):
-            return DIM, f"{step}: its failure hooks run"
-        case ev.AttemptSucceeded(post_mortem=True):
-            return None
-        case ev.AttemptStarted(step=step, attempt=attempt):
-            return BLUE, f"{step} started" + (f" (attempt {attempt})" if attempt > 1 else "")
-        case ev.AttemptSucceeded(step=step, seconds=seconds):
-            return GREEN, f"{step} succeeded in {format_duration(seconds)}"
-        case ev.StepFailed(step=step, error=error):
-            return RED, f"{step} failed: {error.headline()}"
-        case ev.StepRetryScheduled(step=step, reason=reason, due_at=due_at, at=at):
-            wait = max(0.0, (due_at - at).total_seconds())
-            return YELLOW, f"{step} will be tried again in {format_duration(wait)}: {reason}"
-        case ev.StepSkipped(step=step, reason=reason):
-            return DIM, f"{step} skipped: {reason}"
-        case ev.StepAbandoned(step=step, upstream=upstream):
-            return YELLOW, f"{step} abandoned: {upstream} did not succeed"
-        case ev.StepReused(step=step, run_id=run_id, memoized=memoized):
-            where = "its version is stored" if memoized else f"taken from run {run_id}" if run_id else "not selected"
-            return DIM, f"{step} reused: {where}"
-        case ev.AssetMaterialized(asset=asset, metadata=metadata):
-            summary = metadata_summary(metadata)
-            name = asset_name(asset) + (f"[{event.partition}]" if event.partition else "")
-            return GREEN, f"asset {name}" + (f" ({summary})" if summary else "")
-        case ev.ExpectationChecked(success=False, step=step, label=label, description=description):
-            return YELLOW, f"{step}: expectation {label!r} does not hold" + (f": {description}" if description else "")
-        case ev.LogEmitted(step=step, level=level, message=message) if level not in ("DEBUG", "INFO"):
-            return YELLOW, f"{step}: {level} {message.splitlines()[0] if message else ''}"
-        case ev.HookFailed(step=step, hook=hook, error=error):
-            return YELLOW, f"{step}: hook {hook} failed: {error.headline()}"
-        case ev.ResourceFailed(step=step, resource=resource, phase="teardown", error=error):
-            return YELLOW, f"{step}: resource {resource} was not torn down: {error.headline()}"
-        case ev.RunCancelRequested(by=by):
-            return YELLOW, f"canceling ({by}); once more to kill" if by == "Ctrl-C" else f"canceling ({by})"
-        case ev.RunResumed():
-            return BLUE, "resumed"
-        case _:
-            return None
 
 
 class LiveDisplay:

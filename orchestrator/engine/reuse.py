@@ -17,6 +17,11 @@ from orchestrator.states import StepState
 Lookup = Callable[[str], tuple[str | None, Produced] | None]
 
 
+def unselected_steps(plan: Plan, *, now: datetime) -> list[StepReused]:
+    """The steps to mark as reused in a run that follows no other: those that the plan has only for their outputs."""
+    return reused_steps(plan, lambda _step: None, lambda _step: False, now=now)
+
+
 def reused_steps(plan: Plan, lookup: Lookup, keep: Callable[[RunStep], bool], *, now: datetime) -> list[StepReused]:
     """The steps to mark as reused, in an order in which a new run can apply them.
 

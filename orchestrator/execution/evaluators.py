@@ -5,10 +5,11 @@ What an answer says is not looked at here.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -280,3 +281,16 @@ class EvaluatorPool:
         for evaluator in idle[: max(0, len(self._evaluators) - 1)]:
             self._evaluators.remove(evaluator)
             evaluator.channel.close()
+
+
+def wait_for_any(pools: Iterable[EvaluatorPool], most_s: float = 1.0) -> None:
+    """Returns once one of them may have something new or has waited long enough; after `most_s` at the latest."""
+    poll = select.poll()
+    until = monotonic() + most_s
+    for pool in pools:
+        for descriptor in pool.descriptors():
+            poll.register(descriptor, select.POLLIN)
+        deadline = pool.next_deadline()
+        until = until if deadline is None else min(until, deadline)
+    # Rounded up: waking a fraction of a millisecond early would mean looking for nothing until it is time.
+    poll.poll(max(0, int((until - monotonic()) * 1000)) + 1)

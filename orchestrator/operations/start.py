@@ -13,7 +13,7 @@ import msgspec
 from orchestrator import clock
 from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
-from orchestrator.engine.reuse import Lookup, finished_before, reused_steps
+from orchestrator.engine.reuse import Lookup, finished_before, reused_steps, unselected_steps
 from orchestrator.errors import ExecutionError, NotFound, NotPossible
 from orchestrator.events import StepReused
 from orchestrator.execution.registry import make_executor
@@ -178,16 +178,12 @@ def _reused(
     workspace: Workspace, planned: PlannedRun, parent: RunRecord | None, continued: Continued | None
 ) -> list[StepReused]:
     if parent is None or continued is None:
-        return reused_steps(planned.plan, _made_by_nobody, _runs_again, now=clock.now())
+        return unselected_steps(planned.plan, now=clock.now())
     lookup = produced_by_ancestors(workspace, parent)
     keep: Callable[[RunStep], bool] = _runs_again
     if continued.only_failed:
         keep = finished_before(progress_of(workspace.state.run(parent.run_id)))
     return reused_steps(planned.plan, lookup, keep, now=clock.now())
-
-
-def _made_by_nobody(_step: str) -> None:
-    return None
 
 
 def _runs_again(_step: RunStep) -> bool:

@@ -8,18 +8,16 @@ not asked any more.
 
 from __future__ import annotations
 
-import select
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
-from orchestrator import clock
 from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, plan_request_of
 from orchestrator.daemon.instigation import verdict_of
 from orchestrator.engine.pace import decide_requests
-from orchestrator.execution.evaluators import EvaluatorPool, Finished
+from orchestrator.execution.evaluators import EvaluatorPool, Finished, wait_for_any
 from orchestrator.messages import Evaluated
 from orchestrator.operations.workspace import Workspace
 from orchestrator.simulation.lane import Lane, Occurrence, Said
@@ -77,7 +75,7 @@ class Asker:
         """What was said of each occurrence, once all of it is there. Others under way are served meanwhile."""
         while batch.said is None:
             if not self._serve():
-                self._sleep()
+                wait_for_any(self._pools.values())
         return batch.said
 
     # --- messages ---
@@ -109,16 +107,6 @@ class Asker:
                     self._take(batch, finished)
                     served = True
         return served
-
-    def _sleep(self) -> None:
-        poll = select.poll()
-        deadlines = [clock.monotonic() + 1.0]
-        for pool in self._pools.values():
-            for descriptor in pool.descriptors():
-                poll.register(descriptor, select.POLLIN)
-            if (deadline := pool.next_deadline()) is not None:
-                deadlines.append(deadline)
-        poll.poll(max(1, int((min(deadlines) - clock.monotonic()) * 1000) + 1))
 
     def _take(self, batch: Batch, finished: Finished) -> None:
         if batch.keys:

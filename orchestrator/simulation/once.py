@@ -4,17 +4,15 @@ shows nothing.
 
 from __future__ import annotations
 
-import select
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from orchestrator import clock
 from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, find_asset, plan_request_of
 from orchestrator.errors import ExecutionError
-from orchestrator.execution.evaluators import EvaluatorPool
+from orchestrator.execution.evaluators import EvaluatorPool, wait_for_any
 from orchestrator.operations.workspace import Workspace
 from orchestrator.store.assets import materializations_after
 from orchestrator.store.endings import endings_after
@@ -91,8 +89,4 @@ def _wait(pool: EvaluatorPool, store: Store, id: str) -> bytes:
                 raise ExecutionError(f"{id} failed:\n{finished.problem or 'No answer.'}")
             return finished.result
         pool.answer_questions(lambda question: find_asset(store, question))
-        deadline = pool.next_deadline()
-        poll = select.poll()
-        for descriptor in pool.descriptors():
-            poll.register(descriptor, select.POLLIN)
-        poll.poll(None if deadline is None else max(1, int((deadline - clock.monotonic()) * 1000) + 1))
+        wait_for_any([pool])

@@ -7,7 +7,6 @@ for a year.
 
 from __future__ import annotations
 
-import select
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,7 +22,7 @@ from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.sensors import Sensors
 from orchestrator.daemon.watching import Watcher
 from orchestrator.engine.pace import RequestDecision, decide_requests
-from orchestrator.execution.evaluators import EvaluatorPool
+from orchestrator.execution.evaluators import EvaluatorPool, wait_for_any
 from orchestrator.execution.location_process import LocationProcess
 from orchestrator.operations.workspace import Workspace
 from orchestrator.simulation.lane import run_name
@@ -54,6 +53,7 @@ class SensorWorld:
         self.totals: dict[str, Totals] = {}
         self.notes: list[str] = []
         self._store = store
+        self._pools = list(pools.values())
         self._watcher = Watcher()
         self._log = DaemonLog(store.state, echo=False)
         self._locations = Locations(workspace, self._log, self._watcher)
@@ -105,15 +105,7 @@ class SensorWorld:
             for answered in answers:
                 self._take(answered, now)
             if not answers:
-                self._sleep()
-
-    def _sleep(self) -> None:
-        poll = select.poll()
-        for descriptor in self._locations.descriptors():
-            poll.register(descriptor, select.POLLIN)
-        deadline = self._evaluations.next_deadline()
-        seconds = 1.0 if deadline is None else min(1.0, deadline - clock.monotonic())
-        poll.poll(max(1, int(seconds * 1000) + 1))
+                wait_for_any(self._pools)
 
     def _take(self, answered: Answered, now: datetime) -> None:
         self._asked[answered.id] += 1
