@@ -104,10 +104,10 @@ class NotFound(OrchestratorError):
     exit_code = 4
 
     @classmethod
-    def named(cls, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> NotFound:
+    def named(cls, kind: str, name: str, known: Iterable[str]) -> NotFound:
         """The error for an unknown name, saying which known ones are near it (or what there is, when few)."""
         known = sorted(set(known))
-        return cls(f"There is no {kind} {name!r}.", hint=hint or near_misses(name, known, kind))
+        return cls(f"There is no {kind} {name!r}.", hint=near_misses(name, known, kind))
 
 
 class NotPossible(OrchestratorError):

@@ -78,15 +78,9 @@ class Registry:
 
     def _meet(self, location: str, declared: Declared, now: datetime) -> None:
         before = self.remembered.get(instigator_id(location, declared.name))
-        if before is None:
-            after = due.first_seen(location, declared, now)
-        elif before.gone_at is not None:
-            after = due.returned(before, declared, now)
-        elif before.declared != declared:
-            after = due.on_change(before, declared, now)
-        else:
-            return
-        self._save(after, now)
+        after = due.as_declared(before, location, declared, now)
+        if after is not before:
+            self._save(after, now)
 
     def _is_really_gone(self, one: Instigator) -> bool:
         location = self._locations.all.get(one.location)

@@ -39,7 +39,7 @@ def see(store: Store, id: str, declared: SensorInfo, places: dict[str, int]) -> 
 
 def _see_assets(store: Store, declared: SensorInfo, places: dict[str, int]) -> Sight | str:
     found, is_more = _new_materializations(store, declared, places)
-    missing = {"/".join(asset) for asset in declared.assets} - {_name(one) for one in found}
+    missing = {asset_name(asset) for asset in declared.assets} - {_name(one) for one in found}
     if not found:
         return "nothing new"
     if declared.require == "all" and missing:
@@ -57,7 +57,7 @@ def _new_materializations(
     found: list[NumberedMaterialization] = []
     full: list[int] = []
     for asset in declared.assets:
-        place = places.get("/".join(asset), 0)
+        place = places.get(asset_name(asset), 0)
         some = store(materializations_after, [asset], place, 1 if only_newest else BATCH, only_newest)
         if len(some) == BATCH:
             full.append(some[-1].ordinal)

@@ -154,6 +154,16 @@ def after_clock_change(remembered: Instigator, now: datetime) -> Instigator:
 # --- turning on and off, editing -----------------------------------------------------------------------------------
 
 
+def as_declared(remembered: Instigator | None, location: str, declared: Declared, now: datetime) -> Instigator:
+    """What is remembered of a definition once it was seen as it is now: new, back, edited, or itself if it is none of
+    these."""
+    if remembered is None:
+        return first_seen(location, declared, now)
+    if remembered.gone_at is not None:
+        return returned(remembered, declared, now)
+    return remembered if remembered.declared == declared else on_change(remembered, declared, now)
+
+
 def first_seen(location: str, declared: Declared, now: datetime) -> Instigator:
     """What is remembered of a definition from the moment it is first seen."""
     return Instigator(

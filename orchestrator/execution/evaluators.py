@@ -283,10 +283,10 @@ class EvaluatorPool:
             evaluator.channel.close()
 
 
-def wait_for_any(pools: Iterable[EvaluatorPool], most_s: float = 1.0) -> None:
-    """Returns once one of them may have something new or has waited long enough; after `most_s` at the latest."""
+def wait_for_any(pools: Iterable[EvaluatorPool]) -> None:
+    """Returns once one of them may have something new or has waited long enough, and after a second in any case."""
     poll = select.poll()
-    until = monotonic() + most_s
+    until = monotonic() + 1.0
     for pool in pools:
         for descriptor in pool.descriptors():
             poll.register(descriptor, select.POLLIN)

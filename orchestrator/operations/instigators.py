@@ -30,13 +30,7 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator]
     found = dict(remembered)
     for location, declared in _declared(locations):
         id = instigator_id(location, declared.name)
-        before = remembered.get(id)
-        if before is None:
-            found[id] = due.first_seen(location, declared, now)
-        elif before.gone_at is not None:
-            found[id] = due.returned(before, declared, now)
-        elif before.declared != declared:
-            found[id] = due.on_change(before, declared, now)
+        found[id] = due.as_declared(remembered.get(id), location, declared, now)
     loaded = {location.name for location in locations if location.error is None}
     ids = {instigator_id(location, declared.name) for location, declared in _declared(locations)}
     broken = {location.name for location in locations if location.error is not None}
@@ -110,11 +104,9 @@ def free_key(store: Store, one: Instigator, key: str) -> None:
         raise NotFound(f"{one.id} has never used the run key {key!r}.")
 
 
-def next_instants(one: Instigator, now: datetime, count: int = 1) -> list[datetime]:
-    """When a schedule fires next."""
-    if not isinstance(one.declared, ScheduleInfo):
-        return []
-    return due.upcoming(one.declared, now, count)
+def next_instants(one: Instigator, now: datetime) -> list[datetime]:
+    """When a schedule fires next: one instant, or none if it is no schedule."""
+    return due.upcoming(one.declared, now, 1) if isinstance(one.declared, ScheduleInfo) else []
 
 
 def _declared(locations: Iterable[LoadedLocation]) -> Iterable[tuple[str, Declared]]:

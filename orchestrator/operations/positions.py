@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from orchestrator.records import asset_name
 from orchestrator.store.assets import newest_ordinal
 from orchestrator.store.endings import newest_ending
 from orchestrator.store.session import Store
@@ -24,7 +25,7 @@ def beginning(store: Store, declared: SensorInfo) -> str | None:
     if declared.kind == "run_status_sensor":
         return written({ENDINGS: store(newest_ending) if declared.start == "now" else 0})
     place = store(newest_ordinal) if declared.start == "now" else 0
-    return written({"/".join(asset): place for asset in declared.assets})
+    return written({asset_name(asset): place for asset in declared.assets})
 
 
 def written(places: dict[str, int]) -> str:
