@@ -14,8 +14,8 @@ from orchestrator.cli.output import painter, print_json, say
 from orchestrator.errors import NotPossible, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.cli.queued import Unbegun
     from orchestrator.layout import RunDir
+    from orchestrator.operations.unbegun import Unbegun
     from orchestrator.operations.workspace import Workspace
     from orchestrator.records import RunSummary
 
@@ -66,6 +66,7 @@ def show(
 ) -> None:
     """Show one run: who asked for it, with what, its steps, what failed and why, what it wrote."""
     from orchestrator import clock
+    from orchestrator.cli.queued import unbegun_json, unbegun_words
     from orchestrator.cli.run_report import report
     from orchestrator.engine.summary import run_detail
     from orchestrator.operations.follow import events_of
@@ -76,9 +77,9 @@ def show(
         unbegun = _unbegun(found, run)
         if unbegun is not None:
             if json:
-                print_json(unbegun.as_json())
+                print_json(unbegun_json(unbegun))
             else:
-                print(unbegun.words())
+                print(unbegun_words(unbegun, clock.now()))
             return
         run_dir = _run_dir(found, run)
     record, progress = read_record(run_dir), progress_of(run_dir)
@@ -135,7 +136,8 @@ def wait(
 ) -> int:
     """Wait until a run is over; exits with 0 if it succeeded, 1 if it failed, 130 if it was canceled."""
     from orchestrator import clock
-    from orchestrator.cli.queued import wait_until_begun
+    from orchestrator.cli.queued import unbegun_json
+    from orchestrator.operations.unbegun import wait_until_begun
     from orchestrator.operations.wait import wait_for
 
     started, patience = clock.monotonic(), _seconds(timeout)
@@ -143,7 +145,7 @@ def wait(
         run = _full_id(found, run)
         never_begun = wait_until_begun(lambda: _unbegun(found, run), patience, say)
         if never_begun is not None:
-            print_json(never_begun.as_json()) if json else print(f"{run}  {never_begun.summary.status}")
+            print_json(unbegun_json(never_begun)) if json else print(f"{run}  {never_begun.summary.status}")
             return INTERRUPTED
         run_dir = _run_dir(found, run)
     detail = wait_for(run_dir, patience, started)
@@ -201,7 +203,7 @@ def delete(
 
 
 def _say_why_they_wait(found: Workspace, runs: list[RunSummary]) -> None:
-    from orchestrator.cli.queued import waiting_reasons
+    from orchestrator.operations.unbegun import waiting_reasons
     from orchestrator.states import RunState
 
     queued = [run.run_id for run in runs if run.status is RunState.QUEUED]
@@ -242,7 +244,7 @@ def _take_over(found: Workspace, run_dir: RunDir, json: bool = False) -> int:
 
 def _unbegun(found: Workspace, reference: str) -> Unbegun | None:
     """The run, if it has not begun."""
-    from orchestrator.cli.queued import find_unbegun
+    from orchestrator.operations.unbegun import find_unbegun
 
     with store_of(found) as store:
         return find_unbegun(store, reference)
@@ -250,7 +252,7 @@ def _unbegun(found: Workspace, reference: str) -> Unbegun | None:
 
 def _begun(found: Workspace, reference: str, wait: bool) -> RunDir:
     """The files of a run; with `wait`, once it has begun."""
-    from orchestrator.cli.queued import wait_until_begun
+    from orchestrator.operations.unbegun import wait_until_begun
 
     run_id = _full_id(found, reference)
     unbegun = wait_until_begun(lambda: _unbegun(found, run_id), None, say) if wait else _unbegun(found, run_id)

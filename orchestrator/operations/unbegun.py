@@ -1,0 +1,97 @@
+"""A run that has no files, because it has not begun: it waits in the queue, or was canceled there. Has no part in its
+beginning: that is for the daemon.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator import clock
+from orchestrator.errors import DaemonError, NotPossible, OrchestratorError
+from orchestrator.layout import StateDir
+from orchestrator.operations.daemon import describe_daemon
+from orchestrator.records import RunSummary
+from orchestrator.states import TERMINAL_RUN_STATES, RunState
+from orchestrator.store.runs import get_run, resolve_run
+from orchestrator.store.session import Store
+
+_PAUSE_S = 0.2
+NO_DAEMON = "no daemon is running (orchestrator daemon start)"
+
+
+@dataclass(frozen=True)
+class Unbegun:
+    """Such a run: what it waits for, or why it never began."""
+
+    summary: RunSummary
+    reason: str
+
+    @property
+    def run_id(self) -> str:
+        return self.summary.run_id
+
+    @property
+    def is_over(self) -> bool:
+        return self.summary.status in TERMINAL_RUN_STATES
+
+    def no_output(self) -> OrchestratorError:
+        """The error for whoever wants to see what it did."""
+        if self.is_over:
+            return NotPossible(f"Run {self.run_id} is {self.summary.status} and never began: {self.reason}.")
+        return NotPossible(
+            f"Run {self.run_id} has not begun. It waits: {self.reason}.",
+            hint="With --follow, it is waited for.",
+        )
+
+
+def find_unbegun(store: Store, reference: str) -> Unbegun | None:
+    """The run meant, if it has not begun; None if it has. Raises NotFound."""
+    info = store(get_run, store(resolve_run, reference))
+    summary = info.summary
+    if store.state.run(summary.run_id).path.exists():
+        return None
+    if summary.status is RunState.CANCELED and summary.started_at is None:
+        return Unbegun(summary, info.reason)
+    if summary.status not in (RunState.QUEUED, RunState.STARTING):
+        return None
+    return Unbegun(summary, waiting_reasons(store.state).reason(summary.run_id))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What queued runs wait for: some for something of their own, all others for the same."""
+
+    own: dict[str, str]
+    common: str
+
+    def reason(self, run_id: str) -> str:
+        return self.own.get(run_id, self.common)
+
+
+def waiting_reasons(state: StateDir) -> Waiting:
+    """What each queued run waits for, as the daemon tells it."""
+    try:
+        return Waiting(describe_daemon(state)["queue"]["waiting"], "for its turn")
+    except DaemonError:
+        return Waiting({}, NO_DAEMON)
+    except OrchestratorError as error:
+        return Waiting({}, error.message.rstrip("."))
+
+
+def wait_until_begun(
+    look: Callable[[], Unbegun | None], timeout: float | None, tell: Callable[[str], None]
+) -> Unbegun | None:
+    """Returns once the run has begun (None), or will never begin. Says so when nobody is there to begin it. Raises
+    NotPossible after `timeout` seconds."""
+    started = clock.monotonic()
+    told = ""
+    while (found := look()) is not None and not found.is_over:
+        if found.reason != told and found.reason == NO_DAEMON:
+            tell(f"Run {found.run_id} waits in the queue: {found.reason}.")
+        told = found.reason
+        if timeout is not None and clock.monotonic() - started > timeout:
+            raise NotPossible(f"Run {found.run_id} has not begun after {timeout:g} seconds. It waits: {found.reason}.")
+        time.sleep(_PAUSE_S)
+    return found
