@@ -20,10 +20,12 @@ PACKED_LOGS = "logs.tar.gz"
 
 
 def packed_file(run_dir: RunDir) -> Path:
+    """Where the record and the journal of a packed run are; there if and only if it is packed."""
     return run_dir.path / PACKED
 
 
 def packed_logs(run_dir: RunDir) -> Path:
+    """Where its logs are; there only if it has printed anything."""
     return run_dir.path / PACKED_LOGS
 
 

@@ -44,6 +44,7 @@ class Channel(Generic[M]):
 
     @property
     def wants_to_send(self) -> bool:
+        """Whether something waits that the socket did not take: `flush` once it can be written to."""
         return bool(self._unsent)
 
     def send(self, message: msgspec.Struct) -> None:

@@ -91,9 +91,11 @@ class Evaluations:
 
     @property
     def is_busy(self) -> bool:
+        """Whether an answer is still to come, or to be fetched."""
         return bool(self._under_way or self._answers)
 
     def is_asked(self, id: str) -> bool:
+        """Whether this schedule or sensor is being asked just now: one question at a time."""
         return id in self._under_way
 
     def ask(

@@ -61,9 +61,11 @@ class Outbox:
         self._on_ticks(ticks or [], runs or [])
 
     def is_due(self, now: datetime) -> bool:
+        """Whether it must not wait any longer. A clock that was set back makes nothing wait."""
         return self._urgent or (self._oldest is not None and not self._oldest <= now < self._oldest + PATIENCE)
 
     def due_at(self) -> datetime | None:
+        """When what is not urgent has waited long enough; None when nothing waits."""
         return None if self._oldest is None else self._oldest + PATIENCE
 
     def flush(self) -> list[EnqueuedRun]:

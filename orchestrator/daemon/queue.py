@@ -48,6 +48,7 @@ class Queue:
 
     @property
     def size(self) -> int:
+        """How many runs wait, as far as is known."""
         return len(self._queued or ())
 
     @property

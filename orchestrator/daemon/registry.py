@@ -52,14 +52,15 @@ class Registry:
         self.remembered[instigator.id] = instigator
 
     def schedules(self) -> dict[str, ScheduleInfo]:
-        """Those that are on and can be evaluated."""
+        """The schedules that are on and can be evaluated, by id."""
         return {id: one for id, one in self.declared.items() if isinstance(one, ScheduleInfo) and self.is_on(id)}
 
     def sensors(self) -> dict[str, SensorInfo]:
-        """Likewise."""
+        """The sensors that are on and can be evaluated, by id."""
         return {id: one for id, one in self.declared.items() if isinstance(one, SensorInfo) and self.is_on(id)}
 
     def is_on(self, id: str) -> bool:
+        """Whether it is turned on, as far as is remembered."""
         return id in self.remembered and self.remembered[id].is_on
 
     def _reconcile(self, now: datetime) -> None:

@@ -78,6 +78,7 @@ class Runs:
 
     @property
     def active(self) -> dict[str, RunRecord]:
+        """The runs that are driven here, by id."""
         return {run_id: driver.record for run_id, driver in self._drivers.items()}
 
     def turn(self, now: datetime) -> datetime | None:
@@ -109,6 +110,7 @@ class Runs:
         self._ended.append(run_dir.run_id)
 
     def cancel_all(self, by: str) -> None:
+        """Asks every one of them to stop."""
         for driver in self._drivers.values():
             driver.request_cancel(by)
 

@@ -184,6 +184,7 @@ def turn_on(remembered: Instigator, now: datetime) -> Instigator:
 
 
 def turn_off(remembered: Instigator, now: datetime) -> Instigator:
+    """Off from this moment. Its cursor and its keys stay."""
     return replace(remembered, is_on=False, changed_at=now, since=None, since_inclusive=True, ahead=())
 
 

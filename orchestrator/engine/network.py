@@ -70,6 +70,7 @@ class RunStep:
 
     @property
     def is_finished(self) -> bool:
+        """Whether its state is one that is never left."""
         return self.state in TERMINAL_STEP_STATES
 
     @property

@@ -50,6 +50,7 @@ class RunProgress:
 
     @property
     def is_finished(self) -> bool:
+        """Whether it is over for good: one that was interrupted may be resumed."""
         return self.status in TERMINAL_RUN_STATES and not self.interrupted
 
     def clock_went(self, by: timedelta) -> None:

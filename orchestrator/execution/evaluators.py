@@ -84,6 +84,7 @@ class Evaluator:
 
     @property
     def is_free(self) -> bool:
+        """Whether it can be asked something now."""
         return self.asked is None and self.pid != 0 and self.gone_at is None
 
     def kill(self) -> None:
@@ -171,6 +172,7 @@ class EvaluatorPool:
         return largest
 
     def descriptors(self) -> Iterator[int]:
+        """What becomes readable when a `poll` may have something new."""
         for evaluator in self._evaluators:
             if evaluator.gone_at is None:
                 yield evaluator.channel.fileno()

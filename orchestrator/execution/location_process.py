@@ -146,12 +146,15 @@ class LocationProcess:
     # --- asking ---
 
     def make_plan(self, request: bytes) -> int:
+        """Asks for a plan, with a `PlanRequest` as JSON; the number to fetch the `answer` by. Raises LocationDied."""
         return self._ask(MakePlan(self._number(), request))
 
     def make_template(self, pipeline: str, mode: str | None) -> int:
+        """Likewise for a configuration template."""
         return self._ask(MakeTemplate(self._number(), pipeline, mode))
 
     def find_memoized(self, run_dir: RunDir) -> int:
+        """Likewise for the steps of a run whose outputs are stored in its version."""
         return self._ask(FindMemoized(self._number(), str(run_dir.path)))
 
     def launch(self, run_dir: RunDir, spec: AttemptSpec, how: str) -> None:

@@ -66,6 +66,7 @@ class LocationPool:
                 self.get(name)
 
     def running(self) -> list[LocationProcess]:
+        """All that have been started and not let go of."""
         return [*self._processes.values(), *self._old]
 
     def replace(self, name: str) -> None:

@@ -55,11 +55,13 @@ class Definitions:
     instigators: Mapping[str, InstigatorDefinition] = field(default_factory=dict)
 
     def pipeline(self, name: str) -> PipelineDefinition:
+        """The pipeline of that name. Raises NotFound, saying which are near."""
         if name not in self.pipelines:
             raise NotFound.named("pipeline", name, self.pipelines)
         return self.pipelines[name]
 
     def info(self) -> LocationInfo:
+        """What the location declares, for those who must not import it."""
         declared = [definition.info for definition in self.instigators.values()]
         return LocationInfo(
             tuple(_pipeline_info(pipeline) for pipeline in self.pipelines.values()),

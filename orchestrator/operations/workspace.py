@@ -44,6 +44,7 @@ class Workspace:
 
     @cached_property
     def pool(self) -> LocationPool:
+        """The location processes of this workspace; none is started by asking for them."""
         return LocationPool(specs_of(self.settings).values())
 
     def close(self) -> None:

@@ -79,10 +79,12 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, dict=T
 
     @cached_property
     def by_key(self) -> dict[str, PlannedStep]:
+        """The steps by their key as planned (`load[?]`)."""
         return {step.key: step for step in self.steps}
 
     @cached_property
     def by_node(self) -> dict[str, PlannedStep]:
+        """The steps by their place in the pipeline (`load`)."""
         return {step.node: step for step in self.steps}
 
     def origin_of(self, step: str) -> PlannedStep:

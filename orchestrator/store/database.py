@@ -45,15 +45,18 @@ class Database:
             self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
 
     def execute(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
+        """Carries out one statement. Raises StoreError, of the kind that fits: the same for all that is below."""
         self.writes += 1
         with _translated(self.path):
             self._connection.execute(statement, parameters)
 
     def rows(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
         with _translated(self.path):
             return self._connection.execute(statement, parameters).fetchall()
 
     def row(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Any, ...] | None:
+        """The first row of a query; None when it has none."""
         with _translated(self.path):
             return self._connection.execute(statement, parameters).fetchone()
 

@@ -1,4 +1,4 @@
-"""What new events mean for the rows that summarise a run: a pure function from rows and events to rows."""
+"""What new events mean for the rows that summarise a run. Reads and writes no table: rows come in and go out."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class Projection:
     touched: set[str] = field(default_factory=set)
 
     def apply(self, event: ev.Event) -> None:
+        """Changes the rows as the event says. Events come in the order of the journal, each once."""
         if isinstance(event, (ev.RunStarted, ev.RunResumed)):
             self.run.status = RunState.STARTED
             self.run.started_at = self.run.started_at or event.at
