@@ -79,7 +79,7 @@ class Children:
         return len(self._running)
 
     def fork(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> None:
-        """Starts the attempt in a copy of this process."""
+        """Starts the attempt in a copy of this process: in the one that was made ahead, if it is for this run."""
         pid = self._hand_over(spec, directory)
         if pid is None:
             sys.stdout.flush()
@@ -87,7 +87,7 @@ class Children:
             pid = os.fork()
             if pid == 0:
                 self._be_child(bound, spec, directory)
-        self._running[pid] = Child(pid, _handle(spec), directory)
+        self._running[pid] = Child(pid, spec.handle, directory)
 
     def get_ahead(self, bound: BoundRun) -> None:
         """Forks now for the next attempt of that run, whichever it will be."""
@@ -123,7 +123,7 @@ class Children:
             start_new_session=True,
         )
         process.returncode = 0  # reaped below, by pid: Popen must not try to
-        self._running[process.pid] = Child(process.pid, _handle(spec), directory)
+        self._running[process.pid] = Child(process.pid, spec.handle, directory)
 
     def reap(self) -> None:
         """Collects the children that have ended, and writes down how those ended that left no outcome."""
@@ -212,7 +212,3 @@ def _write_private(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-
-
-def _handle(spec: AttemptSpec) -> str:
-    return f"{spec.run_id}/{spec.step}/{spec.attempt}"
