@@ -17,6 +17,8 @@ from orchestrator.cli import outcome
 from orchestrator.cli.app import app
 
 ORCHESTRATOR = [sys.executable, "-m", "orchestrator"]
+# Whoever starts the tests with `nohup` has hang-ups ignored in every process below, and then no terminal dies.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # A command that takes this long hangs.
 HANGS_S = 30
 
