@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 POINTS = (
     # a run's owner
@@ -58,21 +59,17 @@ _left = int(_count or "1")
 _signal = signal.Signals[os.environ.get("ORCHESTRATOR_CRASH_SIGNAL", "SIGKILL")]
 
 
-def crash_point(name: str) -> None:
-    """Ends the process here if a test asked for it."""
+def crash_point(name: str, last: Callable[[], object] = lambda: None) -> None:
+    """Ends the process here if a test asked for it, and only then does `last` before."""
     if name == _name:
-        _reached()
+        _reached(last)
 
 
-def is_armed(name: str) -> bool:
-    """Whether `crash_point(name)` would now end the process, as far as that can be known."""
-    return name == _name and _left == 1 and not (_once and os.path.exists(_once))  # noqa: PTH110
-
-
-def _reached() -> None:
+def _reached(last: Callable[[], object]) -> None:
     global _left
     _left -= 1
     if _left == 0 and _is_ours():
+        last()
         os.kill(os.getpid(), _signal)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.crashpoints import crash_point, is_armed
+from orchestrator.crashpoints import crash_point
 from orchestrator.layout import FILE_MODE
 
 _CHUNK = 1 << 20
@@ -31,9 +31,7 @@ class JournalWriter:
         """Writes complete lines (each with its newline). When the disk is full, none of them remain; OSError."""
         data = b"".join(lines)
         before = os.fstat(self._descriptor).st_size
-        if is_armed(self._torn):
-            os.write(self._descriptor, data[: len(data) // 2])
-        crash_point(self._torn)
+        crash_point(self._torn, last=lambda: os.write(self._descriptor, data[: len(data) // 2]))
         try:
             _write_all(self._descriptor, data)
         except OSError:

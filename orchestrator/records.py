@@ -55,7 +55,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     parent_run_id: str | None = None
     root_run_id: str | None = None
     plan: msgspec.Raw = msgspec.Raw(b"null")
-    reused: msgspec.Raw = msgspec.Raw(b"[]")  # StepReused events that the run begins with, when it was queued
+    reused: msgspec.Raw = msgspec.Raw(b"[]")  # StepReused events that the run begins with
 
 
 class SourceRef(msgspec.Struct, frozen=True, omit_defaults=True):

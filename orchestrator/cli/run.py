@@ -133,11 +133,10 @@ def _continued(found: Workspace, rerun: str | None, from_failure: str | None) ->
 
 def start_and_drive(found: Workspace, options: RunOptions, continued: Continued | None, json: bool) -> int:
     """Starts a run and stays with it until it is over; the exit code."""
-    from orchestrator.operations.driver import own_run
     from orchestrator.operations.start import new_run
 
     created = new_run(found, options, continued)
-    return drive(found, created.run_dir, own_run(created.run_dir), created.reused, json)
+    return drive(found, created.run_dir, created.lock, created.reused, json)
 
 
 def drive(found: Workspace, run_dir: Any, lock: Any, reused: Any, json: bool) -> int:

@@ -88,22 +88,25 @@ class RunDriver:
     # --- beginning ---
 
     def begin(self, kind: Literal["foreground", "daemon"], reused: list[StepReused] | None = None) -> None:
-        """Starts the run, or takes it over from an owner that is gone, with whatever it left in flight. `reused` is for
-        a run that was not queued; the record of one that was has it. Raises NotPossible when the run is over."""
+        """Starts the run, or takes it over from an owner that is gone, with whatever it left in flight. `reused` is
+        what it need not run, where that is more than its record says. Raises NotPossible when the run is over."""
         owner = Owner(kind, os.getpid(), socket.gethostname())
         if self._has_history:
             if self.progress.is_finished:
                 raise NotPossible(f"Run {self.record.run_id} is over: {self.progress.status}.")
             self._mark_pending()
             self._take(RunResumed(at=clock.now(), owner=owner))
-            self._flush()
+        if self.progress.started_at is None:  # it may have been marked as left alone before it had begun
+            self._take(RunStarted(at=clock.now(), owner=owner, version=__version__))
+        for event in reused or msgspec.json.decode(self.record.reused, type=list[StepReused]):
+            step = self.progress.network.steps.get(event.step)
+            if step is None or not step.is_finished:
+                self._take(event)
+        self._flush()
+        if self._has_history:
             crash_point("run.resumed")
             self._adopt_attempts()
         else:
-            self._take(RunStarted(at=clock.now(), owner=owner, version=__version__))
-            for event in reused or msgspec.json.decode(self.record.reused, type=list[StepReused]):
-                self._take(event)
-            self._flush()
             crash_point("run.started")
 
     def _adopt_attempts(self) -> None:

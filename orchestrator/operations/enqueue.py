@@ -16,11 +16,8 @@ def enqueue_run(workspace: Workspace, options: RunOptions, continued: Continued 
     """Plans a run and puts it into the queue; its id. Raises before anything is written when it cannot be right."""
     if options.memoize:
         raise UsageError("--memoize looks at stored values when the run begins, and does not go with --detach.")
-    _, _, record, reused = plan_new(workspace, options, continued)
-    queued = EnqueuedRun(
-        record=replace(record, plan=msgspec.Raw(b"null"), reused=msgspec.Raw(msgspec.json.encode(reused))),
-        plan=record.plan,
-    )
+    _, _, record, _ = plan_new(workspace, options, continued)
+    queued = EnqueuedRun(record=replace(record, plan=msgspec.Raw(b"null")), plan=record.plan)
     with open_store(workspace.state) as store:
         store(commit_ticks, TickBatch([], [], [queued]))
     return record.run_id

@@ -19,8 +19,10 @@ from orchestrator.events import StepReused
 from orchestrator.execution.registry import make_executor
 from orchestrator.ids import new_run_id
 from orchestrator.layout import RunDir
+from orchestrator.locks import HeldLock
 from orchestrator.messages import SPAWN_HINT
 from orchestrator.operations.create import create_run
+from orchestrator.operations.driver import own_run
 from orchestrator.operations.history import ancestors, progress_of
 from orchestrator.operations.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
 from orchestrator.planning.compile import IN_PROCESS
@@ -54,9 +56,10 @@ class Continued:
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run that exists on disk and that nobody drives yet."""
+    """A run that exists on disk and belongs to this process, which has not begun it yet."""
 
     run_dir: RunDir
+    lock: HeldLock
     reused: list[StepReused]
 
 
@@ -64,9 +67,14 @@ def new_run(workspace: Workspace, options: RunOptions, continued: Continued | No
     """Plans a run and creates it. Raises before anything is written when the run cannot be right."""
     found, planned, record, reused = plan_new(workspace, options, continued)
     run_dir = create_run(workspace.state, record)
-    if options.memoize:
-        reused += _memoized(workspace, found, planned, run_dir, {event.step for event in reused})
-    return NewRun(run_dir, reused)
+    lock = own_run(run_dir)  # before the look at stored values, which may take longer than anybody waits for a sign
+    try:
+        if options.memoize:
+            reused += _memoized(workspace, found, planned, run_dir, {event.step for event in reused})
+    except BaseException:
+        lock.release()
+        raise
+    return NewRun(run_dir, lock, reused)
 
 
 def plan_new(
@@ -82,8 +90,8 @@ def plan_new(
     planned = plan(workspace, found, _request(workspace, options, parent is not None))
     make_executor(planned.executor, workspace.pool)  # refused now if there is no such thing, not when the run exists
     _check_forking(found, planned)
-    record = _record(workspace, found, planned, parent)
-    return found, planned, record, _reused(workspace, planned, parent, continued)
+    reused = _reused(workspace, planned, parent, continued)
+    return found, planned, _record(workspace, found, planned, parent, reused), reused
 
 
 def _memoized(
@@ -155,7 +163,13 @@ def _check_forking(found: FoundPipeline, planned: PlannedRun) -> None:
         )
 
 
-def _record(workspace: Workspace, found: FoundPipeline, planned: PlannedRun, parent: RunRecord | None) -> RunRecord:
+def _record(
+    workspace: Workspace,
+    found: FoundPipeline,
+    planned: PlannedRun,
+    parent: RunRecord | None,
+    reused: list[StepReused],
+) -> RunRecord:
     return RunRecord(
         run_id=new_run_id(),
         pipeline=found.info.name,
@@ -171,6 +185,7 @@ def _record(workspace: Workspace, found: FoundPipeline, planned: PlannedRun, par
         parent_run_id=parent.run_id if parent else None,
         root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
         plan=msgspec.Raw(encode_plan(planned.plan)),
+        reused=msgspec.Raw(msgspec.json.encode(reused)),
     )
 
 

@@ -132,6 +132,21 @@ def test_a_run_whose_creator_was_killed_can_be_started(chain):
     assert len(chain.ledger()) == len(STEPS)
 
 
+@pytest.mark.parametrize("point", ["run.created", "run.started", "journal.torn"])
+@pytest.mark.parametrize("is_marked", [False, True], ids=["at once", "after a daemon has marked it"])
+def test_what_a_run_need_not_do_survives_the_death_of_its_creator(chain, point, is_marked):
+    """Steps that were not selected, and those that succeeded in the run that is continued."""
+    assert crash_at(chain, point, "run", "chain", "--select", "beside")
+    if is_marked:
+        chain("daemon", "tick").ok()
+    chain("runs", "resume", "last").ok()
+    assert chain.ledger() == ["beside/1"]
+    shown = chain.json("runs", "show", "last")
+    assert shown["status"] == "SUCCESS"
+    assert shown["started_at"] is not None
+    chain.here("state", "check").ok()
+
+
 def test_a_run_killed_before_its_files_were_in_place_leaves_no_trace(chain):
     assert crash_at(chain, "run.written", "run", "chain")
     assert len(list((chain.state / "runs").iterdir())) == 1
