@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks import workspaces
 from tests.benchmarks.measure import ORCHESTRATOR, Row, memory_of_tree, one_run, python_itself, seconds, slope, timed
+from tests.benchmarks.watched import WatchedDaemon
 
 
 def rows(scratch, peers):
@@ -387,16 +388,33 @@ def memory(scratch, peers):
 
 
 def disk(scratch):
-    """What one more run of ten steps adds to the state, once it is compacted. Stored values are the user's."""
-    path = workspaces.make(scratch / "disk")
-    command = [ORCHESTRATOR, "run", "chain10", "--executor", "in_process"]
+    """What one more run of ten steps adds to the state, once it is compacted. Stored values are the user's.
+
+    Of some hundreds of runs: the database grows by whole blocks, and takes a megabyte or two for the first run.
+    """
+    wanting = """
+        from pathlib import Path
+        from orchestrator import RunRequest, sensor
+
+        @sensor(pipeline=chain10, interval=1, default_on=True)
+        def many(context):
+            for number in range(int(Path("wanted").read_text())):
+                yield RunRequest(run_key=str(number))
+    """
+    path = workspaces.make(scratch / "disk", workspaces.PIPELINES + wanting.replace("\n    ", "\n"))
+    (path / ".orchestrator.yaml").write_text(
+        "{locations: [{name: main, file: pipelines.py}], executor: {default: in_process}}"
+    )
     sizes = {}
-    for wanted in (10, 60):
-        while len(list((path / ".orchestrator" / "runs").glob("*"))) < wanted:
-            one_run(command, cwd=path)
+    for wanted in (300, 900):
+        (path / "wanted").write_text(str(wanted))
+        with WatchedDaemon(path) as daemon:
+            daemon.until_loaded()
+            done = f"SELECT count(*) = {wanted} FROM runs WHERE status = 'SUCCESS'"
+            daemon.until(lambda done=done: daemon.ask(done) == [(True,)], f"{wanted} runs", 0.2)
         one_run([ORCHESTRATOR, "state", "compact"], cwd=path)
         sizes[wanted] = state_size(path / ".orchestrator")
-    yield Row("state on disk per run of 10 steps, compacted", (sizes[60] - sizes[10]) / 50 / 1024, "KB", 12)
+    yield Row("state on disk per run of 10 steps, compacted", (sizes[900] - sizes[300]) / 600 / 1024, "KB", 12)
 
 
 def state_size(path):

@@ -232,7 +232,8 @@ def large_history(scratch):
     for what, measure, unit in HISTORY:
         small, grown = measure(empty), measure(large)
         growth = grown / small if unit != "runs/s" else small / grown
-        yield Row(f"{what}: growth with 100,000 runs and 1,000,000 ticks", growth, "x", 1.5, beside={"empty": small})
+        what = f"{what}: growth with 100,000 runs and 1,000,000 ticks"
+        yield Row(what, growth, "x", 1.5, beside={"empty": small}, beside_unit=unit)
 
 
 def started(path):

@@ -28,7 +28,7 @@ class Row:
     budget: float | None = None
     more_is_better: bool = False
     beside: dict[str, float] = field(default_factory=dict)
-    note: str = ""
+    beside_unit: str = ""  # of what is beside it, where that is not the row's
 
     @property
     def met(self) -> bool | None:

@@ -84,7 +84,7 @@ def mark(row):
 
 
 def beside(row):
-    return " · ".join(f"{name} {shown(value, row.unit)}" for name, value in row.beside.items())
+    return " · ".join(f"{name} {shown(value, row.beside_unit or row.unit)}" for name, value in row.beside.items())
 
 
 if __name__ == "__main__":
