@@ -328,9 +328,10 @@ class Lives(RuleBasedStateMachine):
         self.now += time
         self.steady += min(time.total_seconds(), 4.0)
 
-    def _reached(self):
+    def _reached(self, last):
         self._armed -= 1
         if self._armed == 0:
+            last()
             raise Death
 
     def _commit(self, database, batch):
