@@ -26,9 +26,10 @@ def sample(pid):
 
 
 def pss_kb(pid):
-    """Memory of one process, with its share of what it shares."""
+    """Memory of one process with its share of what it shares, libraries aside: their pages are counted by how many
+    other processes have them at that moment, and would grow whenever another program of ours ends."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith("Pss_Anon:"):
             return int(line.split()[1])
     return 0
 
