@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from orchestrator.errors import ExecutionError
 from orchestrator.layout import FILE_MODE, AttemptDir, RunDir
 from orchestrator.location.attempt import EXIT_CLAIMED, AlreadyClaimed, Wake, run_attempt
 from orchestrator.location.bound import BoundRun
-from orchestrator.location.forking import renew_in_child
+from orchestrator.location.forking import fork
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Target
 from orchestrator.location.spare import Spare
@@ -82,11 +81,7 @@ class Children:
         """Starts the attempt in a copy of this process: in the one that was made ahead, if it is for this run."""
         pid = self._hand_over(spec, directory)
         if pid is None:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            pid = os.fork()
-            if pid == 0:
-                self._be_child(bound, spec, directory)
+            pid = fork(self._close_inherited, lambda: self._perform(bound, spec, directory))
         self._running[pid] = Child(pid, spec.handle, directory)
 
     def get_ahead(self, bound: BoundRun) -> None:
@@ -97,7 +92,7 @@ class Children:
             directory, spec = msgspec.msgpack.decode(given, type=tuple[str, AttemptSpec])
             return self._perform(bound, spec, AttemptDir(Path(directory)))
 
-        self._spare, self._spare_is_for = Spare(self._begin_child, perform), bound.record.run_id
+        self._spare, self._spare_is_for = Spare(self._close_inherited, perform), bound.record.run_id
 
     def dismiss(self) -> None:
         """Lets go of what was forked ahead."""
@@ -158,24 +153,9 @@ class Children:
         self._dismissed.add(spare.pid)
         return None
 
-    def _begin_child(self) -> None:
-        os.setsid()
-        self._close_inherited()
-        renew_in_child()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
     def _perform(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> int:
         crash_point("step.forked")
         return attempt_process(bound, spec, directory, self._wake)
-
-    def _be_child(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> None:
-        code = 1
-        try:
-            self._begin_child()
-            code = self._perform(bound, spec, directory)
-        finally:
-            # Not sys.exit: what the parent registered to run at its exit is not ours to run.
-            os._exit(code)
 
 
 def attempt_process(bound: BoundRun, spec: AttemptSpec, directory: AttemptDir, wake: Wake) -> int:

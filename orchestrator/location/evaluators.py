@@ -11,10 +11,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 
 from orchestrator.location.evaluator import EvaluatorServer
-from orchestrator.location.forking import fork_problem, renew_in_child
+from orchestrator.location.forking import fork, fork_problem
 from orchestrator.location.loading import Definitions, Target
 from orchestrator.messages import ToLocation
 from orchestrator.wire import Channel
@@ -64,21 +65,13 @@ class EvaluatorChildren:
         self._side.close()
 
     def _fork(self, definitions: Definitions, connection: socket.socket) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid:
-            self._pids.add(pid)
-            return
-        try:
-            os.setsid()
-            self._close_inherited()
-            renew_in_child()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            channel: Channel[ToLocation] = Channel(connection, ToLocation)
-            EvaluatorServer(definitions, self._target, channel).serve()
-        finally:
-            os._exit(0)
+        def serve() -> int:
+            with suppress(BaseException):  # whoever asks sees that it is gone; nothing depends on how
+                channel: Channel[ToLocation] = Channel(connection, ToLocation)
+                EvaluatorServer(definitions, self._target, channel).serve()
+            return 0
+
+        self._pids.add(fork(self._close_inherited, serve))
 
     def _spawn(self, connection: socket.socket) -> None:
         process = subprocess.Popen(

@@ -1,4 +1,5 @@
-"""Whether this process can be forked without its children hanging, crashing or losing data. Forks nothing itself.
+"""Whether this process can be forked without its children hanging, crashing or losing data, and doing it. What for, is
+not known here.
 
 A forked child has one thread: the one that forked. Whatever other threads were doing stays undone for ever, and a
 lock that one of them held is never released. Libraries that know this mend themselves in the child (OpenBLAS, so
@@ -14,10 +15,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import threading
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +48,26 @@ def fork_problem() -> str | None:
             time.sleep(_BETWEEN_LOOKS_S)
     count = f"{len(found)} thread{'s' if len(found) > 1 else ''}"
     return f"importing it left {count} running ({', '.join(sorted(set(found))[:4])}), which its steps would miss"
+
+
+def fork(close_inherited: Callable[[], None], work: Callable[[], int]) -> int:
+    """Starts a copy of this process in a session of its own, which does `work` and ends with the exit code that it
+    returns (1 if it raises); the process id of the copy. `close_inherited` is called in it first."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        os.setsid()
+        close_inherited()
+        renew_in_child()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        code = work()
+    finally:
+        # Not sys.exit: what the parent registered to run at its exit is not ours to run.
+        os._exit(code)
 
 
 def renew_in_child() -> None:

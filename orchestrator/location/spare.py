@@ -4,33 +4,31 @@ fork. Knows nothing of attempts: it is given some bytes, once, and a function th
 
 from __future__ import annotations
 
-import os
 import socket
-import sys
 from collections.abc import Callable
+
+from orchestrator.location.forking import fork
 
 # More than this may not fit into the socket at once, and we would wait for a process that may be suspended.
 LARGEST = 64 * 1024
 
 
 class Spare:
-    """One such process, which ends if nobody wants it. `begin` is called in it at once, `work` when there is work; what
-    that returns is its exit code."""
+    """One such process, which ends if nobody wants it. `close_inherited` is called in it at once, `work` when there is
+    work; what that returns is its exit code."""
 
-    def __init__(self, begin: Callable[[], None], work: Callable[[bytes], int]) -> None:
+    def __init__(self, close_inherited: Callable[[], None], work: Callable[[bytes], int]) -> None:
         self._connection, theirs = socket.socketpair()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self.pid = os.fork()
-        if self.pid == 0:
-            code = 1
-            try:
-                self._connection.close()
-                begin()
-                given = _read_all(theirs)
-                code = work(given) if given else 0
-            finally:
-                os._exit(code)
+
+        def close() -> None:
+            self._connection.close()
+            close_inherited()
+
+        def wait_and_work() -> int:
+            given = _read_all(theirs)
+            return work(given) if given else 0
+
+        self.pid = fork(close, wait_and_work)
         theirs.close()
 
     def give(self, what: bytes) -> bool:
