@@ -37,6 +37,8 @@ class Placeholder:
         def __getattr__(self, name: str) -> Any:
             if name.startswith("__"):
                 raise AttributeError(name)
+            if name == _only_output(self):
+                return self  # by the name of the step's only output, as with several outputs
             raise AttributeError(f"{describe(self)} has no {name!r}: it stands for a value that will exist at run time")
 
     def map(self, _function: Callable[[Handle], Any]) -> Any:
@@ -60,11 +62,11 @@ class Handle(Placeholder):
     """An output of a step in a pipeline that is being composed. Give it to another step, or to `after=`."""
 
     node: Node
-    output: str
+    output_name: str
     scope: Scope
 
     def __str__(self) -> str:
-        return f"{self.node.key}.{self.output}"
+        return f"{self.node.key}.{self.output_name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,20 +74,22 @@ class DynamicHandle(Placeholder):
     """A dynamic output: many values. `.map(f)` applies a step, or a function that calls steps, to each of them."""
 
     node: Node
-    output: str
+    output_name: str
     scope: Scope
 
     def map(self, function: Callable[[Handle], Any]) -> Any:
         """What `function` makes of one value, done for every value; `.collect()` gathers the results."""
-        element = Handle(self.node, self.output, (*self.scope, f"{self.node.key}.{self.output}"))
+        element = Handle(self.node, self.output_name, (*self.scope, f"{self.node.key}.{self.output_name}"))
         return _apply(function, element, self)
 
     def collect(self) -> CollectedHandle:
         """All values of the dynamic output as one list, in the order they were produced."""
-        return CollectedHandle(Handle(self.node, self.output, (*self.scope, f"{self.node.key}.{self.output}")))
+        return CollectedHandle(
+            Handle(self.node, self.output_name, (*self.scope, f"{self.node.key}.{self.output_name}"))
+        )
 
     def __str__(self) -> str:
-        return f"{self.node.key}.{self.output}"
+        return f"{self.node.key}.{self.output_name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +144,14 @@ class PipelineInput(Placeholder):
 
     def __str__(self) -> str:
         return self.name
+
+
+def _only_output(value: object) -> str | None:
+    """The name of the output that a handle stands for, when its step has no other."""
+    handle = value.element if isinstance(value, MappedHandle) else value
+    if isinstance(handle, (Handle, DynamicHandle)) and len(handle.node.step.outputs) == 1:
+        return handle.output_name
+    return None
 
 
 class StepOutputs(tuple[Any, ...]):

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.clock import parse_duration
 from orchestrator.cron import load_zone, parse_cron
 from orchestrator.definitions.pipeline import PipelineDefinition
+from orchestrator.definitions.signature import CONTEXT_NAMES
 from orchestrator.definitions.step import check_tags
 from orchestrator.definitions.values import AssetKey
 from orchestrator.definitions.where import (
@@ -104,9 +105,8 @@ class InstigatorDefinition:
     def _check_parameters(self) -> bool:
         names = [p.name for p in inspect.signature(self.function).parameters.values() if p.default is p.empty]
         wanted = ", ".join(self.takes)
-        if len(names) > len(self.takes) or (self.takes == ("context",) and names not in ([], ["context"])):
-            raise self.broken(f"its function takes ({', '.join(names)}).", f"Write `def {self.name}({wanted}):`.")
-        if len(self.takes) == 2 and len(names) != 2:
+        alone = self.takes == ("context",)
+        if len(names) != len(self.takes) if not alone else names and (len(names) > 1 or names[0] not in CONTEXT_NAMES):
             raise self.broken(f"its function takes ({', '.join(names)}).", f"Write `def {self.name}({wanted}):`.")
         return bool(names)
 

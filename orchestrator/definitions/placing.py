@@ -99,7 +99,7 @@ def _source(node: Node, name: str, value: Any, in_list: bool = False) -> Any:
         raise misuse(node, f"{what} inside a list", "collect() is a list already; pass it alone.")
     if isinstance(value, PipelineInput) and in_list:
         raise misuse(node, f"{what} inside a list", "A parameter of the pipeline can only be an input by itself.")
-    if isinstance(value, Handle) and isinstance(value.node.step.outputs[value.output], NothingOut):
+    if isinstance(value, Handle) and isinstance(value.node.step.outputs[value.output_name], NothingOut):
         raise misuse(node, f"{what}, which has no value", f"To run after {value.node.key}, write after=.")
     if isinstance(value, (Handle, CollectedHandle, PipelineInput)):
         _check_own(node, value, what)

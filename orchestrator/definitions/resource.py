@@ -45,7 +45,7 @@ class ResourceDefinition:
         self.description = description or inspect.getdoc(function)
         self.version = version
         signature = read_signature(function, str(self), self.where)
-        self.takes_context = signature.takes_context
+        self.context_name = signature.context_name
         self.takes_config = signature.takes_config
         self.config_default = signature.config_default
         unknown = [p.name for p in signature.parameters if not p.has_default]

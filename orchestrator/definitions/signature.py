@@ -15,6 +15,9 @@ from orchestrator.definitions.where import Where, broken
 
 NO_DEFAULT: Any = inspect.Parameter.empty
 
+# What a first parameter is called that takes the context; the last two say that the function does not use it.
+CONTEXT_NAMES = ("context", "_context", "_")
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -32,10 +35,14 @@ class Parameter:
 class Signature:
     """What a user function takes, by the names of its parameters."""
 
-    takes_context: bool
+    context_name: str | None  # what the parameter for the context is called; None when there is none
     takes_config: bool
     config_default: Any
     parameters: tuple[Parameter, ...]
+
+    @property
+    def takes_context(self) -> bool:
+        return self.context_name is not None
 
 
 def read_signature(function: Callable[..., Any], what: str, where: Where) -> Signature:
@@ -53,18 +60,24 @@ def read_signature(function: Callable[..., Any], what: str, where: Where) -> Sig
         if parameter.kind is parameter.POSITIONAL_ONLY:
             problem = f"{parameter.name!r} is positional-only, but inputs are given by name."
             raise broken(what, where, problem, "Take the `/` out of its parameters.")
-    takes_context = bool(parameters) and parameters[0].name == "context"
-    rest = parameters[1:] if takes_context else parameters
-    misplaced = [p.name for p in rest if p.name == "context"]
-    if misplaced:
-        raise broken(what, where, "`context` must be the first parameter.", "Move it to the front.")
+    context_name = parameters[0].name if parameters and parameters[0].name in CONTEXT_NAMES else None
+    rest = parameters[1:] if context_name else parameters
+    misplaced = next((p.name for p in rest if p.name in CONTEXT_NAMES), None)
+    if misplaced is not None:
+        raise broken(what, where, f"`{misplaced}` must be the first parameter.", _misplaced_hint(parameters))
     config = next((p for p in rest if p.name == "config"), None)
     return Signature(
-        takes_context=takes_context,
+        context_name=context_name,
         takes_config=config is not None,
         config_default=config.default if config is not None else NO_DEFAULT,
         parameters=tuple(Parameter(p.name, p.default) for p in rest if p.name != "config"),
     )
+
+
+def _misplaced_hint(parameters: list[inspect.Parameter]) -> str:
+    if parameters[0].name in CONTEXT_NAMES:
+        return f"Keep one of them: `{parameters[0].name}` is the context already."
+    return "Move it to the front."
 
 
 def type_hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, overload
+from typing import Any, get_args, get_origin, overload
 
 from orchestrator.definitions.graph import composing
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
@@ -53,7 +53,7 @@ class StepDefinition:
         self.name = check_name("step", function.__name__ if name is None else name, self.where)
         self.function = function
         signature = read_signature(function, str(self), self.where)
-        self.takes_context = signature.takes_context
+        self.context_name = signature.context_name
         self.takes_config = signature.takes_config
         self.config_default = signature.config_default
         self.inputs: dict[str, Parameter] = {p.name: p for p in signature.parameters}
@@ -99,11 +99,19 @@ class StepDefinition:
     def output_type(self, name: str) -> Any:
         """The declared type of an output: its own, or for the only output of a function the return annotation."""
         declared = self.outputs[name].type
-        if declared is not NO_DEFAULT or len(self.outputs) > 1 or isinstance(self.outputs[name], DynamicOut):
+        if declared is not NO_DEFAULT or isinstance(self.outputs[name], DynamicOut):
             return declared
+        if len(self.outputs) > 1:
+            return self._member_type(list(self.outputs).index(name))
         if inspect.isgeneratorfunction(inspect.unwrap(self.function)):
             return NO_DEFAULT  # annotated with what it yields, not with the value
         return self.hints.get("return", NO_DEFAULT)
+
+    def _member_type(self, position: int) -> Any:
+        """The type of one of several outputs when the function is annotated with a tuple of as many members."""
+        annotation = self.hints.get("return", NO_DEFAULT)
+        members = get_args(annotation) if get_origin(annotation) is tuple else ()
+        return members[position] if len(members) == len(self.outputs) and Ellipsis not in members else NO_DEFAULT
 
     def __str__(self) -> str:
         return f"Step {self.name!r}"

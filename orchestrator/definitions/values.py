@@ -17,7 +17,7 @@ from orchestrator.layout import MAPPING_KEY
 
 DEFAULT_OUTPUT = "result"
 
-_KEY_SEPARATOR = re.compile(r"[^A-Za-z0-9_]+")
+_KEY_SEPARATOR = re.compile(r"\W+")
 # Kinds of metadata that plain JSON cannot tell apart from text or lists; they travel as {"kind": ..., "value": ...}.
 _SPECIAL_KINDS = frozenset({"url", "path", "markdown", "table", "float", "instant"})
 
@@ -186,8 +186,8 @@ class Output:
 
 @dataclass(frozen=True)
 class DynamicOutput:
-    """One of many values of a dynamic output. `key` names it: letters, digits, `_`, `-` and `.`, unique within the
-    output; the step mapped over it will be called `step[key]`."""
+    """One of many values of a dynamic output. `key` names it: ASCII letters, digits, `_`, `-` and `.`, unique within
+    the output; the step mapped over it will be called `step[key]`."""
 
     value: Any
     key: str
@@ -198,7 +198,7 @@ class DynamicOutput:
             is_text = isinstance(self.key, str)
             raise DefinitionError(
                 f"The key {self.key!r} of a dynamic output {'cannot be used' if is_text else 'is not a string'}.",
-                hint="A key is 1 to 120 letters, digits, '_', '-' or '.', not beginning or ending with '.' or '-'."
+                hint="A key is 1 to 120 ASCII letters, digits, '_', '-' or '.', without '.' or '-' at either end."
                 if is_text
                 else f"Write key=str({self.key!r}).",
             )

@@ -53,9 +53,15 @@ def check_name(kind: str, name: object, where: Where) -> str:
         f"{kind[0].upper()}{kind[1:]} {name!r}",
         where,
         "that cannot be a name.",
-        "A name is letters, digits and underscores, does not begin with a digit, and has at most 100 of them."
-        + (" Give the lambda one with name=..." if name == "<lambda>" else ""),
+        "A name has 1 to 100 ASCII letters, digits and underscores, and does not begin with a digit."
+        + _naming_hint(name),
     )
+
+
+def _naming_hint(name: object) -> str:
+    if name == "<lambda>":
+        return " Give the lambda one with name=..."
+    return " Give it an ASCII one with name=..." if isinstance(name, str) and not name.isascii() else ""
 
 
 def _short(file: str) -> str:

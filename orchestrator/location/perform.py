@@ -110,8 +110,8 @@ class _Attempt:
             arguments = values.inputs()
             if node.step.takes_config:
                 arguments["config"] = config
-            if node.step.takes_context:
-                arguments["context"] = self._step_context(planned, config)
+            if node.step.context_name:
+                arguments[node.step.context_name] = self._step_context(planned, config)
             crash_point("step.working")
             result = node.step.function(**arguments)
             if inspect.iscoroutine(result):

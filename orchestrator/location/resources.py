@@ -100,8 +100,8 @@ class ResourceScope:
         config = self._config_of(key) if definition.takes_config else None
         if definition.takes_config:
             arguments["config"] = config
-        if definition.takes_context:
-            arguments["context"] = ResourceContext(
+        if definition.context_name:
+            arguments[definition.context_name] = ResourceContext(
                 config=config,
                 resources=self.values(definition.resources, f"Resource {key!r}"),
                 name=key,

@@ -8,6 +8,7 @@ import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from orchestrator import clock
@@ -18,6 +19,7 @@ from orchestrator.definitions.outputs import DynamicOut, NothingOut, Out
 from orchestrator.definitions.signature import NO_DEFAULT
 from orchestrator.definitions.types import an, type_name, type_problem
 from orchestrator.definitions.values import (
+    DEFAULT_OUTPUT,
     AssetMaterialization,
     DynamicOutput,
     Expectation,
@@ -29,6 +31,7 @@ from orchestrator.location.bound import BoundRun
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.resources import ResourceScope
+from orchestrator.location.returned import is_several, members_by_name
 from orchestrator.planning.plan import PlannedInput, PlannedOutput, PlannedStep
 from orchestrator.records import AttemptSpec, SourceRef
 
@@ -122,13 +125,14 @@ class Values:
 
     def take_result(self, result: Any) -> None:
         """Takes what the step's function returned; of a generator, everything it yields, as it yields it."""
-        if inspect.isgenerator(result) or _is_several(result):
+        if inspect.isgenerator(result) or is_several(result):
             for item in result:
                 self._take_item(item)
         elif isinstance(result, (Output, DynamicOutput, AssetMaterialization, Expectation)):
             self._take_item(result)
         elif not self._is_no_output(result):
-            self._take_value(result)
+            several = len(self._node.step.outputs) > 1
+            self._take_members(result) if several else self._take_value(result)
         self._check_complete(generator=inspect.isgenerator(result))
 
     def _is_no_output(self, result: Any) -> bool:
@@ -157,14 +161,7 @@ class Values:
             )
 
     def _take_value(self, value: Any) -> None:
-        outputs = self._node.step.outputs
-        if len(outputs) > 1:
-            names = ", ".join(outputs)
-            raise self._wrong(
-                f"returned a value, and has several outputs ({names})",
-                'Yield Output(value, "name") for each of them.',
-            )
-        (name, out) = next(iter(outputs.items()))
+        (name, out) = next(iter(self._node.step.outputs.items()))
         if isinstance(out, DynamicOut):
             raise self._wrong(
                 f"returned {'None' if value is None else an(type_name(type(value)))} for its dynamic output",
@@ -178,6 +175,35 @@ class Values:
             self.produced[name] = None
             return
         self._take_output(Output(value, name))
+
+    def _take_members(self, result: Any) -> None:
+        """Takes the members of a tuple as the outputs, in the order in which the step declares them."""
+        outputs = self._node.step.outputs
+        try:
+            members = members_by_name(result, outputs)
+        except ValueError as error:
+            hint = f'Return a tuple ({", ".join(outputs)}), or yield Output(value, "name") for each output.'
+            raise self._wrong(str(error), hint) from None
+        for name, value in members.items():
+            self._take_member(name, outputs[name], value)
+
+    def _take_member(self, name: str, out: Out, value: Any) -> None:
+        if isinstance(out, DynamicOut):
+            if not isinstance(value, (list, tuple)) or not all(isinstance(item, DynamicOutput) for item in value):
+                raise self._wrong(
+                    f"returned {an(type_name(type(value)))} for its dynamic output {name!r}",
+                    "Return a list of DynamicOutput(value, key=...) in that place.",
+                )
+            self._keys[name] = {}
+            for item in value:
+                self._take_dynamic(replace(item, name=name) if item.name == DEFAULT_OUTPUT else item)
+        elif value is None and out.optional:
+            raise self._wrong(
+                f"returned None in the place of its optional output {name!r}",
+                f'To leave it out, yield the others. To give None as its value, yield Output(None, "{name}").',
+            )
+        else:
+            self._take_output(Output(value, name))
 
     def _take_output(self, item: Output) -> None:
         out = self._declared(item.name)
@@ -327,11 +353,6 @@ def _is_stored(bound: BoundRun, planned: PlannedStep, output: PlannedOutput, rec
         return bool(manager.has_output(output_context(bound, reference, resources, record.logger())))
     finally:
         scope.tear_down(record)
-
-
-def _is_several(result: Any) -> bool:
-    several = (Output, DynamicOutput, AssetMaterialization, Expectation)
-    return isinstance(result, (list, tuple)) and bool(result) and all(isinstance(item, several) for item in result)
 
 
 @contextmanager

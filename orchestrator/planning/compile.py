@@ -241,7 +241,7 @@ def _input(node: Node, name: str, given: _Given) -> PlannedInput:
 def _source(handle: Handle | CollectedHandle) -> Source:
     origin = _origin(handle)
     # The depth is the step's own: the handle of one value of a dynamic output is one level deeper than its step.
-    return Source(template_key(origin.node.key, len(origin.node.scope)), origin.output)
+    return Source(template_key(origin.node.key, len(origin.node.scope)), origin.output_name)
 
 
 def _priority(tags: Mapping[str, str]) -> int:

@@ -46,7 +46,7 @@ def _version(
             elif isinstance(handle, CollectedHandle) or handle.node.key not in known:
                 return None
             else:
-                inputs.setdefault(name, []).append([known[handle.node.key], handle.output])
+                inputs.setdefault(name, []).append([known[handle.node.key], handle.output_name])
     resources = _resources(node.step.resources, mode, config)
     parts = [node.step.name, node.step.version, entry.get("config"), entry.get("inputs"), inputs, resources]
     text = json.dumps(parts, sort_keys=True, default=repr)

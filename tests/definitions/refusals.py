@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator import DefinitionError
 
-NAME_HINT = "A name is letters, digits and underscores, does not begin with a digit, and has at most 100 of them."
+NAME_HINT = "A name has 1 to 100 ASCII letters, digits and underscores, and does not begin with a digit."
 
 
 class Refusals:

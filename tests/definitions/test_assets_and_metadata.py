@@ -171,3 +171,8 @@ def test_errors_of_definitions_survive_pickling():
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, DefinitionError)
     assert (str(again), again.hint) == (str(error), error.hint)
+
+
+def test_letters_of_any_alphabet_tell_asset_keys_apart():
+    assert AssetKey("roh/größe").parts == ("roh", "größe")
+    assert AssetKey("ö") != AssetKey("ü")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator import Out, Output, failure_hook, pipeline, step, success_hook
+from orchestrator import DynamicOut, DynamicOutput, Out, Output, failure_hook, pipeline, step, success_hook
 from orchestrator.states import StepState
 from tests.definitions.short import add, double, files, load, one, sort_out, states, total
 
@@ -285,3 +285,37 @@ def test_outputs_may_be_called_like_the_methods_of_a_tuple():
         total([out.count, out.index, out.names])
 
     assert wired.execute_in_process().output("total") == 6
+
+
+@pytest.mark.parametrize("name", ["a", "result", "count", "output"])
+def test_the_only_output_can_be_named(name):
+    load = step(name="load", outputs={name: Out()})(lambda: 3)
+    show = step(name="show")(lambda value: str(value))
+
+    @pipeline
+    def named():
+        show(getattr(load(), name))
+
+    assert named.execute_in_process().output("show") == "3"
+
+
+def test_the_only_output_can_be_named_after_a_map():
+    files = step(name="files", outputs={"path": DynamicOut()})(lambda: [DynamicOutput(1, key="k", name="path")])
+    load = step(name="load", outputs={"row": Out()})(lambda path: path + 1)
+    total = step(name="total")(lambda rows: sum(rows))
+
+    @pipeline
+    def named():
+        total(files().path.map(lambda one: load(one).row).row.collect())
+
+    assert named.execute_in_process().output("total") == 2
+
+
+def test_another_name_than_that_of_the_only_output_is_refused():
+    load = step(name="load", outputs={"a": Out()})(lambda: 3)
+
+    def wrong():
+        load().b
+
+    with pytest.raises(AttributeError, match=r"the output load\.a has no 'b'"):
+        pipeline(wrong)

@@ -122,6 +122,12 @@ def positional_only_inputs():
     def f(a, /): ...
 
 
+@case("Step 'größe'", "that cannot be a name.", f"{NAME_HINT} Give it an ASCII one with name=...")
+def a_step_with_a_letter_beyond_ascii():
+    @step  # here
+    def größe(): ...
+
+
 @case("Step 'f'", "`context` must be the first parameter.", "Move it to the front.")
 def a_misplaced_context():
     @step  # here

@@ -19,7 +19,7 @@ def test_every_parameter_but_context_and_config_is_an_input():
 
     assert list(top_people.inputs) == ["people", "limit"]
     assert top_people.inputs["limit"].default == 3
-    assert top_people.takes_context
+    assert top_people.context_name == "context"
     assert top_people.takes_config
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
@@ -21,6 +22,64 @@ from tests.definitions.short import double, run, run_function, why
 
 TWO = {"a": Out(int), "b": Out(int)}
 TWO_OPTIONAL = {"a": Out(int, optional=True), "b": Out(int, optional=True)}
+RETURN_TWO = 'Return a tuple (a, b), or yield Output(value, "name") for each output.'
+
+
+class Pair(NamedTuple):
+    b: int
+    a: int
+
+
+class Other(NamedTuple):
+    left: int
+    right: int
+
+
+class Half(NamedTuple):
+    a: int
+    c: int
+
+
+@pytest.mark.parametrize("value", [(1, 2), Pair(b=2, a=1), Other(1, 2)], ids=["plain", "by name", "by position"])
+@pytest.mark.parametrize("outputs", [TWO, TWO_OPTIONAL], ids=["required", "optional"])
+def test_a_tuple_gives_several_outputs(value, outputs):
+    result = run_function(lambda: value, outputs=outputs)
+    assert (result.output("it", "a"), result.output("it", "b")) == (1, 2)
+
+
+def test_a_returned_tuple_goes_to_those_who_unpack_it():
+    two = step(name="two", outputs=TWO)(lambda: (1, 2))
+    shows = step(name="shows")(lambda a, b: f"{a} {b}")
+
+    @pipeline
+    def wired():
+        a, b = two()
+        shows(b=b, a=a)
+
+    assert wired.execute_in_process().output("shows") == "1 2"
+    assert two() == (1, 2)
+
+
+@pytest.mark.parametrize("value", [(1, 2), (), ("x",), Pair(2, 1), [1, 2]], ids=repr)
+@pytest.mark.parametrize("outputs", [None, Out(), {"only": Out()}], ids=["undeclared", "declared", "named"])
+def test_a_tuple_for_a_single_output_is_its_value(value, outputs):
+    name = "only" if isinstance(outputs, dict) else "result"
+    assert run_function(lambda: value, outputs=outputs).output("it", name) == value
+
+
+def test_a_tuple_may_hold_the_values_of_a_dynamic_output():
+    body = lambda: (1, [DynamicOutput(2, key="x"), DynamicOutput(3, key="y", name="b")])  # noqa: E731
+    result = run_function(body, outputs={"a": Out(int), "b": DynamicOut(int)})
+    assert (result.output("it", "a"), result.output("it", "b")) == (1, {"x": 2, "y": 3})
+
+
+def test_an_annotation_of_a_tuple_types_several_outputs():
+    @step(outputs={"a": Out(), "b": Out(int)})
+    def it() -> tuple[int, str]:
+        return "x", 2
+
+    assert why(run(it)) == "TypeCheckFailed: output 'a' of step 'it': expected int, got 'x' (str)"
+    assert it.output_type("b") is int
 
 
 def test_the_returned_value_is_the_output():
@@ -231,11 +290,61 @@ def yields(*items):
             id="something else",
         ),
         pytest.param(
-            lambda: (1, 2),
+            lambda: (1, 2, 3),
             TWO,
-            "DefinitionError: Step 'it' returned a value, and has several outputs (a, b). Yield Output(value, \"name\")"
-            " for each of them.",
-            id="a tuple for several outputs",
+            f"DefinitionError: Step 'it' returned a tuple of 3, and has 2 outputs (a, b). {RETURN_TWO}",
+            id="a tuple of too many",
+        ),
+        pytest.param(
+            lambda: (1,),
+            TWO_OPTIONAL,
+            f"DefinitionError: Step 'it' returned a tuple of 1, and has 2 outputs (a, b). {RETURN_TWO}",
+            id="a tuple of too few, though they are optional",
+        ),
+        pytest.param(
+            lambda: [1, 2],
+            TWO,
+            f"DefinitionError: Step 'it' returned a list, and has 2 outputs (a, b). {RETURN_TWO}",
+            id="a list for several outputs",
+        ),
+        pytest.param(
+            lambda: {"a": 1, "b": 2},
+            TWO,
+            f"DefinitionError: Step 'it' returned a dict, and has 2 outputs (a, b). {RETURN_TWO}",
+            id="a dictionary for several outputs",
+        ),
+        pytest.param(
+            lambda: (Output(1, "a"), 2),
+            TWO,
+            "DefinitionError: Step 'it' returned a tuple that mixes plain values with Output or other objects to"
+            f" yield. {RETURN_TWO}",
+            id="a mixed tuple",
+        ),
+        pytest.param(
+            lambda: Half(1, 2),
+            TWO,
+            f"DefinitionError: Step 'it' returned a named tuple of (a, c), and has 2 outputs (a, b). {RETURN_TWO}",
+            id="a named tuple with other names",
+        ),
+        pytest.param(
+            lambda: (None, 2),
+            TWO_OPTIONAL,
+            "DefinitionError: Step 'it' returned None in the place of its optional output 'a'. To leave it out, yield"
+            ' the others. To give None as its value, yield Output(None, "a").',
+            id="None in a tuple for an optional output",
+        ),
+        pytest.param(
+            lambda: (1, "x"),
+            TWO,
+            "TypeCheckFailed: output 'b' of step 'it': expected int, got 'x' (str)",
+            id="a member of another type",
+        ),
+        pytest.param(
+            lambda: (1, 2),
+            {"a": Out(int), "b": DynamicOut(int)},
+            "DefinitionError: Step 'it' returned an int for its dynamic output 'b'. Return a list of"
+            " DynamicOutput(value, key=...) in that place.",
+            id="a plain member for a dynamic output",
         ),
         pytest.param(
             yields(Output("x")),
