@@ -113,7 +113,9 @@ class Tick(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True):
     """One evaluation, or one occurrence that was not evaluated: as `ticks --json` prints it.
 
     `at` is when it was asked or passed over, `scheduled_at` the instant of the occurrence (schedules only). `cursor` is
-    as it was afterwards. `output` is the end of what the user's code printed.
+    as it was afterwards. `output` is the end of what the user's code printed. One tick may stand for several
+    `occurrences` that were not run, from `scheduled_at` to `until`. `about_run` is the run that an alert is about,
+    or the run that kept an occurrence from starting.
     """
 
     tick_id: str
@@ -129,6 +131,9 @@ class Tick(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True):
     error: str | None = None
     cursor: str | None = None
     output: str | None = None
+    occurrences: int = 1
+    until: datetime | None = None
+    about_run: str | None = None
 
 
 class Requested(msgspec.Struct, frozen=True, omit_defaults=True):

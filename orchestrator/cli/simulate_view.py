@@ -4,7 +4,6 @@ asked for. A year of them is never in memory. Computes no tick.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ import msgspec
 
 from orchestrator.cli.output import Cell, painter, say, table
 from orchestrator.cli.styles import BOLD, DIM, RED, YELLOW
-from orchestrator.cli.ticks_view import TICK_STYLES, local
+from orchestrator.cli.ticks_view import TICK_STYLES, local, why_not_run
 from orchestrator.clock import format_duration, format_instant
 from orchestrator.cron import parse_cron
 from orchestrator.errors import gist
@@ -27,7 +26,6 @@ from orchestrator.ticks import Requested, ScheduleInfo
 FEW = 40
 # Lines of each kind of thing worth a look.
 _MOST_LINES = 30
-_THE_RUN = re.compile(r"\brun \S+ is not over yet")
 _HEADINGS = {
     TickState.SUCCESS: ("Made up for late", YELLOW),
     TickState.MISSED: ("Missed", YELLOW),
@@ -159,7 +157,7 @@ def _what(tick: SimulatedTick) -> str:
     if tick.requests:
         more = f" and {len(tick.requests) - 2} more" if len(tick.requests) > 2 else ""
         return f"{len(tick.requests)} run{'s' if len(tick.requests) > 1 else ''}{_told(tick.requests[:2])}{more}"
-    return tick.skip_reason or ""
+    return why_not_run(tick)
 
 
 def _told(requests: Iterable[Requested]) -> str:
@@ -234,7 +232,7 @@ class _Remarkable:
             return f"run at {self._local(tick.name, tick.at)}"
         if tick.error:
             return gist(tick.error)
-        return _THE_RUN.sub("the run before it is not over yet", tick.skip_reason or "") or "no reason given"
+        return tick.skip_reason or "no reason given"
 
     def _local(self, name: str, instant: datetime) -> str:
         return local(instant, self._schedules[name].timezone if name in self._schedules else "UTC")

@@ -138,7 +138,7 @@ def _not_run(status: Status, paint: Painter, instant: datetime) -> Iterator[str]
         count = f"{one.count:,} occurrence{'' if one.count == 1 else 's'}"
         noticed = paint(DIM, f"(noticed {ago(one.noticed_at, instant)})")
         yield f"  {paint(YELLOW, '−')} {one.name.ljust(pad)}  {count}, {_span(one.first, one.last, instant)} {noticed}"
-        reason = one.reason.partition(" (")[0] if one.count > 1 else one.reason
+        reason = f"{one.reason}: run {one.about_run}" if one.about_run else one.reason
         yield f"      {paint(DIM, _cut(reason, _columns() - 6))}"
 
 

@@ -57,13 +57,22 @@ def tick_line(tick: Tick) -> str:
 def what(tick: Tick) -> str:
     """What came of a tick, in a few words."""
     if tick.error:
-        return gist(tick.error)
+        about = f"run {tick.about_run}: " if tick.about_run else ""
+        return about + gist(tick.error)
     if tick.run_ids:
         more = f" and {len(tick.run_ids) - 3} more" if len(tick.run_ids) > 3 else ""
         return f"{len(tick.run_ids)} run{'s' if len(tick.run_ids) > 1 else ''}: {', '.join(tick.run_ids[:3])}{more}"
-    if tick.output and tick.output.startswith("told of "):
-        return tick.output.splitlines()[0]
-    return tick.skip_reason or ""
+    if tick.about_run and not tick.skip_reason:
+        return f"about run {tick.about_run}"
+    return why_not_run(tick)
+
+
+def why_not_run(tick: Tick) -> str:
+    """The reason of a tick that asked for no run, with the run and the number of occurrences it is about."""
+    about = f": run {tick.about_run}" if tick.about_run else ""
+    last = f", the last of them at {tick.until:%Y-%m-%d %H:%M}Z" if tick.until else ""
+    several = f" ({tick.occurrences:,} occurrences{last})" if tick.occurrences > 1 else ""
+    return f"{tick.skip_reason or ''}{about}{several}"
 
 
 def every(seconds: float) -> str:

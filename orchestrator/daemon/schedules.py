@@ -25,7 +25,6 @@ from orchestrator.engine.due import (
     after_clock_change,
     decide,
     passed_of,
-    told_reason,
 )
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
@@ -190,13 +189,16 @@ class Schedules:
 
     def _say_passed(self, id: str, passed: list[tuple[Passed, TickState]]) -> None:
         """What is not run, in one line for each reason: after a weekend asleep these may be thousands."""
-        for reason in dict.fromkeys(one.reason for one, _ in passed):
-            some = [one for one, _ in passed if one.reason == reason]
-            last = some[-1].until or some[-1].scheduled_at
-            count = sum(one.count for one in some)
-            self._log.warn(
-                "not run", schedule=id, occurrences=count, first=some[0].scheduled_at, last=last, reason=reason
-            )
+        for reason, run in dict.fromkeys((one.reason, one.about_run) for one, _ in passed):
+            some = [one for one, _ in passed if (one.reason, one.about_run) == (reason, run)]
+            facts = {
+                "schedule": id,
+                "occurrences": sum(one.count for one in some),
+                "first": some[0].scheduled_at,
+                "last": some[-1].until or some[-1].scheduled_at,
+                "reason": reason,
+            }
+            self._log.warn("not run", **facts, **({"run": run} if run else {}))
 
     def _say(self, id: str, tick: Tick) -> None:
         facts = {"schedule": id, "scheduled_at": tick.scheduled_at}
@@ -228,5 +230,8 @@ def _passed_tick(instigator: Instigator, passed: Passed, status: TickState, now:
         status=status,
         at=now,
         scheduled_at=passed.scheduled_at,
-        skip_reason=told_reason(passed),
+        skip_reason=passed.reason,
+        occurrences=passed.count,
+        until=passed.until,
+        about_run=passed.about_run,
     )

@@ -91,7 +91,7 @@ class Sensors:
         outcome = outcome_of(answered, remembered, self._workspace, now, kind="sensor", tags=look.declared.tags)
         failed = outcome.tick.status is TickState.FAILURE
         cursor = _cursor_after(look, remembered, answered, failed)
-        tick = _with_told(replace(outcome.tick, cursor=cursor), look.sight.told if look.sight else "")
+        tick = replace(outcome.tick, cursor=cursor, about_run=look.sight.about_run if look.sight else None)
         after = replace(
             remembered,
             last_tick_at=now,
@@ -217,12 +217,3 @@ def _cursor_after(look: Look, remembered: Instigator, answered: Answered, failed
         is_over = answered.evaluation is not None or remembered.failures >= _RETRIES
         return look.sight.cursor if is_over else remembered.cursor
     return remembered.cursor if failed else look.sight.cursor
-
-
-def _with_told(tick: Tick, told: str) -> Tick:
-    """An alert's tick says of which run it was."""
-    if not told:
-        return tick
-    if tick.error is not None:
-        return replace(tick, error=f"{told}:\n{tick.error}")
-    return replace(tick, output=f"{told}\n{tick.output or ''}".rstrip())

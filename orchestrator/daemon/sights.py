@@ -22,12 +22,12 @@ BATCH = 100
 @dataclass(frozen=True)
 class Sight:
     """Something new. `cursor` is the place behind it; `shown` goes into the question; `is_more` says that there is more
-    of it already; `told` says in words what an alert is about."""
+    of it already; `about_run` is the run that an alert is about."""
 
     cursor: str
     shown: dict[str, Any] = field(default_factory=dict)
     is_more: bool = False
-    told: str = ""
+    about_run: str | None = None
 
 
 def see(store: Store, id: str, declared: SensorInfo, places: dict[str, int]) -> Sight | str:
@@ -74,8 +74,7 @@ def _see_endings(store: Store, id: str, declared: SensorInfo, places: dict[str, 
     if not runs:
         return "no run has ended like that"
     run = runs[0]
-    told = f"told of the {run.status} of run {run.run_id} ({run.pipeline})"
-    return Sight(positions.written({positions.ENDINGS: run.ordinal}), {"runs": (run,)}, len(runs) > 1, told)
+    return Sight(positions.written({positions.ENDINGS: run.ordinal}), {"runs": (run,)}, len(runs) > 1, run.run_id)
 
 
 def _name(one: NumberedMaterialization) -> str:

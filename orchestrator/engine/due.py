@@ -40,6 +40,7 @@ class Passed:
     reason: str
     count: int = 1
     until: datetime | None = None
+    about_run: str | None = None  # the run that is in the way
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,6 @@ def passed_of(decision: ScheduleDecision, until: datetime | None = None) -> list
     both += [(passed, TickState.SKIPPED) for passed in decision.skipped]
     both.sort(key=lambda one: one[0].scheduled_at)
     return [one for one in both if until is None or one[0].scheduled_at < until]
-
-
-def told_reason(passed: Passed) -> str:
-    """Why it is not run, as its tick says it."""
-    if passed.count == 1:
-        return passed.reason
-    return f"{passed.reason} ({passed.count} occurrences, the last of them at {passed.until})"
 
 
 def jitter_of(declared: ScheduleInfo, id: str, scheduled_at: datetime) -> timedelta:
@@ -370,6 +364,6 @@ def _overlap(
         return wanted[-1:], [Passed(instant, reason) for instant in wanted[:-1]], True
     room = (1 if declared.overlap == "skip" else 2) - len(active) - len(waiting)
     taken = wanted[: max(0, room)]
-    others = f"run {active[-1]} is" if active else "the run before it is"
-    reason = f"{others} not over yet (overlap={declared.overlap})"
-    return taken, [Passed(instant, reason) for instant in wanted[len(taken) :]], False
+    reason = f"the previous run has not finished (overlap={declared.overlap})"
+    blocking = active[-1] if active else None
+    return taken, [Passed(instant, reason, about_run=blocking) for instant in wanted[len(taken) :]], False

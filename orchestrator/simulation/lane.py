@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator.clock import format_instant
 from orchestrator.cron import instants_after, load_zone, parse_cron
-from orchestrator.engine.due import ON_TIME, Passed, decide_on, is_plain, jitter_of, passed_of, told_reason
+from orchestrator.engine.due import ON_TIME, Passed, decide_on, is_plain, jitter_of, passed_of
 from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.simulation.spans import Asleep
 from orchestrator.states import TickState
@@ -218,7 +218,10 @@ class Lane:
             status=status,
             at=at,
             scheduled_at=passed.scheduled_at,
-            skip_reason=told_reason(passed),
+            skip_reason=passed.reason,
+            occurrences=passed.count,
+            until=passed.until,
+            about_run=passed.about_run,
         )
 
 

@@ -190,6 +190,7 @@ def _write_runs(database: Database, batch: list[_Read]) -> None:
             "trigger_json": [to_json(record.trigger) for record, _, _ in rows],
             "parent_run_id": [record.parent_run_id for record, _, _ in rows],
             "root_run_id": [record.root_run_id for record, _, _ in rows],
+            "selection": [to_json(record.selection) if record.selection else None for record, _, _ in rows],
             "reason": [run.reason for _, run, _ in rows],
             "journal_lines": [read.first_seq + len(read.lines) for _, _, read in rows],
             "journal_offset": [read.offset for _, _, read in rows],

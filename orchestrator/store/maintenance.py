@@ -30,9 +30,11 @@ TABLES = (
     "queue",
     "plans",
     "run_endings",
+    "acknowledged_runs",
+    "deliveries",
 )
 
-_REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_keys", "run_endings")
+_REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_keys", "run_endings", "deliveries")
 
 
 def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -> Path:

@@ -26,6 +26,7 @@ class NotRun(msgspec.Struct, frozen=True, kw_only=True):
     last: datetime
     noticed_at: datetime
     reason: str
+    about_run: str | None = None  # the run that kept the last of them from starting
 
 
 def failing_since(database: Database, names: list[str]) -> dict[str, datetime]:
@@ -47,22 +48,29 @@ def not_run_since(database: Database, since: datetime) -> list[NotRun]:
     Those that the schedule itself has skipped are not among them. A tick may stand for many occurrences.
     """
     rows = database.rows(
-        "SELECT instigator,"
-        " sum(coalesce(try_cast(nullif(regexp_extract(skip_reason, '\\((\\d+) occurrences', 1), '') AS BIGINT), 1)),"
-        " min(scheduled_at), max(scheduled_at), max(occurred_at), arg_max(skip_reason, scheduled_at)"
+        "SELECT instigator, sum(occurrences), min(scheduled_at), max(coalesce(until, scheduled_at)), max(occurred_at),"
+        " arg_max(skip_reason, scheduled_at), arg_max(coalesce(about_run, ''), scheduled_at)"
         " FROM ticks WHERE kind = 'schedule' AND scheduled_at IS NOT NULL AND occurred_at >= ?"
         " AND (status = 'MISSED' OR (status = 'SKIPPED' AND duration_s IS NULL))"
         " GROUP BY instigator ORDER BY max(occurred_at) DESC, instigator",
         [to_timestamp(since)],
     )
     found = []
-    for name, count, *instants, reason in rows:
+    for name, count, *instants, reason, run in rows:
         first, last, noticed_at = map(from_timestamp, instants)
         assert first is not None
         assert last is not None
         assert noticed_at is not None
         found.append(
-            NotRun(name=name, count=int(count), first=first, last=last, noticed_at=noticed_at, reason=reason or "")
+            NotRun(
+                name=name,
+                count=int(count),
+                first=first,
+                last=last,
+                noticed_at=noticed_at,
+                reason=reason or "",
+                about_run=run or None,
+            )
         )
     return found
 

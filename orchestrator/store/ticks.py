@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "tick_id, instigator, kind, status, occurred_at, scheduled_at, duration_s, run_ids, run_keys, skip_reason, error,"
-    " cursor_after, output"
+    " cursor_after, output, occurrences, until, about_run"
 )
 _NEWEST_FIRST = "ORDER BY occurred_at DESC, scheduled_at DESC, tick_id"
 
@@ -186,6 +186,9 @@ def _write_ticks(database: Database, ticks: list[Tick]) -> None:
             "error": [tick.error for tick in ticks],
             "cursor_after": [tick.cursor for tick in ticks],
             "output": [tick.output for tick in ticks],
+            "occurrences": [tick.occurrences for tick in ticks],
+            "until": [to_timestamp(tick.until) for tick in ticks],
+            "about_run": [tick.about_run for tick in ticks],
         },
     )
 
@@ -215,6 +218,7 @@ def _write_runs(database: Database, runs: list[EnqueuedRun]) -> None:
             "trigger_json": [to_json(record.trigger) for record in records],
             "parent_run_id": [record.parent_run_id for record in records],
             "root_run_id": [record.root_run_id for record in records],
+            "selection": [to_json(record.selection) if record.selection else None for record in records],
             "journal_lines": [0] * len(records),
             "journal_offset": [0] * len(records),
         },
@@ -257,4 +261,7 @@ def _tick(row: tuple[Any, ...]) -> Tick:
         error=row[10],
         cursor=row[11],
         output=row[12],
+        occurrences=row[13] or 1,
+        until=from_timestamp(row[14]),
+        about_run=row[15],
     )

@@ -135,7 +135,10 @@ def test_runs_that_last_longer_than_their_interval_are_in_each_others_way(bench)
     found = ticks(bench, *span, "--run-duration", "90m")
     outcomes = [tick["status"] for tick in found]
     assert outcomes == ["SUCCESS", "SKIPPED"] * 3
-    assert found[1]["skip_reason"] == "run hourly@2026-06-01T14:00:00Z is not over yet (overlap=skip)"
+    assert found[1]["skip_reason"] == "the previous run has not finished (overlap=skip)"
+    assert found[1]["about_run"] == "hourly@2026-06-01T14:00:00Z"
+    shown = bench("simulate", *span, "--run-duration", "90m").ok().out
+    assert "the previous run has not finished (overlap=skip): run hourly@2026-06-01T14:00:00Z" in shown
     assert {tick["status"] for tick in ticks(bench, *span)} == {"SUCCESS"}
 
 

@@ -99,7 +99,7 @@ def test_each_alert_has_a_tick_that_says_of_which_run(runs):
     tick = runs.ticks("alert")[-1]
     run = next(run for run in runs.runs() if run.tags.get("name") == "a")
     assert (str(tick.status), tick.run_ids) == ("SUCCESS", ())
-    assert tick.output == f"told of the FAILURE of run {run.run_id} (working)"
+    assert (tick.about_run, tick.output) == (run.run_id, None)
 
 
 def test_what_it_is_told_of_a_run(runs):
@@ -159,7 +159,7 @@ def test_a_reaction_that_fails_is_reported_and_neither_repeated_nor_felt_by_the_
     assert runs.told == ["alert:a:FAILURE", "alert:c:FAILURE"]
     failed = [tick for tick in runs.ticks("alert") if tick.status == "FAILURE"]
     assert len(failed) == 1
-    assert failed[0].error.startswith("told of the FAILURE of run ")
+    assert failed[0].about_run == next(run.run_id for run in runs.runs() if run.tags.get("name") == "b")
     assert failed[0].error.endswith("ConnectionError: no mail")
     runs.end("bad-d")
     assert runs.told[-1] == "alert:d:FAILURE", "and the next end is told without delay"

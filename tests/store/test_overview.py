@@ -63,11 +63,11 @@ def test_the_latest_tick_of_each_is_the_one_of_the_last_occurrence_when_several_
 
 def test_occurrences_that_were_not_run_are_counted_by_schedule(ask, ticked):
     kind = {"kind": "schedule"}
-    many = "late (37 occurrences, the last of them at 2026-01-01 00:00:09)"
+    many = {"skip_reason": "late", "occurrences": 37, "until": at(18)}
     ticked(
-        ("nightly", TickState.MISSED, 100, {**kind, "scheduled_at": at(10), "skip_reason": many}),
+        ("nightly", TickState.MISSED, 100, {**kind, "scheduled_at": at(10), **many}),
         ("nightly", TickState.MISSED, 100, {**kind, "scheduled_at": at(20), "skip_reason": "late"}),
-        ("hourly", TickState.SKIPPED, 90, {**kind, "scheduled_at": at(80), "skip_reason": "run x is not over yet"}),
+        ("hourly", TickState.SKIPPED, 90, {**kind, "scheduled_at": at(80), "skip_reason": "running", "about_run": "x"}),
         (
             "hourly",
             TickState.SKIPPED,
@@ -81,7 +81,8 @@ def test_occurrences_that_were_not_run_are_counted_by_schedule(ask, ticked):
     nightly, hourly = ask(not_run_since, at(60))
     assert (nightly.name, nightly.count, nightly.first, nightly.last) == ("main/nightly", 38, at(10), at(20))
     assert (nightly.noticed_at, nightly.reason) == (at(100), "late")
-    assert (hourly.name, hourly.count, hourly.reason) == ("main/hourly", 1, "run x is not over yet")
+    assert (hourly.name, hourly.count, hourly.reason) == ("main/hourly", 1, "running")
+    assert (hourly.about_run, nightly.about_run) == ("x", None)
 
 
 @pytest.mark.parametrize(

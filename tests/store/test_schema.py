@@ -1,6 +1,6 @@
 """A database made by an older version is brought up to date, with a way back; one made by a newer is left alone."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import resources
 
 import pytest
@@ -12,6 +12,7 @@ from orchestrator.store.maintenance import TABLES, scan
 from orchestrator.store.runs import RunFilter, list_runs
 from orchestrator.store.schema import MIGRATIONS, VERSION, schema_version
 from orchestrator.store.session import open_store
+from orchestrator.store.ticks import TickFilter, list_ticks
 from tests.store.journals import a_finished_run
 
 
@@ -95,3 +96,56 @@ def test_a_newer_database_is_refused_and_not_touched(state):
         pass
     assert state.database.read_bytes() == before
     assert not state.backups.exists()
+
+
+def an_old_tick(**columns):
+    known = {"tick_id": "1", "instigator": "main/x", "kind": "schedule", "status": "SKIPPED", **columns}
+    return {name: [value] for name, value in known.items()}
+
+
+TOLD = "told of the FAILURE of run 4zg9h2kq7m1x (people)"
+FACTS_IN_SENTENCES = [
+    pytest.param(
+        {"status": "MISSED", "skip_reason": "late (37 occurrences, the last of them at 2026-01-01 00:00:09+00:00)"},
+        {"skip_reason": "late", "occurrences": 37, "until": datetime(2026, 1, 1, 0, 0, 9, tzinfo=UTC)},
+        id="one tick for many occurrences",
+    ),
+    pytest.param(
+        {"skip_reason": "run 4zg9h2kq7m1x is not over yet (overlap=skip)"},
+        {"skip_reason": "the previous run has not finished (overlap=skip)", "about_run": "4zg9h2kq7m1x"},
+        id="a run in the way",
+    ),
+    pytest.param(
+        {"skip_reason": "run the dog is not over yet (", "duration_s": 0.1},
+        {"skip_reason": "run the dog is not over yet ("},
+        id="words of the user's own",
+    ),
+    pytest.param(
+        {"kind": "run_status_sensor", "status": "SUCCESS", "output": TOLD},
+        {"about_run": "4zg9h2kq7m1x", "output": None},
+        id="an alert that printed nothing",
+    ),
+    pytest.param(
+        {"kind": "run_status_sensor", "status": "SUCCESS", "output": f"{TOLD}\none (1)\ntwo"},
+        {"about_run": "4zg9h2kq7m1x", "output": "one (1)\ntwo"},
+        id="an alert that printed something",
+    ),
+    pytest.param(
+        {"kind": "run_status_sensor", "status": "FAILURE", "error": f"{TOLD}:\nTraceback:\nKeyError: (1):\n2"},
+        {"about_run": "4zg9h2kq7m1x", "error": "Traceback:\nKeyError: (1):\n2"},
+        id="an alert that failed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("columns", "facts"), FACTS_IN_SENTENCES)
+def test_what_older_versions_wrote_into_sentences_becomes_facts(state, columns, facts):
+    make_older(state, 2)
+    database = Database(state.database)
+    database.insert("ticks", {**an_old_tick(**columns), "occurred_at": [datetime(2026, 1, 1)]})
+    database.execute("UPDATE ticks SET run_ids = '[]', run_keys = '[]'")
+    database.close()
+    with open_store(state) as store:
+        (tick,) = store(list_ticks, TickFilter())
+    expected = {"occurrences": 1, "until": None, "about_run": None, **facts}
+    assert {name: getattr(tick, name) for name in expected} == expected
