@@ -11,6 +11,7 @@
     │  ├─ StoreBusy                   5   somebody else holds it
     │  ├─ StoreConflict               5   two writers met; the same call may be made again
     │  ├─ StoreDamaged                5   a database that cannot be read
+    │  ├─ RunDamaged                  5   a run whose files cannot be read
     │  └─ SchemaTooNew                5   written by a newer version
     ├─ ExecutionError                 6   processes that run user code
     │  └─ LocationDied                6   a location process ended by itself
@@ -132,6 +133,13 @@ class StoreConflict(StoreError):
 
 class StoreDamaged(StoreError):
     """The database cannot be read. What the journals hold can be had again; the rest is in the last backup."""
+
+
+class RunDamaged(StoreError):
+    """The files of one run cannot be read. Other runs are not affected. `is_newer`: they may well be whole, and were
+    written by a newer version."""
+
+    is_newer = False
 
 
 class SchemaTooNew(StoreError):

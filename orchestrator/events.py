@@ -8,13 +8,15 @@ copies the former into the journal. Reading a line can only ever build one of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from orchestrator.states import RunState
+
+# An instant with its zone: one without cannot be compared with the others, so a line that has one is unreadable.
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,7 +63,7 @@ class RetryAsk(msgspec.Struct, frozen=True, omit_defaults=True):
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="event"):
     """Something that happened at an instant (UTC)."""
 
-    at: datetime
+    at: Instant
 
 
 # --- the run -----------------------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ class StepRetryScheduled(Event, frozen=True, tag="step_retry_scheduled"):
 
     step: str
     attempt: int  # the one that ended
-    due_at: datetime
+    due_at: Instant
     budget: Literal["retries", "infrastructure"]
     reason: str = ""
 
@@ -310,6 +312,18 @@ class AttemptCanceled(AttemptEvent, frozen=True, tag="attempt_canceled"):
     seconds: float
 
 
+class EventUnreadable(AttemptEvent, frozen=True, tag="event_unreadable"):
+    """A line that is not an event: damaged, or written by a newer version. The owner records one in place of a line of
+    an attempt that it cannot read, and readers of a journal get one for each damaged line, so that no line is lost
+    without a trace. `line` quotes it; `step` is empty where it is not known whose line it was."""
+
+    step: str = ""
+    attempt: int = 0
+    n: int = 0
+    reason: str = ""
+    line: str = ""
+
+
 AttemptOutcome = AttemptSucceeded | AttemptFailed | AttemptCanceled
 AnyAttemptEvent = (
     AttemptStarted
@@ -328,6 +342,7 @@ AnyAttemptEvent = (
     | AttemptSucceeded
     | AttemptFailed
     | AttemptCanceled
+    | EventUnreadable
 )
 AnyEvent = (
     RunStarted
@@ -349,22 +364,11 @@ AnyEvent = (
 )
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
 def encode_line(event: Event) -> bytes:
     """The event as one line of JSON, newline included."""
     return _encoder.encode(event) + b"\n"
-
-
-def decode_line(line: bytes) -> AnyEvent:
-    """The event on a line; raises msgspec.DecodeError when the line is not one."""
-    return _decoder.decode(line)
-
-
-def decode_lines(lines: Iterable[bytes]) -> list[AnyEvent]:
-    """The events on complete lines, in order."""
-    return [_decoder.decode(line) for line in lines]
 
 
 def kind_of(event: Event) -> str:

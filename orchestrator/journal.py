@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.layout import FILE_MODE
+from orchestrator.regular import open_regular
 
 _CHUNK = 1 << 20
 
@@ -24,7 +25,7 @@ class JournalWriter:
 
     def __init__(self, path: Path, torn: str = "journal.torn") -> None:
         self._torn = torn
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
         _cut_torn_line(self._descriptor)
 
     def append(self, lines: Iterable[bytes]) -> None:
@@ -57,9 +58,10 @@ class Lines:
 
 
 def read_lines(path: Path, offset: int = 0) -> Lines:
-    """The complete lines from byte `offset` on; none when the file is missing or nothing was added."""
+    """The complete lines from byte `offset` on; none when the file is missing or nothing was added. Raises OSError when
+    there is something else in its place."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         return Lines([], offset)
     try:

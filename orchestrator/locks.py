@@ -9,6 +9,7 @@ belongs to the process that took it: programs it starts do not inherit it (close
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from pathlib import Path
 
 from orchestrator.errors import DISK_FULL
 from orchestrator.layout import FILE_MODE
+from orchestrator.regular import read_regular
+
+_LONGEST_NOTE = 4096
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ os.register_at_fork(after_in_child=_drop_inherited)
 
 def try_lock(path: Path) -> HeldLock | None:
     """The lock on `path`, created if need be; None when somebody else holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -85,9 +89,13 @@ def is_locked(path: Path) -> bool:
     Asks with a shared lock, so that two processes that both only ask never see each other as the holder.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return False  # a link that leads in a circle, or a socket: no file that anybody can have locked
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -100,6 +108,6 @@ def is_locked(path: Path) -> bool:
 def read_note(path: Path) -> str:
     """What the last holder wrote about itself; empty when nothing can be read."""
     try:
-        return path.read_text(errors="replace").strip()
+        return read_regular(path, _LONGEST_NOTE).decode(errors="replace").strip()
     except OSError:
         return ""

@@ -5,11 +5,11 @@ decide nothing: functions that do are the engine's.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from orchestrator.events import ErrorInfo
+from orchestrator.events import ErrorInfo, Instant
 from orchestrator.states import RunState, StepState
 
 RUN_FORMAT = 1
@@ -26,10 +26,10 @@ SERIALIZE_TAG = "orchestrator/serialize"
 class Trigger(msgspec.Struct, frozen=True):
     """Why a run exists. `name` is the schedule or sensor, or the run that is being run again."""
 
-    kind: Literal["manual", "schedule", "sensor", "rerun"] = "manual"
+    kind: str = "manual"  # manual, schedule, sensor or rerun; a newer version may know others
     name: str | None = None
     run_key: str | None = None
-    scheduled_at: datetime | None = None
+    scheduled_at: Instant | None = None
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -44,7 +44,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     pipeline: str
     location: str
     mode: str
-    created_at: datetime
+    created_at: Instant
     trigger: Trigger
     tags: dict[str, str] = {}
     config: dict[str, Any] = {}

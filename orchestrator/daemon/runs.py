@@ -4,12 +4,13 @@ terminal that died left. Knows nothing of the queue, and what a run does next is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from orchestrator import clock
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.errors import NotPossible
+from orchestrator.errors import NotPossible, OrchestratorError
+from orchestrator.event_lines import decode_lines
 from orchestrator.events import (
     Event,
     Owner,
@@ -17,7 +18,6 @@ from orchestrator.events import (
     RunInterrupted,
     RunResumed,
     RunStarted,
-    decode_lines,
     encode_line,
 )
 from orchestrator.execution.base import Executor
@@ -28,7 +28,7 @@ from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
 from orchestrator.operations.driver import RunDriver, own_run
 from orchestrator.records import RunRecord, split_handle
-from orchestrator.run_files import read_journal, read_record
+from orchestrator.run_files import pending_runs, read_journal, read_record
 from orchestrator.state_dir import unusable
 from orchestrator.states import RunState
 from orchestrator.store.ingest import ingest
@@ -122,7 +122,7 @@ class Runs:
         """Brings the index up to date with every run in flight, and with what others have driven."""
         self._ingested_at = None
         self._ingest(clock.now())
-        others = [run_id for run_id in _marked(self._state) if run_id not in self._drivers]
+        others = [run_id for run_id in pending_runs(self._state) if run_id not in self._drivers]
         if others:
             ingest(self._store.database, self._state, others)
 
@@ -146,8 +146,21 @@ class Runs:
         for executor in self._executors.values():
             for handle, seen in executor.poll().items():
                 run_id, step, attempt = split_handle(handle)
-                if run_id in self._drivers:
+                if run_id not in self._drivers:
+                    continue
+                try:
                     self._drivers[run_id].observe(step, attempt, seen)
+                except Exception as error:  # an observation is given once: what it said is in the files still
+                    self._let_go(run_id, error)
+
+    def _let_go(self, run_id: str, error: Exception) -> None:
+        """Gives a run up that went wrong here. It is taken over again from its files before long."""
+        self._complain(run_id, error)
+        driver = self._drivers.pop(run_id)
+        try:
+            driver.close()
+        except OrchestratorError:
+            driver.abandon()
 
     def _advance_all(self, now: datetime) -> None:
         """Every run gets its turn, whatever the others meet; then the first error is raised."""
@@ -195,13 +208,13 @@ class Runs:
         if self._glanced_at is not None and now - GLANCE < self._glanced_at <= now:
             return False
         self._glanced_at = now
-        self._others = {run_id for run_id in _marked(self._state) if run_id not in self._drivers}
+        self._others = {run_id for run_id in pending_runs(self._state) if run_id not in self._drivers}
         before = self._orphans
         self._orphans = {run_id for run_id in self._others if not is_locked(self._state.run(run_id).owner_lock)}
         return not self._orphans <= before
 
     def _look_for_ownerless(self, now: datetime) -> None:
-        ingest(self._store.database, self._state, _marked(self._state))
+        ingest(self._store.database, self._state, pending_runs(self._state))
         unborn, self._unborn = self._unborn, {}
         for run_id in self._store(begun_runs):
             if run_id in self._drivers:
@@ -252,13 +265,6 @@ class Runs:
             if due is not None:
                 yield due
             yield now + SWEEP
-
-
-def _marked(state: StateDir) -> Iterable[str]:
-    try:
-        return sorted(entry.name for entry in state.pending.iterdir())
-    except FileNotFoundError:
-        return ()  # the state directory was removed, and the daemon is about to notice
 
 
 def _append(run_dir: RunDir, event: Event) -> None:

@@ -79,6 +79,10 @@ class Metadata:
         return Metadata("table", [dict(row) for row in rows])
 
 
+# Whoever reads an event must be able to read it: readers of JSON have a limit of their own, of some hundred levels.
+_DEEPEST = 100
+
+
 def plain_metadata(metadata: Mapping[str, Any], what: str) -> dict[str, Any]:
     """Metadata as JSON-able data. Raises DefinitionError naming `what` and the entry that cannot be recorded."""
     if not isinstance(metadata, Mapping):
@@ -95,24 +99,26 @@ def plain_metadata(metadata: Mapping[str, Any], what: str) -> dict[str, Any]:
     return plain
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        raise TypeError(f"it is nested more than {_DEEPEST} levels deep")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float, str)):
         return _plain_scalar(value)
     if isinstance(value, Metadata):
-        return {"kind": value.kind, "value": _plain(value.value)}
+        return {"kind": value.kind, "value": _plain(value.value, depth + 1)}
     if isinstance(value, (datetime, date)):
         # pandas' NaT is a datetime that is not equal to itself.
         return {"kind": "instant", "value": value.isoformat()} if value == value else None
     if isinstance(value, os.PathLike):
         return {"kind": "path", "value": os.fspath(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
-        return [_plain(item) for item in sorted(value, key=repr)]
+        return [_plain(item, depth + 1) for item in sorted(value, key=repr)]
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     item = getattr(value, "item", None)  # numpy scalars
     if callable(item) and getattr(value, "shape", None) == ():
         return _plain(item())

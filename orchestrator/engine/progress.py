@@ -42,6 +42,7 @@ class RunProgress:
         self.retries: list[tuple[datetime, str]] = []
         self.deadlines: list[tuple[datetime, str, int]] = []
         self.failed = 0
+        self._early: dict[str, list[ev.Event]] = {}
         self._sort_decidable()
 
     @property
@@ -67,6 +68,26 @@ class RunProgress:
             handler(self, event)
         if step is not None and isinstance(event, ev.AttemptEvent) and event.attempt == step.attempt:
             step.seen = event.n + 1
+        if self._early:
+            self._apply_early()
+
+    def apply_recorded(self, event: ev.Event) -> None:
+        """As `apply`, for a journal that may be damaged. An event of a step that is not there waits for it: the line
+        that leads to the step may be the damaged one, and what the step has done must not be done again when it is
+        replaced. An event that makes no sense is left out."""
+        key = getattr(event, "step", "")
+        if key and key not in self.network.steps:
+            self._early.setdefault(key, []).append(event)
+            return
+        try:
+            self.apply(event)
+        except (LookupError, TypeError, ValueError):
+            return
+
+    def _apply_early(self) -> None:
+        for key in [key for key in self._early if key in self.network.steps]:
+            for event in self._early.pop(key):
+                self.apply_recorded(event)
 
     # --- the run ---
 

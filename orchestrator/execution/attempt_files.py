@@ -9,18 +9,21 @@ claim, alive.lock free                  it died, and nobody saw how (after a mom
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
-from orchestrator.clock import monotonic
+import msgspec
+
+from orchestrator.clock import monotonic, now
+from orchestrator.event_lines import Undecodable, decode_line, quoted
 from orchestrator.events import (
     AnyAttemptEvent,
     AttemptCanceled,
+    AttemptEvent,
     AttemptFailed,
     AttemptSucceeded,
     ErrorInfo,
-    decode_lines,
+    EventUnreadable,
 )
 from orchestrator.execution.base import Observation, Phase
 from orchestrator.execution.process_end import how_it_ended
@@ -28,6 +31,7 @@ from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, AttemptDir
 from orchestrator.locks import is_locked
 from orchestrator.process_tree import kill_tree
+from orchestrator.regular import PASSING, open_regular, read_regular, why
 
 # How long the parent of a dead step process, if it lives, is given to write exit.json. It takes milliseconds; a
 # machine that is swapping takes longer.
@@ -41,6 +45,8 @@ class AttemptWatch:
         self.directory = directory
         self._skip = seen
         self._offset = 0
+        self._count = 0  # lines read so far
+        self._unreadable: str | None = None  # what could not be read, when anything could not
         self._events_file: int | None = None
         self._dead_since: float | None = None
         self._kill_at: float | None = None
@@ -50,13 +56,13 @@ class AttemptWatch:
         """The attempt as it is now. `parent_alive`: whether somebody is there who would see its process die."""
         self._enforce_stop()
         events = self._new_events()
-        if events and isinstance(events[-1], (AttemptSucceeded, AttemptFailed, AttemptCanceled)):
-            phase = Phase.SUCCEEDED if isinstance(events[-1], AttemptSucceeded) else Phase.FAILED
-            return Observation(phase, events)
+        outcome = _up_to_outcome(events)
+        if outcome is not None:
+            return outcome
         ended = self._how_it_ended()
         if ended is not None:
             return self._last_look(events, Phase.FAILED, ended)
-        if not self.directory.claim.exists():
+        if not os.path.lexists(self.directory.claim):
             return self._unclaimed(events, parent_alive)
         if is_locked(self.directory.alive):
             self._dead_since = None
@@ -75,32 +81,55 @@ class AttemptWatch:
             self._events_file = None
 
     def _new_events(self) -> tuple[AnyAttemptEvent, ...]:
-        if self._events_file is None:
-            try:
-                self._events_file = os.open(self.directory.events, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                return ()
-        read = read_lines_from(self._events_file, self._offset)
+        """The events added since the last time. A line that cannot be read is one of them, and costs no other."""
+        try:
+            if self._events_file is None:
+                self._events_file = open_regular(self.directory.events)
+            read = read_lines_from(self._events_file, self._offset)
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            if error.errno in PASSING:
+                raise
+            self._unreadable = f"its events cannot be read: {why(error)}"
+            return ()
+        events = [self._decoded(line, self._count + number) for number, line in enumerate(read.lines)]
+        new = events[self._skip :]
+        self._skip -= len(events) - len(new)
+        self._count += len(events)
         self._offset = read.offset
-        lines = read.lines[self._skip :]
-        self._skip -= len(read.lines) - len(lines)
-        return tuple(decode_lines(lines))  # type: ignore[arg-type]
+        return tuple(new)
+
+    def _decoded(self, line: bytes, number: int) -> AnyAttemptEvent:
+        step, attempt = self.directory.path.parent.name, int(self.directory.path.name)
+        try:
+            event = decode_line(line)
+            if not isinstance(event, AttemptEvent):
+                raise Undecodable("it is not an event of an attempt")
+            if (event.step, event.attempt) != (step, attempt):
+                raise Undecodable("it is an event of another attempt")
+        except Undecodable as error:
+            self._unreadable = f"line {number + 1} of its events cannot be read: {error}"
+            return EventUnreadable(at=now(), step=step, attempt=attempt, n=number, reason=str(error), line=quoted(line))
+        return event
 
     def _last_look(self, events: tuple[AnyAttemptEvent, ...], phase: Phase, error: ErrorInfo) -> Observation:
         # The outcome may have been written between reading the events and finding the process gone.
         events = (*events, *self._new_events())
-        if events and isinstance(events[-1], AttemptSucceeded):
-            return Observation(Phase.SUCCEEDED, events)
-        if events and isinstance(events[-1], (AttemptFailed, AttemptCanceled)):
-            return Observation(Phase.FAILED, events)
+        outcome = _up_to_outcome(events)
+        if outcome is not None:
+            return outcome
+        if self._unreadable is not None:
+            # Its outcome may be what cannot be read. It has run, so it is not lost: only its own retries repeat it.
+            return Observation(Phase.FAILED, events, error=ErrorInfo("EventsUnreadable", self._unreadable))
         return Observation(phase, events, error=error, reason=error.message)
 
     def _how_it_ended(self) -> ErrorInfo | None:
         try:
-            said = json.loads(self.directory.exit.read_bytes())
-        except (FileNotFoundError, ValueError):
+            said = msgspec.json.decode(read_regular(self.directory.exit), type=_Exit)
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        return death(said.get("signal"), said.get("exit_code"))
+        return death(said.signal, said.exit_code)
 
     def _unclaimed(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
         if parent_alive and self._kill_at is None:
@@ -133,9 +162,10 @@ class AttemptWatch:
 
     def _pid(self) -> int | None:
         try:
-            return int(self.directory.claim.read_text())
-        except (FileNotFoundError, ValueError):
+            pid = int(read_regular(self.directory.claim, 64))
+        except (OSError, ValueError):
             return None
+        return pid if pid > 1 else None  # 0, 1 and negative numbers mean more than one process to `kill`
 
 
 def revoke(directory: AttemptDir) -> bool:
@@ -144,10 +174,32 @@ def revoke(directory: AttemptDir) -> bool:
     try:
         descriptor = os.open(directory.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     except FileExistsError:
-        return directory.claim.read_text() == "revoked\n"
+        return _claimed_by(directory) == b"revoked\n"
     os.write(descriptor, b"revoked\n")
     os.close(descriptor)
     return True
+
+
+def _claimed_by(directory: AttemptDir) -> bytes:
+    try:
+        return read_regular(directory.claim, 64)
+    except OSError:
+        return b""
+
+
+class _Exit(msgspec.Struct):
+    signal: int | None = None
+    exit_code: int | None = None
+
+
+def _up_to_outcome(events: tuple[AnyAttemptEvent, ...]) -> Observation | None:
+    """The attempt as its outcome says, when that is among the events. Nothing counts that stands behind it."""
+    for number, event in enumerate(events):
+        if isinstance(event, AttemptSucceeded):
+            return Observation(Phase.SUCCEEDED, events[: number + 1])
+        if isinstance(event, (AttemptFailed, AttemptCanceled)):
+            return Observation(Phase.FAILED, events[: number + 1])
+    return None
 
 
 def death(signal_number: int | None, exit_code: int | None) -> ErrorInfo:

@@ -54,7 +54,7 @@ class SubprocessExecutor:
         else:
             looked_at = self._hinted & self._watched.keys()
         self._hinted = set()
-        return {handle: self._look(handle) for handle in sorted(looked_at)}
+        return {handle: self._observed(handle) for handle in sorted(looked_at)}
 
     def cancel(self, handle: str, grace: float) -> None:
         watch = self._watched.get(handle)
@@ -70,6 +70,13 @@ class SubprocessExecutor:
 
     def _how(self, attempt: Attempt) -> str:
         return attempt.isolation
+
+    def _observed(self, handle: str) -> Observation:
+        """One attempt that cannot be looked at costs no other its observation: a final one is only given once."""
+        try:
+            return self._look(handle)
+        except OSError as error:
+            return Observation(Phase.UNKNOWN, reason=str(error))
 
     def _look(self, handle: str) -> Observation:
         parent = self._parents.get(handle)

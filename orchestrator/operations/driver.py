@@ -7,6 +7,7 @@ leaves something that the next owner can repair by looking.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator import clock
 from orchestrator._version import __version__
@@ -23,8 +25,10 @@ from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
 from orchestrator.engine.progress import RunProgress
 from orchestrator.errors import LocationDied, NotPossible, OrchestratorError
+from orchestrator.event_lines import LONG_AGO, decode_lines
 from orchestrator.events import (
     AttemptDied,
+    AttemptEvent,
     AttemptLaunched,
     AttemptLost,
     AttemptRevoked,
@@ -37,7 +41,6 @@ from orchestrator.events import (
     RunResumed,
     RunStarted,
     StepReused,
-    decode_lines,
     encode_line,
 )
 from orchestrator.execution.base import (
@@ -48,17 +51,21 @@ from orchestrator.execution.base import (
     Observation,
     Phase,
 )
-from orchestrator.journal import JournalWriter, read_lines
+from orchestrator.journal import JournalWriter
 from orchestrator.layout import FILE_MODE, RunDir
 from orchestrator.locks import HeldLock, try_lock
-from orchestrator.planning.plan import Plan, decode_plan
+from orchestrator.operations.history import replayed
+from orchestrator.planning.plan import Plan
 from orchestrator.records import AttemptSpec, RunRecord, handle_of
-from orchestrator.run_files import read_record
+from orchestrator.regular import NotRegular, read_regular, why
+from orchestrator.run_files import damaged, read_journal, read_record
 from orchestrator.state_dir import require_space, unusable
 
 Listener = Callable[[Event], None]
 # From this much on a difference between the two clocks means that one of them was set or stood still.
 _JUMP = timedelta(seconds=2)
+# Something else has the name of an attempt's directory: it will be in the way the next time as well.
+_IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ELOOP})
 
 
 class RunDriver:
@@ -71,19 +78,18 @@ class RunDriver:
     def __init__(self, run_dir: RunDir, lock: HeldLock, executor: Executor, listener: Listener | None = None) -> None:
         self.run_dir = run_dir
         self.record: RunRecord = read_record(run_dir)
-        self.plan: Plan = decode_plan(self.record.plan)
-        self.progress = RunProgress(self.plan, self.record.run_id)
+        events = decode_lines(read_journal(run_dir).lines)
+        self.progress: RunProgress = replayed(run_dir, self.record, events)
+        self.plan: Plan = self.progress.plan
         self._lock = lock
         self._executor = executor
         self._listener = listener
         self._unwritten: list[bytes] = []
         self._intended: list[Launch | Stop] = []
-        self._journal = JournalWriter(run_dir.journal)
-        self._has_history = False
+        self._journal = _writer(run_dir)
+        self._has_history = bool(events)
         self._clocks: tuple[datetime, float] | None = None
-        for event in decode_lines(read_lines(run_dir.journal).lines):
-            self.progress.apply(event)
-            self._has_history = True
+        self._latest = max((event.at for event in events), default=LONG_AGO)
 
     # --- beginning ---
 
@@ -135,8 +141,8 @@ class RunDriver:
         """Does everything that can be done at this instant; how many attempts it started, at most `room`."""
         self._watch_clock(now)
         self._carry_out_intended()
-        if self.run_dir.cancel.exists():
-            self.request_cancel(self.run_dir.cancel.read_text(errors="replace").strip())
+        if os.path.lexists(self.run_dir.cancel):
+            self.request_cancel(_canceled_by(self.run_dir))
         started = 0
         while True:
             free = min(room - started, self.record.max_concurrent_steps - len(self.progress.in_flight))
@@ -171,6 +177,10 @@ class RunDriver:
     def close(self) -> None:
         """Lets go of the run. What is in flight goes on, and the next owner finds it."""
         self._flush()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """As `close`, leaving out what is not written yet: the next owner sees it again."""
         self._journal.close()
         self._lock.release()
 
@@ -182,6 +192,7 @@ class RunDriver:
             jump = now - self._clocks[0] - timedelta(seconds=steady - self._clocks[1])
             if abs(jump) > _JUMP:
                 self.progress.clock_went(jump)
+                self._latest = LONG_AGO  # the clock was set: what is later now may have an earlier stamp
         self._clocks = (now, steady)
 
     def _carry_out(self, action: Action, now: datetime) -> None:
@@ -229,7 +240,10 @@ class RunDriver:
         try:
             self._executor.launch(self._attempt(spec))
         except OSError as error:
-            raise unusable(self.run_dir.path, error) from error
+            if error.errno not in _IN_THE_WAY:
+                raise unusable(self.run_dir.path, error) from error
+            info = ErrorInfo("StateDamaged", f"{error.filename} is no directory")
+            self._take(AttemptDied(at=clock.now(), step=spec.step, attempt=spec.attempt, error=info))
         except LocationDied as error:  # between our looking and our asking
             self._take(AttemptLost(at=clock.now(), step=spec.step, attempt=spec.attempt, reason=error.message))
         except OrchestratorError as error:
@@ -256,6 +270,10 @@ class RunDriver:
         )
 
     def _take(self, event: Event) -> None:
+        if not isinstance(event, AttemptEvent) and event.at < self._latest:
+            # Decided at an instant that is a little older than what was observed meanwhile: it follows from that.
+            event = replace(event, at=self._latest)
+        self._latest = max(self._latest, event.at)
         self._unwritten.append(encode_line(event))
         self.progress.apply(event)
         if self._listener is not None:
@@ -270,6 +288,23 @@ class RunDriver:
         except OSError as error:
             self._unwritten = lines
             raise unusable(self.run_dir.path, error) from error
+
+
+def _canceled_by(run_dir: RunDir) -> str:
+    """Who asked the run to stop. That something is there is what counts, whatever it has become."""
+    try:
+        return read_regular(run_dir.cancel, 4096).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _writer(run_dir: RunDir) -> JournalWriter:
+    try:
+        return JournalWriter(run_dir.journal)
+    except NotRegular as error:
+        raise damaged(run_dir, "its journal cannot be written", why(error)) from error
+    except OSError as error:
+        raise unusable(run_dir.path, error) from error
 
 
 def own_run(run_dir: RunDir) -> HeldLock:

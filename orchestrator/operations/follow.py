@@ -8,33 +8,33 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.events import AnyEvent, LogEmitted, RunFinished, RunInterrupted, decode_line
-from orchestrator.journal import read_lines
+from orchestrator.event_lines import LONG_AGO, decode_lines
+from orchestrator.events import AnyEvent, LogEmitted, RunFinished, RunInterrupted
 from orchestrator.layout import RunDir
 from orchestrator.operations.history import is_driven
 from orchestrator.operations.logs import LogReader, log_files
-from orchestrator.run_files import packed_file, read_journal
+from orchestrator.run_files import is_packed, read_journal
 
 _PAUSE_S = 0.1
 
 
 def events_of(run_dir: RunDir) -> list[AnyEvent]:
     """All events of a run so far."""
-    return [decode_line(line) for line in read_journal(run_dir).lines]
+    return decode_lines(read_journal(run_dir).lines)
 
 
 def follow_events(run_dir: RunDir) -> Iterator[AnyEvent]:
     """The events of a run from the first on, and new ones as they come, until it is over or nobody drives it."""
-    offset = 0
-    if packed_file(run_dir).exists():
+    offset, at = 0, LONG_AGO
+    if is_packed(run_dir):
         yield from events_of(run_dir)
         return
     while True:
         driven = is_driven(run_dir)  # before reading: an owner that ends in between has left its last lines
-        read = read_lines(run_dir.journal, offset)
+        read = read_journal(run_dir, offset)
         offset = read.offset
-        for line in read.lines:
-            event = decode_line(line)
+        for event in decode_lines(read.lines, at):
+            at = event.at
             yield event
             if isinstance(event, (RunFinished, RunInterrupted)):
                 return
@@ -62,7 +62,7 @@ def log_lines(run_dir: RunDir, step: str | None, *, follow: bool) -> Iterator[Lo
         driven = follow and is_driven(run_dir)
         read = read_journal(run_dir, offset)
         offset = read.offset
-        for event in map(decode_line, read.lines):
+        for event in decode_lines(read.lines):
             if isinstance(event, LogEmitted) and step in (None, event.step):
                 yield LogLine(event.step, "log", event.message, event.level)
         for source in log_files(run_dir, step):

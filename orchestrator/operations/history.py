@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.summary import run_detail
-from orchestrator.events import decode_lines
+from orchestrator.errors import RunDamaged
+from orchestrator.event_lines import decode_lines
+from orchestrator.events import AnyEvent
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
 from orchestrator.planning.plan import decode_plan
 from orchestrator.records import RunDetail, RunRecord, RunSummary
-from orchestrator.run_files import read_journal, read_record
+from orchestrator.regular import why
+from orchestrator.run_files import damaged, read_journal, read_record
 from orchestrator.states import ACTIVE_RUN_STATES
 
 
 def progress_of(run_dir: RunDir) -> RunProgress:
-    """The state of a run as its journal tells it. Raises FileNotFoundError when its files are gone."""
-    record = read_record(run_dir)
-    progress = RunProgress(decode_plan(record.plan), record.run_id)
-    for event in decode_lines(read_journal(run_dir).lines):
-        progress.apply(event)
+    """The state of a run as its journal tells it. Raises FileNotFoundError when its files are gone, and RunDamaged."""
+    return replayed(run_dir, read_record(run_dir), decode_lines(read_journal(run_dir).lines))
+
+
+def replayed(run_dir: RunDir, record: RunRecord, events: Iterable[AnyEvent]) -> RunProgress:
+    """The state of a run after these events. One that means nothing in this run is left out. Raises RunDamaged when
+    there is no plan to apply them to."""
+    try:
+        progress = RunProgress(decode_plan(record.plan), record.run_id)
+    except (msgspec.MsgspecError, ValueError, LookupError, RecursionError) as error:
+        raise damaged(run_dir, "its plan cannot be read", why(error)) from error
+    for event in events:
+        progress.apply_recorded(event)
     return progress
 
 
@@ -43,6 +56,8 @@ def is_abandoned(state: StateDir, run: RunSummary) -> bool:
         return not progress_of(run_dir).is_finished  # it may have ended since it was listed
     except FileNotFoundError:
         return True
+    except RunDamaged:
+        return False  # nobody can go on with it: what is wrong with it is said elsewhere
 
 
 def ancestors(state: StateDir, record: RunRecord) -> Iterator[tuple[str, RunProgress]]:
@@ -56,5 +71,5 @@ def ancestors(state: StateDir, record: RunRecord) -> Iterator[tuple[str, RunProg
             if record.parent_run_id is None:
                 return
             record = read_record(state.run(record.parent_run_id))
-        except FileNotFoundError:
+        except (FileNotFoundError, RunDamaged):
             return

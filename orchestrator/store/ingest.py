@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from orchestrator.crashpoints import crash_point
-from orchestrator.events import AssetMaterialized, Event, decode_line, kind_of
+from orchestrator.event_lines import Undecodable, decode_line
+from orchestrator.events import AssetMaterialized, Event, kind_of
 from orchestrator.layout import StateDir
 from orchestrator.locks import is_locked, try_lock
 from orchestrator.records import RunRecord
@@ -307,7 +306,7 @@ def _forget_unborn(state: StateDir, run_id: str) -> None:
 def _decoded(line: bytes) -> Event | None:
     try:
         return decode_line(line)
-    except msgspec.DecodeError:
+    except Undecodable:
         return None
 
 

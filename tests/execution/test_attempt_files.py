@@ -13,7 +13,9 @@ from orchestrator.events import encode_line
 from orchestrator.execution.attempt_files import AttemptWatch, death, revoke
 from orchestrator.execution.base import Phase
 from orchestrator.layout import AttemptDir
+from orchestrator.locks import try_lock
 from orchestrator.records import handle_of, split_handle
+from orchestrator.states import RunState
 from tests.engine.lives import START
 
 WORKS = """
@@ -198,6 +200,106 @@ def test_a_pid_that_has_passed_to_somebody_else_is_never_signalled(directory):
     assert bystander.poll() is None
     bystander.kill()
     bystander.wait()
+
+
+BAD_LINES = {
+    "garbage": b"\xff\xfe garbage\n",
+    "zeros": b"\x00\x00\n",
+    "nested too deep": b"[" * 100_000 + b"\n",
+    "an event of another step": encode_line(ev.AttemptSucceeded(at=START, step="b", attempt=1, n=1, seconds=1.0)),
+    "an event of another attempt": encode_line(ev.AttemptFailed(at=START, step="a", attempt=2, n=1, seconds=1.0,
+                                                               error=ev.ErrorInfo("E", "no"))),
+    "an event of the run": encode_line(ev.RunFinished(at=START, status=RunState.SUCCESS)),
+}  # fmt: skip
+
+
+def write_raw(directory, line):
+    with directory.events.open("ab") as file:
+        file.write(line)
+
+
+@pytest.mark.parametrize("bad", BAD_LINES.values(), ids=BAD_LINES)
+def test_a_line_that_cannot_be_read_takes_neither_its_neighbors_nor_the_outcome_with_it(directory, bad):
+    record(directory, BEGAN)
+    write_raw(directory, bad)
+    record(directory, SUCCEEDED)
+    write_raw(directory, bad)
+    seen = AttemptWatch(directory).look(parent_alive=True)
+    assert seen.phase is Phase.SUCCEEDED
+    first, unreadable, last = seen.events
+    assert (first, last) == (BEGAN, SUCCEEDED)
+    assert isinstance(unreadable, ev.EventUnreadable)
+    assert (unreadable.step, unreadable.attempt, unreadable.n) == ("a", 1, 1)
+    assert unreadable.reason
+
+
+def test_events_behind_an_unreadable_line_are_told_once_however_they_arrive(directory, process):
+    process()
+    watch = AttemptWatch(directory)
+    write_raw(directory, b"garbage\n")
+    assert [type(event) for event in watch.look(parent_alive=True).events] == [ev.EventUnreadable]
+    assert watch.look(parent_alive=True).events == ()
+    record(directory, SUCCEEDED)
+    assert watch.look(parent_alive=True).events == (SUCCEEDED,)
+
+
+@pytest.mark.parametrize("dies", ["seen", "unseen"])
+@pytest.mark.parametrize("bad", BAD_LINES.values(), ids=BAD_LINES)
+def test_an_attempt_whose_outcome_may_be_unreadable_has_failed_and_is_not_lost(directory, bad, dies):
+    """A lost attempt is repeated without being asked, and this one may well have done its work."""
+    directory.claim.write_text("1\n")
+    if dies == "seen":
+        directory.exit.write_text('{"exit_code": 0}')
+    record(directory, BEGAN)
+    write_raw(directory, bad)
+    seen = AttemptWatch(directory).look(parent_alive=dies == "seen")
+    assert (seen.phase, seen.error.kind) == (Phase.FAILED, "EventsUnreadable")
+    assert "line 2 of its events cannot be read" in seen.error.message
+
+
+def in_its_place(path, kind):
+    match kind:
+        case "a directory":
+            path.mkdir()
+        case "a FIFO":
+            os.mkfifo(path)
+        case "a device":
+            path.symlink_to("/dev/zero")
+        case "a link in a circle":
+            path.symlink_to(path)
+        case "garbage":
+            path.write_bytes(b"\xff{[\x00")
+        case "a list":
+            path.write_bytes(b"[1]")
+        case "nested too deep":
+            path.write_bytes(b"[" * 100_000)
+
+
+ANYTHING = ["a directory", "a FIFO", "a device", "a link in a circle", "garbage", "a list", "nested too deep"]
+
+
+@pytest.mark.parametrize("kind", ANYTHING)
+@pytest.mark.parametrize("name", ["events", "claim", "exit", "alive"])
+def test_whatever_lies_in_the_place_of_a_file_the_attempt_comes_to_an_end(directory, name, kind):
+    if name not in ("claim", "events"):
+        directory.claim.write_text("1\n")
+    if name == "events":
+        directory.claim.write_text("1\n")
+        directory.exit.write_text('{"exit_code": 1}')
+    in_its_place(getattr(directory, name), kind)
+    watch = AttemptWatch(directory)
+    watch.stop(grace=0)
+    assert watch.look(parent_alive=False).phase in (Phase.FAILED, Phase.LOST)
+
+
+@pytest.mark.parametrize("pid", ["0", "1", "-1", "", "12x", "9" * 70])
+def test_a_claim_that_names_no_process_gets_nobody_killed(directory, pid):
+    directory.claim.write_text(pid)
+    lock = try_lock(directory.alive)
+    watch = AttemptWatch(directory)
+    watch.stop(grace=0)
+    assert watch.look(parent_alive=False).phase is Phase.RUNNING
+    lock.release()
 
 
 @pytest.mark.parametrize("step", ["a", "outer.inner", "load[a.b-c]", "load[a][b]"])
