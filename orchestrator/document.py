@@ -1,4 +1,4 @@
-"""A YAML document and the lines that its values stand on: read, and made into a record with all problems told at once.
+"""A YAML document and the lines of its values: made into a record, with all problems reported at once.
 
 msgspec checks single values; what is here goes through the document, so that one problem does not hide the next.
 Knows nothing of what the document is about.
@@ -13,40 +13,39 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from orchestrator.errors import ConfigError, near_misses
-
-Where = tuple[str | int, ...]
+from orchestrator.typed import Place, Typed, plain
+from orchestrator.yaml_text import NotYaml, YamlDocument, read_yaml
 
 
 def reader(read: Callable[[Any], Any]) -> msgspec.Meta:
-    """For `Annotated[T, reader(read)]`: what is written there becomes what `read` makes of it; it raises ValueError
-    with what is wrong."""
+    """For `Annotated[T, reader(read)]`: the value is what `read` makes of what was written; it raises ValueError to
+    refuse it."""
     return msgspec.Meta(extra={"read": read})
 
 
 class Document:
     """What was written, and what is wrong with it so far (`problems`, each with the line that it is on)."""
 
-    def __init__(self, node: yaml.Node | None, data: Any) -> None:
-        self.data = data
+    def __init__(self, document: YamlDocument) -> None:
+        self.data = document.data
         self._problems: list[tuple[int, str]] = []
-        self._lines: dict[Where, int] = {}
-        if node is not None:
-            self._note(node, ())
+        self._lines = document.lines
+        for place in document.twice:
+            self.refuse(place, "given twice")
 
     def problems(self) -> list[str]:
         """In the order of the document."""
         return [f"line {line}: {text}" for line, text in sorted(self._problems, key=lambda problem: problem[0])]
 
-    def refuse(self, where: Where, problem: str) -> None:
+    def refuse(self, where: Place, problem: str) -> None:
         """Notes a problem with the value that stands there."""
         line = next((self._lines[where[:n]] for n in range(len(where), -1, -1) if where[:n] in self._lines), 1)
         name = _dotted(where)
         self._problems.append((line, f"{name}: {problem}" if name else problem))
 
-    def record(self, kind: type[msgspec.Struct], data: Any, where: Where = ()) -> Any:
+    def record(self, kind: type[msgspec.Struct], data: Any, where: Place = ()) -> Any:
         """A struct of that kind; None if anything is wrong, which is noted."""
         if not isinstance(data, dict):
             return self.refuse(where, f"must be a mapping, got {data!r}")
@@ -70,7 +69,7 @@ class Document:
 
     # --- inside ---
 
-    def _value(self, kind: Any, data: Any, where: Where) -> Any:
+    def _value(self, kind: Any, data: Any, where: Place) -> Any:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return self.record(kind, data, where)
@@ -81,70 +80,71 @@ class Document:
         if origin is dict:
             if not isinstance(data, dict):
                 return self.refuse(where, f"must be a mapping, got {data!r}")
-            return {str(name): self._value(arguments[1], one, (*where, str(name))) for name, one in data.items()}
+            return {
+                self._key(arguments[0], name, where): self._value(arguments[1], data[name], (*where, name))
+                for name in data
+            }
         try:
             return _single(kind, data)
         except ValueError as error:  # msgspec's own among them
             return self.refuse(where, str(error))
 
-    def _note(self, node: yaml.Node, where: Where) -> None:
-        self._lines.setdefault(where, node.start_mark.line + 1)
-        if isinstance(node, yaml.SequenceNode):
-            for index, item in enumerate(node.value):
-                self._note(item, (*where, index))
-        elif isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                name = str(key.value)
-                here = (*where, name)
-                self._lines[here] = key.start_mark.line + 1
-                if name in seen:
-                    self.refuse(here, "given twice")
-                seen.add(name)
-                self._note(value, here)
+    def _key(self, kind: Any, name: str, where: Place) -> str:
+        try:
+            return str(_single(kind, name))
+        except ValueError as error:
+            self.refuse((*where, name), str(error))
+            return name
 
 
 def read_document(path: Path, what: str, hint: str | None = None) -> Document:
     """The document in a file. Raises ConfigError if it cannot be read, or is not YAML; `what` is what to call it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return Document(read_yaml(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{what} {path} cannot be read: {error}.") from error
-    loader = _LOADER(text)
-    try:
-        node = loader.get_single_node()
-        data = loader.construct_document(node) if node is not None else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        said = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{what} {path}{where} is not YAML: {said}.", hint=hint) from error
-    finally:
-        loader.dispose()
-    return Document(node, data)
+    except NotYaml as error:
+        raise ConfigError(f"{what} {path}{error.where} is not YAML: {error.problem}.", hint=hint) from None
 
 
-# The C parser is ten times as fast, and part of every wheel; a build from source may lack it.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _single(kind: Any, data: Any) -> Any:
+def _single(kind: Any, written: Any) -> Any:
     """One value. Raises ValueError."""
     read, choices = _read_of(kind), _choices(kind)
+    data = _meant(kind, written)
     if read is not None:
         data = read(data)
     if choices and data not in choices:
-        raise ValueError(f"must be {' or '.join(choices)}, got {data!r}")
+        raise ValueError(f"must be {' or '.join(choices)}, got {written!r}")
     try:
         return msgspec.convert(data, kind, strict=False)
     except msgspec.ValidationError as error:
         said = str(error).replace("`null`", "nothing").replace("Expected", "must be").partition(", got ")[0]
-        raise ValueError(f"{_plain(said)}, got {data!r}") from None
+        raise ValueError(f"{_plain(said)}, got {written!r}") from None
+
+
+def _meant(kind: Any, written: Any) -> Any:
+    """What a typed value means where a value of that kind belongs: where that is text, the text as it was typed."""
+    if not isinstance(written, Typed):
+        return written
+    members = [_bare(member) for member in _members(kind)]
+    if written.value is None and type(None) in members:
+        return None
+    return written.text if Any in members or str in members or _choices(kind) else plain(written)
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    """The types that a union is made of; a type that is not one by itself."""
+    return typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
+
+
+def _bare(kind: Any) -> Any:
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
 
 
 def _read_of(kind: Any) -> Callable[[Any], Any] | None:
-    metas = typing.get_args(kind)[1:] if typing.get_origin(kind) is typing.Annotated else ()
-    return next((meta.extra["read"] for meta in metas if isinstance(meta, msgspec.Meta) and meta.extra), None)
+    annotated = [one for one in _members(kind) if typing.get_origin(one) is typing.Annotated]
+    metas = [meta for one in annotated for meta in typing.get_args(one)[1:] if isinstance(meta, msgspec.Meta)]
+    return next((meta.extra["read"] for meta in metas if meta.extra), None)
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
@@ -164,12 +164,12 @@ _WORDS: Mapping[str, str] = types.MappingProxyType(
 
 
 def _plain(said: str) -> str:
-    for word, plain in _WORDS.items():
-        said = said.replace(word, plain)
+    for word, words in _WORDS.items():
+        said = said.replace(word, words)
     return said
 
 
-def _dotted(where: Where) -> str:
+def _dotted(where: Place) -> str:
     text = ""
     for part in where:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,18 +13,59 @@ import msgspec
 from orchestrator.clock import parse_duration
 from orchestrator.document import Document, read_document, reader
 from orchestrator.errors import ConfigError
+from orchestrator.layout import StateDir
+from orchestrator.locks import is_locked
+from orchestrator.typed import Typed
 
 FILE_NAME = ".orchestrator.yaml"
 WORKSPACE_VARIABLE = "ORCHESTRATOR_WORKSPACE"
-# The first question of whoever has just spoilt it.
-_GOES_ON = "A daemon that runs goes on with what it said before, and with what it says once it is mended."
+_HOW_TO_CHECK = "Correct the file; `orchestrator config check` checks it again."
+_DAEMON_GOES_ON = "The daemon that is running keeps the settings it has, and reads the file again when it changes."
+# Linux takes no more of a path, and of a name in one.
+_LONGEST_PATH, _LONGEST_NAME = 4095, 255
 
 
 def _seconds(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+def _text(value: Any) -> Any:
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"must not have a NUL character in it, got {value!r}")
+    return value
+
+
+def _path(value: Any) -> Any:
+    if not isinstance(_text(value), str):
+        return value
+    if (
+        len(os.fsencode(value)) > _LONGEST_PATH
+        or max(len(os.fsencode(part)) for part in value.split("/")) > _LONGEST_NAME
+    ):
+        raise ValueError(f"is too long for a path ({len(value)} characters)")
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"there is no home directory for {value.split('/')[0]!r}") from None
+    return value
+
+
+def _name(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", value):
+        raise ValueError(f"must be letters, digits, `_`, `.` and `-`, at most 100 of them, got {value!r}")
+    return value
+
+
+def _variable(value: Any) -> Any:
+    if isinstance(value, str) and (not value or "=" in value or "\0" in value):
+        raise ValueError("is not the name of an environment variable")
+    return value
+
+
 Seconds = Annotated[float, msgspec.Meta(gt=0), reader(_seconds)]
+Text = Annotated[str, reader(_text)]
+PathText = Annotated[str, reader(_path)]
+VariableName = Annotated[str, reader(_variable)]
 
 
 class _Section(msgspec.Struct, frozen=True):
@@ -37,25 +79,27 @@ class EnvironmentVariable(_Section, frozen=True, kw_only=True):
 
 
 def _environment_value(value: Any) -> str | EnvironmentVariable:
-    if isinstance(value, dict) and value.keys() == {"env"} and isinstance(value["env"], str):
-        return EnvironmentVariable(env=value["env"])
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (str, int, float)):
-        return str(value)
+    if isinstance(value, str):
+        return str(_text(value))
+    if isinstance(value, dict) and value.keys() == {"env"}:
+        name = value["env"].text if isinstance(value["env"], Typed) else value["env"]
+        if isinstance(name, str):
+            return EnvironmentVariable(env=_variable(name))
+    if value is None:
+        raise ValueError("has no value; write '' for an empty one")
     raise ValueError(f"must be text, a number or {{env: NAME}}, got {value!r}")
 
 
 class LocationSettings(_Section, frozen=True, kw_only=True):
     """One entry of `locations`."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
-    module: str | None = None
-    file: str | None = None
-    working_dir: str = "."
-    python: str | None = None
+    name: Annotated[str, reader(_name)]
+    module: Text | None = None
+    file: PathText | None = None
+    working_dir: PathText = "."
+    python: PathText | None = None
     isolation: Literal["fork", "spawn"] = "fork"
-    env: dict[str, Annotated[Any, reader(_environment_value)]] = {}
+    env: dict[VariableName, Annotated[Any, reader(_environment_value)]] = {}
     # A process of the location that the daemon keeps is replaced once it has grown by this much since it was loaded.
     max_growth_mb: Annotated[int, msgspec.Meta(ge=1)] = 512
 
@@ -98,7 +142,7 @@ class RetentionSettings(_Section, frozen=True, kw_only=True):
 class WorkspaceFile(_Section, frozen=True, kw_only=True):
     """The file as written."""
 
-    state_dir: str = ".orchestrator"
+    state_dir: PathText = ".orchestrator"
     locations: tuple[LocationSettings, ...] = ()
     executor: ExecutorSettings = ExecutorSettings()
     run_queue: RunQueueSettings = RunQueueSettings()
@@ -149,17 +193,33 @@ def find_workspace(given: str | None, environment: Mapping[str, str], start: Pat
 
 def load_settings(path: Path) -> Settings:
     """The settings in a workspace file. Raises ConfigError with every problem, each with its line."""
-    document = read_document(path, "The workspace file", _GOES_ON)
+    document = read_document(path, "The workspace file", _hint(path, None))
     data = {} if document.data is None else document.data
+    hint = _hint(path, data)
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} must be a mapping with `locations:`, not {type(data).__name__}.")
+        raise ConfigError(f"{path} must be a mapping with `locations:`, got {_kind_of(data)}.", hint=hint)
     written: WorkspaceFile | None = document.record(WorkspaceFile, data)
     if written is not None:
         _refuse_twins(written, document)
     problems = document.problems()
     if problems or written is None:
-        raise ConfigError(f"The workspace file {path} is not valid:", details=problems, hint=_GOES_ON)
+        raise ConfigError(f"The workspace file {path} is not valid:", details=problems, hint=hint)
     return Settings(**msgspec.structs.asdict(written), path=path)
+
+
+def _kind_of(data: Any) -> str:
+    return "a list" if isinstance(data, list) else f"only {data!r}"
+
+
+def _hint(path: Path, data: Any) -> str:
+    """What to do about a file that is not valid; more when a daemon is running with it."""
+    named = data.get("state_dir") if isinstance(data, dict) else None
+    state_dir = named if isinstance(named, str) else WorkspaceFile().state_dir
+    try:
+        runs = is_locked(StateDir(path.parent / Path(state_dir).expanduser()).daemon_lock)
+    except (OSError, ValueError, RuntimeError):
+        return _HOW_TO_CHECK
+    return f"{_HOW_TO_CHECK} {_DAEMON_GOES_ON}" if runs else _HOW_TO_CHECK
 
 
 def _refuse_twins(written: WorkspaceFile, document: Document) -> None:

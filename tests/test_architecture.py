@@ -34,7 +34,9 @@ VOCABULARY = {
     "state_dir",
     "states",
     "ticks",
+    "typed",
     "wire",
+    "yaml_text",
 }
 PURE = VOCABULARY | {"definitions", "planning", "engine"}
 MAY_IMPORT = {
@@ -60,7 +62,7 @@ OWNED = {
     "typer": {"cli"},
     "rich": {"cli"},
     "watchdog": {"daemon"},
-    "yaml": {"document", "cli"},
+    "yaml": {"yaml_text", "cli"},
     "beartype": {"definitions"},
 }
 # The engine knows of definitions only what a retry policy is.
