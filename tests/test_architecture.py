@@ -23,6 +23,7 @@ VOCABULARY = {
     "ids",
     "journal",
     "layout",
+    "limits",
     "locks",
     "messages",
     "process_tree",

@@ -2,11 +2,13 @@
 
 import socket
 import struct
+import time
 
 import msgspec
 import pytest
 
-from orchestrator.wire import Channel, Disconnected
+from orchestrator import wire
+from orchestrator.wire import Channel, Disconnected, Garbled
 
 
 class Text(msgspec.Struct, tag="text"):
@@ -83,3 +85,48 @@ def test_an_absurd_length_is_not_believed():
         channel.receive()
     channel.close()
     other.close()
+
+
+JUNK = [
+    b"hello, is there anybody?",
+    struct.pack(">I", 4) + b"junk",
+    struct.pack(">I", 3) + b"\x81\xa1a",
+    struct.pack(">I", 20_000) + b"\x91" * 20_000,
+    struct.pack(">I", 0),
+]
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_what_is_no_message_ends_the_conversation_whatever_it_is(junk):
+    one, other = socket.socketpair()
+    with one, other:
+        other.sendall(junk)
+        with pytest.raises(Garbled):
+            Channel(one, Text | Number).receive()
+
+
+def test_a_message_that_never_comes_to_its_end_is_given_up_once_it_has_stalled(ends, monkeypatch):
+    one, other = socket.socketpair()
+    with one, other:
+        channel = Channel(one, Text | Number)
+        other.sendall(struct.pack(">I", 1000) + b"beginning")
+        assert channel.receive() == []
+        assert channel.is_partial
+        later = time.monotonic() + wire.STALLED_S + 1
+        monkeypatch.setattr(wire.time, "monotonic", lambda: later)
+        other.sendall(b" and a little more")
+        assert channel.receive() == []
+        monkeypatch.setattr(wire.time, "monotonic", lambda: later + wire.STALLED_S + 1)
+        with pytest.raises(Garbled, match="stopped"):
+            channel.receive()
+
+
+def test_each_side_decides_how_large_a_message_may_be():
+    one, other = socket.socketpair()
+    with one, other:
+        small, any_size = Channel(one, Text, largest=100), Channel(other, Text)
+        any_size.send(Text("x" * 50))
+        assert small.receive() == [Text("x" * 50)]
+        any_size.send(Text("x" * 200))
+        with pytest.raises(Garbled, match="announced"):
+            small.receive()

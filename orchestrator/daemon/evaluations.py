@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator.clock import monotonic
 from orchestrator.crashpoints import crash_point
+from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_plans
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.engine.pace import RequestDecision
@@ -169,16 +170,19 @@ class Evaluations:
             self._finish(asked, problem=problem or "no answer")
         elif asked.evaluation is None:
             try:
-                asked.evaluation = msgspec.json.decode(result, type=Evaluation)
-            except msgspec.ValidationError as error:  # user code can put anything anywhere
-                self._finish(asked, problem=f"Its answer makes no sense: {error}")
+                asked.evaluation = read_evaluation(result)
+            except AnswerUnreadable as error:
+                self._finish(asked, problem=str(error))
                 return
             self._judge_requests(asked, location)
         else:
-            for key, plan in zip(
-                asked.missing, msgspec.json.decode(result, type=list[dict[str, msgspec.Raw]]), strict=True
-            ):
-                location.plans[key] = _plan_or_problem(plan)
+            try:
+                plans = read_plans(result, len(asked.missing))
+            except AnswerUnreadable as error:
+                asked.evaluation = asked.decision = None
+                self._finish(asked, problem=str(error))
+                return
+            location.plans.update(zip(asked.missing, plans, strict=True))
             self._finish_planned(asked, location)
 
     def _judge_requests(self, asked: Asked, location: Location) -> None:
@@ -259,9 +263,3 @@ def plan_request_of(workspace: Workspace, request: Requested, pipeline: str | No
             config=request.config,
         ),
     )
-
-
-def _plan_or_problem(answer: dict[str, msgspec.Raw]) -> PlannedRun | str:
-    if "planned" in answer:
-        return msgspec.json.decode(answer["planned"], type=PlannedRun)
-    return msgspec.json.decode(answer["problem"], type=str)

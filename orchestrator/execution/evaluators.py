@@ -32,7 +32,7 @@ from orchestrator.messages import (
     MakePlans,
     Refusal,
 )
-from orchestrator.wire import Channel, Disconnected
+from orchestrator.wire import Channel, Disconnected, Garbled
 
 # More at a time would only take turns on the same processors.
 MOST = 8
@@ -45,6 +45,15 @@ _PATIENCE_S = 0.05
 _REAPED_S = 1.0
 # Until an evaluator of its own interpreter has imported the module.
 _START_S = 600.0
+# When the machine has no room for another process (descriptors, memory), the next try comes this much later.
+_AGAIN_S = 1.0
+
+
+# How soon to look again whether the rest of a message has come.
+_PARTIAL_S = 1.0
+_GARBLED = (
+    "What it sent cannot be understood: it, or a library that it uses, writes to file descriptors that are not its own"
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,7 @@ class EvaluatorPool:
         self._questions: deque[tuple[Evaluator, FindAsset]] = deque()  # who wants to know what, and waits
         self._tokens = 0
         self._known: set[int] = set()
+        self._not_before = 0.0  # no evaluator is started before this moment
         self._start()
 
     def evaluate(self, *, timeout: float, **fields: Any) -> int:
@@ -182,6 +192,9 @@ class EvaluatorPool:
     def next_deadline(self) -> float | None:
         """When, on the monotonic clock, something takes too long."""
         deadlines = [one.deadline for one in self._evaluators if one.asked is not None or not one.pid]
+        deadlines += [monotonic() + _PARTIAL_S for one in self._evaluators if one.channel.is_partial]
+        if self._waiting and not self._evaluators:
+            deadlines.append(self._not_before)
         if self._room and len(self._waiting) > self._starting:
             deadlines.append(self._waiting[self._starting].since + _PATIENCE_S)
         return min(deadlines, default=None)
@@ -211,7 +224,13 @@ class EvaluatorPool:
         return asked.token
 
     def _start(self) -> None:
-        self._evaluators.append(Evaluator(self._process, monotonic()))
+        now = monotonic()
+        if now < self._not_before:
+            return
+        try:
+            self._evaluators.append(Evaluator(self._process, now))
+        except OSError:  # no descriptors: what waits goes on waiting, and those that are there go on answering
+            self._not_before = now + _AGAIN_S
 
     def _hand_out(self, now: float) -> None:
         free = [one for one in self._evaluators if one.is_free]
@@ -224,6 +243,8 @@ class EvaluatorPool:
             except Disconnected:
                 pass  # noticed at the next poll
         late = sum(now - asked.since >= _PATIENCE_S for asked in self._waiting)
+        if self._waiting and not self._evaluators:
+            late = max(late, 1)
         for _ in range(min(self._room, late - self._starting)):
             self._start()
 
@@ -232,6 +253,9 @@ class EvaluatorPool:
             evaluator.channel.flush()
             for message in evaluator.channel.receive():
                 self._take(evaluator, message, now)
+        except Garbled as error:
+            self._lose(evaluator, f"{_GARBLED} ({error}). Its process was ended.")
+            return
         except Disconnected:
             self._bury(evaluator, now)
             return
@@ -251,7 +275,7 @@ class EvaluatorPool:
         self._lose(evaluator, f"Its process {how}.")
 
     def _take(self, evaluator: Evaluator, message: FromLocation, now: float) -> None:
-        if isinstance(message, Loaded):
+        if isinstance(message, Loaded) and not evaluator.pid:
             evaluator.pid, evaluator.size_kb = message.pid, own_memory_kb(message.pid)
             evaluator.idle_since = now
         elif isinstance(message, FindAsset):

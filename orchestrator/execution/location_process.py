@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -31,6 +32,7 @@ from orchestrator.errors import (
 )
 from orchestrator.execution.process_end import how_it_ended
 from orchestrator.layout import RunDir
+from orchestrator.limits import hint_for
 from orchestrator.messages import (
     PROTOCOL,
     Answer,
@@ -46,7 +48,7 @@ from orchestrator.messages import (
     Refusal,
 )
 from orchestrator.records import AttemptSpec
-from orchestrator.wire import Channel, Disconnected
+from orchestrator.wire import Channel, Disconnected, Garbled
 
 # How long a process that can be talked to no more may take to end.
 _DYING_S = 2.0
@@ -98,20 +100,31 @@ class LocationProcess:
         self._answers: dict[int, bytes | OrchestratorError] = {}
         self._endings: dict[int, int] = {}
         self._next_request = 0
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close())
-        ours, theirs = socket.socketpair()
-        self._side, side = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        wake, wake_end = os.pipe()
-        os.set_blocking(wake, False)
-        # An object, and not the number: closed a second time, the number may be somebody else's by then.
-        self._wake = open(wake, "rb", buffering=0)  # noqa: PTH123, SIM115 (a descriptor; closed in close())
         try:
-            self._process = self._start(theirs, wake_end, side)
-        finally:
-            theirs.close()
-            side.close()
-            os.close(wake_end)
-        self._channel: Channel[FromLocation] = Channel(ours, FromLocation)
+            self._open()
+        except OSError as error:
+            raise ExecutionError(
+                f"Location {spec.name!r} cannot be started: {error.strerror}.", hint=hint_for(error)
+            ) from error
+
+    def _open(self) -> None:
+        """Starts the process. Raises OSError when the machine has no room for it, and leaves nothing open then."""
+        with ExitStack() as ours, ExitStack() as theirs:
+            self._output: IO[bytes] = ours.enter_context(tempfile.TemporaryFile())
+            connection, their_connection = socket.socketpair()
+            ours.enter_context(connection)
+            theirs.enter_context(their_connection)
+            self._side, side = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            ours.enter_context(self._side)
+            theirs.enter_context(side)
+            wake, wake_end = os.pipe()
+            theirs.callback(os.close, wake_end)
+            os.set_blocking(wake, False)
+            # An object, not the number: when it is closed twice, the number may belong to another file by then.
+            self._wake = ours.enter_context(open(wake, "rb", buffering=0))  # noqa: PTH123 (a descriptor)
+            self._process = self._start(their_connection, wake_end, side)
+            self._channel: Channel[FromLocation] = Channel(connection, FromLocation)
+            ours.pop_all()
 
     @property
     def name(self) -> str:
@@ -170,8 +183,8 @@ class LocationProcess:
         """Has an evaluator started that answers on this connection. If it cannot be, the connection just closes."""
         try:
             socket.send_fds(self._side, [b"e"], [connection.fileno()])
-        except ConnectionError:
-            pass
+        except OSError:
+            pass  # the process is gone, or too busy to take it: the connection closes, and another one is started
 
     def end_run(self, run_id: str) -> None:
         """Lets it forget a run; of no consequence when it is gone."""
@@ -188,6 +201,8 @@ class LocationProcess:
             self._channel.flush()
             for message in self._channel.receive():
                 self._take(message)
+        except Garbled as error:
+            self._failure = self._failure or self._end_garbled(error)
         except Disconnected:
             self._failure = self._failure or self._death()
 
@@ -254,7 +269,7 @@ class LocationProcess:
                 pass_fds=(theirs.fileno(), wake_end, side.fileno()),
                 start_new_session=True,
             )
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise ExecutionError(
                 f"Location {self.spec.name!r} cannot be started: {error}.",
                 hint="Correct `python:` or `working_dir:` in the workspace file.",
@@ -300,6 +315,16 @@ class LocationProcess:
             self._answers[message.request] = message.result
         elif isinstance(message, Refusal):
             self._answers[message.request] = _refused(message)
+
+    def _end_garbled(self, error: Garbled) -> OrchestratorError:
+        """Ends a process whose messages make no sense: user code can write to every descriptor of its process."""
+        self._kill()
+        said = self._last_words()
+        return LocationDied(
+            f"The process of location {self.name!r} was ended: {error}.",
+            hint="Its module, or a library, writes to file descriptors that are not its own, or closes them.",
+            details=said.splitlines()[-10:] if said else (),
+        )
 
     def _death(self) -> OrchestratorError:
         try:

@@ -124,10 +124,14 @@ class LocationPool:
         process.pump()
 
 
+# User code can write to the pipe too: one that never stops must not keep us from everything else.
+_CHUNKS = 16
+
+
 def drain(descriptor: int) -> list[str]:
     """The hints waiting in a wake pipe. The pipe stays readable only while there are more."""
     chunks = []
-    while True:
+    for _ in range(_CHUNKS):
         try:
             chunk = os.read(descriptor, 65536)
         except BlockingIOError:

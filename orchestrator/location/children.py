@@ -92,7 +92,8 @@ class Children:
             directory, spec = msgspec.msgpack.decode(given, type=tuple[str, AttemptSpec])
             return self._perform(bound, spec, AttemptDir(Path(directory)))
 
-        self._spare, self._spare_is_for = Spare(self._close_inherited, perform), bound.record.run_id
+        with suppress(OSError):  # no room for a process that nobody needs yet: the next attempt is forked when it comes
+            self._spare, self._spare_is_for = Spare(self._close_inherited, perform), bound.record.run_id
 
     def dismiss(self) -> None:
         """Lets go of what was forked ahead."""

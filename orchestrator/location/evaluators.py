@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 
+from orchestrator.location.attempt import Wake
 from orchestrator.location.evaluator import EvaluatorServer
 from orchestrator.location.forking import fork, fork_problem
 from orchestrator.location.loading import Definitions, Target
@@ -24,8 +25,9 @@ from orchestrator.wire import Channel
 class EvaluatorChildren:
     """Starts an evaluator for each connection that comes in over `side`."""
 
-    def __init__(self, target: Target, side: socket.socket, close_inherited: Callable[[], None]) -> None:
+    def __init__(self, target: Target, side: socket.socket, wake: Wake, close_inherited: Callable[[], None]) -> None:
         self._target = target
+        self._wake = wake
         self._side = side
         self._close_inherited = close_inherited
         self._pids: set[int] = set()
@@ -37,12 +39,12 @@ class EvaluatorChildren:
         """Takes one connection, and starts an evaluator on it."""
         _, descriptors, _, _ = socket.recv_fds(self._side, 16, 1)
         for descriptor in descriptors:
-            connection = socket.socket(fileno=descriptor)
-            if self._target.isolation == "spawn" or fork_problem() is not None:
-                self._spawn(connection)
-            else:
-                self._fork(definitions, connection)
-            connection.close()
+            # If no process can be started the connection just closes, and whoever waits there tries again.
+            with socket.socket(fileno=descriptor) as connection, suppress(OSError):
+                if self._target.isolation == "spawn" or fork_problem() is not None:
+                    self._spawn(connection)
+                else:
+                    self._fork(definitions, connection)
 
     def reap(self) -> Iterator[tuple[int, int]]:
         """Those that are gone: (pid, exit code, negative for a signal)."""
@@ -71,7 +73,11 @@ class EvaluatorChildren:
                 EvaluatorServer(definitions, self._target, channel).serve()
             return 0
 
-        self._pids.add(fork(self._close_inherited, serve))
+        def close_inherited() -> None:
+            self._close_inherited()
+            self._wake.close()  # for attempts only: user code here has nothing to say through it
+
+        self._pids.add(fork(close_inherited, serve))
 
     def _spawn(self, connection: socket.socket) -> None:
         process = subprocess.Popen(

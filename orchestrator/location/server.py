@@ -75,7 +75,7 @@ class LocationServer:
         self._signals_in, self._signals_out = os.pipe()
         self._children = Children(target, wake, self._close_inherited)
         self._wake = wake
-        self._evaluators = EvaluatorChildren(target, side, self._close_inherited)
+        self._evaluators = EvaluatorChildren(target, side, wake, self._close_inherited)
 
     def serve(self) -> None:
         """Serves until the parent is gone, then waits for the attempts that still run, to see how they end."""

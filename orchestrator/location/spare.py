@@ -28,8 +28,13 @@ class Spare:
             given = _read_all(theirs)
             return work(given) if given else 0
 
-        self.pid = fork(close, wait_and_work)
-        theirs.close()
+        try:
+            self.pid = fork(close, wait_and_work)
+        except OSError:
+            self._connection.close()
+            raise
+        finally:
+            theirs.close()
 
     def give(self, what: bytes) -> bool:
         """Hands it its work; False if that cannot be done, and then nothing has happened."""

@@ -7,10 +7,11 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from orchestrator.errors import ConfigError, NotFound, OrchestratorError, near_misses
+from orchestrator.errors import ConfigError, DefinitionError, NotFound, OrchestratorError, near_misses
 from orchestrator.execution.location_process import LocationProcess, LocationSpec
 from orchestrator.execution.pool import LocationPool
 from orchestrator.layout import StateDir
@@ -24,6 +25,8 @@ from orchestrator.settings import (
     load_settings,
 )
 from orchestrator.state_dir import prepare
+
+T = TypeVar("T")
 
 
 class Workspace:
@@ -173,13 +176,23 @@ def in_workspace(workspace: Workspace, request: PlanRequest) -> PlanRequest:
 def plan(workspace: Workspace, found: FoundPipeline, request: PlanRequest) -> PlannedRun:
     """The plan of a run, made where the pipeline's code is. Raises ConfigError or DefinitionError from there."""
     number = found.process.make_plan(msgspec.json.encode(request))
-    return msgspec.json.decode(workspace.pool.wait_answer(found.process, number), type=PlannedRun)
+    return _decoded(workspace.pool.wait_answer(found.process, number), PlannedRun, found)
 
 
 def template(workspace: Workspace, found: FoundPipeline, mode: str | None) -> str:
     """A commented configuration template for a pipeline."""
     number = found.process.make_template(found.info.name, mode)
-    return msgspec.json.decode(workspace.pool.wait_answer(found.process, number), type=str)
+    return _decoded(workspace.pool.wait_answer(found.process, number), str, found)
+
+
+def _decoded(raw: bytes, kind: type[T], found: FoundPipeline) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:  # user code decides what is in a plan
+        raise DefinitionError(
+            f"What location {found.location!r} says of pipeline {found.info.name!r} cannot be read: {error}.",
+            hint="Look at its tags, its presets and the defaults of its config: one of them is too deep, or no data.",
+        ) from None
 
 
 def _require_locations(workspace: Workspace) -> None:

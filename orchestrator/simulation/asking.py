@@ -14,6 +14,7 @@ from datetime import datetime
 
 import msgspec
 
+from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_plans
 from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, plan_request_of
 from orchestrator.daemon.instigation import verdict_of
 from orchestrator.engine.pace import decide_requests
@@ -32,8 +33,6 @@ _MOST_LOST = 3
 # Configurations that are checked, over all schedules; and of each at least.
 _MOST_PLANS = 2000
 _LEAST_PLANS = 20
-
-_evaluation = msgspec.json.Decoder(Evaluation)
 
 
 @dataclass
@@ -113,10 +112,10 @@ class Asker:
             self._take_plans(batch, finished)
             return
         if finished.result is not None:
-            answer = msgspec.json.decode(finished.result, type=Evaluated)
+            evaluations, which = _decoded(finished.result, batch.asked)
             start = len(batch.distinct)
-            batch.distinct += _decoded(answer.evaluations)
-            batch.which += [start + place for place in answer.which]
+            batch.distinct += evaluations
+            batch.which += [start + place for place in which]
         elif batch.asked > 1:
             batch.careful_until = len(batch.which) + batch.asked
         else:
@@ -166,8 +165,7 @@ class Asker:
         if finished.result is None:
             answers: list[str | None] = [finished.problem or "no answer"] * len(batch.keys)
         else:
-            plans = msgspec.json.decode(finished.result, type=list[dict[str, msgspec.Raw]])
-            answers = [msgspec.json.decode(plan["problem"]) if "problem" in plan else None for plan in plans]
+            answers = _problems(finished.result, len(batch.keys))
         for key, problem in zip(batch.keys, answers, strict=True):
             self._checked.add((location, key))
             if problem is not None:
@@ -192,11 +190,25 @@ class Asker:
         return self._wrong.get((lane.instigator.location, self._key(lane, request)))
 
 
-def _decoded(raw: tuple[msgspec.Raw, ...]) -> list[Evaluation]:
+def _decoded(result: bytes, asked: int) -> tuple[list[Evaluation], tuple[int, ...]]:
+    """The different answers, and for each occurrence the place of its own among them."""
+    try:
+        answer = msgspec.json.decode(result, type=Evaluated)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        return [Evaluation(error=f"Its answer makes no sense: {error}")], (0,) * asked
+    if not 0 < len(answer.which) <= asked or not all(0 <= place < len(answer.evaluations) for place in answer.which):
+        return [Evaluation(error="Its answer makes no sense: it is not about what was asked.")], (0,) * asked
     found = []
-    for one in raw:
+    for one in answer.evaluations:
         try:
-            found.append(_evaluation.decode(one))
-        except msgspec.ValidationError as error:  # user code can put anything anywhere
-            found.append(Evaluation(error=f"Its answer makes no sense: {error}"))
-    return found
+            found.append(read_evaluation(bytes(one)))
+        except AnswerUnreadable as error:
+            found.append(Evaluation(error=str(error)))
+    return found, answer.which
+
+
+def _problems(result: bytes, asked: int) -> list[str | None]:
+    try:
+        return [plan if isinstance(plan, str) else None for plan in read_plans(result, asked)]
+    except AnswerUnreadable as error:
+        return [str(error)] * asked

@@ -4,12 +4,14 @@ shows nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_plans
 from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, find_asset, plan_request_of
 from orchestrator.errors import ExecutionError
 from orchestrator.execution.evaluators import EvaluatorPool, wait_for_any
@@ -19,6 +21,8 @@ from orchestrator.store.endings import endings_after
 from orchestrator.store.instigators import used_keys
 from orchestrator.store.session import Store
 from orchestrator.ticks import Declared, Evaluation, Instigator, ScheduleInfo
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def ask_once(workspace: Workspace, store: Store, one: Instigator, now: datetime,
             last_tick_at=one.last_tick_at,
             **_seen(store, declared),
         )
-        evaluation = msgspec.json.decode(_wait(pool, store, one.id), type=Evaluation)
+        evaluation = _read(one.id, lambda: read_evaluation(_wait(pool, store, one.id)))
         problems = _problems(workspace, pool, store, one, evaluation)
     finally:
         pool.close()
@@ -65,10 +69,17 @@ def _problems(
     if not evaluation.requests or evaluation.error:
         return ()
     wanted = [plan_request_of(workspace, request, declared.pipeline, declared.mode) for request in evaluation.requests]
-    pool.make_plans(tuple(dict.fromkeys(map(msgspec.json.encode, wanted))), timeout=PLANNING_TIMEOUT_S)
-    answers = msgspec.json.decode(_wait(pool, store, one.id), type=list[dict[str, msgspec.Raw]])
-    problems = [msgspec.json.decode(answer["problem"], type=str) for answer in answers if "problem" in answer]
-    return tuple(dict.fromkeys(problems))
+    requests = tuple(dict.fromkeys(map(msgspec.json.encode, wanted)))
+    pool.make_plans(requests, timeout=PLANNING_TIMEOUT_S)
+    plans = _read(one.id, lambda: read_plans(_wait(pool, store, one.id), len(requests)))
+    return tuple(dict.fromkeys(plan for plan in plans if isinstance(plan, str)))
+
+
+def _read(id: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except AnswerUnreadable as error:
+        raise ExecutionError(f"{id} failed:\n{error}") from None
 
 
 def _seen(store: Store, declared: Declared) -> dict[str, Any]:

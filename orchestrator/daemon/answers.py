@@ -1,0 +1,71 @@
+"""Reads what evaluators answer. User code decides what is in an answer, so whatever is wrong with one is a problem of
+that one question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from orchestrator.planning.plan import PlannedRun
+from orchestrator.ticks import Evaluation
+
+# Configuration deeper than this is a mistake, and much deeper than this nothing can encode or decode it.
+DEEPEST = 100
+
+T = TypeVar("T")
+
+
+class AnswerUnreadable(Exception):
+    """The answer cannot be used; the message says why, for the user."""
+
+
+def read_evaluation(raw: bytes) -> Evaluation:
+    """An evaluation. Raises AnswerUnreadable."""
+    evaluation = _decode(raw, Evaluation)
+    for request in evaluation.requests:
+        if is_too_deep(request.config):
+            key = f" (run key {request.run_key!r})" if request.run_key else ""
+            raise AnswerUnreadable(f"The config of a RunRequest{key} is nested too deeply: more than {DEEPEST} levels.")
+    return evaluation
+
+
+def read_plans(raw: bytes, count: int) -> list[PlannedRun | str]:
+    """The plans for `count` requests, each a plan or what is wrong with its request. Raises AnswerUnreadable."""
+    answers = _decode(raw, list[dict[str, msgspec.Raw]])
+    if len(answers) != count:
+        raise AnswerUnreadable(f"It was asked for {count} plans and answered with {len(answers)}.")
+    return [_plan_or_problem(answer) for answer in answers]
+
+
+def is_too_deep(value: Any, most: int = DEEPEST) -> bool:
+    """Whether dicts and lists are nested more than `most` levels deep. Does not recurse."""
+    level: list[Any] = [value]
+    for _ in range(most + 1):
+        level = [item for one in level for item in _items(one)]
+        if not level:
+            return False
+    return True
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _plan_or_problem(answer: dict[str, msgspec.Raw]) -> PlannedRun | str:
+    if "planned" in answer:
+        return _decode(answer["planned"], PlannedRun)
+    if "problem" in answer:
+        return _decode(answer["problem"], str)
+    raise AnswerUnreadable("It answered with neither a plan nor a problem.")
+
+
+def _decode(raw: bytes | msgspec.Raw, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, OverflowError) as error:
+        raise AnswerUnreadable(f"Its answer makes no sense: {error}") from None
