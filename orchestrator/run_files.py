@@ -22,7 +22,7 @@ from orchestrator.ids import RUN_ID
 from orchestrator.journal import Lines, read_lines
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.records import RUN_FORMAT, RunRecord, Trigger
-from orchestrator.regular import NotRegular, read_regular, why
+from orchestrator.regular import PASSING, read_regular, why
 
 PACKED = "packed.jsonl.gz"
 PACKED_LOGS = "logs.tar.gz"
@@ -70,7 +70,7 @@ def read_journal(run_dir: RunDir, offset: int = 0) -> Lines:
         if not is_packed(run_dir):
             return read_lines(run_dir.journal, offset)
     except OSError as error:
-        raise damaged(run_dir, "its journal cannot be read", why(error)) from error
+        raise _unreadable(run_dir, "its journal cannot be read", error) from error
     # Looked for again: between our looking and reading, the run may just have been packed.
     lines = _packed_lines(run_dir)[1:]
     skipped = 0
@@ -118,15 +118,15 @@ def _record_bytes(run_dir: RunDir) -> bytes:
             raise damaged(run_dir, "its record is missing", str(run_dir.run_json)) from None
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run_dir.run_json)) from None
     except OSError as error:
-        raise damaged(run_dir, "its record cannot be read", why(error)) from error
+        raise _unreadable(run_dir, "its record cannot be read", error) from error
 
 
 def _packed_lines(run_dir: RunDir) -> list[bytes]:
     """The lines of a packed run, the record first. Of a file that is cut or damaged, those before the damage."""
     try:
         data = read_regular(packed_file(run_dir))
-    except NotRegular as error:
-        raise damaged(run_dir, "its packed files cannot be read", why(error)) from error
+    except OSError as error:
+        raise _unreadable(run_dir, "its packed files cannot be read", error) from error
     lines, problem = unpacked(data)
     if not lines:
         raise damaged(run_dir, "its packed files cannot be read", problem or "nothing is in them")
@@ -156,6 +156,11 @@ def _inflated(data: bytes) -> tuple[bytes, str | None]:
     except zlib.error:
         pass
     return bytes(parts), problem
+
+
+def _unreadable(run_dir: RunDir, what: str, error: OSError) -> Exception:
+    """The error for a file that the operating system does not give us; `error` itself when the file is not to blame."""
+    return error if error.errno in PASSING else damaged(run_dir, what, why(error))
 
 
 def _unreadable_record(run_dir: RunDir, data: bytes, error: Exception) -> RunDamaged:

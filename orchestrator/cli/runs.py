@@ -40,18 +40,21 @@ def list_(
     from orchestrator import clock
     from orchestrator.cli.runs_view import run_table
     from orchestrator.operations.history import is_abandoned
+    from orchestrator.store.damage import list_damage
     from orchestrator.store.runs import count_runs, list_runs
 
     which = _filter(pipeline, status or [], tag or [], since, limit)
     with workspace() as found, store_of(found) as store:
         runs = store(list_runs, which)
         total = store(count_runs, which) if not json and limit and len(runs) == limit else len(runs)
+        damaged = dict(store(list_damage))
         interrupted = {run.run_id for run in runs if is_abandoned(found.state, run)}
     if json:
         print_json(runs)
     elif runs:
         print(run_table(runs, clock.now(), interrupted))
         _say_why_they_wait(found, runs)
+        _say_damage([damaged[run.run_id] for run in runs if run.run_id in damaged])
         if total > len(runs):
             say(f"and {total - len(runs)} older (--limit 0 for all)")
     else:
@@ -202,6 +205,13 @@ def delete(
                 print(f"Deleted run {run_id}.")
 
 
+def _say_damage(problems: list[str]) -> None:
+    for problem in problems:
+        say(problem)
+    if problems:
+        say("`orchestrator state check --repair` sets aside what is damaged and mends what can be mended.")
+
+
 def _say_why_they_wait(found: Workspace, runs: list[RunSummary]) -> None:
     from orchestrator.operations.unbegun import waiting_reasons
     from orchestrator.states import RunState
@@ -232,13 +242,16 @@ def _take_over(found: Workspace, run_dir: RunDir, json: bool = False) -> int:
     from orchestrator.operations.history import progress_of
 
     lock = own_run(run_dir)
-    progress = progress_of(run_dir)
-    if progress.is_finished:
+    try:
+        progress = progress_of(run_dir)
+        if progress.is_finished:
+            raise NotPossible(
+                f"Run {run_dir.run_id} is over: {progress.status}.",
+                hint=f"To run what did not succeed: orchestrator run --from-failure {run_dir.run_id}",
+            )
+    except BaseException:
         lock.release()
-        raise NotPossible(
-            f"Run {run_dir.run_id} is over: {progress.status}.",
-            hint=f"To run what did not succeed: orchestrator run --from-failure {run_dir.run_id}",
-        )
+        raise
     return drive(found, run_dir, lock, [], json)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from orchestrator import clock
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.errors import NotPossible, OrchestratorError
+from orchestrator.errors import NotPossible, OrchestratorError, RunDamaged
 from orchestrator.event_lines import decode_lines
 from orchestrator.events import (
     Event,
@@ -31,7 +31,8 @@ from orchestrator.records import RunRecord, split_handle
 from orchestrator.run_files import pending_runs, read_journal, read_record
 from orchestrator.state_dir import unusable
 from orchestrator.states import RunState
-from orchestrator.store.ingest import ingest
+from orchestrator.store.damage import end_lost_runs
+from orchestrator.store.ingest import ingest, ingest_pending
 from orchestrator.store.runs import begun_runs
 from orchestrator.store.session import Store
 
@@ -168,6 +169,8 @@ class Runs:
         for run_id in list(self._drivers):
             try:
                 self._advance(run_id, now)
+            except RunDamaged as error:
+                self._lose(run_id, error, now)
             except Exception as error:  # the daemon's concern shows it, and comes back to it
                 first = first or error
         if first is not None:
@@ -185,6 +188,16 @@ class Runs:
         self._pool.end_run(run_id)
         self._ended.append(run_id)
         self._log.info("run ended", run=run_id, pipeline=driver.record.pipeline, status=str(driver.progress.status))
+
+    def _lose(self, run_id: str, error: RunDamaged, now: datetime) -> None:
+        """Ends a run whose files were removed under it."""
+        driver = self._drivers.pop(run_id)
+        driver.kill()
+        driver.abandon()
+        self._pool.end_run(run_id)
+        end_lost_runs(self._store.database, self._state, now)
+        self._ended.append(run_id)
+        self._log.error("a run was lost", run=run_id, error=error.message)
 
     # --- the index ---
 
@@ -214,7 +227,7 @@ class Runs:
         return not self._orphans <= before
 
     def _look_for_ownerless(self, now: datetime) -> None:
-        ingest(self._store.database, self._state, pending_runs(self._state))
+        ingest_pending(self._store.database, self._state, now)
         unborn, self._unborn = self._unborn, {}
         for run_id in self._store(begun_runs):
             if run_id in self._drivers:
@@ -229,8 +242,16 @@ class Runs:
                 self._take_over(run_dir, now)
             except NotPossible:
                 pass  # somebody drives it, or it ended this moment
+            except RunDamaged as error:
+                self._give_up(run_dir, error, now)
             except Exception as error:  # whatever is wrong with this one, the others are looked after
                 self._complain(run_id, error)
+
+    def _give_up(self, run_dir: RunDir, error: RunDamaged, now: datetime) -> None:
+        """Ends a run that nobody can go on with, unless a newer version can."""
+        self._complain(run_dir.run_id, error)
+        if not error.is_newer:
+            self.fail(run_dir, error.message, now)
 
     def _complain(self, run_id: str, error: Exception) -> None:
         """Once for each reason: the run is tried again and again."""

@@ -170,6 +170,8 @@ class AttemptWatch:
 
 def revoke(directory: AttemptDir) -> bool:
     """Makes sure that the attempt never begins; False when it has begun already. Revoking twice is fine."""
+    if not directory.path.parents[2].exists():
+        return True  # the run was removed: nothing can begin in a directory that is not there
     directory.path.mkdir(mode=STATE_DIR_MODE, parents=True, exist_ok=True)  # its owner may have died before that
     try:
         descriptor = os.open(directory.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)

@@ -77,4 +77,5 @@ class Status(msgspec.Struct, frozen=True):
     daemon: DaemonStatus = DaemonStatus(running=False)
     instigators: tuple[InstigatorStatus, ...] = ()
     not_run: tuple[NotRun, ...] = ()  # occurrences that were found not to be run in the last day
+    damaged: tuple[str, ...] = ()  # what cannot be read of the files of runs
     unreadable: str | None = None  # why the state could not be looked into

@@ -24,7 +24,7 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
 from orchestrator.engine.progress import RunProgress
-from orchestrator.errors import LocationDied, NotPossible, OrchestratorError
+from orchestrator.errors import LocationDied, NotPossible, OrchestratorError, RunDamaged
 from orchestrator.event_lines import LONG_AGO, decode_lines
 from orchestrator.events import (
     AttemptDied,
@@ -64,6 +64,7 @@ from orchestrator.state_dir import require_space, unusable
 Listener = Callable[[Event], None]
 # From this much on a difference between the two clocks means that one of them was set or stood still.
 _JUMP = timedelta(seconds=2)
+_REMOVED = "Steps that still run end by themselves. Start the run again; `orchestrator runs delete` removes one."
 # Something else has the name of an attempt's directory: it will be in the way the next time as well.
 _IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ELOOP})
 
@@ -140,6 +141,8 @@ class RunDriver:
     def advance(self, now: datetime, room: int) -> int:
         """Does everything that can be done at this instant; how many attempts it started, at most `room`."""
         self._watch_clock(now)
+        if not self.run_dir.path.is_dir():
+            raise RunDamaged(f"The files of run {self.record.run_id} were removed while it ran.", hint=_REMOVED)
         self._carry_out_intended()
         if os.path.lexists(self.run_dir.cancel):
             self.request_cancel(_canceled_by(self.run_dir))

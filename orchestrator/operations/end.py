@@ -61,7 +61,9 @@ def remove_run(store: Store, run_id: str) -> None:
     What its steps wrote anywhere else stays. Raises NotPossible while somebody drives it.
     """
     run_dir = store.state.run(run_id)
-    if run_dir.path.exists():
+    if not run_dir.path.is_dir():
+        run_dir.path.unlink(missing_ok=True)  # something else that has its name
+    else:
         lock = own_run(run_dir)  # nobody can begin to drive it now
         try:
             store.state.pending_marker(run_id).unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from orchestrator.operations.workspace import LoadedLocation, Workspace, load_lo
 from orchestrator.pulse import daemon_pid, last_beat
 from orchestrator.records import RunSummary
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
+from orchestrator.store.damage import list_damage
 from orchestrator.store.instigators import list_instigators
 from orchestrator.store.overview import NotRun, failing_since, not_run_since, standing_failures
 from orchestrator.store.runs import RunFilter, count_runs, list_runs
@@ -48,6 +49,7 @@ class _Index(msgspec.Struct):
     standing: list[RunSummary] = []
     not_run: list[NotRun] = []
     queued: int = 0
+    damage: list[tuple[str, str]] = []
 
 
 def look(workspace: Workspace) -> Status:
@@ -76,6 +78,7 @@ def look(workspace: Workspace) -> Status:
         instigators=tuple(_instigators(index, told, now)),
         not_run=tuple(index.not_run),
         unreadable=unreadable,
+        damaged=tuple(problem for _, problem in index.damage),
     )
     problems = (*([settings_error] if settings_error else ()), *problems_of(status, clock.now()))
     return replace(status, ok=not problems, problems=problems)
@@ -173,6 +176,7 @@ def _index(workspace: Workspace, now: datetime, *, declared: bool) -> _Index:
             standing=store(standing_failures, since, _MOST_RUNS),
             not_run=store(not_run_since, since),
             queued=store(count_runs, RunFilter(statuses=(RunState.QUEUED,), limit=None)),
+            damage=store(list_damage),
         )
 
 

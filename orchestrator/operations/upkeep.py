@@ -20,6 +20,7 @@ from orchestrator.operations.history import is_driven, progress_of
 from orchestrator.operations.packing import pack, size_on_disk
 from orchestrator.run_files import read_journal
 from orchestrator.store import maintenance
+from orchestrator.store.damage import list_damage
 from orchestrator.store.session import open_store, set_aside_damaged
 
 
@@ -93,10 +94,10 @@ def check_state(state: StateDir) -> list[str]:
         with open_store(state) as store:
             store(maintenance.scan)
             indexed = store(maintenance.indexed_runs)
-            unreadable = store(maintenance.unreadable_lines)
+            damage = store(list_damage)
     except OrchestratorError as error:
         return [*problems, str(error)]
-    problems += [f"line {line + 1} of the journal of run {run_id} is damaged" for run_id, line in unreadable]
+    problems += [problem for _, problem in damage]
     for run_dir in run_dirs(state):
         problems += _run_problems(state, run_dir, indexed)
     problems += _leftovers(state)

@@ -18,6 +18,8 @@ from orchestrator.records import RunSummary
 LOADING = timedelta(minutes=1)
 # A process that has ended by itself this often of late is in a loop.
 _RESTARTS = 3
+# So many damaged files are named; more of them have one cause.
+_MOST_DAMAGE = 5
 
 
 def problems_of(status: Status, now: datetime) -> Iterator[str]:
@@ -29,10 +31,18 @@ def problems_of(status: Status, now: datetime) -> Iterator[str]:
         yield from _location(location, now)
     for one in status.instigators:
         yield from _instigator(one, now)
+    yield from _damage(status.damaged)
     for run in status.interrupted_runs:
         yield f"nobody drives run {run.run_id} of {run.pipeline}: `orchestrator runs resume {run.run_id}`, or cancel it"
     for run in status.standing_failures:
         yield f"the last run of {run.pipeline} has failed{_when(run, now)}: `orchestrator runs show {run.run_id}`"
+
+
+def _damage(problems: tuple[str, ...]) -> Iterator[str]:
+    for problem in problems[:_MOST_DAMAGE]:
+        yield f"{problem.rstrip('.')}: `orchestrator state check --repair`"
+    if len(problems) > _MOST_DAMAGE:
+        yield f"{len(problems) - _MOST_DAMAGE:,} more problems of this kind: `orchestrator state check` lists them"
 
 
 def _daemon(status: Status, now: datetime) -> Iterator[str]:

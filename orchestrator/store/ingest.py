@@ -8,50 +8,39 @@ ingests what is pending.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from orchestrator.crashpoints import crash_point
+from orchestrator.errors import RunDamaged
 from orchestrator.event_lines import Undecodable, decode_line
-from orchestrator.events import AssetMaterialized, Event, kind_of
-from orchestrator.layout import StateDir
+from orchestrator.events import AssetMaterialized, Event
+from orchestrator.journal import Lines
+from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked, try_lock
 from orchestrator.records import RunRecord
-from orchestrator.run_files import packed_file, read_journal, read_record
+from orchestrator.run_files import is_packed, pending_runs, read_journal, read_record, salvaged_record
 from orchestrator.states import TERMINAL_RUN_STATES, RunState, StepState
-from orchestrator.store.codec import from_timestamp, to_json, to_timestamp
+from orchestrator.store.codec import from_timestamp
+from orchestrator.store.damage import end_lost_runs
 from orchestrator.store.database import Database
-from orchestrator.store.endings import write_endings
+from orchestrator.store.index_rows import NewLines, write_rows
 from orchestrator.store.projection import Projection, RunRow, StepRow
+from orchestrator.store.runs import indexed_record
 
 # One transaction takes in at most about this much of the journals, to bound the memory it needs.
 _BATCH_BYTES = 64 << 20
 
-# What stands in `events.event` for a line of a journal that is not an event.
-UNREADABLE = "unreadable"
 
-
-@dataclass
-class _Read:
-    """The new part of one journal, and the rows it leads to."""
-
-    record: RunRecord
-    lines: list[bytes]
-    events: list[Event | None]  # None for a line that is not an event: damaged, or from a newer version
-    first_seq: int
-    offset: int
-    is_new: bool
-    projection: Projection
-    materializations: list[tuple[int, AssetMaterialized]] = field(default_factory=list)
-
-
-def ingest_pending(database: Database, state: StateDir) -> int:
-    """Takes in everything that journals have and the database lacks; how many lines that were."""
-    return ingest(database, state, _pending(state))
+def ingest_pending(database: Database, state: StateDir, now: datetime) -> int:
+    """Takes in everything that journals have and the database lacks; how many lines that were. Runs whose files are
+    gone are ended."""
+    count = ingest(database, state, pending_runs(state))
+    end_lost_runs(database, state, now)
+    return count
 
 
 def ingest(database: Database, state: StateDir, run_ids: Iterable[str]) -> int:
@@ -59,7 +48,7 @@ def ingest(database: Database, state: StateDir, run_ids: Iterable[str]) -> int:
     run_ids = list(run_ids)
     known = _known(database, run_ids)
     count = 0
-    batch: list[_Read] = []
+    batch: list[NewLines] = []
     size = 0
     for run_id in run_ids:
         read = _read(database, state, run_id, known.get(run_id))
@@ -75,13 +64,6 @@ def ingest(database: Database, state: StateDir, run_ids: Iterable[str]) -> int:
     return count
 
 
-def _pending(state: StateDir) -> list[str]:
-    try:
-        return sorted(entry.name for entry in os.scandir(state.pending))
-    except FileNotFoundError:
-        return []
-
-
 def _known(database: Database, run_ids: list[str]) -> dict[str, tuple[Any, ...]]:
     """What the database knows of these runs already: (status, started, finished, reason, lines, offset) by id."""
     if not run_ids:
@@ -94,23 +76,36 @@ def _known(database: Database, run_ids: list[str]) -> dict[str, tuple[Any, ...]]
     return {row[0]: row[1:] for row in rows}
 
 
-def _read(database: Database, state: StateDir, run_id: str, row: tuple[Any, ...] | None) -> _Read | None:
+def _read(database: Database, state: StateDir, run_id: str, row: tuple[Any, ...] | None) -> NewLines | None:
     run_dir = state.run(run_id)
     try:
-        record = read_record(run_dir)
+        record, damage = _record(database, run_dir, known=row is not None)
     except FileNotFoundError:
         _forget_unborn(state, run_id)
         return None
     offset = row[5] if row else 0
-    if row and not packed_file(run_dir).exists() and _size(run_dir.journal) < offset:
+    if row and not is_packed(run_dir) and _size(run_dir.journal) < offset:
         # A power cut took lines away that were ingested already. What is left is the truth: start over.
-        _delete_index(database, [run_id])
+        delete_index(database, [run_id])
         row, offset = None, 0
-    found = read_journal(run_dir, offset)
-    if row and not found.lines and RunState(row[0]) not in TERMINAL_RUN_STATES:
+    try:
+        found = read_journal(run_dir, offset)
+    except RunDamaged as error:
+        found, damage = Lines([], offset), damage or error
+    if row and not found.lines and damage is None and RunState(row[0]) not in TERMINAL_RUN_STATES:
         return None
-    projection = _projection(database, run_id, row)
-    read = _Read(
+    read = _new_lines(record, found, row, _projection(database, run_id, row))
+    if damage is not None:
+        read.problems.append(damage.message)
+        read.is_readable = False
+        if not damage.is_newer and not is_locked(run_dir.owner_lock):
+            _end_unreadable(read, damage)
+    crash_point("ingest.read")
+    return read
+
+
+def _new_lines(record: RunRecord, found: Lines, row: tuple[Any, ...] | None, projection: Projection) -> NewLines:
+    read = NewLines(
         record=record,
         lines=found.lines,
         events=[_decoded(line) for line in found.lines],
@@ -119,13 +114,32 @@ def _read(database: Database, state: StateDir, run_id: str, row: tuple[Any, ...]
         is_new=row is None,
         projection=projection,
     )
-    for position, event in enumerate(read.events):
-        if event is not None:
-            projection.apply(event)
+    for seq, event in enumerate(read.events, read.first_seq):
+        if event is None:
+            read.problems.append(f"Line {seq + 1} of the journal of run {record.run_id} cannot be read.")
+            continue
+        projection.apply(event)
         if isinstance(event, AssetMaterialized):
-            read.materializations.append((read.first_seq + position, event))
-    crash_point("ingest.read")
+            read.materializations.append((seq, event))
     return read
+
+
+def _record(database: Database, run_dir: RunDir, *, known: bool) -> tuple[RunRecord, RunDamaged | None]:
+    """The run as it was requested. When that cannot be read: as it is in the index, or as far as it can be made out,
+    and the reason. Raises FileNotFoundError."""
+    try:
+        return read_record(run_dir), None
+    except RunDamaged as error:
+        return (indexed_record(database, run_dir.run_id) if known else salvaged_record(run_dir)), error
+
+
+def _end_unreadable(read: NewLines, damage: RunDamaged) -> None:
+    """A run that nobody drives and nobody can read is over: it would stay open for ever."""
+    run = read.projection.run
+    if run.status not in TERMINAL_RUN_STATES:
+        last = next((event.at for event in reversed(read.events) if event is not None), None)
+        run.status, run.reason = RunState.FAILURE, damage.message
+        run.finished_at = last or run.started_at or read.record.created_at
 
 
 def _projection(database: Database, run_id: str, row: tuple[Any, ...] | None) -> Projection:
@@ -144,151 +158,29 @@ def _projection(database: Database, run_id: str, row: tuple[Any, ...] | None) ->
     return Projection(run, steps)
 
 
-def _commit(database: Database, state: StateDir, batch: list[_Read]) -> None:
+def _commit(database: Database, state: StateDir, batch: list[NewLines]) -> None:
     if not batch:
         return
-    with database.transaction():
-        _write_runs(database, batch)
-        _write_events(database, batch)
-        _write_steps(database, batch)
-        _write_materializations(database, batch)
-        _write_endings(database, batch)
-        crash_point("ingest.written")
+    write_rows(database, batch)
     crash_point("ingest.committed")
     for read in batch:
         _unmark(state, read)
 
 
-def _unmark(state: StateDir, read: _Read) -> None:
+def _unmark(state: StateDir, read: NewLines) -> None:
     """Takes the mark off a run that is over: its owner is gone or has nothing more to write."""
     run_dir = state.run(read.record.run_id)
     if read.projection.run.status not in TERMINAL_RUN_STATES or is_locked(run_dir.owner_lock):
         return
     # Lines may have come between reading and this moment; with the owner gone there will be no others.
-    if packed_file(run_dir).exists() or _size(run_dir.journal) == read.offset:
-        state.pending_marker(read.record.run_id).unlink(missing_ok=True)
+    if not read.is_readable or is_packed(run_dir) or _size(run_dir.journal) == read.offset:
+        _remove_mark(state.pending_marker(read.record.run_id))
 
 
-def _write_runs(database: Database, batch: list[_Read]) -> None:
-    known = [read.record.run_id for read in batch if not read.is_new]
-    if known:
-        database.execute("DELETE FROM runs WHERE run_id IN (SELECT unnest(?))", [known])
-    rows = [(read.record, read.projection.run, read) for read in batch]
-    database.insert(
-        "runs",
-        {
-            "run_id": [record.run_id for record, _, _ in rows],
-            "pipeline": [record.pipeline for record, _, _ in rows],
-            "location": [record.location for record, _, _ in rows],
-            "mode": [record.mode for record, _, _ in rows],
-            "status": [str(run.status) for _, run, _ in rows],
-            "created_at": [to_timestamp(record.created_at) for record, _, _ in rows],
-            "started_at": [to_timestamp(run.started_at) for _, run, _ in rows],
-            "finished_at": [to_timestamp(run.finished_at) for _, run, _ in rows],
-            "tags": [to_json(record.tags) for record, _, _ in rows],
-            "trigger_json": [to_json(record.trigger) for record, _, _ in rows],
-            "parent_run_id": [record.parent_run_id for record, _, _ in rows],
-            "root_run_id": [record.root_run_id for record, _, _ in rows],
-            "selection": [to_json(record.selection) if record.selection else None for record, _, _ in rows],
-            "reason": [run.reason for _, run, _ in rows],
-            "journal_lines": [read.first_seq + len(read.lines) for _, _, read in rows],
-            "journal_offset": [read.offset for _, _, read in rows],
-        },
-    )
-
-
-def _write_events(database: Database, batch: list[_Read]) -> None:
-    lines = [
-        (read.record.run_id, read.first_seq + position, event, line)
-        for read in batch
-        for position, (event, line) in enumerate(zip(read.events, read.lines, strict=True))
-    ]
-    database.insert(
-        "events",
-        {
-            "run_id": [run_id for run_id, _, _, _ in lines],
-            "seq": [seq for _, seq, _, _ in lines],
-            "occurred_at": [event and to_timestamp(event.at) for _, _, event, _ in lines],
-            "event": [kind_of(event) if event else UNREADABLE for _, _, event, _ in lines],
-            "step": [getattr(event, "step", None) for _, _, event, _ in lines],
-            "attempt": [getattr(event, "attempt", None) for _, _, event, _ in lines],
-            "body": [line.decode(errors="replace") for _, _, _, line in lines],
-        },
-    )
-
-
-def _write_steps(database: Database, batch: list[_Read]) -> None:
-    for read in batch:
-        if read.projection.touched and not read.is_new:
-            database.execute(
-                "DELETE FROM steps WHERE run_id = ? AND step IN (SELECT unnest(?))",
-                [read.record.run_id, sorted(read.projection.touched)],
-            )
-    rows = [
-        (read.record.run_id, key, read.projection.steps[key])
-        for read in batch
-        for key in read.projection.steps
-        if key in read.projection.touched
-    ]
-    database.insert(
-        "steps",
-        {
-            "run_id": [run_id for run_id, _, _ in rows],
-            "step": [key for _, key, _ in rows],
-            "status": [str(step.status) for _, _, step in rows],
-            "attempts": [step.attempts for _, _, step in rows],
-            "started_at": [to_timestamp(step.started_at) for _, _, step in rows],
-            "finished_at": [to_timestamp(step.finished_at) for _, _, step in rows],
-            "duration_s": [step.duration_s for _, _, step in rows],
-            "error": [step.error for _, _, step in rows],
-        },
-    )
-
-
-def _write_materializations(database: Database, batch: list[_Read]) -> None:
-    rows = [(read.record, seq, event) for read in batch for seq, event in read.materializations]
-    if not rows:
-        return
-    rows.sort(key=lambda row: row[2].at)
-    # Not the highest ordinal there is plus one: wiping an asset must not make ordinals come again.
-    start = int(database.meta("next_ordinal") or 1)
-    database.execute("DELETE FROM meta WHERE name = 'next_ordinal'")
-    database.execute("INSERT INTO meta VALUES ('next_ordinal', ?)", [str(start + len(rows))])
-    database.insert(
-        "materializations",
-        {
-            "id": [materialization_id(record.run_id, seq) for record, seq, _ in rows],
-            "ordinal": list(range(start, start + len(rows))),
-            "asset_key": [to_json(event.asset) for _, _, event in rows],
-            "partition_key": [event.partition for _, _, event in rows],
-            "run_id": [record.run_id for record, _, _ in rows],
-            "pipeline": [record.pipeline for record, _, _ in rows],
-            "step": [event.step for _, _, event in rows],
-            "materialized_at": [to_timestamp(event.at) for _, _, event in rows],
-            "description": [event.description for _, _, event in rows],
-            "metadata": [to_json(event.metadata) for _, _, event in rows],
-            "tags": [to_json(event.tags) for _, _, event in rows],
-        },
-    )
-
-
-def _write_endings(database: Database, batch: list[_Read]) -> None:
-    ended = [
-        (read.record.run_id, str(read.projection.run.status), read.projection.run.finished_at)
-        for read in batch
-        if read.lines and read.projection.run.status in TERMINAL_RUN_STATES
-    ]
-    write_endings(database, ended)
-
-
-def materialization_id(run_id: str, seq: int) -> str:
-    """Names a materialization by the journal line that says so: the same after every rebuild."""
-    return f"{run_id}-{seq}"
-
-
-def _delete_index(database: Database, run_ids: list[str]) -> None:
+def delete_index(database: Database, run_ids: list[str]) -> None:
+    """Removes all that the index has of these runs."""
     with database.transaction():
-        for table in ("runs", "events", "steps", "materializations"):
+        for table in ("runs", "events", "steps", "materializations", "damage"):
             database.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest(?))", [run_ids])
 
 
@@ -296,11 +188,25 @@ def _forget_unborn(state: StateDir, run_id: str) -> None:
     """Removes the mark of a run whose creator died before the run existed, and what it had written by then. Creators
     hold a lock on the mark."""
     marker = state.pending_marker(run_id)
-    held = try_lock(marker) if marker.exists() else None
+    if not marker.is_file():
+        _remove_mark(marker)
+        return
+    held = try_lock(marker)
     if held is not None:
         shutil.rmtree(state.unfinished(run_id), ignore_errors=True)
-        marker.unlink(missing_ok=True)
+        _remove_mark(marker)
         held.release()
+
+
+def _remove_mark(marker: Path) -> None:
+    """Removes a mark, whatever was put in its place. What holds something stays: it is no mark of ours."""
+    try:
+        marker.unlink(missing_ok=True)
+    except IsADirectoryError:
+        try:
+            marker.rmdir()
+        except OSError:
+            pass
 
 
 def _decoded(line: bytes) -> Event | None:

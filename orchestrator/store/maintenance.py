@@ -13,7 +13,7 @@ from orchestrator.layout import StateDir
 from orchestrator.records import Trigger
 from orchestrator.store.codec import from_json
 from orchestrator.store.database import STORAGE_VERSION, Database
-from orchestrator.store.ingest import UNREADABLE, ingest
+from orchestrator.store.ingest import delete_index, ingest
 from orchestrator.store.schema import VERSION, schema_version
 from orchestrator.ticks import dedupe_key
 
@@ -32,6 +32,7 @@ TABLES = (
     "run_endings",
     "acknowledged_runs",
     "deliveries",
+    "damage",
 )
 
 _REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_keys", "run_endings", "deliveries")
@@ -125,8 +126,7 @@ def rebuild(database: Database, state: StateDir, run_ids: list[str]) -> int:
     with database.transaction():
         known_runs = {row[0] for row in database.rows("SELECT run_id FROM runs")}
         known = database.rows("SELECT id, ordinal FROM materializations")
-        for table in ("runs", "events", "steps", "materializations"):
-            database.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest(?))", [run_ids])
+        delete_index(database, run_ids)
         lines = ingest(database, state, run_ids)
         _use_keys(database, set(run_ids) - known_runs)
         if known:
@@ -158,11 +158,6 @@ def _use_keys(database: Database, run_ids: set[str]) -> None:
         " ON CONFLICT DO NOTHING",
         [[name for name, _ in keys], [key for _, key in keys], list(keys.values())],
     )
-
-
-def unreadable_lines(database: Database) -> list[tuple[str, int]]:
-    """Lines of journals that are no events: (run, line)."""
-    return database.rows("SELECT run_id, seq FROM events WHERE event = ? ORDER BY run_id, seq", [UNREADABLE])
 
 
 def indexed_runs(database: Database) -> dict[str, tuple[str, int]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from orchestrator.errors import NotFound
 from orchestrator.ids import LENGTH, RUN_ID
-from orchestrator.records import RunSummary, Trigger
+from orchestrator.records import RunRecord, RunSummary, Trigger
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
 
@@ -91,10 +91,33 @@ def get_run(database: Database, run_id: str) -> RunInfo:
     return RunInfo(summary_of(row), row[9], row[10] or "", row[11])
 
 
+def indexed_record(database: Database, run_id: str) -> RunRecord:
+    """A run as the index has it, for when its own record cannot be read: without its plan and its configuration."""
+    row = database.row(
+        "SELECT pipeline, location, mode, created_at, tags, trigger_json, parent_run_id, root_run_id FROM runs"
+        " WHERE run_id = ?",
+        [run_id],
+    )
+    assert row is not None
+    created_at = from_timestamp(row[3])
+    assert created_at is not None
+    return RunRecord(
+        run_id=run_id,
+        pipeline=row[0],
+        location=row[1],
+        mode=row[2],
+        created_at=created_at,
+        tags=from_json(row[4], dict[str, str]),
+        trigger=from_json(row[5], Trigger),
+        parent_run_id=row[6],
+        root_run_id=row[7],
+    )
+
+
 def delete_run(database: Database, run_id: str) -> None:
     """Removes a run from the index, with its events and materializations. Its files are not touched."""
     with database.transaction():
-        for table in ("runs", "events", "steps", "materializations", "queue"):
+        for table in ("runs", "events", "steps", "materializations", "damage", "queue"):
             database.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
 
 

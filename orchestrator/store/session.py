@@ -93,7 +93,7 @@ def open_store(
         database = _open(state, waiting)
         try:
             if ingest:
-                ingest_pending(database, state)
+                ingest_pending(database, state, now())
             yield Store(database, state)
             _checkpoint_if_large(database, state)
         finally:
@@ -114,7 +114,7 @@ def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) ->
     try:
         database = _open(state, waiting)
         try:
-            ingest_pending(database, state)
+            ingest_pending(database, state, now())
             yield Store(database, state)
         finally:
             database.close()

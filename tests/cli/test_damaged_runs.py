@@ -1,0 +1,216 @@
+"""Files of runs that are damaged, missing or of a newer version: said, and in no other run's way."""
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from orchestrator.state_dir import prepare
+from orchestrator.store.damage import FILES_GONE
+
+PIPELINES = """
+    import os, sys, time
+    from pathlib import Path
+    from orchestrator import AssetMaterialization, pipeline, schedule, step
+
+    def note(line):
+        with open("ledger", "a") as ledger:
+            ledger.write(f"{line}\\n")
+
+    @step
+    def first() -> int:
+        note("first")
+        return 1
+
+    @step
+    def second(value: int) -> int:
+        note("second")
+        while not Path("go").exists():
+            time.sleep(0.02)
+        return 2
+
+    @step
+    def scribbles() -> int:
+        note("scribbles")
+        (events,) = Path(".orchestrator/runs").glob("*/steps/scribbles/1/events.jsonl")
+        with events.open("ab") as file:
+            file.write(b"\\xff garbage\\n")
+        return 1
+
+    @step
+    def deep(context):
+        note("deep")
+        value = []
+        for _ in range(5000):
+            value = [value]
+        sys.setrecursionlimit(10**6)
+        context.log_asset(AssetMaterialization("deep", metadata={"x": value}))
+
+    @pipeline
+    def small():
+        first()
+
+    @pipeline
+    def long():
+        second(first())
+
+    @pipeline
+    def scribbling():
+        scribbles()
+
+    @pipeline
+    def too_deep():
+        deep()
+"""
+
+
+@pytest.fixture
+def bench(bench):
+    return bench.write(PIPELINES)
+
+
+@pytest.fixture
+def killed(bench):
+    """A run in a terminal that was killed while its second step ran, beside a whole one."""
+    bench("run", "small").ok()
+    process = bench.start("run", "long")
+    bench.wait_until(lambda: "second" in bench.ledger())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (bench.path / "go").touch()
+    (run_id,) = [run["run_id"] for run in bench.json("runs", "list") if run["pipeline"] == "long"]
+    return prepare(bench.state).run(run_id)
+
+
+def said(done):
+    assert "Traceback" not in done.err, done
+    assert "bug" not in done.err, done
+    return done
+
+
+def test_an_unreadable_line_beside_an_outcome_repeats_no_step(bench):
+    bench("run", "scribbling").ok()
+    assert bench.ledger() == ["scribbles"]
+    (unreadable,) = [event for event in bench.events() if event["event"] == "event_unreadable"]
+    assert "garbage" in unreadable["line"]
+    bench.here("runs", "events", "last").ok()
+    bench.here("state", "check").ok()
+
+
+def test_metadata_that_no_reader_could_read_fails_the_step_with_words(bench):
+    done = said(bench("run", "too_deep"))
+    assert done.code == 1
+    assert "nested more than 100 levels deep" in done.out
+    assert bench.ledger() == ["deep"]
+
+
+@pytest.mark.parametrize("bad", [b"\xff\xfe garbage\n", b'{"event": "from_the_future"}\n', b"\x00" * 9 + b"\n"])
+def test_a_bad_line_in_the_journal_of_a_killed_run_is_said_and_the_run_goes_on(bench, killed, bad):
+    with killed.journal.open("ab") as file:
+        file.write(bad)
+    listed = said(bench.here("runs", "list").ok())
+    assert "owner gone" in listed.out
+    assert "cannot be read" in listed.err
+    status = said(bench.here("status"))
+    assert "state check --repair" in status.out + status.err
+    for command in ("show", "events", "logs"):
+        said(bench.here("runs", command, killed.run_id).ok())
+    said(bench("runs", "resume", killed.run_id).ok())
+    assert bench.ledger() == ["first", "first", "second"]
+    assert {run["status"] for run in bench.json("runs", "list")} == {"SUCCESS"}
+
+
+def a_directory(path):
+    path.unlink()
+    path.mkdir()
+
+
+def a_newer_format(path):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99, "trigger": 7}))
+
+
+RECORDS = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "zeros": lambda path: path.write_bytes(b"\0" * 500),
+    "a directory": a_directory,
+    "nested too deep": lambda path: path.write_bytes(b"[" * 100_000),
+    "of another run": lambda path: path.write_text(path.read_text().replace(path.parent.name, "0" * 12)),
+}
+
+
+@pytest.mark.parametrize("damage", RECORDS.values(), ids=RECORDS)
+def test_a_run_in_flight_whose_record_cannot_be_read_is_over_and_in_nobodys_way(bench, killed, damage):
+    damage(killed.run_json)
+    for command in ("list", "show", "cancel", "resume"):
+        said(bench.here("runs", command, *[killed.run_id] * (command != "list")))
+    runs = {run["pipeline"]: run["status"] for run in bench.json("runs", "list")}
+    assert runs == {"small": "SUCCESS", "long": "FAILURE"}
+    assert killed.run_id in said(bench.here("status")).out
+    said(bench.here("sql", "FROM runs").ok())
+    said(bench("run", "small").ok())
+    said(bench.here("state", "rebuild").ok())
+    said(bench.here("runs", "delete", killed.run_id, "--yes").ok())
+    bench.here("state", "check").ok()
+
+
+def test_a_run_in_flight_of_a_newer_version_is_left_alone(bench, killed):
+    a_newer_format(killed.run_json)
+    runs = {run["pipeline"]: run["status"] for run in bench.json("runs", "list")}
+    assert runs == {"small": "SUCCESS", "long": "STARTED"}
+    shown = said(bench.here("runs", "resume", killed.run_id))
+    assert shown.code == 5
+    assert "newer version" in shown.err
+    assert "Upgrade" in shown.err
+
+
+def test_a_trigger_of_a_kind_that_this_version_does_not_know_is_a_word_like_any_other(bench, killed):
+    record = json.loads(killed.run_json.read_text())
+    record["trigger"]["kind"] = "backfill"
+    killed.run_json.write_text(json.dumps(record))
+    said(bench("runs", "resume", killed.run_id).ok())
+    bench.here("state", "rebuild").ok()
+    assert "backfill" in [run["trigger"]["kind"] for run in bench.json("runs", "list")]
+
+
+@pytest.mark.parametrize("what", ["a full directory", "an empty directory", "a strange name"])
+def test_what_does_not_belong_among_the_marks_is_in_nobodys_way(bench, what):
+    bench("run", "small").ok()
+    mark = bench.state / "pending" / ("strange" if what == "a strange name" else "0" * 12)
+    mark.mkdir()
+    if what == "a full directory":
+        (mark / "x").touch()
+    said(bench.here("runs", "list").ok())
+    said(bench("run", "small").ok())
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_run_whose_directory_was_removed_is_over(bench, killed, marked):
+    shutil.rmtree(killed.path)
+    if not marked:
+        killed.pending_marker.unlink(missing_ok=True)
+    listed = said(bench.here("runs", "list").ok())
+    assert "were removed before it was over" in listed.err
+    (run,) = [run for run in bench.json("runs", "list") if run["pipeline"] == "long"]
+    assert run["status"] == "FAILURE"
+    assert FILES_GONE in bench.here("sql", "SELECT reason FROM runs").out
+    assert killed.run_id in said(bench.here("state", "check")).err
+    for command in ("resume", "cancel"):
+        done = said(bench.here("runs", command, killed.run_id))
+        assert done.code == 4
+    said(bench.here("runs", "delete", killed.run_id, "--yes").ok())
+    said(bench.here("state", "check").ok())
+
+
+def test_a_terminal_whose_run_is_removed_under_it_says_so_and_brings_nothing_back(bench):
+    process = bench.start("run", "long")
+    bench.wait_until(lambda: "second" in bench.ledger())
+    (run,) = (bench.state / "runs").iterdir()
+    shutil.rmtree(run)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 5
+    assert b"were removed while it ran" in err
+    assert not run.exists()
+    assert [one["status"] for one in bench.json("runs", "list")] in ([], ["FAILURE"])
