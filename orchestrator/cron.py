@@ -1,100 +1,24 @@
-"""When a cron expression fires, in a time zone, daylight saving included. Knows nothing of schedules: whether anything
-is run then is for `engine.due` to say.
+"""Computes the instants at which a cron expression fires in a time zone, daylight saving included.
 
-croniter reads the expression; which instants it means is decided here, by two rules. An expression whose hour field
-covers all 24 hours means real time: it fires whenever the local clock shows a matching time, so times that a change
-of clocks skips are dropped and times that it repeats fire twice. Any other expression means times of day, and each of
-them fires exactly once: one that is skipped fires at the first instant after the gap, one that is repeated fires the
-second time.
+Two rules, as in cron(8). An expression whose minute or hour field begins with a star follows the clock: it fires
+whenever the local clock shows a matching time, so times that a change of clocks skips are dropped, and times that it
+repeats fire twice. Any other expression means times of day, and each of them fires exactly once: one that is skipped
+fires at the first instant after the gap, one that is repeated fires the second time.
 
-Instants are UTC. They are found day by day of UTC, each day by itself, so that the answer never depends on where one
-begins to look.
+Instants are UTC. They are computed for each day of UTC by itself, so the answer does not depend on the starting point.
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-_ALIASES = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"})
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_NAMES = frozenset((*_MONTHS, *_WEEKDAYS, "l"))
-_FIELDS = ("minute (0-59)", "hour (0-23)", "day of the month (1-31)", "month (1-12)", "weekday (0-7, from Sunday on)")
+from orchestrator.cron_expression import Cron
+
 _DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Cron:
-    """A cron expression, understood. `days` and `weekdays` are None when they are not restricted; weekdays count from
-    Sunday as 0. `nth` says, for weekdays given as `5#3` or `L5`, which ones of the month."""
-
-    text: str
-    minutes: tuple[int, ...]
-    hours: tuple[int, ...]
-    months: frozenset[int]
-    days: frozenset[int] | None
-    last_day: bool
-    weekdays: frozenset[int] | None
-    nth: tuple[tuple[int, int], ...] = ()  # (weekday, which of the month; 0 for the last)
-
-    @property
-    def is_real_time(self) -> bool:
-        """Whether it means every hour, and so real time rather than times of day."""
-        return len(self.hours) == 24
-
-    def matches(self, day: date) -> bool:
-        """Whether it fires at all on a day of the local calendar."""
-        if day.month not in self.months:
-            return False
-        by_day = self._matches_day(day)
-        by_weekday = self._matches_weekday(day)
-        if by_day is None or by_weekday is None:
-            return by_day is not False and by_weekday is not False
-        # Both restricted: either will do, as it has always been in cron.
-        return by_day or by_weekday
-
-    def _matches_day(self, day: date) -> bool | None:
-        if self.days is None:
-            return None
-        return day.day in self.days or (self.last_day and (day + _DAY).month != day.month)
-
-    def _matches_weekday(self, day: date) -> bool | None:
-        if self.weekdays is None:
-            return None
-        weekday = day.isoweekday() % 7
-        if weekday not in self.weekdays:
-            return False
-        wanted = [which for found, which in self.nth if found == weekday]
-        is_last = (day + 7 * _DAY).month != day.month
-        return not wanted or (day.day - 1) // 7 + 1 in wanted or (0 in wanted and is_last)
-
-
-@lru_cache(maxsize=4096)
-def parse_cron(text: str) -> Cron:
-    """The expression understood. Raises ValueError saying what is wrong with it, also for one that never fires."""
-    compact = " ".join(text.split())
-    if compact.startswith("@"):
-        if compact.lower() not in _ALIASES:
-            raise ValueError(f"{text!r} is unknown; there is: {', '.join(sorted(_ALIASES))}")
-    elif len(compact.split()) != 5:
-        raise ValueError(f"{text!r} has {_fields(compact)}; minute, hour, day, month and weekday are five")
-    unknown = [word for word in re.findall(r"[A-Za-z]+", compact.lower()) if word not in _NAMES]
-    if unknown and not compact.startswith("@"):
-        raise ValueError(f"{text!r}: {unknown[0]!r} is no name of a month or weekday")
-    try:
-        fields, nth = _expand(compact)
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{text!r} is no cron expression: {_wrong_field(compact) or error}") from None
-    cron = _understood(compact, fields, nth)
-    if not _ever_fires(cron):
-        raise ValueError(f"{text!r} never fires: there is no such day in those months")
-    return cron
 
 
 def load_zone(name: str) -> ZoneInfo:
@@ -131,56 +55,6 @@ def instants_between(cron: Cron, zone: ZoneInfo, start: datetime, end: datetime)
         yield instant
 
 
-def _expand(text: str) -> tuple[list[list[int | str]], dict[int, set[int | str]]]:
-    """What each field stands for. Raises ValueError (of which croniter's errors are a kind) or KeyError."""
-    from croniter import croniter  # a hundredth of a second for whoever has no schedule
-
-    fields, nth = croniter.expand(text.lower())
-    return fields, nth
-
-
-def _fields(text: str) -> str:
-    count = len(text.split())
-    return f"{count} field{'' if count == 1 else 's'}"
-
-
-def _wrong_field(text: str) -> str | None:
-    """Which field cannot be read, tried one at a time; None when each of them can."""
-    for place, (field, what) in enumerate(zip(text.lower().split(), _FIELDS, strict=False)):
-        try:
-            _expand(" ".join(field if other == place else "*" for other in range(5)))
-        except (ValueError, KeyError):
-            return f"{field!r} cannot be its {what}"
-    return None
-
-
-def _understood(text: str, fields: list[list[int | str]], nth: dict[int, set[int | str]]) -> Cron:
-    minutes, hours, days, months, weekdays = fields
-    return Cron(
-        text=text,
-        minutes=_numbers(minutes, 60),
-        hours=_numbers(hours, 24),
-        months=frozenset(_numbers(months, 13)) - {0},
-        days=None if days == ["*"] else frozenset(day for day in days if isinstance(day, int)),
-        last_day="l" in days,
-        weekdays=None if weekdays == ["*"] else frozenset(int(weekday) for weekday in weekdays),
-        nth=tuple(
-            sorted((weekday, 0 if which == "l" else int(which)) for weekday, some in nth.items() for which in some)
-        ),
-    )
-
-
-def _numbers(field: list[int | str], limit: int) -> tuple[int, ...]:
-    return tuple(range(limit)) if field == ["*"] else tuple(sorted(int(number) for number in field))
-
-
-def _ever_fires(cron: Cron) -> bool:
-    if cron.days is None or cron.last_day or cron.weekdays is not None:
-        return True
-    longest = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
-    return any(day <= longest.get(month, 31) for month in cron.months for day in cron.days)
-
-
 @lru_cache(maxsize=8192)
 def _instants_on(cron: Cron, zone: ZoneInfo, day: date) -> tuple[datetime, ...]:
     """The instants within one day of UTC, in order.
@@ -192,10 +66,9 @@ def _instants_on(cron: Cron, zone: ZoneInfo, day: date) -> tuple[datetime, ...]:
     found: set[datetime] = set()
     for days in (-1, 0, 1):
         try:
-            local = day + timedelta(days=days)
-        except OverflowError:
+            found.update(_instants_of(cron, zone, day + timedelta(days=days)))
+        except OverflowError:  # the first and the last day of the calendar
             continue
-        found.update(_instants_of(cron, zone, local))
     end = start + timedelta(hours=23, minutes=59, seconds=59)
     return tuple(sorted(instant for instant in found if start <= instant <= end))
 

@@ -15,6 +15,8 @@ VOCABULARY = {
     "_version",
     "clock",
     "cron",
+    "cron_advice",
+    "cron_expression",
     "crashpoints",
     "document",
     "errors",

@@ -14,7 +14,7 @@ from orchestrator.cli.output import Cell, painter, say, table
 from orchestrator.cli.styles import BOLD, DIM, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, local, why_not_run
 from orchestrator.clock import format_duration, format_instant
-from orchestrator.cron import parse_cron
+from orchestrator.cron_expression import parse_cron
 from orchestrator.errors import gist
 from orchestrator.simulation.clock_changes import ClockChange, changes_between, moved_by
 from orchestrator.simulation.results import SimulatedTick
@@ -280,8 +280,12 @@ def _told_moves(change: ClockChange, schedules: dict[str, ScheduleInfo]) -> Iter
     if moved > _MOST_LINES:
         yield f"    ... and {moved - _MOST_LINES} more"
     if steady:
-        who = f"{steady} schedules that mean" if steady > 1 else "1 schedule that means"
-        yield f"    {who} every hour: by real time as ever, none dropped and none doubled"
+        who = (
+            f"{steady} schedules with a star in minute or hour follow"
+            if steady > 1
+            else ("1 schedule with a star in minute or hour follows")
+        )
+        yield f"    {who} the clock: what it skips is dropped, what it repeats runs twice"
     if not moved and not steady:
         yield "    no schedule has anything in that hour"
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orchestrator.clock import parse_duration
-from orchestrator.cron import load_zone, parse_cron
+from orchestrator.cron import load_zone
+from orchestrator.cron_expression import parse_cron
 from orchestrator.definitions.pipeline import PipelineDefinition
 from orchestrator.definitions.signature import CONTEXT_NAMES
 from orchestrator.definitions.step import check_tags

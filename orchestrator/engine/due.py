@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from orchestrator.clock import format_duration
-from orchestrator.cron import instants_after, load_zone, parse_cron
+from orchestrator.cron import instants_after, load_zone
+from orchestrator.cron_expression import parse_cron
 from orchestrator.states import TickState
 from orchestrator.ticks import Declared, Instigator, Kind, ScheduleInfo, instigator_id
 

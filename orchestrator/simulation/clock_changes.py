@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from orchestrator.cron import instants_between, load_zone, parse_cron
+from orchestrator.cron import instants_between, load_zone
+from orchestrator.cron_expression import parse_cron
 from orchestrator.ticks import ScheduleInfo
 
 _LOOK = timedelta(hours=12)
@@ -41,7 +42,7 @@ def changes_between(timezone: str, start: datetime, end: datetime) -> Iterator[C
 
 def moved_by(change: ClockChange, declared: ScheduleInfo) -> list[datetime]:
     """The occurrences around a change that are not where they would be on another day: those whose local time does not
-    exist or exists twice. Those of a schedule that means every hour keep to real time, and are not among them."""
+    exist or exists twice. Schedules with a star in minute or hour follow the clock, so theirs are not among them."""
     cron = parse_cron(declared.cron)
     if cron.is_real_time:
         return []

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from orchestrator.clock import format_instant
-from orchestrator.cron import instants_after, load_zone, parse_cron
+from orchestrator.cron import instants_after, load_zone
+from orchestrator.cron_expression import parse_cron
 from orchestrator.engine.due import ON_TIME, Passed, decide_on, is_plain, jitter_of, passed_of
 from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.simulation.spans import Asleep

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from orchestrator.cron import parse_cron
+from orchestrator.cron_expression import parse_cron
 from orchestrator.engine.due import after_clock_change
 from orchestrator.errors import OrchestratorError
 from orchestrator.operations.workspace import Workspace

@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from orchestrator import clock, crashpoints
-from orchestrator.cron import instants_between, load_zone, parse_cron
+from orchestrator.cron import instants_between, load_zone
+from orchestrator.cron_expression import parse_cron
 from orchestrator.daemon import core, locations, outbox
 from orchestrator.daemon.process import _only_one
 from orchestrator.errors import DaemonError, NotPossible, StoreError

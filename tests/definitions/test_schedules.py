@@ -32,11 +32,18 @@ def refused(problem, hint=None, *, cron="@daily", name="nightly", what="Schedule
     [
         refused("'0 0 30 2 *' never fires: there is no such day in those months", cron="0 0 30 2 *"),
         refused("'0 0 31 2,4 *' never fires: there is no such day in those months", cron="0 0 31 2,4 *"),
-        refused("'0 0 32 1 *' is no cron expression: '32' cannot be its day of the month (1-31)", cron="0 0 32 1 *"),
-        refused("'0 0 0 * * *' has 6 fields; minute, hour, day, month and weekday are five", cron="0 0 0 * * *"),
-        refused("'foo' has 1 field; minute, hour, day, month and weekday are five", cron="foo"),
         refused(
-            "'@reboot' is unknown; there is: @annually, @daily, @hourly, @midnight, @monthly, @weekly, @yearly",
+            "'0 0 32 1 *' is not a valid cron expression: '32' is not a valid day of the month (1-31)",
+            cron="0 0 32 1 *",
+        ),
+        refused(
+            "'0 0 0 * * *' has 6 fields; cron has five fields: minute, hour, day, month and weekday. There is no field "
+            "for seconds: write '0 0 * * *', and for less than a minute a sensor with interval=SECONDS",
+            cron="0 0 0 * * *",
+        ),
+        refused("'foo' has 1 field; cron has five fields: minute, hour, day, month and weekday", cron="foo"),
+        refused(
+            "'@reboot' is not a time: run the pipeline where the daemon is started, `orchestrator run NAME --detach`",
             cron="@reboot",
         ),
         refused("cron=5 is no text.", cron=5),

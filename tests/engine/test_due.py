@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestrator.cron import instants_between, load_zone, parse_cron
+from orchestrator.cron import instants_between, load_zone
+from orchestrator.cron_expression import parse_cron
 from orchestrator.engine import due
 from orchestrator.ticks import ScheduleInfo, SensorInfo
 
