@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from orchestrator.cli.instigators import names_of, show_list, show_ticks, switch, with_one
 from orchestrator.cli.options import EveryOne, Json, Tail, TickLimit, TickStates, group
-from orchestrator.cli.output import print_json
+from orchestrator.cli.output import print_json, say
 from orchestrator.errors import UsageError
 
 app = group("Turn schedules on and off, look at their ticks and at what comes next.")
@@ -69,7 +69,10 @@ def next_(
     from itertools import islice, takewhile
 
     from orchestrator import clock
-    from orchestrator.cron import instants_after, load_zone, parse_cron
+    from orchestrator.cli.ticks_view import local
+    from orchestrator.cron import instants_after, load_zone
+    from orchestrator.cron_advice import warnings
+    from orchestrator.cron_expression import parse_cron
 
     cron, timezone = _expression(name, cron, timezone)
     try:
@@ -81,10 +84,15 @@ def next_(
     if last is not None:
         found = takewhile(lambda instant: instant <= last, found)
     instants = list(islice(found, count or (10 if last is None else None)))
+    occurrences = _described(instants, timezone)
     if json:
-        print_json(instants)
+        print_json(occurrences)
         return
-    _show_instants(instants, timezone)
+    for occurrence in occurrences:
+        note = f"   {occurrence['note']}" if occurrence["note"] else ""
+        print(f"{local(occurrence['at'], timezone)}   {occurrence['at']:%Y-%m-%d %H:%M}Z{note}")
+    for warning in warnings(cron):
+        say(f"note: {warning}")
 
 
 @app.command(epilog="Example: orchestrator schedule preview nightly --at 2026-03-29")
@@ -134,15 +142,17 @@ def _expression(name: str | None, cron: str | None, timezone: str) -> tuple[str,
     return declared.cron, declared.timezone
 
 
-def _show_instants(instants: list[datetime], timezone: str) -> None:
-    from orchestrator.cli.ticks_view import local
+def _described(instants: list[datetime], timezone: str) -> list[dict[str, Any]]:
+    """Each instant with the local time it is shown as, and a note where the offset has changed since the one before."""
     from orchestrator.cron import load_zone
 
     zone = load_zone(timezone)
+    described: list[dict[str, Any]] = []
     offset = None
     for instant in instants:
         here = instant.astimezone(zone)
         changed = offset is not None and here.utcoffset() != offset
         offset = here.utcoffset()
-        note = "   the clocks have changed" if changed else ""
-        print(f"{local(instant, timezone)}   {instant:%Y-%m-%d %H:%M}Z{note}")
+        note = "the clocks have changed" if changed else None
+        described.append({"at": instant, "local": here.isoformat(), "note": note})
+    return described

@@ -59,7 +59,16 @@ class TestNext:
             "schedule", "next", "--cron", "30 2 * * *", "--timezone", "US/Central",
             "--from", "2019-03-09T00:00-06:00", "--to", "2019-03-12T00:00-05:00",
         )  # fmt: skip
-        assert instants == ["2019-03-09T08:30:00Z", "2019-03-10T08:00:00Z", "2019-03-11T07:30:00Z"]
+        assert instants == [
+            {"at": "2019-03-09T08:30:00Z", "local": "2019-03-09T02:30:00-06:00", "note": None},
+            {"at": "2019-03-10T08:00:00Z", "local": "2019-03-10T03:00:00-05:00", "note": "the clocks have changed"},
+            {"at": "2019-03-11T07:30:00Z", "local": "2019-03-11T02:30:00-05:00", "note": None},
+        ]
+
+    def test_what_may_surprise_in_an_expression_is_said_beside_the_result(self, bench):
+        done = bench.write(PIPELINES).here("schedule", "next", "--cron", "0 0 */2 * 1", "--from", "2027-03-01").ok()
+        assert done.out.splitlines()[1] == "Mon 2027-03-15 00:00 +0000   2027-03-15 00:00Z"
+        assert "note: One of the two day fields begins with a star, so a day must match both" in done.err
 
     def test_a_schedule_as_a_person_sees_it_with_the_clock_change(self, schedules):
         out = schedules.here("schedule", "next", "nightly", "--from", "2026-03-28", "--count", "3").ok().out
