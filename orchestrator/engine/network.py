@@ -69,6 +69,11 @@ class RunStep:
     hooks: Literal["", "due", "running", "done"] = ""
 
     @property
+    def is_selected(self) -> bool:
+        """Whether it is to run at all; else it is there for its outputs only."""
+        return self.planned.is_selected(self.keys)
+
+    @property
     def is_finished(self) -> bool:
         """Whether its state is one that is never left."""
         return self.state in TERMINAL_STEP_STATES
@@ -117,7 +122,8 @@ class Network:
         self._place = {planned.key: place for place, planned in enumerate(plan.steps)}
         self._mapped_over: dict[str, list[PlannedStep]] = defaultdict(list)  # innermost dynamic output -> steps
         self._below: dict[str, list[PlannedStep]] = defaultdict(list)  # any dynamic output of the scope -> steps
-        self._expanded: dict[tuple[str, Keys], tuple[str, ...]] = {}
+        # What became of a dynamic output: the step that makes it, and its keys; None when there is no such value.
+        self._expanded: dict[tuple[str, Keys], tuple[RunStep, tuple[str, ...] | None]] = {}
         # Inputs that collect over keys which are not known yet: (step, position of the input, source).
         self._collectors: dict[tuple[str, Keys], list[tuple[RunStep, int, Source]]] = defaultdict(list)
         self._undecided: list[RunStep] = []
@@ -143,6 +149,8 @@ class Network:
         failed = state in (StepState.FAILURE, StepState.ABANDONED, StepState.CANCELED)
         for dependent in step.dependents:
             self._resolve(dependent, step.key if failed else None)
+        if step.never is not None:
+            return  # whatever is mapped below a placeholder has its own, made together with it
         for output in step.planned.outputs:
             if output.dynamic:
                 self._expand(step, f"{step.planned.node}.{output.name}", produced.get(output.name), failed)
@@ -153,11 +161,12 @@ class Network:
 
     def _resolve(self, dependent: RunStep, failed: str | None) -> None:
         dependent.waiting -= 1
-        if failed is not None and dependent.failed_upstream is None:
-            dependent.failed_upstream = failed
-            self._undecided.append(dependent)
-        elif dependent.waiting == 0 and dependent.failed_upstream is None:
-            self._undecided.append(dependent)
+        dependent.failed_upstream = dependent.failed_upstream or failed
+        self._mark_decidable(dependent)
+
+    def _mark_decidable(self, step: RunStep) -> None:
+        if step.waiting == 0 or step.failed_upstream is not None:
+            self._undecided.append(step)
 
     def _add(self, planned: PlannedStep, keys: Keys, positions: tuple[int, ...] = ()) -> RunStep:
         step = RunStep(
@@ -175,8 +184,7 @@ class Network:
                 self._wire(step, index, source, planned_input.form == "collect")
         for source, every_key in planned.after:
             self._wire(step, len(planned.inputs), source, every_key)
-        if step.waiting == 0:
-            self._undecided.append(step)
+        self._mark_decidable(step)
         return step
 
     def _wire(self, step: RunStep, position: int, source: Source, every_key: bool) -> None:
@@ -193,13 +201,17 @@ class Network:
     def _collect(self, step: RunStep, position: int, source: Source) -> None:
         origin = self.plan.by_key[source.step]
         where = (origin.scope[-1], step.keys[: len(origin.scope) - 1])
-        if where in self._expanded:
-            for key in self._expanded[where]:
-                upstream = self.steps[instance_key(origin.node, (*where[1], key))]
-                self._link(step, position, Link(upstream, source.output))
-        else:
+        if where not in self._expanded:
             step.waiting += 1
             self._collectors[where].append((step, position, source))
+            return
+        producer, keys = self._expanded[where]
+        if keys is None:
+            # The dynamic output itself is missing: so is the value of this input, as for any other output.
+            self._link(step, position, Link(producer, where[0].rpartition(".")[2]))
+        for key in keys or ():
+            upstream = self.steps[instance_key(origin.node, (*where[1], key))]
+            self._link(step, position, Link(upstream, source.output))
 
     def _link(self, step: RunStep, position: int, link: Link) -> None:
         step.links[position].append(link)
@@ -218,13 +230,9 @@ class Network:
         else:
             self._add_placeholders(producer, dynamic, failed)
         where = (dynamic, producer.keys)
-        self._expanded[where] = keys or ()
+        self._expanded[where] = producer, keys
         for step, position, source in self._collectors.pop(where, ()):
-            if keys:
-                self._collect(step, position, source)
-            elif keys is None:
-                # The dynamic output itself is missing: so is the value of this input, as for any other output.
-                step.links[position].append(Link(producer, source.output))
+            self._collect(step, position, source)
             self._resolve(step, producer.key if failed else None)
 
     def _add_placeholders(self, producer: RunStep, dynamic: str, failed: bool) -> None:

@@ -1,5 +1,8 @@
 """Steps whose number is only known while the run goes on."""
 
+import pytest
+
+from orchestrator.engine.actions import Launch
 from tests.engine.lives import Life, plan
 
 FILES = {"dynamic": ("result",)}
@@ -121,3 +124,27 @@ def test_a_failure_deep_inside_reaches_what_is_collected_outside():
     states = life.states()
     assert (states["load[a][?]"], states["per_file[a]"], states["total"]) == ("ABANDONED", "ABANDONED", "ABANDONED")
     assert life.told[-1] == "finish FAILURE"
+
+
+@pytest.mark.parametrize("outer", ["fails", "has no keys", "was skipped"])
+def test_what_is_nested_below_keys_that_never_come_ends_once(outer):
+    nested = plan(
+        split={"outputs": ("one",), "optional": ("one",)},
+        files={**FILES, "one": "split.one"},
+        parts={"over": "files.result", "one": "files", "dynamic": ("result",)},
+        part={"over": "parts.result", "one": "parts"},
+        whole={"over": "files.result", "all": "part"},
+    )
+    life = Life(nested).settle()
+    life.produce("split", {} if outer == "was skipped" else {"one": None})
+    for _ in range(20):  # it went on for ever
+        action = life.ask()
+        if isinstance(action, Launch):
+            life.carry_out(action)
+            life.fail("files") if outer == "fails" else life.succeed("files", result=[])
+        elif action is not None:
+            life.carry_out(action)
+    state = "ABANDONED" if outer == "fails" else "SKIPPED"
+    states = life.states()
+    assert {states[key] for key in ("parts[?]", "part[?][?]", "whole[?]")} == {state}
+    assert life.told[-1] == f"finish {'FAILURE' if outer == 'fails' else 'SUCCESS'}"
