@@ -25,7 +25,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _EPILOG = """Example: orchestrator run flights --mode duckdb --preset july --select '*report' --tag who=me
 
-Selections: step, *step (with all it needs), step* (with all that need it), +step or step++ (levels)."""
+Selections: step, *step (with all it needs), step* (with all that need it), +step or step++ (levels), * (all steps);
+in a run that continues another, step[key] is one key of a mapped step.
+
+--rerun and --from-failure inherit the mode, configuration, inputs, selection, tags and executor of the earlier run.
+--config and --set change single values of its configuration, --tag single tags; --mode, --select and --executor
+replace its own; --preset replaces its mode, configuration and selection. --memoize is not inherited. With
+--from-failure a step that succeeded is kept, unless its configuration or inputs change or a step before it runs."""
 
 
 @app.command(epilog=_EPILOG)
@@ -46,7 +52,7 @@ def run(
     executor: Annotated[
         str | None, typer.Option(metavar="NAME", help="subprocess, in_process or a dotted path.")
     ] = None,
-    rerun: Annotated[str | None, typer.Option(metavar="RUN", help="Run an earlier run again.")] = None,
+    rerun: Annotated[str | None, typer.Option(metavar="RUN", help="Run all of an earlier run again.")] = None,
     from_failure: Annotated[
         str | None, typer.Option(metavar="RUN", help="Run what did not succeed in an earlier run.")
     ] = None,

@@ -259,7 +259,7 @@ class RunProgress:
 
     def _sort_decidable(self) -> None:
         for step in self.network.take_decidable():
-            if step.is_finished or not step.planned.selected:
+            if step.is_finished or not (step.is_selected or step.never):
                 continue
             if step.failed_upstream is not None or step.missing_input() is not None:
                 self.decided.append(step)

@@ -13,7 +13,7 @@ import msgspec
 from orchestrator import clock
 from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
-from orchestrator.engine.reuse import Lookup, finished_before, reused_steps, unselected_steps
+from orchestrator.engine.reuse import Lookup, check_keys, finished_before, nearest, reused_steps, unselected_steps
 from orchestrator.errors import ExecutionError, NotFound, NotPossible
 from orchestrator.events import StepReused
 from orchestrator.execution.registry import make_executor
@@ -23,13 +23,12 @@ from orchestrator.locks import HeldLock
 from orchestrator.messages import SPAWN_HINT
 from orchestrator.operations.create import create_run
 from orchestrator.operations.driver import own_run
-from orchestrator.operations.history import ancestors, progress_of
+from orchestrator.operations.history import ancestors, is_driven, progress_of
 from orchestrator.operations.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
 from orchestrator.planning.compile import IN_PROCESS
-from orchestrator.planning.plan import PlannedRun, PlanRequest, encode_plan
+from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
 from orchestrator.records import ALERTS_TAG, RunRecord, Trigger
 from orchestrator.run_files import read_record
-from orchestrator.states import StepState
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,12 @@ def plan_new(
     if not options.pipeline:
         raise NotFound("No pipeline was named.")
     found = find_pipeline(workspace, options.pipeline)
-    planned = plan(workspace, found, _request(workspace, options, parent is not None))
+    planned = plan(workspace, found, _request(workspace, options, parent))
     make_executor(planned.executor, workspace.pool)  # refused now if there is no such thing, not when the run exists
     _check_forking(found, planned)
-    reused = _reused(workspace, planned, parent, continued)
-    return found, planned, _record(workspace, found, planned, parent, reused), reused
+    reused, planned = _reused(workspace, planned, parent, continued)
+    preset = options.preset or (parent.preset if parent else None)
+    return found, planned, _record(workspace, found, planned, preset, parent, reused), reused
 
 
 def _memoized(
@@ -117,17 +117,20 @@ def read_parent(workspace: Workspace, run_id: str) -> RunRecord:
     try:
         return read_record(workspace.state.run(run_id))
     except FileNotFoundError:
-        raise NotPossible(f"The files of run {run_id} are gone; it cannot be continued.") from None
+        raise NotPossible(
+            f"Run {run_id} cannot be continued: it has no files here, because it has not begun or they were deleted."
+        ) from None
 
 
 def _inherited(options: RunOptions, parent: RunRecord) -> RunOptions:
-    """What the earlier run was, except where the caller says otherwise. A preset is in its config already."""
+    """What the earlier run was, except where the caller says otherwise: a preset that is named takes the place of its
+    mode, configuration and selection. Its configuration is merged when the new run is planned."""
     return RunOptions(
         pipeline=options.pipeline or f"{parent.location}/{parent.pipeline}",
         mode=options.mode or (None if options.preset else parent.mode),
         preset=options.preset,
-        config=options.config or parent.config,
-        selection=options.selection,
+        config=options.config,
+        selection=options.selection or (() if options.preset else parent.selection),
         # Alerts are told of a run that somebody asks for, whoever has asked for the one before.
         tags={**{name: value for name, value in parent.tags.items() if name != ALERTS_TAG}, **options.tags},
         executor=options.executor or parent.executor,
@@ -135,7 +138,7 @@ def _inherited(options: RunOptions, parent: RunRecord) -> RunOptions:
     )
 
 
-def _request(workspace: Workspace, options: RunOptions, has_parent: bool) -> PlanRequest:
+def _request(workspace: Workspace, options: RunOptions, parent: RunRecord | None) -> PlanRequest:
     assert options.pipeline is not None
     return in_workspace(
         workspace,
@@ -147,7 +150,7 @@ def _request(workspace: Workspace, options: RunOptions, has_parent: bool) -> Pla
             tags=dict(options.tags),
             selection=options.selection,
             executor=options.executor,
-            has_parent=has_parent,
+            inherited=Inherited(parent.mode, parent.config) if parent else None,
             memoize=options.memoize,
         ),
     )
@@ -167,6 +170,7 @@ def _record(
     workspace: Workspace,
     found: FoundPipeline,
     planned: PlannedRun,
+    preset: str | None,
     parent: RunRecord | None,
     reused: list[StepReused],
 ) -> RunRecord:
@@ -179,6 +183,7 @@ def _record(
         trigger=Trigger("rerun", parent.run_id) if parent else Trigger(),
         tags=planned.tags,
         config=planned.config,
+        preset=preset,
         selection=planned.selection,
         executor=planned.executor,
         max_concurrent_steps=workspace.settings.executor.max_concurrent_steps,
@@ -191,38 +196,39 @@ def _record(
 
 def _reused(
     workspace: Workspace, planned: PlannedRun, parent: RunRecord | None, continued: Continued | None
-) -> list[StepReused]:
+) -> tuple[list[StepReused], PlannedRun]:
+    """What the run need not do, and its plan, which says of that under which version it is stored."""
     if parent is None or continued is None:
-        return unselected_steps(planned.plan, now=clock.now())
-    lookup = produced_by_ancestors(workspace, parent)
+        return unselected_steps(planned.plan, now=clock.now()), planned
+    before = progress_of(workspace.state.run(parent.run_id))
+    lookup = nearest(ancestors(workspace.state, parent))
     keep: Callable[[RunStep], bool] = _runs_again
     if continued.only_failed:
-        keep = finished_before(progress_of(workspace.state.run(parent.run_id)))
-    return reused_steps(planned.plan, lookup, keep, now=clock.now())
+        _check_over(workspace, parent.run_id, before)
+        keep = finished_before(before, planned.changed)
+    reused = reused_steps(planned.plan, lookup, keep, now=clock.now())
+    check_keys(planned.plan, reused, parent.run_id)
+    return reused, msgspec.structs.replace(planned, plan=_as_stored(planned.plan, reused, lookup))
+
+
+def _check_over(workspace: Workspace, run_id: str, before: RunProgress) -> None:
+    if not before.is_finished and is_driven(workspace.state.run(run_id)):
+        raise NotPossible(
+            f"Run {run_id} is not over, so it is not known yet what fails in it.",
+            hint=f"`orchestrator runs wait {run_id}` waits for it, `orchestrator runs cancel {run_id}` ends it.",
+        )
+
+
+def _as_stored(plan: Plan, reused: list[StepReused], lookup: Lookup) -> Plan:
+    """The plan with each value that is reused where the run that made it has put it: under its version, or not."""
+    versions: dict[str, str | None] = {}
+    for event in reused:
+        found = lookup(event.step)
+        if found is not None:
+            versions[plan.origin_of(event.step).key] = found.version
+    steps = (msgspec.structs.replace(step, version=versions.get(step.key, step.version)) for step in plan.steps)
+    return msgspec.structs.replace(plan, steps=tuple(steps))
 
 
 def _runs_again(_step: RunStep) -> bool:
     return False
-
-
-def produced_by_ancestors(workspace: Workspace, parent: RunRecord) -> Lookup:
-    """Finds the outputs of a step in the nearest of the runs that led here: the parent, its parent, and so on."""
-    loaded: list[tuple[str, RunProgress]] = []
-    chain = ancestors(workspace.state, parent)
-
-    def lookup(step: str) -> Any:
-        for run_id, progress in _both(loaded, chain):
-            found = progress.network.steps.get(step)
-            # A step that was itself reused from no known run says nothing of where its value is.
-            if found is not None and found.outputs and (found.run_id or found.state is StepState.SUCCESS):
-                return found.run_id or run_id, found.outputs
-        return None
-
-    return lookup
-
-
-def _both(loaded: list[tuple[str, RunProgress]], chain: Any) -> Any:
-    yield from loaded
-    for item in chain:
-        loaded.append(item)
-        yield item

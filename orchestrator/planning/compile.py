@@ -30,7 +30,7 @@ from orchestrator.planning.run_config import (
     step_entries,
     without_resources,
 )
-from orchestrator.planning.select import select
+from orchestrator.planning.shape import Shape, check_selection, io_managers_of, origin_of, selected_in
 from orchestrator.planning.versions import step_versions
 from orchestrator.records import PRIORITY_TAG
 
@@ -53,12 +53,12 @@ def plan_run(
     """
     preset = pipeline.preset(request.preset) if request.preset else None
     mode = _mode(pipeline, preset, request)
-    config = merged(preset.config if preset else {}, request.config)
+    config = merged(preset.config if preset else _inherited_config(request, mode), request.config)
     if replaced is not None:
         mode, config = replaced.mode, without_resources(config, replaced.stand_ins)
     selection = request.selection or tuple(preset.select if preset else ())
     executor = request.executor or mode.executor or request.default_executor
-    shape = _Shape(pipeline, mode, _selected(pipeline, selection))
+    shape = Shape(pipeline, mode, selected_in(pipeline, selection))
     problems = config_problems(
         pipeline, mode, config, environment, nodes=shape.run_nodes(), resources=shape.needed_resources()
     )
@@ -69,7 +69,7 @@ def plan_run(
             details=[str(problem) for problem in problems],
             hint=HOW_TO_SET if all(problem.unset for problem in problems) else template,
         )
-    _check_outside_inputs(shape, request)
+    check_selection(shape, continues=request.inherited is not None)
     if request.check:
         _check_in_process_only(shape, executor)
     versions = step_versions(pipeline, mode, config) if request.memoize else {}
@@ -93,7 +93,39 @@ def plan_run(
         selection=tuple(selection),
         executor=executor,
         description=pipeline.description,
+        changed=_changed(shape, request.inherited.config, config) if request.inherited else (),
     )
+
+
+def _inherited_config(request: PlanRequest, mode: Mode) -> Mapping[str, Any]:
+    """The configuration of the run that is continued. What it says of resources that another mode had is left out."""
+    if request.inherited is None:
+        return {}
+    config, resources = request.inherited.config, request.inherited.config.get("resources")
+    if mode.name == request.inherited.mode or not isinstance(resources, Mapping):
+        return config
+    bound = resources_of(mode)
+    return {**config, "resources": {name: entry for name, entry in resources.items() if name in bound}}
+
+
+def _changed(shape: Shape, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """The nodes whose own configuration or configured inputs differ between the two."""
+    graph = shape.pipeline.graph.nodes
+    old, new = (step_entries(config, graph).by_node for config in (before, after))
+    inputs = [config.get("inputs") or {} for config in (before, after)]
+
+    def is_changed(key: str) -> bool:
+        sources = {handle.name for handle in sources_of(graph[key]) if isinstance(handle, PipelineInput)}
+        return _given_to(old, key) != _given_to(new, key) or any(
+            inputs[0].get(name) != inputs[1].get(name) for name in sources
+        )
+
+    return tuple(key for key in shape.run_nodes() if is_changed(key))
+
+
+def _given_to(entries: Mapping[str, Mapping[str, Any]], key: str) -> tuple[Any, Any]:
+    entry = entries.get(key, {})
+    return entry.get("config") or None, entry.get("inputs") or None
 
 
 @dataclass(frozen=True)
@@ -105,63 +137,6 @@ class ReplacedMode:
     stand_ins: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """A pipeline, the mode it runs in, and which of its nodes run."""
-
-    pipeline: PipelineDefinition
-    mode: Mode
-    selected: frozenset[str]
-
-    def run_nodes(self) -> list[str]:
-        return [key for key in self.pipeline.graph.nodes if key in self.selected]
-
-    def nodes(self) -> list[Node]:
-        """The nodes that run and those whose outputs they need, in topological order."""
-        graph = self.pipeline.graph.nodes
-        kept = set(self.selected)
-        for key in self.selected:
-            for source in sources_of(graph[key]):
-                if not isinstance(source, PipelineInput):
-                    kept.add(_origin(source).node.key)
-        for key in list(kept):
-            # Whatever a step is mapped over must be there too: it tells how often the step runs.
-            kept |= {dynamic.rpartition(".")[0] for dynamic in graph[key].scope}
-        return [node for key, node in graph.items() if key in kept]
-
-    def needed_resources(self) -> set[str]:
-        """The resources that the nodes need which run, their IO managers and hooks included, all the way down."""
-        needed: set[str] = set()
-        graph = self.pipeline.graph.nodes
-        for key in self.selected:
-            node = graph[key]
-            needed |= set(node.step.resources)
-            needed |= {name for hook in node.hooks for name in hook.resources}
-            needed |= io_managers_of(node)
-        for node in self.nodes():
-            needed |= io_managers_of(node)
-        bound = resources_of(self.mode)
-        frontier = needed
-        while frontier:
-            frontier = {name for key in frontier if key in bound for name in bound[key].resources} - needed
-            needed |= frontier
-        return needed
-
-
-def io_managers_of(node: Node) -> set[str]:
-    """The resources that store a node's outputs."""
-    outs = node.step.outputs.values()
-    return {str(out.io_manager) for out in outs if not isinstance(out, NothingOut)}
-
-
-def upstream_of(pipeline: PipelineDefinition) -> dict[str, frozenset[str]]:
-    """For each node, the nodes it depends on directly."""
-    return {
-        key: frozenset(_origin(source).node.key for source in sources_of(node) if not isinstance(source, PipelineInput))
-        for key, node in pipeline.graph.nodes.items()
-    }
-
-
 def _mode(pipeline: PipelineDefinition, preset: Preset | None, request: PlanRequest) -> Mode:
     if preset and preset.mode and request.mode and preset.mode != request.mode:
         raise ConfigError(
@@ -169,16 +144,6 @@ def _mode(pipeline: PipelineDefinition, preset: Preset | None, request: PlanRequ
             hint="Leave one of the two out.",
         )
     return pipeline.mode(request.mode or (preset.mode if preset else None))
-
-
-def _selected(pipeline: PipelineDefinition, selection: tuple[str, ...]) -> frozenset[str]:
-    if not selection:
-        return frozenset(pipeline.graph.nodes)
-    return select(selection, upstream_of(pipeline))
-
-
-def _origin(source: Handle | CollectedHandle) -> Handle:
-    return source.element if isinstance(source, CollectedHandle) else source
 
 
 @dataclass(frozen=True)
@@ -196,7 +161,7 @@ class _Given:
         return isinstance(given, Mapping) and name in given
 
 
-def _planned(shape: _Shape, node: Node, given: _Given, isolation: str, versions: Mapping[str, str]) -> PlannedStep:
+def _planned(shape: Shape, node: Node, given: _Given, isolation: str, versions: Mapping[str, str]) -> PlannedStep:
     step = node.step
     selected = node.key in shape.selected
     return PlannedStep(
@@ -223,6 +188,7 @@ def _planned(shape: _Shape, node: Node, given: _Given, isolation: str, versions:
         isolation=step.isolation or isolation,
         version=versions.get(node.key),
         selected=selected,
+        keys=tuple(sorted(keys for keys in shape.selected.get(node.key, ()) if keys)),
     )
 
 
@@ -239,7 +205,7 @@ def _input(node: Node, name: str, given: _Given) -> PlannedInput:
 
 
 def _source(handle: Handle | CollectedHandle) -> Source:
-    origin = _origin(handle)
+    origin = origin_of(handle)
     # The depth is the step's own: the handle of one value of a dynamic output is one level deeper than its step.
     return Source(template_key(origin.node.key, len(origin.node.scope)), origin.output_name)
 
@@ -251,21 +217,7 @@ def _priority(tags: Mapping[str, str]) -> int:
         return 0  # a tag is free text; one that is no number asks for nothing special
 
 
-def _check_outside_inputs(shape: _Shape, request: PlanRequest) -> None:
-    if request.has_parent:
-        return
-    graph = shape.pipeline.graph.nodes
-    for key in shape.run_nodes():
-        for dynamic in graph[key].scope:
-            producer = dynamic.rpartition(".")[0]
-            if producer not in shape.selected:
-                raise ConfigError(
-                    f"Step {key!r} is mapped over {dynamic}, and {producer!r} is not selected.",
-                    hint=f"Select '*{key}', or continue an earlier run with --rerun RUN.",
-                )
-
-
-def _check_in_process_only(shape: _Shape, executor: str) -> None:
+def _check_in_process_only(shape: Shape, executor: str) -> None:
     if executor == IN_PROCESS:
         return
     bound = resources_of(shape.mode)

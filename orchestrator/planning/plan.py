@@ -62,10 +62,19 @@ class PlannedStep(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     isolation: str = "fork"
     version: str | None = None
     selected: bool = True  # False: not run, only there because a selected step needs its outputs
+    keys: tuple[tuple[str, ...], ...] = ()  # selected for these keys only, given from the outermost on; (): for all
 
     def output(self, name: str) -> PlannedOutput:
         """The output of that name; there must be one."""
         return next(output for output in self.outputs if output.name == name)
+
+    def is_selected(self, mapping_keys: tuple[str, ...]) -> bool:
+        """Whether the step is to run for these keys; for fewer than it has, whether it may be for some below them."""
+        if not self.keys:
+            return self.selected
+        return self.selected and any(
+            all(mine == wanted for mine, wanted in zip(mapping_keys, keys, strict=False)) for keys in self.keys
+        )
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, dict=True):
@@ -96,6 +105,13 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, dict=T
         return (step for step in self.steps if step.selected)
 
 
+class Inherited(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run takes over from the earlier run that it continues, where its own request says nothing else."""
+
+    mode: str
+    config: dict[str, Any] = {}
+
+
 class PlanRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a caller decides about a run; a location makes the plan from it."""
 
@@ -108,7 +124,7 @@ class PlanRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     executor: str | None = None
     storage_dir: str = ""
     default_executor: str = "subprocess"
-    has_parent: bool = False  # the run follows an earlier one, whose outputs it may use
+    inherited: Inherited | None = None  # from the earlier run whose outputs it may use
     memoize: bool = False
     check: bool = True  # False: only the shape of the plan is wanted, whatever is wrong with the configuration
 
@@ -123,6 +139,7 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     selection: tuple[str, ...]
     executor: str
     description: str | None = None
+    changed: tuple[str, ...] = ()  # the nodes that are configured otherwise than in the run that this one continues
 
 
 encode_plan = msgspec.json.Encoder().encode

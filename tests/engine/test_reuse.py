@@ -1,8 +1,10 @@
 """Continuing an earlier run: what is taken from it, and what runs again."""
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.engine.reuse import finished_before, reused_steps
+from orchestrator.engine.reuse import check_keys, finished_before, nearest, reused_steps
+from orchestrator.errors import NotFound, NotPossible
 from orchestrator.events import StepReused
 from tests.engine.lives import START, Life, plan, planned
 
@@ -16,11 +18,7 @@ FILES = {
 
 
 def lookup_in(life):
-    def lookup(step):
-        found = life.run.network.steps.get(step)
-        return (found.run_id, found.outputs) if found is not None and found.outputs else None
-
-    return lookup
+    return nearest(iter([("run", life.run)]))
 
 
 def from_failure(written, parent):
@@ -145,3 +143,83 @@ def test_a_lookup_is_asked_once_for_each_step():
     whole = plan(**{name: {} for name in steps})
     reused_steps(whole, lookup, lambda step: True, now=START)
     assert len(asked) == len(set(asked)) == 50
+
+
+BRANCH = {
+    "split": {"outputs": ("good", "bad"), "optional": ("good", "bad")},
+    "on_bad": {"one": "split.bad"},
+    "on_good": {"one": "split.good"},
+    "join": {"many": ("on_good", "on_bad")},
+}
+
+
+def rerun_of(written, parent, *names):
+    whole = plan(**written)
+    steps = [replace(step, selected=step.node in names) for step in whole.steps]
+    bare = [step if step.selected else replace(step, inputs=(), after=()) for step in steps]
+    chosen = replace(whole, steps=tuple(bare))
+    reused = reused_steps(chosen, lookup_in(parent), lambda step: False, now=START)
+    return Life(chosen).tell(*reused).settle()
+
+
+def test_a_branch_that_was_not_taken_has_no_value_for_a_step_that_runs_alone():
+    parent = Life(plan(**BRANCH)).settle().produce("split", {"good": None}).settle().succeed("on_good").settle()
+    life = rerun_of(BRANCH, parent, "join")
+    assert [ref.step for ref in life.run.network.steps["join"].sources_of_input(0)] == ["on_good"]
+
+
+def test_a_step_that_gave_none_of_its_outputs_has_none_for_a_step_that_runs_alone():
+    parent = Life(plan(**BRANCH)).settle().produce("split", {}).settle()
+    assert rerun_of(BRANCH, parent, "on_good").states()["on_good"] == "SKIPPED"
+
+
+@pytest.mark.parametrize(
+    ("name", "now"),
+    [
+        ("another input", {"one": "a", "all": ()}),
+        ("no input", {}),
+        ("other outputs", {"one": "first", "outputs": ("result", "more")}),
+        ("an output that may be missing", {"one": "first", "optional": ("result",)}),
+        ("waits for another", {"one": "first", "after": ["a"]}),
+        ("another version", {"one": "first", "version": "2"}),
+    ],
+)
+def test_a_step_that_the_code_wires_otherwise_now_runs_again(name, now):
+    before = {"first": {}, "a": {}, "it": {"one": "first", "version": "1"}, "end": {"one": "it"}}
+    parent = Life(plan(**before)).settle().succeed("first").succeed("a").settle().succeed("it").settle().fail("end")
+    reused, _ = from_failure({**before, "it": {"version": "1", **now}}, parent.settle())
+    assert [event.step for event in reused] == ["first", "a"]
+
+
+def test_a_step_that_is_configured_otherwise_now_runs_again_with_all_after_it():
+    parent = Life(plan(**ABCD)).settle().succeed("a").succeed("d").settle().succeed("b").settle().fail("c").settle()
+    reused = reused_steps(plan(**ABCD), lookup_in(parent), finished_before(parent.run, ["b"]), now=START)
+    assert [event.step for event in reused] == ["a", "d"]
+
+
+def test_a_memoized_step_is_kept_and_found_by_its_version_again():
+    written = {"a": {"version": "1"}, "b": {"one": "a"}, "c": {"one": "b"}}
+    parent = Life(plan(**written)).tell(StepReused(at=START, step="a", outputs={"result": None}, memoized=True))
+    parent.settle().succeed("b").settle().fail("c").settle()
+    reused = reused_steps(plan(**{**written, "a": {}}), lookup_in(parent), finished_before(parent.run), now=START)
+    assert [(event.step, event.memoized, event.run_id) for event in reused] == [("a", True, None), ("b", False, "run")]
+
+
+def test_a_key_that_the_run_before_did_not_have_is_refused():
+    parent = Life(plan(**FILES)).settle().succeed("files", result=["a", "b"]).settle()
+    whole = plan(**FILES)
+    load = replace(whole.steps[1], keys=(("z",),))
+    chosen = replace(whole, steps=(replace(whole.steps[0], selected=False), load))
+    reused = reused_steps(chosen, lookup_in(parent), lambda step: False, now=START)
+    with pytest.raises(NotFound) as caught:
+        check_keys(chosen, reused, "R")
+    assert str(caught.value) == "There is no step 'load[z]' in run R.\nDid you mean load[b] or load[a]?"
+
+
+def test_keys_that_no_run_has_made_are_refused():
+    parent = Life(plan(**FILES)).settle().fail("files").settle()
+    whole = plan(**FILES)
+    chosen = replace(whole, steps=(replace(whole.steps[0], selected=False), whole.steps[1]))
+    reused = reused_steps(chosen, lookup_in(parent), lambda step: False, now=START)
+    with pytest.raises(NotPossible, match=r"Step 'load' needs the keys of files\.result, which neither run R nor"):
+        check_keys(chosen, reused, "R")

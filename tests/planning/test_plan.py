@@ -18,6 +18,7 @@ from orchestrator import (
 )
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import (
+    Inherited,
     PlannedInput,
     PlannedOutput,
     PlanRequest,
@@ -169,7 +170,7 @@ def test_steps_that_do_not_run_are_there_only_for_what_they_provide():
 
 
 def test_what_a_step_is_mapped_over_is_kept_with_it():
-    steps = plan(everything, selection=("load",), has_parent=True).by_node
+    steps = plan(everything, selection=("load",), inherited=Inherited("default")).by_node
     assert set(steps) == {"files_2", "split", "load"}
 
 
