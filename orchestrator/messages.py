@@ -150,6 +150,8 @@ class Evaluate(msgspec.Struct, frozen=True, tag="evaluate", kw_only=True):
     last_tick_at: datetime | None = None
     materializations: tuple[NumberedMaterialization, ...] = ()
     runs: tuple[RunEnding, ...] = ()
+    attempt: int = 1
+    delivery_key: str | None = None
 
 
 class EvaluateMany(msgspec.Struct, frozen=True, tag="evaluate_many"):

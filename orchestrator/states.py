@@ -44,6 +44,13 @@ class TickState(StrEnum):
     MISSED = "MISSED"  # a due occurrence that policy says not to run
 
 
+class DeliveryState(StrEnum):
+    """Where an alert stands that has not got through."""
+
+    PENDING = "PENDING"  # failed, will be tried again at a known instant
+    FAILED = "FAILED"  # given up: tried again only when somebody asks for it
+
+
 TERMINAL_RUN_STATES = frozenset({RunState.SUCCESS, RunState.FAILURE, RunState.CANCELED})
 ACTIVE_RUN_STATES = frozenset({RunState.STARTING, RunState.STARTED, RunState.CANCELING})
 

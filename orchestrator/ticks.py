@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.clock import format_instant
 from orchestrator.records import Materialization, Trigger
-from orchestrator.states import RunState, TickState
+from orchestrator.states import DeliveryState, RunState, TickState
 
 CatchUp = Literal["latest", "all", "none"] | int
 Overlap = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_other"]
@@ -175,6 +175,23 @@ class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     failed_steps: dict[str, str] = {}  # step: what went wrong
     trigger: Trigger = Trigger()
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that has failed and has not got through: a run-status sensor, and the end of a run to tell it about.
+
+    `key` is the same for every attempt. `next_at` is None once it was given up. `error` is that of the last attempt.
+    """
+
+    sensor: str  # location/name
+    key: str
+    run: RunEnding
+    status: DeliveryState
+    attempts: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+    next_at: datetime | None
+    error: str
 
 
 class NumberedMaterialization(msgspec.Struct, frozen=True):

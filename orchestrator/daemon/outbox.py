@@ -7,19 +7,19 @@ history and nothing else. Everything else is committed before anybody acts upon 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from orchestrator.store.session import Store
 from orchestrator.store.ticks import EnqueuedRun, TickBatch, commit_ticks
-from orchestrator.ticks import Instigator, Tick
+from orchestrator.ticks import Delivery, Instigator, Tick
 
 PATIENCE = timedelta(seconds=1)
 
 
 class Outbox:
-    """Ticks, instigators and runs on their way into the store. `on_ticks` is told ticks that are added, with the runs
-    that were added with them."""
+    """Ticks, instigators, runs and failed alerts on their way into the store. `on_ticks` is called with the ticks that
+    are added, and the runs that were added with them."""
 
     def __init__(
         self, store: Store, on_ticks: Callable[[list[Tick], list[EnqueuedRun]], None] = lambda _ticks, _runs: None
@@ -29,13 +29,14 @@ class Outbox:
         self._ticks: list[Tick] = []
         self._instigators: dict[str, Instigator] = {}
         self._runs: list[EnqueuedRun] = []
+        self._deliveries: dict[str, Delivery | None] = {}  # by key; None: it got through
         self._urgent = False
         self._oldest: datetime | None = None
         self._is_again = False
 
     @property
     def is_empty(self) -> bool:
-        return not (self._ticks or self._instigators or self._runs)
+        return not (self._ticks or self._instigators or self._runs or self._deliveries)
 
     def runs(self) -> Iterator[tuple[str | None, str]]:
         """The runs on their way into the queue, each with the id of who has asked for it."""
@@ -49,11 +50,13 @@ class Outbox:
         ticks: list[Tick] | None = None,
         instigator: Instigator | None = None,
         runs: list[EnqueuedRun] | None = None,
+        deliveries: Mapping[str, Delivery | None] | None = None,
         urgent: bool,
     ) -> None:
         """Adds what belongs together: it is committed in one transaction, with whatever else is waiting."""
         self._ticks += ticks or []
         self._runs += runs or []
+        self._deliveries |= deliveries or {}
         if instigator is not None:
             self._instigators[instigator.id] = instigator
         self._urgent = self._urgent or urgent
@@ -74,12 +77,20 @@ class Outbox:
         if self.is_empty:
             return []
         again, self._is_again = self._is_again, True
-        self._store(commit_ticks, TickBatch(self._ticks, list(self._instigators.values()), self._runs, again))
+        batch = TickBatch(
+            self._ticks,
+            list(self._instigators.values()),
+            self._runs,
+            again,
+            undelivered=[one for one in self._deliveries.values() if one is not None],
+            delivered=[key for key, one in self._deliveries.items() if one is None],
+        )
+        self._store(commit_ticks, batch)
         committed = self._runs
         self.clear()
         return committed
 
     def clear(self) -> None:
         """Forgets what is waiting."""
-        self._ticks, self._instigators, self._runs = [], {}, []
+        self._ticks, self._instigators, self._runs, self._deliveries = [], {}, [], {}
         self._urgent, self._oldest, self._is_again = False, None, False

@@ -10,9 +10,10 @@ from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.engine import due
+from orchestrator.store.deliveries import list_deliveries
 from orchestrator.store.instigators import list_instigators
 from orchestrator.store.session import Store
-from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, instigator_id
+from orchestrator.ticks import Declared, Delivery, Instigator, ScheduleInfo, SensorInfo, instigator_id
 
 
 class Registry:
@@ -28,6 +29,7 @@ class Registry:
         self.version = 0
         self.remembered: dict[str, Instigator] = {}
         self.declared: dict[str, Declared] = {}
+        self.undelivered: dict[str, dict[str, Delivery]] = {}  # failed alerts by sensor and key
 
     def changed(self) -> None:
         """Somebody may have turned something on or off, in the store."""
@@ -39,6 +41,9 @@ class Registry:
             # What waits to be committed is newer than what is stored. Before a user's change it is committed; if that
             # fails, the change fails too.
             self.remembered = {one.id: one for one in self._store(list_instigators)}
+            self.undelivered = {}
+            for delivery in self._store(list_deliveries):
+                self.undelivered.setdefault(delivery.sensor, {})[delivery.key] = delivery
             self._stale = False
             self._seen = -1
         if self._seen == self._locations.version:

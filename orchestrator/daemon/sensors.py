@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from orchestrator.daemon.agenda import Agenda
+from orchestrator.daemon.deliveries import Changes, Deliveries
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.instigation import askable, outcome_of
 from orchestrator.daemon.location import Location
@@ -26,9 +27,6 @@ from orchestrator.operations.workspace import Workspace
 from orchestrator.states import TickState
 from orchestrator.store.session import Store
 from orchestrator.ticks import Instigator, SensorInfo, Tick
-
-# How often an alert is tried again after its evaluation was lost: it hung, or its process died.
-_RETRIES = 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,7 @@ class Sensors:
         self._outbox = outbox
         self._store = store
         self._log = log
+        self._deliveries = Deliveries(registry, locations, log)
         self.is_spread_out = True  # after a start they do not all come at once
         self.agenda = Agenda(lambda: registry.version, self._fill, self._look)
         self._regular: dict[str, datetime] = {}  # when those that hurry would have been looked at
@@ -90,28 +89,34 @@ class Sensors:
             return  # forgotten meanwhile
         outcome = outcome_of(answered, remembered, self._workspace, now, kind="sensor", tags=look.declared.tags)
         failed = outcome.tick.status is TickState.FAILURE
+        is_alert = look.declared.kind == "run_status_sensor"
         cursor = _cursor_after(look, remembered, answered, failed)
         tick = replace(outcome.tick, cursor=cursor, about_run=look.sight.about_run if look.sight else None)
         after = replace(
             remembered,
             last_tick_at=now,
-            failures=remembered.failures + 1 if failed else 0,
+            # A failed alert is retried by itself, and slows nothing else of its sensor down.
+            failures=remembered.failures + 1 if failed and not is_alert else 0,
             cursor=cursor,
             last_run_key=tick.run_keys[-1] if tick.run_keys else remembered.last_run_key,
         )
-        urgent = outcome.is_urgent or cursor != remembered.cursor or remembered.failures > 0
+        deliveries: Changes = {}
+        if look.sight is not None and is_alert:
+            deliveries = self._deliveries.settle(answered.id, look.sight, tick, now)
+        else:
+            self._say(answered.id, tick)
+        urgent = outcome.is_urgent or cursor != remembered.cursor or remembered.failures > 0 or bool(deliveries)
         self._registry.remember(after)
-        self._outbox.add(now, ticks=[tick], instigator=after, runs=list(outcome.runs), urgent=urgent)
-        self._say(answered.id, tick)
-        self._go_on(answered.id, look, after, failed and not (look.sight and cursor == look.sight.cursor), now)
+        runs = list(outcome.runs)
+        self._outbox.add(now, ticks=[tick], instigator=after, runs=runs, deliveries=deliveries, urgent=urgent)
+        self._go_on(answered.id, look, after, failed and not is_alert, now)
 
     # --- inside ---
 
     def _go_on(self, id: str, look: Look, after: Instigator, is_stuck: bool, now: datetime) -> None:
         """When to look next: at once if there is more, later if the same is to be tried again."""
         (self._stuck.add if is_stuck else self._stuck.discard)(id)
-        has_failed_for_good = look.declared.kind == "run_status_sensor" and not is_stuck
-        regular = next_evaluation_at(look.declared, replace(after, failures=0) if has_failed_for_good else after, now)
+        regular = next_evaluation_at(look.declared, after, now)
         is_hinted = id in self._hinted
         self._hinted.discard(id)
         if look.sight and look.sight.is_more and not is_stuck:
@@ -119,13 +124,19 @@ class Sensors:
         elif is_hinted and not is_stuck:
             self._hurry(id, regular, now)
         else:
-            self.agenda.put(id, regular)
+            self._put(id, look.declared, regular, now)
+
+    def _put(self, id: str, declared: SensorInfo, at: datetime, now: datetime) -> None:
+        """To be looked at then, or earlier if a failed alert is to be tried again by then."""
+        retry_at = self._deliveries.next_at(id, declared, now)
+        self.agenda.put(id, at if retry_at is None else min(at, retry_at))
 
     def _hurry(self, id: str, regular: datetime, now: datetime) -> None:
         self._regular.setdefault(id, regular)
         self.agenda.put(id, now)
 
     def _fill(self, before: Mapping[str, datetime], now: datetime) -> None:
+        self._deliveries.notice_reloads(now)
         for id, declared in self._registry.sensors().items():
             if self._evaluations.is_asked(id):
                 continue
@@ -134,7 +145,7 @@ class Sensors:
                 self._regular[id] = min(self._regular[id], at)
             if self.is_spread_out:
                 at += spread(id, declared.interval)
-            self.agenda.put(id, min(at, before.get(id, at)))
+            self._put(id, declared, min(at, before.get(id, at)), now)
 
     def _look(self, id: str, now: datetime) -> None:
         found = askable(id, SensorInfo, self._registry, self._locations, self._evaluations)
@@ -146,6 +157,13 @@ class Sensors:
             return
         remembered, places = self._places(declared, remembered, now)
         sight = see(self._store, id, declared, places)
+        if declared.kind == "run_status_sensor":
+            # New runs first: what has failed before must not hold them up.
+            sight = (
+                self._deliveries.due(id, now) or sight
+                if isinstance(sight, str)
+                else self._deliveries.first_attempt(id, sight)
+            )
         if isinstance(sight, str):
             self._nothing(id, declared, remembered, now, sight)
         else:
@@ -165,7 +183,7 @@ class Sensors:
             cursor=remembered.cursor,
             last_run_key=remembered.last_run_key,
             last_tick_at=remembered.last_tick_at,
-            **(look.sight.shown if look.sight else {}),
+            **{"attempt": remembered.failures + 1, **(look.sight.shown if look.sight else {})},
         )
 
     def _places(self, declared: SensorInfo, remembered: Instigator, now: datetime) -> tuple[Instigator, dict[str, int]]:
@@ -181,7 +199,7 @@ class Sensors:
     def _nothing(self, id: str, declared: SensorInfo, remembered: Instigator, now: datetime, reason: str) -> None:
         """A tick that user code need not be asked about. None at all if it was only a hint that made us look."""
         if id in self._regular:
-            self.agenda.put(id, self._regular.pop(id))
+            self._put(id, declared, self._regular.pop(id), now)
             return
         tick = Tick(
             tick_id=new_run_id(),
@@ -196,7 +214,7 @@ class Sensors:
         after = replace(remembered, last_tick_at=now, failures=0)
         self._registry.remember(after)
         self._outbox.add(now, ticks=[tick], instigator=after, urgent=False)
-        self.agenda.put(id, next_evaluation_at(declared, after, now))
+        self._put(id, declared, next_evaluation_at(declared, after, now), now)
 
     def _say(self, id: str, tick: Tick) -> None:
         if tick.status is TickState.SUCCESS:
@@ -212,8 +230,8 @@ def _cursor_after(look: Look, remembered: Instigator, answered: Answered, failed
     if look.sight is None:
         # What a failing evaluation did to its cursor does not count.
         return remembered.cursor if failed or answered.evaluation is None else answered.evaluation.cursor
-    if look.declared.kind == "run_status_sensor":
-        # The run was reacted to, or its reaction has failed and is reported: either way it is not told again.
-        is_over = answered.evaluation is not None or remembered.failures >= _RETRIES
-        return look.sight.cursor if is_over else remembered.cursor
-    return remembered.cursor if failed else look.sight.cursor
+    if look.sight.cursor is None:
+        return remembered.cursor
+    # A failed alert is kept among the deliveries; an asset sensor that failed gets the same materializations again.
+    is_kept = look.declared.kind == "run_status_sensor"
+    return look.sight.cursor if is_kept or not failed else remembered.cursor

@@ -21,13 +21,15 @@ BATCH = 100
 
 @dataclass(frozen=True)
 class Sight:
-    """Something new. `cursor` is the place behind it; `shown` goes into the question; `is_more` says that there is more
-    of it already; `about_run` is the run that an alert is about."""
+    """Something new. `cursor` is the place behind it, None when the cursor stays as it is; `shown` goes into the
+    question; `is_more` says that there is more of it already; `about_run` is the run that an alert is about, and
+    `is_retry` says that the alert has failed before."""
 
-    cursor: str
+    cursor: str | None
     shown: dict[str, Any] = field(default_factory=dict)
     is_more: bool = False
     about_run: str | None = None
+    is_retry: bool = False
 
 
 def see(store: Store, id: str, declared: SensorInfo, places: dict[str, int]) -> Sight | str:

@@ -50,7 +50,12 @@ class ScheduleContext:
 
 @dataclass
 class SensorContext:
-    """Given to a sensor. `cursor` is what it said last with `update_cursor`, in an evaluation that did not fail."""
+    """Given to a sensor. `cursor` is what it said last with `update_cursor`, in an evaluation that did not fail.
+
+    `attempt` counts the attempts at this evaluation: 1, and one more after each that failed. A run-status sensor also
+    gets a `delivery_key`, the same for every attempt to tell it about one end of one run, for receivers that recognize
+    repeats by a key.
+    """
 
     cursor: str | None = None
     last_run_key: str | None = None
@@ -59,6 +64,8 @@ class SensorContext:
     now: datetime = field(default_factory=clock.now)
     log: logging.Logger = field(default_factory=silent_logger)
     assets: Assets = field(default_factory=Assets)
+    attempt: int = 1
+    delivery_key: str | None = None
 
     def update_cursor(self, cursor: str | None) -> None:
         """Remembers a text until the next evaluation. It counts only if this one does not fail."""

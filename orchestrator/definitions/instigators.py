@@ -316,9 +316,10 @@ def run_status_sensor(
 ) -> Callable[..., RunStatusSensorDefinition]:
     """Tells a function of each run that ends with that status: `def alert(context, run)`. For alerts.
 
-    `pipelines` restricts it to those. Each run is told once; a reaction that raises is reported and not repeated. It
-    may give RunRequests. Of a run that it has asked for itself it is not told, nor of one that another alert has asked
-    for because of such a run, and so on: alerts that react to each other come to an end.
+    `pipelines` restricts it to those. Each run is delivered at least once: a function that raises, hangs or dies is
+    called again about that run, with growing pauses, for three days. `context.delivery_key` is the same each time,
+    `context.attempt` counts. It may give RunRequests. Of a run that it has asked for itself it is not told, nor of one
+    that another alert has asked for because of such a run, and so on: alerts that react to each other come to an end.
     """
     _refuse_bare("@run_status_sensor", bare, "@run_status_sensor(status='FAILURE')")
     return _decorator("@run_status_sensor", RunStatusSensorDefinition, {"status": status, **options})

@@ -130,6 +130,8 @@ def _context(definition: InstigatorDefinition, question: Evaluate, find: Find) -
         now=question.at,
         log=_logger(),
         assets=Assets(find),
+        attempt=question.attempt,
+        delivery_key=question.delivery_key,
     )
 
 

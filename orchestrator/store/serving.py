@@ -21,7 +21,19 @@ from orchestrator.store.remote import PROTOCOL, Call, Refused, Result, decode, e
 from orchestrator.wire import Channel, Disconnected
 
 # The modules whose functions may be called by name.
-SERVED = ("assets", "damage", "endings", "instigators", "maintenance", "overview", "query", "queue", "runs", "ticks")
+SERVED = (
+    "assets",
+    "damage",
+    "deliveries",
+    "endings",
+    "instigators",
+    "maintenance",
+    "overview",
+    "query",
+    "queue",
+    "runs",
+    "ticks",
+)
 # Of those, what needs the file for itself.
 _REFUSED = ("compact", "put_in_place", "copy_of_backup")
 

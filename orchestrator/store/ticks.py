@@ -13,8 +13,9 @@ from orchestrator.errors import StoreConflict
 from orchestrator.records import RunRecord
 from orchestrator.states import RunState, TickState
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
+from orchestrator.store.deliveries import save_deliveries
 from orchestrator.store.instigators import save_instigators
-from orchestrator.ticks import Instigator, Tick
+from orchestrator.ticks import Delivery, Instigator, Tick
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
@@ -43,6 +44,8 @@ class TickBatch(msgspec.Struct, frozen=True):
     instigators: list[Instigator]
     runs: list[EnqueuedRun]
     again: bool = False
+    undelivered: list[Delivery] = []
+    delivered: list[str] = []  # keys of deliveries
 
 
 class TickFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +66,7 @@ def commit_ticks(database: Database, batch: TickBatch) -> None:
         _refuse_used(database, batch.runs)
         _write_ticks(database, batch.ticks)
         save_instigators(database, batch.instigators)
+        save_deliveries(database, batch.undelivered, batch.delivered)
         _write_runs(database, batch.runs)
         crash_point("tick.written")
     crash_point("tick.committed")
@@ -151,6 +155,8 @@ def _unwritten(database: Database, batch: TickBatch) -> TickBatch:
         [tick for tick in batch.ticks if tick.tick_id not in written],
         batch.instigators,
         [run for run in batch.runs if run.record.run_id not in written],
+        undelivered=batch.undelivered,
+        delivered=batch.delivered,
     )
 
 

@@ -153,31 +153,6 @@ def test_what_ended_before_it_was_turned_on(runs, start, told):
     assert runs.told == told
 
 
-def test_a_reaction_that_fails_is_reported_and_neither_repeated_nor_felt_by_the_others(runs):
-    runs.begin(alert("if run.tags['name'] == 'b': raise ConnectionError('no mail')\ntell(context, run)"))
-    runs.end("bad-a", "bad-b", "bad-c").go_on()
-    assert runs.told == ["alert:a:FAILURE", "alert:c:FAILURE"]
-    failed = [tick for tick in runs.ticks("alert") if tick.status == "FAILURE"]
-    assert len(failed) == 1
-    assert failed[0].about_run == next(run.run_id for run in runs.runs() if run.tags.get("name") == "b")
-    assert failed[0].error.endswith("ConnectionError: no mail")
-    runs.end("bad-d")
-    assert runs.told[-1] == "alert:d:FAILURE", "and the next end is told without delay"
-
-
-def test_a_reaction_that_dies_is_tried_again_and_then_given_up_for_the_others(runs):
-    runs.begin(alert("if run.tags['name'] == 'a': os._exit(1)\ntell(context, run)", interval=1))
-    runs.end("bad-a").end("bad-b").go_on().go_on().go_on().go_on()
-    assert runs.told == ["alert:b:FAILURE"]
-    assert runs.outcomes("alert").count("FAILURE") == 4
-
-
-def test_one_that_died_once_is_told_after_all(runs):
-    body = "if not os.path.exists('calm'):\n    open('calm', 'w').close()\n    os._exit(1)\ntell(context, run)"
-    runs.begin(alert(body, interval=1)).end("bad-a").go_on()
-    assert runs.told == ["alert:a:FAILURE"]
-
-
 def test_a_reaction_may_ask_for_a_run_and_is_not_told_of_that_one(runs):
     body = "tell(context, run)\nreturn RunRequest(run.run_id, tags={'name': 'cleanup'})"
     runs.begin(alert(body, status="SUCCESS", pipeline="cleaning")).end("good-a").go_on().go_on()

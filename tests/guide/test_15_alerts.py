@@ -20,13 +20,12 @@ WORKSPACE = """
 """
 
 
-def test_each_run_is_told_once(bench):
+def test_each_run_is_told(bench):
     """Of whatever started it: a schedule, a sensor, or a person at a terminal. `status` is FAILURE, SUCCESS, CANCELED
-    or a list of those; `pipelines=[...]` narrows it. A reaction that raises is in `sensor ticks` and not repeated: an
-    alert that comes twice is worse than one that is reported missing. `run.trigger` says why the run existed: its kind,
-    the name of the schedule or sensor, run_key, scheduled_at. It may give a RunRequest, if it names a pipeline; of runs
-    that it has asked for itself, or led to by way of other alerts, it is not told: two that react to each other come to
-    an end."""
+    or a list of those; `pipelines=[...]` narrows it. An alert that raises, hangs or dies is tried again: see
+    `docs/alerts.md`. `run.trigger` says why the run existed: its kind, the name of the schedule or sensor, run_key,
+    scheduled_at. It may give a RunRequest, if it names a pipeline; of runs that it has asked for itself, or led to by
+    way of other alerts, it is not told: two that react to each other come to an end."""
     bench.write(WORKSPACE)
     assert bench("run", "working").code == 1
     bench("daemon", "tick").ok()
