@@ -27,8 +27,8 @@ def environment(extra: str) -> Path:
     if not (programs / "python").exists():
         print(f"making a virtual environment in {ENVIRONMENT}", file=sys.stderr)
         venv.create(ENVIRONMENT, with_pip=True)
-    print(f"installing orchestrator[{extra}] into it (a minute or two)", file=sys.stderr)
-    pip = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    print(f"installing the project with its extra {extra!r}; this takes a minute or two", file=sys.stderr, flush=True)
+    pip = [programs / "python", "-m", "pip", "install", "--progress-bar=off", "--disable-pip-version-check"]
     subprocess.run([*pip, "--editable", f"{ROOT}[{extra}]"], check=True)
     stamp.write_text(wanted)
     return programs

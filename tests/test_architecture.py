@@ -18,6 +18,7 @@ VOCABULARY = {
     "cron_advice",
     "cron_expression",
     "crashpoints",
+    "distribution",
     "document",
     "errors",
     "event_lines",

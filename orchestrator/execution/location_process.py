@@ -21,6 +21,7 @@ import msgspec
 
 from orchestrator import errors
 from orchestrator._version import __version__
+from orchestrator.distribution import install_command
 from orchestrator.errors import (
     HOW_TO_SET,
     ConfigError,
@@ -298,7 +299,7 @@ class LocationProcess:
         ):
             self._failure = ExecutionError(
                 f"Location {self.name!r} runs orchestrator {message.version}, and this is {__version__}.",
-                hint=f"Install the same version there: {self.spec.python} -m pip install orchestrator=={__version__}",
+                hint=f"Install the same version there: {install_command(self.spec.python)}",
             )
         elif isinstance(message, Loaded):
             self.loaded = message
@@ -336,7 +337,7 @@ class LocationProcess:
         if "No module named 'orchestrator'" in said or "No module named orchestrator" in said:
             return DefinitionError(
                 f"Location {self.name!r}: orchestrator is not installed in the environment of {self.spec.python}.",
-                hint=f"Run: {self.spec.python} -m pip install orchestrator=={__version__}",
+                hint=f"Run: {install_command(self.spec.python)}",
             )
         how = how_it_ended(code, guess=False)
         if code == -signal.SIGALRM and self.loaded is None:

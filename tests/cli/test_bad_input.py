@@ -180,7 +180,12 @@ class TestWorkspace:
         bare = good.path / "bare"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
         good.settings("locations: [{name: main, file: pipelines.py, python: bare/bin/python}]")
-        refused(good("run", "good", *CONFIG), 3, "is not installed in the environment of", "pip install orchestrator")
+        refused(
+            good("run", "good", *CONFIG),
+            3,
+            "is not installed in the environment of",
+            "bare/bin/python -m pip install /",
+        )
 
 
 class TestModules:
