@@ -219,11 +219,13 @@ class InputLoaded(AttemptEvent, frozen=True, tag="input_loaded"):
 
 
 class OutputProduced(AttemptEvent, frozen=True, tag="output_produced"):
-    """User code handed over a value; `problem` as in InputLoaded, and then the value is not stored."""
+    """User code handed over a value; `problem` as in InputLoaded, and then the value is not stored. `metadata` is
+    what the step said about the value: `Output(..., metadata={...})`."""
 
     output: str
     mapping_key: str | None = None
     problem: str | None = None
+    metadata: dict[str, Any] = {}
 
 
 class AssetMaterialized(AttemptEvent, frozen=True, tag="asset_materialized"):

@@ -8,6 +8,7 @@ it judges only that the value is a dictionary.
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +28,18 @@ def type_problem(value: Any, annotation: Any, *, secret: bool = False) -> str | 
     if secret:
         return f"expected {type_name(annotation)}, got {an(type_name(type(value)))}"
     return f"expected {type_name(annotation)}, got {_shown(value)}{_culprit(value, annotation)}"
+
+
+def plain_scalar(value: Any, annotation: Any) -> Any:
+    """The value; if it is a numpy integer, float or bool and the annotation asks for Python's own, that.
+
+    Arithmetic in numpy wraps around where Python's does not, so a step that is annotated `int` is given an int.
+    Elements of containers stay as they are.
+    """
+    plain = _plain(value)
+    if plain is None or annotation is NO_DEFAULT or annotation is Any or _fits_itself(value, annotation):
+        return value
+    return plain if _fits_itself(plain, annotation) else value
 
 
 def type_name(annotation: Any) -> str:
@@ -57,6 +70,21 @@ def _is_plain_class(annotation: Any) -> bool:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
+    if _fits_itself(value, annotation):
+        return True
+    plain = _plain(value)
+    return plain is not None and _fits_itself(plain, annotation)
+
+
+def _plain(value: Any) -> Any:
+    """The bool, int or float that a numpy scalar stands for; None for anything else."""
+    if type(value).__module__ != "numpy" or not isinstance(value, sys.modules["numpy"].generic):
+        return None
+    plain = value.item()
+    return plain if type(plain) in (bool, int, float) else None
+
+
+def _fits_itself(value: Any, annotation: Any) -> bool:
     if annotation is float:  # PEP 484: an int is acceptable where a float is expected
         return isinstance(value, (float, int)) and not isinstance(value, bool)
     if annotation is int:
@@ -65,13 +93,24 @@ def _fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, annotation)
     arms = _arms(annotation)
     if arms:
-        return any(_fits(value, arm) for arm in arms)
+        return any(_fits_itself(value, arm) for arm in arms)
     try:
         if not _bearable()(value, annotation):
-            return False
+            return _each_fits(value, annotation)
     except Exception:  # beartype raises its own errors for annotations it does not support
         return True
     return all(_fits(item, wanted) for _, item, wanted in _elements(value, annotation))
+
+
+def _each_fits(value: Any, annotation: Any) -> bool:
+    """Whether a container fits by its elements: beartype does not take numpy's scalars for Python's."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if not isinstance(origin, type) or not isinstance(value, origin):
+        return False
+    if isinstance(value, tuple) and origin is tuple and Ellipsis not in args and len(args) != len(value):
+        return False
+    elements = list(_elements(value, annotation, most=sys.maxsize))
+    return bool(elements) and all(_fits(item, wanted) for _, item, wanted in elements)
 
 
 def _arms(annotation: Any) -> tuple[Any, ...]:
@@ -81,10 +120,10 @@ def _arms(annotation: Any) -> tuple[Any, ...]:
     return ()
 
 
-def _elements(value: Any, annotation: Any) -> Iterable[tuple[Any, Any, Any]]:
+def _elements(value: Any, annotation: Any, most: int = _EVERY_ELEMENT) -> Iterable[tuple[Any, Any, Any]]:
     """(where it is, the element, its annotation) for the elements that are checked one by one."""
     args = typing.get_args(annotation)
-    if not args or not isinstance(value, (list, tuple, set, frozenset, dict)) or len(value) > _EVERY_ELEMENT:
+    if not args or not isinstance(value, (list, tuple, set, frozenset, dict)) or len(value) > most:
         return ()
     origin = typing.get_origin(annotation)
     if origin is tuple and not (len(args) == 2 and args[1] is Ellipsis):

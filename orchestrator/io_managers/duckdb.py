@@ -7,16 +7,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.values import AssetMaterialization, Failure, Metadata
-from orchestrator.io_managers.frames import from_arrow, mapping_keys, materialization, to_arrow
+from orchestrator.io_managers.catalog import materialization
+from orchestrator.io_managers.frames import Tabular, form_of_library, from_tabular, stored_form
+from orchestrator.io_managers.identity import Label, check_read, check_write, decode_label, encode_label
+from orchestrator.io_managers.places import mapping_keys, with_run_id
+from orchestrator.io_managers.stored_tables import check_kept, label_of, refused_by, tabular_of
 from orchestrator.locks import HeldLock, try_lock
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The comment of a table: this, and the label. Version 0.1.0 wrote the name of a library in place of the label.
 _COMMENT = "orchestrator: "
+_STORE = "duckdb_io_manager"
 # Steps of one run write to the file in turn; this is how long one of them waits before it says so and fails.
 PATIENCE_S = 600.0
 
@@ -25,47 +34,55 @@ class DuckDBIOManager(IOManager):
     """Keeps each output as a table in one DuckDB file, replaced by every run that writes it.
 
     The table is named by the output's `metadata={"table": "marts.delays"}` (a schema is created when it is missing);
-    by default after the step, with the output's name behind it. A mapped step or a dynamic output has one table a key,
-    with `__<key>` behind that. DuckDB lets one process write to a file at a time, so steps that run in parallel take
-    turns.
+    by default after the step, with the output's name behind it. `{run_id}` in the name stands for the run, which gives
+    each run a table of its own. A mapped step or a dynamic output has one table a key, with `__<key>` behind that.
+    DuckDB lets one process write to a file at a time, so steps that run in parallel take turns.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
 
     def handle_output(self, context: OutputContext, obj: Any) -> AssetMaterialization:
-        incoming, kind = to_arrow(obj, context, "duckdb_io_manager")
+        import duckdb
+
+        tabular = stored_form(obj, context, _STORE)
+        if not tabular.table.num_columns:
+            raise Failure(f"{_STORE} cannot keep a table without columns, as output {context.name!r} is.")
         schema, name = _table_of(context)
+        label = label_of(tabular, context, with_skeleton=True)
+        shown = f"{schema}.{name}".replace('"', "")
         with self._connection(context.log) as connection:
             connection.execute("BEGIN")
+            check_write(_label(connection, schema, name).made_by, context, f"Table {shown} in {self._path}")
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            connection.register("incoming", incoming)
-            connection.execute(f"CREATE OR REPLACE TABLE {schema}.{name} AS SELECT * FROM incoming")
-            connection.execute(f"COMMENT ON TABLE {schema}.{name} IS '{_COMMENT}{kind}'")
+            try:
+                _create(connection, f"{schema}.{name}", tabular.table)
+            except duckdb.Error:
+                refused_by(tabular, _create_alone, context, _STORE)
+                raise
+            _check_stored(connection, f"{schema}.{name}", tabular, label, context)
+            connection.execute(f"COMMENT ON TABLE {schema}.{name} IS {_quoted(encode_label(label).decode())}")
             connection.execute("COMMIT")
-        table = f"{schema}.{name}".replace('"', "")
-        return materialization(context, incoming, {"path": Metadata.path(self._path), "table": table})
+        return materialization(context, tabular.table, {"path": Metadata.path(self._path), "table": shown})
 
     def load_input(self, context: InputContext) -> Any:
         import duckdb
 
-        schema, name = _table_of(context.upstream_output)
+        upstream = context.upstream_output
+        schema, name = _table_of(upstream)
+        shown = f"{schema}.{name}".replace('"', "")
         with self._connection(context.log) as connection:
+            connection.execute("BEGIN")  # what is read is what was checked
+            label = _label(connection, schema, name)
+            check_read(label.made_by, upstream, f"Table {shown} in {self._path}", shared=True)
             try:
                 table = connection.sql(f"SELECT * FROM {schema}.{name}").to_arrow_table()
             except duckdb.CatalogException:
-                upstream = context.upstream_output
                 raise Failure(
                     f"There is no table {schema}.{name} in {self._path} for output {upstream.name!r} of step"
                     f" {upstream.step!r}. Run that step again."
                 ) from None
-            row = connection.execute(
-                "SELECT comment FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
-                [schema.strip('"'), name.strip('"')],
-            ).fetchone()
-        comment = (row[0] if row else None) or ""
-        kind = comment.removeprefix(_COMMENT) if comment.startswith(_COMMENT) else "pyarrow"
-        return from_arrow(table, context.type, kind)
+        return from_tabular(tabular_of(table, label), context.type)
 
     @contextmanager
     def _connection(self, log: Any) -> Iterator[Any]:
@@ -85,6 +102,8 @@ class DuckDBIOManager(IOManager):
                         raise
                     log.warning("waiting for %s: %s", self._path, str(error).split("\n")[0])
                     time.sleep(1.0)
+            # Else times with a zone are read in the zone of this computer.
+            connection.execute("SET TimeZone = 'UTC'")
             try:
                 yield connection
             finally:
@@ -101,13 +120,108 @@ class DuckDBIOManager(IOManager):
         return held
 
 
+def _create(connection: Any, table: str, content: pa.Table) -> None:
+    connection.register("incoming", _physical(content))
+    connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM incoming")
+
+
+def _create_alone(content: pa.Table) -> None:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        _create(connection, "alone", content)
+
+
+def _physical(table: pa.Table) -> pa.Table:
+    """The table with columns of types that DuckDB does not take as ones that it does."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    for position, field in enumerate(table.schema):
+        column = table.column(position)
+        if types.is_float16(field.type):
+            column = column.cast(pa.float32())
+        elif isinstance(field.type, pa.BaseExtensionType) and field.type.extension_name not in _KNOWN_EXTENSIONS:
+            column = pa.chunked_array([chunk.storage for chunk in column.chunks], type=field.type.storage_type)
+        else:
+            continue
+        table = table.set_column(position, field.name, column)
+    return table
+
+
+_KNOWN_EXTENSIONS = frozenset({"arrow.uuid", "arrow.bool8", "arrow.json"})
+
+
+def _check_stored(connection: Any, table: str, tabular: Tabular, label: Label, context: OutputContext) -> None:
+    names = tabular.table.column_names
+    stored = [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
+    if stored != names:
+        output = f"output {context.name!r} of step {context.step!r}"
+        raise Failure(f"{_STORE} cannot keep {output}: {_renamed(names, stored)}")
+
+    def read(positions: list[int]) -> pa.Table:
+        columns = ", ".join('"' + names[position].replace('"', '""') + '"' for position in positions)
+        return connection.sql(f"SELECT {columns} FROM {table}").to_arrow_table()
+
+    check_kept(tabular, label, read, _is_exact, context, _STORE)
+
+
+def _renamed(names: list[str], stored: list[str]) -> str:
+    """Which columns DuckDB had to rename, and why."""
+    renamed = next(before for before, after in zip(names, stored, strict=True) if before != after)
+    alike = [name for name in names if name.lower() == renamed.lower()]
+    if len(alike) > 1:
+        shown = " and ".join(map(repr, alike))
+        return f"DuckDB does not tell the names of columns {shown} apart (it ignores case). Rename one of them."
+    return f"DuckDB has no columns called {renamed!r}. Rename it."
+
+
+def _label(connection: Any, schema: str, name: str) -> Label:
+    """What the comment of a table says; nothing when there is no such table or its comment is not ours."""
+    rows = connection.execute(
+        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database()"
+        " AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)",
+        [schema.strip('"'), name.strip('"')],
+    ).fetchall()
+    comment = (rows[0][0] if rows else None) or ""
+    if not comment.startswith(_COMMENT):
+        return Label()
+    text = comment.removeprefix(_COMMENT)
+    return decode_label(text) or Label(form=form_of_library(text))
+
+
+def _quoted(label: str) -> str:
+    return "'" + (_COMMENT + label).replace("'", "''") + "'"
+
+
+def _is_exact(kind: pa.DataType) -> bool:
+    """Whether DuckDB is known to keep a type with all its values, once they are cast back."""
+    from pyarrow import types
+
+    return bool(
+        types.is_boolean(kind)
+        or types.is_integer(kind)
+        or types.is_float32(kind)
+        or types.is_float64(kind)
+        or types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_date32(kind)
+        or (types.is_time64(kind) and kind.unit == "us")
+        or (types.is_timestamp(kind) and (kind.tz is None or kind.unit == "us"))
+        or types.is_decimal128(kind)
+    )
+
+
 def _table_of(context: OutputContext) -> tuple[str, str]:
     declared = context.metadata.get("table")
     if declared is None:
         step = context.step.partition("[")[0].replace(".", "__")
         declared = step if context.name == "result" else f"{step}__{context.name}"
-    *schema, name = str(declared).split(".")
-    if len(schema) > 1 or not all([*schema, name]) or any(mark in declared for mark in '"\0'):
+    *schema, name = with_run_id(str(declared), context).split(".")
+    if len(schema) > 1 or not all([*schema, name]) or any(mark in str(declared) for mark in '"\0'):
         raise Failure(
             f"{declared!r} cannot be the table of output {context.name!r}: write a table, or a schema and a table with"
             " a dot between."

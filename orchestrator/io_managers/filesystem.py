@@ -1,5 +1,5 @@
-"""The default IO manager: one pickle file a value, on the local file system. Knows nothing of what it pickles: what
-is better kept in a form of its own has an IO manager of its own.
+"""The default IO manager: one pickle file a value, on the local file system. Keeps whatever can be pickled; tables too,
+though the managers for tables keep them in a form that other programs can read.
 """
 
 from __future__ import annotations
@@ -8,13 +8,29 @@ import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import io_manager
 from orchestrator.definitions.types import an
 from orchestrator.definitions.values import Failure
+from orchestrator.io_managers.identity import (
+    Identity,
+    Label,
+    check_read,
+    check_write,
+    decode_label,
+    encode_label,
+    identity_of,
+)
+from orchestrator.io_managers.local_files import replacing
+
+# Behind the pickle, where unpickling does not look: the label, its length in four bytes, and this mark.
+_MARK = b"orchestrator-value-1"
+_TAIL = 4 + len(_MARK)
+# What unpickling raises when the file is not whole.
+_DAMAGE = (EOFError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -33,30 +49,30 @@ class FilesystemIOManager(IOManager):
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         path = self.path(context)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            # Private like the state directory it lies in, unless the user chose another place.
-            mode = 0o600 if self._base_dir is None else 0o666
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-            with os.fdopen(descriptor, "wb") as file:
-                _dump(obj, file, context)
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        check_write(_stored_identity(path), context, str(path))
+        # Private like the state directory it lies in, unless the user chose another place.
+        with replacing(path, 0o600 if self._base_dir is None else 0o666) as file:
+            _dump(obj, file, context)
+            _write_label(file, identity_of(context))
 
     def load_input(self, context: InputContext) -> Any:
         upstream = context.upstream_output
         path = self.path(upstream)
         try:
             with path.open("rb") as file:
+                check_read(_read_label(file), upstream, str(path), shared=False)
+                file.seek(0)
                 return pickle.load(file)
         except FileNotFoundError:
             raise Failure(
                 f"There is no stored value of output {upstream.name!r} of step {upstream.step!r} from run"
                 f" {upstream.run_id}: {path} does not exist. Run that step again."
             ) from None
+        except _DAMAGE as error:
+            raise Failure(
+                f"The stored value of output {upstream.name!r} of step {upstream.step!r} is damaged: {path} cannot be"
+                f" unpickled ({error}). Run that step again."
+            ) from error
 
     def has_output(self, context: OutputContext) -> bool:
         return self.path(context).is_file()
@@ -75,7 +91,7 @@ class FilesystemIOManager(IOManager):
             raise Failure(f"Cannot tell which stored value to use: {error}.") from None
 
 
-def _dump(obj: Any, file: Any, context: OutputContext) -> None:
+def _dump(obj: Any, file: IO[bytes], context: OutputContext) -> None:
     try:
         pickle.dump(obj, file, protocol=pickle.HIGHEST_PROTOCOL)
     except OSError:
@@ -85,6 +101,34 @@ def _dump(obj: Any, file: Any, context: OutputContext) -> None:
             f"Output {context.name!r} of step {context.step!r}, {an(type(obj).__name__)}, cannot be pickled: {error}."
             " Return plain data, or give the output another io_manager."
         ) from error
+
+
+def _write_label(file: IO[bytes], made_by: Identity) -> None:
+    label = encode_label(Label(made_by))
+    file.write(label + len(label).to_bytes(4) + _MARK)
+
+
+def _stored_identity(path: Path) -> Identity | None:
+    try:
+        with path.open("rb") as file:
+            return _read_label(file)
+    except OSError:
+        return None
+
+
+def _read_label(file: IO[bytes]) -> Identity | None:
+    """Who made the value in the file; None when it does not say."""
+    size = file.seek(0, os.SEEK_END)
+    if size < _TAIL:
+        return None
+    file.seek(size - _TAIL)
+    tail = file.read(_TAIL)
+    length = int.from_bytes(tail[:4])
+    if tail[4:] != _MARK or length > size - _TAIL:
+        return None
+    file.seek(size - _TAIL - length)
+    label = decode_label(file.read(length))
+    return None if label is None else label.made_by
 
 
 @io_manager

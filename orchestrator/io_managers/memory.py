@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from orchestrator.definitions.contexts import InputContext, OutputContext
@@ -14,10 +15,15 @@ _values: dict[tuple[str, ...], Any] = {}
 
 
 class MemoryIOManager(IOManager):
-    """Hands every value on as the very object it is."""
+    """Keeps values in a dictionary of the process.
+
+    As with a manager that writes files, what a step does to an input in place is not seen by other steps: lists,
+    dictionaries, sets, arrays and data frames are copied when they are stored and when they are loaded. Any other
+    object is handed on as the object it is.
+    """
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        _values[context.identifier()] = obj
+        _values[context.identifier()] = unshared(obj)
 
     def load_input(self, context: InputContext) -> Any:
         upstream = context.upstream_output
@@ -27,7 +33,7 @@ class MemoryIOManager(IOManager):
                 f" another. Select it as well: '*{context.step}'."
             )
         try:
-            return _values[upstream.identifier()]
+            return unshared(_values[upstream.identifier()])
         except KeyError:
             raise Failure(
                 f"The value of output {upstream.name!r} of step {upstream.step!r} was kept in memory and is gone:"
@@ -36,9 +42,55 @@ class MemoryIOManager(IOManager):
 
 
 def forget_run(run_id: str) -> None:
-    """Lets go of all values of one run."""
+    """Deletes all values of one run."""
     for identifier in [identifier for identifier in _values if identifier[0] == run_id]:
         del _values[identifier]
+
+
+def unshared(value: Any) -> Any:
+    """The value with its containers copied, to any depth. What is no container of Python, numpy, pandas or polars is
+    shared."""
+    return _unshared(value, {})
+
+
+def _unshared(value: Any, copies: dict[int, Any]) -> Any:
+    kind = type(value)
+    if kind not in _CONTAINERS:
+        return _copied_array(value)
+    if id(value) in copies:  # twice in the same value, or inside itself
+        return copies[id(value)]
+    copy: Any
+    if kind is list:
+        copy = copies[id(value)] = []
+        copy.extend(_unshared(item, copies) for item in value)
+    elif kind is dict:
+        copy = copies[id(value)] = {}
+        copy.update((key, _unshared(item, copies)) for key, item in value.items())
+    elif kind is tuple:
+        members = [_unshared(item, copies) for item in value]
+        changed = any(new is not old for new, old in zip(members, value, strict=True))
+        copy = copies[id(value)] = tuple(members) if changed else value
+    else:
+        copy = copies[id(value)] = kind(value)
+    return copy
+
+
+_CONTAINERS = frozenset({list, dict, tuple, set, bytearray})
+
+
+def _copied_array(value: Any) -> Any:
+    library = type(value).__module__.partition(".")[0]
+    module: Any = sys.modules.get(library) if library in ("numpy", "pandas", "polars") else None
+    if module is None:
+        return value
+    if library == "numpy":
+        return value.copy() if isinstance(value, module.ndarray) else value
+    if not isinstance(value, (module.DataFrame, module.Series)):
+        return value
+    if library == "polars":
+        return value.clone()
+    # Since version 3, pandas copies what is written to, at the time of the writing.
+    return value.copy(deep=int(module.__version__.partition(".")[0]) < 3)
 
 
 @io_manager(in_process_only=True)

@@ -5,26 +5,36 @@ only.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.values import AssetMaterialization, Failure, Metadata
-from orchestrator.io_managers.frames import from_arrow, mapping_keys, materialization, to_arrow
+from orchestrator.io_managers.arrow_types import inexact
+from orchestrator.io_managers.catalog import materialization
+from orchestrator.io_managers.frames import Tabular, form_of_library, from_tabular, stored_form
+from orchestrator.io_managers.identity import Identity, Label, check_read, check_write, decode_label, encode_label
+from orchestrator.io_managers.local_files import replacing
+from orchestrator.io_managers.places import mapping_keys, with_run_id, without_credentials
+from orchestrator.io_managers.stored_tables import check_kept, label_of, refused_by, tabular_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# In the file's own schema metadata: which library's table it was, so that it can come back as the same.
-_KIND = b"orchestrator.table"
+# In the file's own schema metadata: which library's table it was (all that version 0.1.0 reads and writes), and the
+# label.
+_LIBRARY = b"orchestrator.table"
+_LABEL = b"orchestrator.label"
 
 
 class ParquetIOManager(IOManager):
     """Keeps each table at `<base_uri>/<run id>/<step>/<output>[/<mapping key>].parquet`, or, when the output declares
     `metadata={"path": "daily/orders.parquet"}`, at that path below `base_uri`, where each run replaces it. Of a mapped
-    step or a dynamic output that is one file a key, `daily/orders/<key>.parquet`.
+    step or a dynamic output that is one file a key, `daily/orders/<key>.parquet`. `{run_id}` in the path stands for the
+    run, which gives each run a file of its own.
 
     `base_uri` is a local path or a URI that pyarrow understands (`s3://bucket/prefix`, `gs://...`). Credentials and
     endpoints come from the environment or from the URI's query, as pyarrow documents.
@@ -34,34 +44,39 @@ class ParquetIOManager(IOManager):
         self._base_uri = os.fspath(base_uri)
 
     def handle_output(self, context: OutputContext, obj: Any) -> AssetMaterialization:
-        import pyarrow.parquet as pq
-
-        table, kind = to_arrow(obj, context, "parquet_io_manager")
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), _KIND: kind.encode()})
+        tabular = stored_form(obj, context, "parquet_io_manager")
         filesystem, path = self._place(context)
-        if filesystem.type_name == "local":
-            _write_locally(table, Path(path))
+        shown = self._shown(context)
+        is_local = filesystem.type_name == "local"
+        if is_local or "path" in context.metadata:
+            # Elsewhere no other output of this run can have the same file: object stores tell names apart by case.
+            check_write(_stored_identity(filesystem, path), context, shown)
+        if is_local:
+            with replacing(Path(path)) as file:
+                _write(tabular, file, context)
+                size = file.tell()
         else:
-            pq.write_table(table, path, filesystem=filesystem)
-        size = filesystem.get_file_info(path).size
-        return materialization(context, table, {"path": Metadata.path(self._shown(context)), "bytes": size})
+            size = _upload(tabular, filesystem, path, context)
+        return materialization(context, tabular.table, {"path": Metadata.path(shown), "bytes": size})
 
     def load_input(self, context: InputContext) -> Any:
-        import pyarrow.parquet as pq
+        import pyarrow as pa
 
-        filesystem, path = self._place(context.upstream_output)
+        upstream = context.upstream_output
+        filesystem, path = self._place(upstream)
+        shown = self._shown(upstream)
         try:
-            # ParquetFile and not read_table: the latter infers partitions from directories called `a=b`.
-            with filesystem.open_input_file(path) as source:
-                table = pq.ParquetFile(source).read()
+            table = _read(filesystem, path)
         except FileNotFoundError:
-            upstream = context.upstream_output
             raise Failure(
                 f"There is no stored table for output {upstream.name!r} of step {upstream.step!r}:"
-                f" {self._shown(upstream)} does not exist. Run that step again."
+                f" {shown} does not exist. Run that step again."
             ) from None
-        kind = (table.schema.metadata or {}).get(_KIND, b"pyarrow").decode()
-        return from_arrow(table, context.type, kind)
+        except pa.ArrowInvalid as error:
+            raise Failure(f"{shown} is no parquet file that can be read: {error}. Run that step again.") from error
+        table, label = _without_label(table)
+        check_read(label.made_by, upstream, shown, shared="path" in upstream.metadata)
+        return from_tabular(tabular_of(table, label), context.type)
 
     def has_output(self, context: OutputContext) -> bool:
         if "path" in context.metadata:
@@ -91,7 +106,7 @@ def _relative_path(context: OutputContext) -> str:
             return "/".join(context.storage_parts()) + ".parquet"
         except ValueError as error:
             raise Failure(f"Cannot tell which stored table to use: {error}.") from None
-    path = PurePosixPath(str(declared))
+    path = PurePosixPath(with_run_id(str(declared), context))
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise Failure(
             f"The path {str(declared)!r} of output {context.name!r} does not name a file below the base_uri of"
@@ -104,25 +119,127 @@ def _relative_path(context: OutputContext) -> str:
     return str(path)
 
 
-def without_credentials(uri: str) -> str:
-    """The URI as it may be shown: without its query and the user in front of the host, where secrets stand."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return uri
-    host, slash, path = rest.partition("?")[0].partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+# --- writing ---
 
 
-def _write_locally(table: pa.Table, path: Path) -> None:
+def _write(tabular: Tabular, file: IO[bytes], context: OutputContext) -> None:
+    """Writes a file that will come back as the same table, or raises Failure naming the column that would not."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    table = tabular.table
+    label = label_of(tabular, context, with_skeleton=bool(inexact(table.schema, _is_exact)))
+    marks = {_LIBRARY: tabular.library.encode(), _LABEL: encode_label(label)}
     try:
-        pq.write_table(table, unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **marks}), file)
+    except pa.ArrowException:
+        refused_by(tabular, lambda one: pq.write_table(one, pa.BufferOutputStream()), context, "parquet_io_manager")
+        raise
+    file.flush()
+    check_kept(
+        tabular, label, lambda positions: _columns(file, table, positions), _is_exact, context, "parquet_io_manager"
+    )
+
+
+def _columns(file: IO[bytes], table: pa.Table, positions: list[int]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    names = table.column_names
+    wanted = [names[position] for position in positions]
+    end = file.seek(0, os.SEEK_END)
+    read = pq.ParquetFile(file).read(columns=wanted if len(set(names)) == len(names) else None)
+    file.seek(end)
+    return read.select(wanted if len(set(names)) == len(names) else positions)
+
+
+def _upload(tabular: Tabular, filesystem: Any, path: str, context: OutputContext) -> int:
+    """Writes the file in memory, then uploads it: the object is replaced once it is complete, and not before."""
+    import io
+
+    file = io.BytesIO()
+    _write(tabular, file, context)
+    content = file.getbuffer()
+
+    def upload() -> None:
+        with filesystem.open_output_stream(path) as stream:
+            stream.write(content)
+
+    # In a thread, where no signal is raised: closing a stream half-way, as an exception would, publishes what is there.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(upload).result()
+    return len(content)
+
+
+# --- reading ---
+
+
+def _read(filesystem: Any, path: str) -> pa.Table:
+    """The table in a file that may be replaced at any moment."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if filesystem.type_name == "local":
+        # ParquetFile and not read_table: the latter infers partitions from directories called `a=b`.
+        with filesystem.open_input_file(path) as source:
+            return pq.ParquetFile(source).read()
+    while True:
+        # In one request: of an object that is replaced between two, the parts would not belong together.
+        with filesystem.open_input_file(path) as source:
+            size = source.size()
+            content = source.read_at(size, 0)
+        try:
+            return pq.ParquetFile(pa.BufferReader(content)).read()
+        except pa.ArrowInvalid:
+            if filesystem.get_file_info(path).size == size:
+                raise
+
+
+def _stored_identity(filesystem: Any, path: str) -> Identity | None:
+    """Who made the value in a file; None when there is none that says so."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not filesystem.get_file_info(path).is_file:
+        return None
+    try:
+        with filesystem.open_input_file(path) as source:
+            return _label_in(pq.read_schema(source)).made_by
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _label_in(schema: pa.Schema) -> Label:
+    metadata = schema.metadata or {}
+    label = decode_label(metadata.get(_LABEL, b""))
+    return label or Label(form=form_of_library(metadata.get(_LIBRARY, b"pyarrow").decode()))
+
+
+def _without_label(table: pa.Table) -> tuple[pa.Table, Label]:
+    metadata = {key: text for key, text in (table.schema.metadata or {}).items() if key not in (_LIBRARY, _LABEL)}
+    return table.replace_schema_metadata(metadata or None), _label_in(table.schema)
+
+
+def _is_exact(kind: pa.DataType) -> bool:
+    """Whether parquet is known to keep a type with all its values."""
+    from pyarrow import types
+
+    return bool(
+        types.is_boolean(kind)
+        or types.is_integer(kind)
+        or types.is_floating(kind)
+        or types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_date32(kind)
+        or types.is_time64(kind)
+        or (types.is_timestamp(kind) and kind.unit != "s")
+        or types.is_decimal(kind)
+        or types.is_duration(kind)
+        or types.is_null(kind)
+    )
 
 
 def parquet_io_manager(base_uri: str | os.PathLike[str]) -> IOManagerDefinition:

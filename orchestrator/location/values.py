@@ -17,16 +17,18 @@ from orchestrator.definitions.contexts import InputContext, OutputContext, Resou
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.outputs import DynamicOut, NothingOut, Out
 from orchestrator.definitions.signature import NO_DEFAULT
-from orchestrator.definitions.types import an, type_name, type_problem
+from orchestrator.definitions.types import an, plain_scalar, type_name, type_problem
 from orchestrator.definitions.values import (
     DEFAULT_OUTPUT,
     AssetMaterialization,
     DynamicOutput,
     Expectation,
     Output,
+    plain_metadata,
 )
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.events import InputLoaded, OutputProduced, OutputStored
+from orchestrator.io_managers.frames import as_annotated
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.recorder import Recorder
@@ -103,7 +105,7 @@ class Values:
             log=self._log,
         )
         with _explained(f"while loading input {name!r} of step {self._spec.step!r} with io_manager {key!r}"):
-            return manager.load_input(context)
+            return plain_scalar(as_annotated(manager.load_input(context), context.type), context.type)
 
     def _check_input(self, planned: PlannedInput, value: Any, seconds: float, secret: bool) -> None:
         problem = type_problem(value, self._node.step.hints.get(planned.name, NO_DEFAULT), secret=secret)
@@ -212,7 +214,8 @@ class Values:
         if item.name in self.produced:
             raise self._wrong(f"yielded its output {item.name!r} twice")
         if not isinstance(out, NothingOut):
-            self._store(item.name, out, item.value, None, item.metadata)
+            metadata = plain_metadata(item.metadata, f"output {item.name!r} of step {self._spec.step!r}")
+            self._store(item.name, out, item.value, None, metadata)
         self.produced[item.name] = None
 
     def _take_dynamic(self, item: DynamicOutput) -> None:
@@ -225,26 +228,33 @@ class Values:
         self._store(item.name, out, item.value, item.key, {})
         keys[item.key] = None
 
-    def _store(self, name: str, out: Out, value: Any, mapping_key: str | None, metadata: Any) -> None:
-        problem = type_problem(value, self._node.step.output_type(name))
-        self._record(OutputProduced, output=name, mapping_key=mapping_key, problem=problem)
+    def _store(self, name: str, out: Out, value: Any, mapping_key: str | None, metadata: dict[str, Any]) -> None:
+        declared = self._node.step.output_type(name)
+        value = plain_scalar(value, declared)
+        problem = type_problem(value, declared)
+        self._record(OutputProduced, output=name, mapping_key=mapping_key, problem=problem, metadata=metadata)
         if problem:
             hint = " (to leave an optional output out, do not yield it)" if value is None and out.optional else ""
             raise TypeCheckFailed(f"output {name!r} of step {self._spec.step!r}: {problem}{hint}")
         key = str(out.io_manager)
         manager, resources = self._scope.io_manager(key)
         reference = SourceRef(self._spec.step, name, self._spec.run_id, mapping_key)
-        context = output_context(self._bound, reference, resources, self._log, self._spec.attempt, metadata)
+        context = output_context(self._bound, reference, resources, self._log, self._spec.attempt)
         started = clock.monotonic()
         with _explained(f"while storing output {name!r} of step {self._spec.step!r} with io_manager {key!r}"):
-            self._record_materializations(key, manager.handle_output(context, value))
+            self._record_materializations(key, manager.handle_output(context, value), metadata)
         crash_point("step.stored")
         seconds = round(clock.monotonic() - started, 6)
         self._record(OutputStored, output=name, manager=key, mapping_key=mapping_key, seconds=seconds)
 
-    def _record_materializations(self, key: str, returned: Any) -> None:
+    def _record_materializations(self, key: str, returned: Any, metadata: dict[str, Any]) -> None:
+        """Records the assets that an IO manager returned, with what the step said about the output; of several assets
+        it is not known which one it is about."""
         if returned is None:
             return
+        if isinstance(returned, AssetMaterialization):
+            # What the manager knows counts more: a "path" of the step's own must not hide where the value is.
+            returned = replace(returned, metadata={**metadata, **returned.metadata})
         several = isinstance(returned, Iterable) and not isinstance(returned, (str, bytes, Mapping))
         for item in returned if several else [returned]:
             if not isinstance(item, AssetMaterialization):
@@ -286,7 +296,6 @@ def output_context(
     resources: Resources,
     log: logging.Logger,
     attempt: int = 1,
-    extra: Mapping[str, Any] | None = None,
 ) -> OutputContext:
     """The context that names one stored value to its IO manager."""
     origin = bound.plan.origin_of(reference.step)
@@ -298,7 +307,7 @@ def output_context(
         run_id=reference.run_id,
         pipeline=bound.pipeline.name,
         mapping_key=reference.mapping_key,
-        metadata={**out.metadata, **(extra or {})},
+        metadata=dict(out.metadata),
         type=None if declared is NO_DEFAULT else declared,
         version=origin.version,
         config=bound.resource_config(str(out.io_manager)),

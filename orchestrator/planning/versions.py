@@ -1,9 +1,9 @@
 """Versions of outputs: what makes one run's output as good as another's. Whether something of that version is stored is
 known to its IO manager only.
 
-The version of a step's outputs is a digest of the step's own `version`, its configuration, the versions of its
-inputs, and, when it uses resources, of the mode with their versions and configuration. A step without a version has
-none, nor has anything after it.
+The version of a step's outputs is a digest of the pipeline's name, the step's own `version`, its configuration, the
+versions of its inputs, and, when it uses resources, of the mode with their versions and configuration. A step without
+a version has none, nor has anything after it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ def step_versions(pipeline: PipelineDefinition, mode: Mode, config: Mapping[str,
     versions: dict[str, str] = {}
     entries = step_entries(config, pipeline.graph.nodes).by_node
     for key, node in pipeline.graph.nodes.items():
-        version = _version(node, entries.get(key, {}), mode, config, versions)
+        version = _version(pipeline.name, node, entries.get(key, {}), mode, config, versions)
         if version is not None:
             versions[key] = version
     return versions
 
 
 def _version(
-    node: Node, entry: Mapping[str, Any], mode: Mode, config: Mapping[str, Any], known: Mapping[str, str]
+    pipeline: str,
+    node: Node,
+    entry: Mapping[str, Any],
+    mode: Mode,
+    config: Mapping[str, Any],
+    known: Mapping[str, str],
 ) -> str | None:
     if node.step.version is None or node.scope:
         return None
@@ -48,7 +53,8 @@ def _version(
             else:
                 inputs.setdefault(name, []).append([known[handle.node.key], handle.output_name])
     resources = _resources(node.step.resources, mode, config)
-    parts = [node.step.name, node.step.version, entry.get("config"), entry.get("inputs"), inputs, resources]
+    # The pipeline counts: two of them may have different steps called `load`, each with version "1".
+    parts = [pipeline, node.step.name, node.step.version, entry.get("config"), entry.get("inputs"), inputs, resources]
     text = json.dumps(parts, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from orchestrator.definitions.types import type_name, type_problem
+from orchestrator.definitions.types import plain_scalar, type_name, type_problem
 
 
 class Color(enum.Enum):
@@ -86,6 +86,18 @@ FITS = [
     (pl.DataFrame(), pl.DataFrame),
     (np.float64(1.5), float),
     (np.int64(1), np.integer),
+    # Scalars of numpy are as good as Python's own, at any depth.
+    (np.int64(1), int),
+    (np.uint8(1), float),
+    (np.float32(1.5), float),
+    (np.bool_(True), bool),
+    (np.int64(1), int | None),
+    (np.int64(1), Annotated[int, "how many"]),
+    (np.int64(1), Literal[1, 2]),
+    ([np.int64(1), 2], list[int]),
+    ([np.float32(1.5)] * 5000, Sequence[float]),
+    ({"a": [np.bool_(False)]}, dict[str, list[bool]]),
+    ((np.int64(1), "a"), tuple[int, str]),
     (datetime(2024, 1, 1, tzinfo=UTC), date),
 ]
 
@@ -113,7 +125,13 @@ MISFITS = [
     (b"x", str, "expected str, got b'x' (bytes)"),
     (1, pa.Table, "expected pyarrow.lib.Table, got 1 (int)"),
     (pd.DataFrame(), pa.Table, "expected pyarrow.lib.Table, got a pandas.DataFrame"),
-    (np.int64(1), int, "expected int, got a numpy.int64"),
+    (np.int64(1), bool, "expected bool, got a numpy.int64"),
+    (np.float32(1), int, "expected int, got a numpy.float32"),
+    (np.bool_(True), int, "expected int, got a numpy.bool"),
+    (np.bool_(True), float, "expected float, got a numpy.bool"),
+    (np.array(1), int, "expected int, got a numpy.ndarray"),
+    ([np.int64(1), "x"], list[int], "expected list[int], got a list with 'x' (str) at 1"),
+    ((np.int64(1),), tuple[int, int], "expected tuple[int, int], got a tuple"),
     (object(), str, "expected str, got an object"),
     ("x" * 100, int, "expected int, got '" + "x" * 56 + "... (str)"),
     (3, Person, f"expected {__name__}.Person, got 3 (int)"),
@@ -170,3 +188,24 @@ def test_a_value_gets_the_same_verdict_every_time():
 )
 def test_a_type_is_named_as_a_person_would(annotation, name):
     assert type_name(annotation) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "handed_on"),
+    [
+        (np.int64(2), int, 2),
+        (np.int64(2), float, 2),
+        (np.float32(1.5), float, 1.5),
+        (np.bool_(True), bool, True),
+        (np.int64(2), int | None, 2),
+        (np.int64(2), "anything", np.int64(2)),
+        (np.int64(2), np.integer, np.int64(2)),
+        (np.int64(2), np.int64 | int, np.int64(2)),
+        (np.float64(1.5), float, np.float64(1.5)),
+        (np.int64(2), str, np.int64(2)),
+        (3, float, 3),
+    ],
+)
+def test_a_numpy_scalar_is_handed_on_as_what_the_annotation_says(value, annotation, handed_on):
+    plain = plain_scalar(value, Any if annotation == "anything" else annotation)
+    assert (type(plain), plain) == (type(handed_on), handed_on)

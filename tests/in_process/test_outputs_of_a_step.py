@@ -431,7 +431,7 @@ def test_steps_that_need_nothing_of_each_other_all_run():
 
 
 @pytest.mark.parametrize("metadata", [{"path": "x"}, {}])
-def test_metadata_given_with_an_output_reaches_the_io_manager_over_what_was_declared(metadata):
+def test_metadata_given_with_an_output_does_not_steer_the_io_manager(metadata):
     seen = []
 
     class Spy(IOManager):
@@ -445,7 +445,7 @@ def test_metadata_given_with_an_output_reaches_the_io_manager_over_what_was_decl
         yield Output(1, metadata=metadata)
 
     run(it, resources={"io_manager": Spy()})
-    assert seen == [{"path": "declared", "kind": "k", **metadata}]
+    assert seen == [{"path": "declared", "kind": "k"}]
 
 
 def test_a_dynamic_output_of_declared_type_checks_each_value():

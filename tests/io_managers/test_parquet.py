@@ -63,10 +63,10 @@ def assets(result):
 
 FORMS = {
     "pyarrow": (lambda: TABLE, pa.Table),
-    "record_batch": (lambda: TABLE.to_batches()[0], pa.Table),
+    "record_batch": (lambda: TABLE.to_batches()[0], pa.RecordBatch),
     "pandas": (lambda: TABLE.to_pandas(), pd.DataFrame),
     "polars": (lambda: pl.DataFrame(ROWS), pl.DataFrame),
-    "lazy_polars": (lambda: pl.LazyFrame(ROWS), pl.DataFrame),
+    "lazy_polars": (lambda: pl.LazyFrame(ROWS), pl.LazyFrame),
 }
 
 
@@ -362,16 +362,33 @@ def test_a_preview_is_short_and_plain(tmp_path):
 # --- what is refused ---
 
 
-@pytest.mark.parametrize(("value", "shown"), [(3, "an int"), (None, "None"), ({"a": [1]}, "a dict"), ([], "a list")])
-def test_what_is_no_table_is_refused(tmp_path, value, shown):
+NO_RESULT = "If the step returns nothing, annotate it `-> None`. Otherwise return a table"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "hint"),
+    [
+        (3, "an int", "Return a table"),
+        ({"a": [1]}, "a dict", "Return a table"),
+        ([], "a list", "Return a table"),
+        (None, "None", NO_RESULT),
+        (pd.Series([1]), "a pandas.Series", "Return its .to_frame()"),
+        (pl.Series([1]), "a polars.series.series.Series", "Return its .to_frame()"),
+        (TABLE.to_reader(), "a pyarrow.lib.RecordBatchReader", "It can be read once only: return its .read_all()"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_table_is_refused(tmp_path, value, shown, hint):
     @step
     def gives():
         return value
 
-    assert why(run(gives, resources={"io_manager": parquet_io_manager(tmp_path)}), "gives").startswith(
+    message = why(run(gives, resources={"io_manager": parquet_io_manager(tmp_path)}), "gives")
+    assert message.startswith(
         "Failure: parquet_io_manager stores tables (pyarrow, pandas or polars); output 'result' of step 'gives' is"
-        f" {shown}. Give that output another io_manager."
+        f" {shown}. "
     )
+    assert f" {hint}, or give that output another io_manager." in message
 
 
 def test_a_table_that_is_gone_says_where_it_should_be(tmp_path):
