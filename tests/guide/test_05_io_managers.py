@@ -33,7 +33,7 @@ def test_the_same_steps_keep_their_tables_in_memory_in_files_or_in_a_database(tm
     """The steps return tables and take tables; where those are in between is decided by the `io_manager` of the mode.
     Without one, values are kept as pickle files in the state directory (and in memory when run in process).
 
-    The shipped managers for tables hand each step its table in the form it is annotated with: here one step speaks
+    Each step is handed its table in the form it is annotated with, whichever manager keeps it: here one step speaks
     pyarrow and the other pandas.
     """
 
@@ -47,7 +47,7 @@ def test_the_same_steps_keep_their_tables_in_memory_in_files_or_in_a_database(tm
     def filter_people():
         over_50(make_people())
 
-    for mode in ("files", "database"):
+    for mode in ("test", "files", "database"):
         result = filter_people.execute_in_process(mode=mode)
         assert list(result.output("over_50")["name"]) == ["Ada"]
 
