@@ -89,7 +89,7 @@ class ResourceScope:
         except Exception as error:
             info = error_info(error)
             record(ResourceFailed, resource=key, phase="init", error=info)
-            if isinstance(error, (Failure, RetryRequested)):
+            if issubclass(type(error), (Failure, RetryRequested)):
                 raise
             raise ResourceInitFailed(f"resource {key!r} could not be made: {info.headline()}") from error
         if key not in self._quiet:

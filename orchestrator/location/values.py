@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -369,5 +369,6 @@ def _explained(note: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        error.add_note(f"({note})")
+        with suppress(Exception):  # a note is a courtesy, and an exception may refuse it
+            error.add_note(f"({note})")
         raise

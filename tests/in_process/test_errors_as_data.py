@@ -1,6 +1,7 @@
 """What is kept of an exception: its class, its message, the user's own frames, its cause."""
 
 import asyncio
+import bdb
 
 import pandas as pd
 import pytest
@@ -159,3 +160,82 @@ def test_metadata_of_a_failure_is_kept_also_of_a_subclass():
 
     error = error_of(it.function)
     assert (error.kind.rpartition(".")[2], error.message, error.metadata) == ("Empty", "nothing there", {"rows": 0})
+
+
+class Bare(Exception):
+    """With the name of a module that is no text."""
+
+
+Bare.__module__ = None
+
+
+class Ends(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+class Refuses(Exception):
+    def __getattribute__(self, name):
+        raise RuntimeError(f"no {name}")
+
+
+class OddText(Exception):
+    class Text(str):
+        def __str__(self):
+            raise RuntimeError("no")
+
+        def __len__(self):
+            raise RuntimeError("no")
+
+    def __str__(self):
+        return OddText.Text("readable")
+
+
+def noted(notes):
+    error = ValueError("no")
+    error.__notes__ = notes
+    return error
+
+
+def nested(depth):
+    group = ExceptionGroup("innermost", [ValueError("the cause")])
+    for number in range(depth):
+        group = ExceptionGroup(f"level {number}", [group])
+    return group
+
+
+def mangled_syntax_error():
+    error = SyntaxError("bad")
+    error.text, error.lineno, error.offset = object(), "x", []
+    return error
+
+
+def unplain_failure():
+    error = Failure("bad")
+    error.metadata, error.allow_retries = object(), "no"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        pytest.param(noted(["a note", 3, None]), "ValueError", "no\na note", id="notes that are no text"),
+        pytest.param(noted(7), "ValueError", "no", id="notes that are no list"),
+        pytest.param(Bare("bare"), "Bare", "bare", id="no module"),
+        pytest.param(Ends(), f"{__name__}.Ends", "__str__ failed", id="ends the process"),
+        pytest.param(Refuses("words"), f"{__name__}.Refuses", "words", id="refuses attributes"),
+        pytest.param(OddText(), f"{__name__}.OddText", "readable", id="odd text"),
+        pytest.param(nested(3000), "ExceptionGroup", "level 2999", id="deep group"),
+        pytest.param(ExceptionGroup("wide", [ValueError("x")] * 5000), "ExceptionGroup", "and more", id="wide group"),
+        pytest.param(mangled_syntax_error(), "SyntaxError", "", id="mangled"),
+        pytest.param(unplain_failure(), "Failure", "", id="a Failure with other metadata"),
+    ],
+)
+def test_an_exception_that_cannot_be_described_is_recorded_all_the_same(error, kind, words):
+    found = error_of(raises(error))
+    assert found.kind == kind
+    assert words in found.message
+
+
+def test_a_debugger_without_a_terminal_says_what_to_do():
+    assert "execute_in_process" in error_of(raises(bdb.BdbQuit())).message
