@@ -309,9 +309,11 @@ class AttemptFailed(AttemptEvent, frozen=True, tag="attempt_failed"):
 
 
 class AttemptCanceled(AttemptEvent, frozen=True, tag="attempt_canceled"):
-    """An outcome: the attempt was told to stop and has torn its resources down."""
+    """An outcome: the attempt was told to stop and has torn its resources down. `waited_for` names the threads and
+    processes that were still running if its function had returned before."""
 
     seconds: float
+    waited_for: str = ""
 
 
 class EventUnreadable(AttemptEvent, frozen=True, tag="event_unreadable"):

@@ -1,15 +1,16 @@
 """The processes that a process has started, and theirs: finding all of them and ending them. Knows nothing of steps.
 
 A process group is not enough: whatever a step starts in a session of its own (`start_new_session=True`, `setsid`, many
-tools that manage processes) leaves the group and goes on writing after its step was ended. Only what has also let go
-of its parents, as daemons do on purpose, is not found. Without /proc (macOS) the group is all there is to go by.
+tools that manage processes) leaves the group and goes on writing after its step was ended. What has also let go of its
+parent, as daemons do on purpose, is found below a process that adopts orphans (a step's process does). Without /proc
+(macOS) the group is all there is to go by.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -44,19 +45,46 @@ def kill_descendants(pid: int) -> None:
 def kill_tree(pid: int) -> None:
     """Kills `pid`, which leads a process group, with everything below it."""
     kill_descendants(pid)
+    if not end_group(pid):
+        _kill(pid)
+
+
+def end_group(pid: int) -> bool:
+    """Kills the process group that `pid` leads or has led; False when it holds a process that is not ours to end."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
     except PermissionError:
-        _kill(pid)  # macOS answers so when the group holds a process of another user
+        return False  # macOS answers so when the group holds a process of another user
+    return True
+
+
+def signal_processes(pids: Iterable[int], number: signal.Signals) -> None:
+    """Sends a signal to each process that is still there and ours."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # it has ended, or runs as another user: neither is ours to end
+
+
+def processes_with(variables: Mapping[str, str]) -> set[int]:
+    """Every process that was started with these environment variables. Slow: it looks at all of them."""
+    wanted = {f"{name}={value}".encode() for name, value in variables.items()}
+    found = set()
+    for pid, _, _ in _processes():
+        try:
+            environment = Path(_PROC, str(pid), "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended meanwhile, or belongs to another user
+        if wanted.issubset(environment):
+            found.add(pid)
+    return found
 
 
 def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # it has ended, or runs as somebody else: neither is ours to end
+    signal_processes((pid,), signal.SIGKILL)
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:

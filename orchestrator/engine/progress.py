@@ -191,7 +191,7 @@ class RunProgress:
     def _attempt_canceled(self, event: ev.AttemptCanceled) -> None:
         step = self._landed(event.step)
         step.seconds = event.seconds
-        self._stopped(step, "its process was told to stop by somebody else", event.at)
+        self._stopped(step, "its process was told to stop by somebody else", event.at, event.waited_for)
 
     def _attempt_died(self, event: ev.AttemptDied) -> None:
         step = self._landed(event.step)
@@ -230,10 +230,12 @@ class RunProgress:
         self.in_flight.pop(key, None)
         return self.network.steps[key]
 
-    def _stopped(self, step: RunStep, otherwise: str, at: datetime) -> None:
+    def _stopped(self, step: RunStep, otherwise: str, at: datetime, waited_for: str = "") -> None:
         if step.stop == "timed out":
             seconds = step.planned.timeout
             message = f"it did not finish within its timeout of {seconds:g} seconds and was ended"
+            if waited_for:
+                message += f"; its function had returned, and it waited for {waited_for}"
             step.seconds = step.seconds or _seconds_since(step.started_at, at)
             self._failure(step, ev.ErrorInfo("Timeout", message))
         elif step.stop == "canceled" or self.canceling:

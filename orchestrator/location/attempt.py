@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.events import AttemptEvent, AttemptFailed, AttemptOutcome, AttemptStarted
@@ -17,13 +15,15 @@ from orchestrator.layout import FILE_MODE, AttemptDir
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.errors import error_info
 from orchestrator.location.interrupts import Interruption
+from orchestrator.location.output import captured_output, flush_streams
 from orchestrator.location.perform import perform
+from orchestrator.location.process_exit import Ending
 from orchestrator.location.recorder import Recorder
 from orchestrator.locks import HeldLock, try_lock
 from orchestrator.records import AttemptSpec
 
-# Exit code of a process that found its attempt claimed already, and did nothing. (EX_TEMPFAIL of sysexits.h.)
-EXIT_CLAIMED = 75
+# In the lock file of an attempt whose outcome is recorded: its parent need not say how the process ended.
+_DONE = b"done\n"
 
 
 class AlreadyClaimed(Exception):
@@ -57,10 +57,10 @@ def run_attempt(
     directory: AttemptDir,
     wake: Wake,
     interruption: Interruption,
-    before_outcome: Callable[[], None] = lambda: None,
+    ending: Ending,
 ) -> None:
-    """Performs an attempt in this process, with everything it prints and records in its directory; `before_outcome` is
-    called when all of its code has run and nobody knows yet how it ended.
+    """Performs an attempt in this process, with everything it prints and records in its directory. `ending` waits for
+    what it leaves behind before the outcome is recorded.
 
     Raises AlreadyClaimed, without having done anything, when the attempt is not ours to make.
     """
@@ -69,19 +69,19 @@ def run_attempt(
         events = JournalWriter(directory.events, torn="step.torn")
 
         def write(line: bytes, event: AttemptEvent) -> None:
-            is_outcome = isinstance(event, AttemptOutcome)
-            if is_outcome:
-                before_outcome()
-                sys.stdout.flush()
-                sys.stderr.flush()
+            if isinstance(event, AttemptOutcome):
+                flush_streams()
             events.append([line])
-            if is_outcome:
+            if isinstance(event, AttemptOutcome):
                 crash_point("step.done")
                 wake(spec.handle)
+                with suppress(OSError):
+                    alive.write_note(_DONE)
 
         with captured_output(directory):
             faulthandler.enable(2)  # where a crash in C code came from, at the end of stderr.log
-            perform(bound, spec, Recorder(spec.step, spec.attempt, write, interruption, bound.secrets()), interruption)
+            record = Recorder(spec.step, spec.attempt, write, interruption, bound.secrets())
+            perform(bound, spec, record, interruption, ending)
         events.close()
     finally:
         alive.release()
@@ -106,24 +106,13 @@ def claim(directory: AttemptDir) -> HeldLock:
     return alive
 
 
-@contextmanager
-def captured_output(directory: AttemptDir) -> Iterator[None]:
-    """Sends file descriptors 1 and 2 to the attempt's log files, for C libraries and child processes as well."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [os.dup(1), os.dup(2)]
-    for number, path in ((1, directory.stdout), (2, directory.stderr)):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
-        os.dup2(descriptor, number)
-        os.close(descriptor)
+def ended_without_outcome(directory: AttemptDir, pid: int) -> bool:
+    """Whether the attempt was made by this process, which is gone, and has no outcome. An exit code says nothing: any
+    of them may come from user code."""
     try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, descriptor in zip((1, 2), saved, strict=True):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
+        return directory.claim.read_bytes() == f"{pid}\n".encode() and directory.alive.read_bytes() != _DONE
+    except FileNotFoundError:
+        return not directory.claim.exists()
 
 
 def fail_attempt(spec: AttemptSpec, directory: AttemptDir, wake: Wake, error: Exception) -> None:
@@ -137,5 +126,6 @@ def fail_attempt(spec: AttemptSpec, directory: AttemptDir, wake: Wake, error: Ex
     record(AttemptStarted, pid=os.getpid(), host="")
     record(AttemptFailed, seconds=0.0, error=error_info(error))
     events.close()
+    alive.write_note(_DONE)
     alive.release()
     wake(spec.handle)

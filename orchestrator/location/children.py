@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,17 +19,18 @@ import msgspec
 from orchestrator.crashpoints import crash_point
 from orchestrator.errors import ExecutionError
 from orchestrator.layout import FILE_MODE, AttemptDir, RunDir
-from orchestrator.location.attempt import EXIT_CLAIMED, AlreadyClaimed, Wake, run_attempt
+from orchestrator.location.attempt import AlreadyClaimed, Wake, ended_without_outcome, run_attempt
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.forking import fork
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Target
+from orchestrator.location.process_exit import ProcessExit, adopt_orphans
 from orchestrator.location.spare import Spare
-from orchestrator.process_tree import kill_descendants
-from orchestrator.records import AttemptSpec
+from orchestrator.process_tree import end_group, processes_with, signal_processes
+from orchestrator.records import AttemptSpec, split_handle
 
-# Exit code of a step process that has recorded its outcome. Not 0: a step that calls os._exit(0) has recorded none.
-EXIT_DONE = 86
+# A program may start another while it is being ended; one that does so again and again is not pursued for ever.
+_ROUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -124,14 +126,15 @@ class Children:
     def reap(self) -> None:
         """Collects the children that have ended, and writes down how those ended that left no outcome."""
         for child in list(self._running.values()):
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid == 0:
+            if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
+            end_group(child.pid)  # as long as the number is still its own
+            _, status = os.waitpid(child.pid, 0)
             del self._running[child.pid]
-            code = os.waitstatus_to_exitcode(status)
-            if code not in (EXIT_DONE, EXIT_CLAIMED):
+            if ended_without_outcome(child.directory, child.pid):
+                end_family(child.handle)
                 with suppress(OSError):  # the disk is full: the attempt counts as lost, and the others go on
-                    write_exit(child.directory, code)
+                    write_exit(child.directory, os.waitstatus_to_exitcode(status))
                 self._wake(child.handle)
         if self._spare is not None and os.waitpid(self._spare.pid, os.WNOHANG)[0]:
             self._spare.close()
@@ -156,29 +159,33 @@ class Children:
 
     def _perform(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> int:
         crash_point("step.forked")
-        return attempt_process(bound, spec, directory, self._wake)
+        attempt_process(bound, spec, directory, self._wake)
+        return 0
 
 
-def attempt_process(bound: BoundRun, spec: AttemptSpec, directory: AttemptDir, wake: Wake) -> int:
-    """Performs the attempt in this process, which exists for nothing else; its exit code.
-
-    An attempt that was told to stop takes along whatever it has started: a retry must not meet it.
-    """
+def attempt_process(bound: BoundRun, spec: AttemptSpec, directory: AttemptDir, wake: Wake) -> None:
+    """Performs the attempt in this process, which exists for nothing else; does nothing when it is claimed already."""
     interruption = Interruption()
-
-    def end_family() -> None:
-        if interruption.requested:
-            kill_descendants(os.getpid())
-
     interruption.install()
-    os.environ.update(
-        ORCHESTRATOR_RUN_ID=spec.run_id, ORCHESTRATOR_STEP=spec.step, ORCHESTRATOR_ATTEMPT=str(spec.attempt)
-    )
-    try:
-        run_attempt(bound, spec, directory, wake, interruption, end_family)
-    except AlreadyClaimed:
-        return EXIT_CLAIMED
-    return EXIT_DONE
+    adopt_orphans()
+    os.environ.update(_variables(spec.handle))
+    with suppress(AlreadyClaimed):
+        run_attempt(bound, spec, directory, wake, interruption, ProcessExit(interruption))
+
+
+def end_family(handle: str) -> None:
+    """Ends the programs of an attempt whose process is gone and could not end them itself. They are recognized by what
+    their environment says."""
+    for _ in range(_ROUNDS):
+        left = processes_with(_variables(handle))
+        if not left:
+            return
+        signal_processes(left, signal.SIGKILL)
+
+
+def _variables(handle: str) -> dict[str, str]:
+    run_id, step, attempt = split_handle(handle)
+    return {"ORCHESTRATOR_RUN_ID": run_id, "ORCHESTRATOR_STEP": step, "ORCHESTRATOR_ATTEMPT": str(attempt)}
 
 
 def write_exit(directory: AttemptDir, code: int) -> None:

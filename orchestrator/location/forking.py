@@ -24,6 +24,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.location.output import flush_streams
+from orchestrator.location.process_exit import flush_c_streams, forget_inherited
+
 # Libraries whose threads are made anew in a forked child, or are not missed there.
 _MENDED = re.compile(r"/(numpy|scipy)(\.libs)?/|/libopenblas[^/]*$|/pyarrow/(?![^/]*(s3|flight|gcs|azure))[^/]*$")
 # Threads known by name that no child misses: the allocator's housekeeping, and polars' cleaning up of spilled files.
@@ -53,8 +56,8 @@ def fork_problem() -> str | None:
 def fork(close_inherited: Callable[[], None], work: Callable[[], int]) -> int:
     """Starts a copy of this process in a session of its own, which does `work` and ends with the exit code that it
     returns (1 if it raises); the process id of the copy. `close_inherited` is called in it first."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_streams()
+    flush_c_streams()
     pid = os.fork()
     if pid:
         return pid
@@ -63,6 +66,7 @@ def fork(close_inherited: Callable[[], None], work: Callable[[], int]) -> int:
         os.setsid()
         close_inherited()
         renew_in_child()
+        forget_inherited()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         code = work()
     finally:

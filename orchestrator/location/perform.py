@@ -33,8 +33,9 @@ from orchestrator.events import (
     RetryAsk,
 )
 from orchestrator.location.bound import BoundRun
-from orchestrator.location.errors import definition_frame, error_info, leads_to_user_code
+from orchestrator.location.errors import definition_frame, error_info, is_a, leads_to_user_code
 from orchestrator.location.interrupts import Interruption, StepInterrupted
+from orchestrator.location.process_exit import Ending, NothingToEnd, leave_copy
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.values import Values
 from orchestrator.planning.plan import PlannedStep
@@ -48,12 +49,14 @@ def perform(
     spec: AttemptSpec,
     record: Recorder,
     interruption: Interruption,
+    ending: Ending | None = None,
 ) -> BaseException | None:
     """Makes the attempt and records it, from AttemptStarted to the outcome, whatever user code does short of ending
-    the process. Resources live as long as the attempt, in every executor: what works here works in production.
+    the process. Resources live as long as the attempt, in every executor: what works here works in production. The
+    outcome is recorded once `ending` has waited for whatever else the attempt has started.
     Returns the exception that ended it, if one did."""
     record(AttemptStarted, pid=os.getpid(), host=_HOST, post_mortem=spec.post_mortem is not None)
-    attempt = _Attempt(bound, spec, record, interruption)
+    attempt = _Attempt(bound, spec, record, interruption, ending or NothingToEnd())
     if spec.post_mortem is None:
         return attempt.run()
     attempt.mourn(spec.post_mortem)
@@ -67,7 +70,9 @@ class _Attempt:
         spec: AttemptSpec,
         record: Recorder,
         interruption: Interruption,
+        ending: Ending,
     ) -> None:
+        self.ending = ending
         self.bound = bound
         self.spec = spec
         self.record = record
@@ -85,11 +90,33 @@ class _Attempt:
                 produced = self._do(planned)
         except BaseException as raised:  # SystemExit and KeyboardInterrupt too: user code must not end it untold
             error = raised
+        if self.record.is_copy:
+            leave_copy(error)
         seconds = round(clock.monotonic() - self.started, 6)
         self._run_hooks(planned, error)
         self.scope.tear_down(self.record)
+        began = clock.monotonic()
+        stopped = self._end_work()
+        error = error or stopped
+        seconds = round(seconds + clock.monotonic() - began, 6)
         self._record_outcome(error, produced, seconds)
         return error
+
+    def _end_work(self) -> StepInterrupted | None:
+        """Waits until all work of the attempt is over; what it was interrupted by, if it was."""
+        if self.interruption.requested:
+            self.ending.abort()
+            return None
+        stopped: StepInterrupted | None = None
+        try:
+            with self.interruption.interruptible(self.ending.pending):
+                self.ending.wait()
+        except StepInterrupted as raised:
+            stopped = raised
+        if self.interruption.requested:
+            stopped = stopped or StepInterrupted("the attempt was told to stop")  # an exit handler swallowed it
+            self.ending.abort()
+        return stopped
 
     def mourn(self, died_of: ErrorInfo) -> None:
         """Runs the failure hooks of a step whose own process could not run them."""
@@ -97,6 +124,7 @@ class _Attempt:
         with not_composing():
             self._run_hooks(planned, Failure(died_of.headline(), allow_retries=False))
         self.scope.tear_down(self.record)
+        self._end_work()
         seconds = round(clock.monotonic() - self.started, 6)
         self.record(AttemptSucceeded, seconds=seconds, post_mortem=True)
 
@@ -155,7 +183,7 @@ class _Attempt:
         except Exception:  # the code no longer has the step: that is the outcome already
             return
         event = "success" if error is None else "failure"
-        final = error is None or (not isinstance(error, StepInterrupted) and not self._will_retry(planned, error))
+        final = error is None or (not is_a(error, StepInterrupted) and not self._will_retry(planned, error))
         for hook in hooks:
             if hook.event == event and final:
                 self._run_hook(hook, planned, error)
@@ -192,12 +220,15 @@ class _Attempt:
         )
 
     def _record_outcome(
-        self, error: BaseException | None, produced: dict[str, tuple[str, ...] | None], seconds: float
+        self,
+        error: BaseException | None,
+        produced: dict[str, tuple[str, ...] | None],
+        seconds: float,
     ) -> None:
         if error is None:
             self.record(AttemptSucceeded, seconds=seconds, outputs=produced)
-        elif isinstance(error, StepInterrupted):
-            self.record(AttemptCanceled, seconds=seconds)
+        elif is_a(error, StepInterrupted):
+            self.record(AttemptCanceled, seconds=seconds, waited_for=self.interruption.doing)
         else:
             self.record(
                 AttemptFailed,
@@ -233,10 +264,11 @@ def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _allows_retries(error: BaseException) -> bool:
-    return not isinstance(error, Failure) or error.allow_retries
+    return not is_a(error, Failure) or bool(getattr(error, "allow_retries", True))
 
 
 def _ask(error: BaseException) -> RetryAsk | None:
-    if isinstance(error, RetryRequested):
+    if is_a(error, RetryRequested):
+        assert isinstance(error, RetryRequested)
         return RetryAsk(error.max_retries, error.seconds_to_wait)
     return None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,8 +15,17 @@ import msgspec
 from orchestrator import clock
 from orchestrator.definitions.config import mask
 from orchestrator.definitions.values import AssetMaterialization, Expectation
-from orchestrator.events import AssetMaterialized, AttemptEvent, ExpectationChecked, LogEmitted, encode_line
+from orchestrator.errors import NotPossible
+from orchestrator.events import (
+    AssetMaterialized,
+    AttemptEvent,
+    AttemptOutcome,
+    ExpectationChecked,
+    LogEmitted,
+    encode_line,
+)
 from orchestrator.location.interrupts import Interruption
+from orchestrator.location.process_exit import leave_copy
 
 LONGEST_LOG_MESSAGE = 65536
 
@@ -42,12 +54,37 @@ class Recorder:
         self._interruption = interruption
         self._secrets = secrets
         self._count = 0
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._writing = False
+        self._waiting: deque[tuple[type[AttemptEvent], dict[str, Any]]] = deque()
+        self._is_over = False
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is a child that user code has forked. It has a copy of everything, and nothing to record."""
+        return os.getpid() != self._pid
 
     def __call__(self, kind: type[_E], **fields: Any) -> None:
-        with self._interruption.held():
-            self._take(kind, fields)
+        if self.is_copy or self._is_over:
+            # A line of a pool's worker, or of a daemon thread after the outcome, which is the last event.
+            if kind is LogEmitted:
+                _print_line(fields)
+            elif self.is_copy:
+                leave_copy(None)
+            return
+        with self._interruption.held(), self._lock:
+            self._waiting.append((kind, fields))
+            if self._writing:
+                return  # a signal handler logs in the middle of writing: its line comes next
+            self._writing = True
+            try:
+                while self._waiting:
+                    self._take(*self._waiting.popleft())
+            finally:
+                self._writing = False
 
-    def _take(self, kind: type[_E], fields: dict[str, Any]) -> None:
+    def _take(self, kind: type[AttemptEvent], fields: dict[str, Any]) -> None:
         if self._secrets:
             fields = {name: self._masked(value) if name in _WORDS else value for name, value in fields.items()}
         event = kind(at=clock.now(), step=self.step, attempt=self.attempt, n=self._count, **fields)
@@ -57,13 +94,19 @@ class Recorder:
             event = _printable(event)
             line = encode_line(event)
         self._count += 1
+        self._is_over = isinstance(event, AttemptOutcome)
         self._write(line, event)
 
     def _masked(self, value: Any) -> Any:
         return _texts_changed(value, lambda text: mask(text, self._secrets))
 
     def record(self, fact: AssetMaterialization | Expectation) -> None:
-        """Writes down a fact that user code stated."""
+        """Writes down a fact that user code stated. Raises NotPossible in a child process, where it would be lost."""
+        if self.is_copy:
+            raise NotPossible(
+                f"Step {self.step!r} stated a fact about data in a child process, where it cannot be recorded.",
+                hint="Return it to the step's own process (from a pool: as the result), and state it there.",
+            )
         if isinstance(fact, AssetMaterialization):
             self(
                 AssetMaterialized,
@@ -89,14 +132,31 @@ class Recorder:
         return logger
 
 
+class _NoLock:
+    """Stands in for a lock where none is needed."""
+
+    def acquire(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 class _Handler(logging.Handler):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self._recorder = recorder
 
     def createLock(self) -> None:
-        # A lock that some thread of the parent held at the moment of a fork would never be released here.
-        self.lock = None
+        # Another lock could be held at the moment of a fork, and would never be released in the child. The recorder
+        # has one of its own. `None` will not do: since Python 3.13, `Handler.handle` enters the lock unasked.
+        self.lock = _NoLock()  # type: ignore[assignment]
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -108,6 +168,15 @@ class _Handler(logging.Handler):
             left_out = len(message) - LONGEST_LOG_MESSAGE
             message = f"{message[:LONGEST_LOG_MESSAGE]}... ({left_out} more characters in stderr.log)"
         self._recorder(LogEmitted, level=record.levelname, message=message)
+
+
+def _print_line(fields: dict[str, Any]) -> None:
+    """Prints a log line that cannot become an event, so that it is not lost."""
+    try:
+        sys.stderr.write(f"{fields['level']} {fields['message']}\n")
+        sys.stderr.flush()
+    except Exception:  # closed, or replaced by user code
+        pass
 
 
 def _printable(event: _E) -> _E:

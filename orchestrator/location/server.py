@@ -32,6 +32,7 @@ from orchestrator.location.evaluators import EvaluatorChildren
 from orchestrator.location.forking import fork_problem
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Definitions, Target, import_libraries, load
+from orchestrator.location.process_exit import StaysAlive, c_library
 from orchestrator.location.sources import source_files
 from orchestrator.location.values import memoized_steps
 from orchestrator.messages import (
@@ -100,6 +101,7 @@ class LocationServer:
                 self._selector.unregister(self._evaluators)
                 self._evaluators.end()
                 self._children.dismiss()
+        gc.unfreeze()  # so that what the module has left open is closed when the interpreter ends
 
     def _load(self) -> Loaded | LoadFailed:
         signal.alarm(LOAD_TIMEOUT_S)
@@ -113,6 +115,7 @@ class LocationServer:
             signal.alarm(0)
         info = self._definitions.info()
         # What is here now is shared with every child: the collector must not touch it and so copy it.
+        c_library()
         gc.collect()
         gc.freeze()
         return Loaded(PROTOCOL, __version__, info, fork_problem(), source_files(self._target.working_dir))
@@ -217,10 +220,10 @@ class LocationServer:
                 RunDir(Path(message.run_dir)).attempt(message.spec.step, message.spec.attempt),
                 self._wake,
                 interruption,
+                StaysAlive(),
             )
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
+            interruption.uninstall()
 
     def _bind(self, run_dir: RunDir) -> BoundRun:
         if run_dir.run_id not in self._bound:

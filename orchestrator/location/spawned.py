@@ -18,12 +18,13 @@ from orchestrator.location.attempt import Wake, fail_attempt
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import attempt_process
 from orchestrator.location.loading import Target, load
+from orchestrator.location.output import flush_streams
 from orchestrator.planning.plan import decode_plan
 from orchestrator.records import AttemptSpec, RunRecord
 
 
-def main() -> int:
-    """Makes the attempt; the exit code of `attempt_process`."""
+def main() -> None:
+    """Makes the attempt."""
     target = Target(**json.loads(sys.argv[1]))
     run_dir, directory = RunDir(Path(sys.argv[2])), AttemptDir(Path(sys.argv[3]))
     wake = Wake(None if sys.argv[4] == "None" else int(sys.argv[4]))
@@ -37,12 +38,11 @@ def main() -> int:
         bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ, secrets=target.secret_values())
     except Exception as error:  # importing runs user code
         fail_attempt(spec, directory, wake, error)
-        return 0
-    return attempt_process(bound, spec, directory, wake)
+    else:
+        attempt_process(bound, spec, directory, wake)
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    main()
+    flush_streams()
+    os._exit(0)
