@@ -28,6 +28,7 @@ VOCABULARY = {
     "layout",
     "limits",
     "locks",
+    "masking",
     "messages",
     "process_tree",
     "pulse",

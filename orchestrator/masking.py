@@ -1,0 +1,176 @@
+"""Hides secrets in text: the values that a workspace takes from the environment, in each form in which programs write
+values down. Does not know where a text goes: every way out of a location's processes asks here.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+MASK = "***"
+# A text of this length or less may turn up anywhere by chance: it is not looked for.
+SHORT = 3
+# Likewise for one line of a secret of several, for a piece of one, and for an encoding that has lost its beginning.
+_SHORT_LINE = 5
+_SHORT_PIECE = 4
+_SHORT_CODE = 8
+
+
+class Masker:
+    """Replaces secrets by `***`. Two maskers of the same secrets are equal."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self.secrets = frozenset(secrets)
+
+    def __bool__(self) -> bool:
+        return any(len(secret) > SHORT for secret in self.secrets)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Masker) and other.secrets == self.secrets
+
+    def __hash__(self) -> int:
+        return hash(self.secrets)
+
+    def __or__(self, more: Iterable[str]) -> Masker:
+        """A masker of these secrets and more."""
+        return Masker(self.secrets.union(more))
+
+    def __call__(self, text: str) -> str:
+        """The text without any secret of more than three characters, in whatever usual form."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MASK)
+        if "%" in text or "+" in text:
+            for pattern in self._in_urls:
+                text = pattern.sub(MASK, text)
+        return text
+
+    def data(self, data: bytes) -> bytes:
+        """The same for bytes that are about to be written somewhere."""
+        for form in self._encoded:
+            if form in data:
+                data = data.replace(form, MASK.encode())
+        if b"%" in data or b"+" in data:
+            for pattern in self._in_url_data:
+                data = pattern.sub(MASK.encode(), data)
+        return data
+
+    def pieces(self, text: str) -> str:
+        """The text without any piece of a secret, for a message whose subject is the secret itself."""
+        for secret in sorted(self.secrets - {""}, key=len, reverse=True):
+            if len(secret) <= SHORT:
+                # It may be part of any word; by itself it is hidden.
+                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
+        return "".join(_without_pieces(self(text), [one for one in self.secrets if len(one) > SHORT]))
+
+    @cached_property
+    def _forms(self) -> list[str]:
+        found = {form for secret in self.secrets if len(secret) > SHORT for form in _forms(secret)}
+        return sorted((form for form in found if len(form) > SHORT), key=lambda form: (-len(form), form))
+
+    @cached_property
+    def _encoded(self) -> list[bytes]:
+        return [form.encode(errors="surrogateescape") for form in self._forms]
+
+    @cached_property
+    def _in_urls(self) -> list[re.Pattern[str]]:
+        return [re.compile(_url_pattern(secret)) for secret in self.secrets if len(secret) > SHORT]
+
+    @cached_property
+    def _in_url_data(self) -> list[re.Pattern[bytes]]:
+        return [re.compile(pattern.pattern.encode(errors="surrogateescape")) for pattern in self._in_urls]
+
+
+def _forms(secret: str) -> Iterator[str]:
+    lines = [line.strip() for line in secret.splitlines()]
+    texts = {secret, secret.strip()}
+    if len(lines) > 1:
+        texts |= {line for line in lines if len(line) > _SHORT_LINE}
+        texts |= {"\r\n".join(lines), "\n".join(lines)}
+    for text in texts:
+        yield from _written(text)
+        yield from _coded(text.encode(errors="surrogateescape"))
+
+
+def _written(text: str) -> Iterator[str]:
+    """How a text is quoted in source code, JSON (also inside JSON), a shell, SQL, YAML, HTML and XML."""
+    data = text.encode(errors="surrogateescape")
+    yield text
+    as_json = json.dumps(text)[1:-1]
+    yield as_json
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield json.dumps(as_json)[1:-1]
+    for quote in (repr, ascii):
+        yield quote(text)[1:-1]
+        yield quote(text + '"')[1:-2]  # in single quotes, whatever it holds
+    yield repr(data)[2:-1]
+    yield text.replace("\\", "\\\\").replace("'", "\\'")
+    yield text.replace("\\", "\\\\").replace('"', '\\"')
+    yield shlex.quote(text).strip("'")
+    yield text.replace("'", "''")
+    yield text.replace('"', '""')
+    escaped = html.escape(text)
+    yield escaped
+    yield escaped.replace("&#x27;", "'")
+    yield escaped.replace("&#x27;", "'").replace("&quot;", '"')
+    yield escaped.replace("&#x27;", "&apos;")
+    yield escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+
+
+def _coded(data: bytes) -> Iterator[str]:
+    yield data.hex()
+    yield data.hex().upper()
+    for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
+        whole = encode(data).decode()
+        yield whole
+        yield whole.rstrip("=")
+        # Inside of something longer ("user:secret") it begins at any of three places, and its ends are mixed with
+        # what stands beside it.
+        for before, start in ((0, 0), (1, 2), (2, 3)):
+            inner = encode(b"\0" * before + data).decode()[start : (before + len(data)) * 8 // 6]
+            if len(inner) >= _SHORT_CODE:
+                yield inner
+
+
+def _url_pattern(secret: str) -> str:
+    """Matches the secret with any of its characters percent-encoded."""
+    parts = []
+    for character in secret:
+        percent = "".join(
+            f"%{code[0]}{code[1]}" if not code.strip("0123456789") else f"%(?:{code}|{code.lower()})"
+            for code in (f"{byte:02X}" for byte in character.encode(errors="surrogateescape"))
+        )
+        plus = r"|\+" if character == " " else ""
+        is_plain = character.isascii() and character.isalnum()
+        parts.append(character if is_plain else f"(?:{re.escape(character)}|{percent}{plus})")
+    return "".join(parts)
+
+
+def _without_pieces(text: str, secrets: list[str]) -> Iterator[str]:
+    position = 0
+    while position < len(text):
+        length = max((_common(text, position, secret) for secret in secrets), default=0)
+        if length >= _SHORT_PIECE:
+            yield MASK
+            position += length
+        else:
+            yield text[position]
+            position += 1
+
+
+def _common(text: str, position: int, secret: str) -> int:
+    """How many characters from this position on stand somewhere in the secret like this."""
+    end = position + _SHORT_PIECE
+    if text[position:end] not in secret or end > len(text):
+        return 0
+    while end < len(text) and text[position : end + 1] in secret:
+        end += 1
+    return end - position
+
+
+NOTHING = Masker()
