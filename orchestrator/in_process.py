@@ -39,6 +39,7 @@ from orchestrator.events import (
 from orchestrator.ids import new_run_id
 from orchestrator.io_managers.memory import forget_run, memory_io_manager
 from orchestrator.location.bound import BoundRun
+from orchestrator.location.errors import is_a
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.perform import perform
 from orchestrator.location.recorder import Recorder
@@ -268,7 +269,7 @@ class _InProcessOwner:
         self._take(AttemptLaunched(at=clock.now(), step=spec.step, attempt=spec.attempt, executor=IN_PROCESS))
         record = Recorder(spec.step, spec.attempt, lambda _line, event: self._take(event), Interruption())
         error = perform(self._bound, spec, record, Interruption())
-        if isinstance(error, KeyboardInterrupt):
+        if error is not None and is_a(error, KeyboardInterrupt):
             raise error  # Ctrl-C in a test or notebook is meant for it, not for the step
         if error is not None:
             self._errors[spec.step] = error

@@ -146,8 +146,7 @@ def _url_pattern(secret: str) -> str:
             for code in (f"{byte:02X}" for byte in character.encode(errors="surrogateescape"))
         )
         plus = r"|\+" if character == " " else ""
-        is_plain = character.isascii() and character.isalnum()
-        parts.append(character if is_plain else f"(?:{re.escape(character)}|{percent}{plus})")
+        parts.append(f"(?:{re.escape(character)}|{percent}{plus})")
     return "".join(parts)
 
 
