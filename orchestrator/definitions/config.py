@@ -7,7 +7,6 @@ pydantic can validate. Without an annotation anything goes.
 
 from __future__ import annotations
 
-import re
 import sys
 import types
 import typing
@@ -15,15 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
 
 from orchestrator.definitions.signature import NO_DEFAULT, Unevaluated
 from orchestrator.definitions.types import type_name
 from orchestrator.definitions.where import Where, broken, where_called
 from orchestrator.errors import DefinitionError, near_misses
-
-# A text from the environment of this length or less may turn up anywhere by chance.
-_SHORT = 3
+from orchestrator.masking import SHORT, Masker
 
 Path = tuple[str, ...]
 Schema = Mapping[str, Any]
@@ -213,7 +209,7 @@ def _problem(detail: Any, path: Path, resolved: Resolved) -> Problem:
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if _holds_secret(detail["input"], resolved.secrets):
         # A validator of the user's own may quote the value.
-        message = _masked(message, resolved.secrets)
+        message = Masker(resolved.secrets).pieces(message)
         return Problem(where, f"{message} (the value comes from the environment and is not shown)")
     given = repr(detail["input"])
     return Problem(where, f"{message}, got {given if len(given) <= 60 else given[:57] + '...'}")
@@ -235,25 +231,7 @@ def _holds_secret(value: Any, secrets: frozenset[str]) -> bool:
         return any(_holds_secret(item, secrets) for item in value)
     text = str(value)
     # A short one is part of many a value that has nothing to do with it.
-    return any(secret == text or (len(secret) > _SHORT and secret in text) for secret in secrets)
-
-
-def mask(text: str, secrets: frozenset[str]) -> str:
-    """The text with every secret in it replaced, also one that is quoted or stands in a URL. Those so short that they
-    may be part of anything are left alone."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) > _SHORT:
-            for form in {secret, repr(secret)[1:-1], quote(secret, safe="")}:
-                text = text.replace(form, "***")
-    return text
-
-
-def _masked(text: str, secrets: frozenset[str]) -> str:
-    for secret in sorted(secrets - {""}, key=len, reverse=True):
-        # A short one may be part of any word; by itself it is hidden too.
-        pattern = re.escape(secret) if len(secret) > _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
-        text = re.sub(pattern, "***", text)
-    return text
+    return any(secret == text or (len(secret) > SHORT and secret in text) for secret in secrets)
 
 
 def unknown_keys(value: Any, schema: Schema, definitions: Mapping[str, Schema], path: Path) -> list[Problem]:

@@ -34,6 +34,7 @@ from orchestrator.errors import (
 from orchestrator.execution.process_end import how_it_ended
 from orchestrator.layout import RunDir
 from orchestrator.limits import hint_for
+from orchestrator.masking import Masker
 from orchestrator.messages import (
     PROTOCOL,
     Answer,
@@ -351,7 +352,8 @@ class LocationProcess:
     def _last_words(self) -> str:
         self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, self._output.tell() - _LAST_WORDS))
-        return self._output.read().decode(errors="replace").strip()
+        said = self._output.read().decode(errors="replace").strip()
+        return Masker(self.spec.environment[name] for name in self.spec.secrets)(said)
 
 
 def _refused(message: Refusal) -> OrchestratorError:

@@ -80,7 +80,7 @@ def run_attempt(
 
         with captured_output(directory):
             faulthandler.enable(2)  # where a crash in C code came from, at the end of stderr.log
-            record = Recorder(spec.step, spec.attempt, write, interruption, bound.secrets())
+            record = Recorder(spec.step, spec.attempt, write, interruption, bound.masker())
             perform(bound, spec, record, interruption, ending)
         events.close()
     finally:

@@ -17,6 +17,7 @@ from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition
 from orchestrator.errors import ConfigError, DefinitionError
 from orchestrator.location.resources import ResourceScope
+from orchestrator.masking import NOTHING, Masker
 from orchestrator.planning.plan import Plan, PlannedStep
 from orchestrator.planning.run_config import resource_schema, resources_of, step_entries, step_schema
 from orchestrator.records import RunRecord
@@ -35,9 +36,9 @@ class BoundRun:
         pipeline: PipelineDefinition,
         environment: Mapping[str, str],
         mode: Mode | None = None,
-        secrets: frozenset[str] = frozenset(),
+        masker: Masker = NOTHING,
     ) -> None:
-        self._secrets = secrets
+        self._masker = masker
         self.record = record
         self.plan = plan
         self.pipeline = pipeline
@@ -94,9 +95,9 @@ class BoundRun:
         entry = (self.record.config.get("resources") or {}).get(key) or {}
         return self._checked(schema, entry.get("config"), ("resources", key, "config"))
 
-    def secrets(self) -> frozenset[str]:
-        """Everything that the configuration of the run and its location take from the environment."""
-        return resolve_environment(self.record.config, self.environment).secrets | self._secrets
+    def masker(self) -> Masker:
+        """Hides everything that the configuration of the run and its location take from the environment."""
+        return self._masker | resolve_environment(self.record.config, self.environment).secrets
 
     def configured_input(self, node: Node, name: str) -> Resolved:
         """The value that the configuration of the run gives an input."""

@@ -51,10 +51,11 @@ def _info(error: BaseException, depth: int) -> ErrorInfo:
             message=_message(error),
             frames=user_frames(_attribute(error, "__traceback__")),
             cause=_info(cause, depth + 1) if cause is not None else None,
-            metadata=plain_metadata(error.metadata, "Failure") if isinstance(error, Failure) else {},
+            metadata=plain_metadata(_attribute(error, "metadata"), "Failure") if is_a(error, Failure) else {},
         )
     except BaseException as problem:  # also SystemExit: whatever the exception's own methods do
-        return ErrorInfo(type(error).__qualname__, f"(it cannot be described: {type(problem).__qualname__})")
+        said = _own_words(error)
+        return ErrorInfo(_kind(error), f"{said} (the rest cannot be described: {type(problem).__qualname__})".strip())
 
 
 def _cause(error: BaseException) -> BaseException | None:
@@ -166,7 +167,7 @@ def _message(error: BaseException) -> str:
 
 def _own_words(error: BaseException) -> str:
     try:
-        if isinstance(error, SyntaxError):
+        if is_a(error, SyntaxError):
             return "".join(traceback.format_exception_only(error)).strip()
         return str.__str__(str(error))
     except BaseException:  # __str__ is user code, and may even raise SystemExit

@@ -17,6 +17,7 @@ from orchestrator.definitions.instigator_contexts import Assets, Find, ScheduleC
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.definitions.requests import RunRequest, SkipReason, requests_of
 from orchestrator.location.errors import load_traceback
+from orchestrator.masking import Masker
 from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
 from orchestrator.records import ALERTS_TAG, asset_name
 from orchestrator.ticks import Evaluation, Requested, RunEnding, ScheduleInfo, SensorInfo
@@ -41,7 +42,26 @@ def with_alerts(evaluation: Evaluation, alert: str, runs: Sequence[RunEnding]) -
     return msgspec.structs.replace(evaluation, requests=asked)
 
 
-def evaluate_many(definition: InstigatorDefinition, question: EvaluateMany) -> bytes:
+def masked(evaluation: Evaluation, mask: Masker) -> Evaluation:
+    """The answer without secrets in the words of user code and in tags. What names something stays: run keys, the
+    cursor, and the configuration, in which a secret would have to stand to be used."""
+    if not mask:
+        return evaluation
+    said = {name: getattr(evaluation, name) for name in ("error", "skip_reason", "output")}
+    requests = tuple(
+        msgspec.structs.replace(one, tags={_hidden(key, mask): _hidden(value, mask) for key, value in one.tags.items()})
+        for one in evaluation.requests
+    )
+    return msgspec.structs.replace(
+        evaluation, requests=requests, **{name: mask(text) for name, text in said.items() if text}
+    )
+
+
+def _hidden(value: Any, mask: Masker) -> Any:
+    return mask(value) if isinstance(value, str) else value
+
+
+def evaluate_many(definition: InstigatorDefinition, question: EvaluateMany, mask: Masker) -> bytes:
     """An `Evaluated` about as many occurrences as there was time for, as JSON."""
     assert isinstance(definition.info, ScheduleInfo)
     zone, logger = load_zone(definition.info.timezone), _logger()
@@ -52,16 +72,16 @@ def evaluate_many(definition: InstigatorDefinition, question: EvaluateMany) -> b
         if which and monotonic() > deadline:
             break
         context = ScheduleContext(scheduled_at.astimezone(zone), definition.name, at, logger)
-        answer = _written(_evaluation(definition, context, _ONE_CALL))
+        answer = _written(masked(_evaluation(definition, context, _ONE_CALL), mask), mask)
         which.append(places.setdefault(answer, len(places)))
     return _encode(Evaluated(tuple(map(msgspec.Raw, places)), tuple(which)))
 
 
-def _written(evaluation: Evaluation) -> bytes:
+def _written(evaluation: Evaluation, mask: Masker) -> bytes:
     try:
         return _encode(evaluation)
     except (TypeError, ValueError, OverflowError) as error:  # user code can put anything into config or tags
-        return _encode(Evaluation(error=f"The answer cannot be written down: {error}"))
+        return _encode(Evaluation(error=mask(f"The answer cannot be written down: {error}")))
 
 
 def _evaluation(

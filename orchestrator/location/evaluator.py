@@ -19,12 +19,12 @@ from typing import Any
 import msgspec
 
 from orchestrator._version import __version__
-from orchestrator.definitions.config import mask
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.errors import NotFound, OrchestratorError
-from orchestrator.location.errors import load_traceback
-from orchestrator.location.evaluate import evaluate, evaluate_many, with_alerts
+from orchestrator.location.errors import error_info, load_traceback
+from orchestrator.location.evaluate import evaluate, evaluate_many, masked, with_alerts
 from orchestrator.location.loading import Definitions, Target, load
+from orchestrator.location.refusals import planning_masker, refusal
 from orchestrator.messages import (
     PROTOCOL,
     Answer,
@@ -79,10 +79,12 @@ class EvaluatorServer:
         try:
             self._send(Answer(request, _json.encode(make())))
         except OrchestratorError as error:
-            self._send(Refusal(request, type(error).__name__, error.message, error.hint, error.details))
+            self._send(refusal(request, error, self._target.masker))
         except (TypeError, ValueError, OverflowError) as error:
             # What user code put into config or tags cannot be written down.
-            self._send(Refusal(request, "DefinitionError", f"The answer cannot be written down: {error}"))
+            self._send(
+                Refusal(request, "DefinitionError", self._target.masker(f"The answer cannot be written down: {error}"))
+            )
 
     def _evaluate(self, question: Evaluate) -> Evaluation:
         definition = self._definition(question.name)
@@ -91,11 +93,11 @@ class EvaluatorServer:
         evaluation = evaluate(definition, question, self._find)
         if question.runs:
             evaluation = with_alerts(evaluation, instigator_id(self._target.name, question.name), question.runs)
-        return _masked(msgspec.structs.replace(evaluation, output=self._printed()), self._target.secret_values())
+        return masked(msgspec.structs.replace(evaluation, output=self._printed()), self._target.masker)
 
     def _evaluate_many(self, question: EvaluateMany) -> msgspec.Raw:
         os.ftruncate(self._output, 0)
-        return msgspec.Raw(evaluate_many(self._definition(question.name), question))
+        return msgspec.Raw(evaluate_many(self._definition(question.name), question, self._target.masker))
 
     def _definition(self, name: str) -> InstigatorDefinition:
         found = self._definitions.instigators.get(name)
@@ -105,13 +107,14 @@ class EvaluatorServer:
 
     def _plan(self, raw: bytes) -> dict[str, Any]:
         request = msgspec.json.decode(raw, type=PlanRequest)
+        mask = planning_masker(self._target, self._definitions, request)
         try:
             pipeline = self._definitions.pipeline(request.pipeline)
             return {"planned": plan_run(pipeline, request, os.environ, isolation=self._target.isolation)}
         except OrchestratorError as error:
-            return {"problem": str(error)}
+            return {"problem": mask(str(error))}
         except Exception as error:  # user code runs while planning: validators, annotations
-            return {"problem": f"Planning failed:\n{load_traceback(error)}"}
+            return {"problem": mask(f"Planning failed:\n{load_traceback(error)}")}
 
     def _find(self, asset: tuple[str, ...], after: int, limit: int) -> Iterable[NumberedMaterialization]:
         self._send(FindAsset(asset, after, limit))
@@ -146,14 +149,6 @@ class EvaluatorServer:
         poll.poll()
 
 
-def _masked(evaluation: Evaluation, secrets: frozenset[str]) -> Evaluation:
-    """The words of user code without what the workspace file has given it from the environment."""
-    if not secrets:
-        return evaluation
-    said = {name: getattr(evaluation, name) for name in ("error", "skip_reason", "output")}
-    return msgspec.structs.replace(evaluation, **{name: mask(text, secrets) for name, text in said.items() if text})
-
-
 def _capture_output() -> int:
     """Sends what is printed, by C libraries and children as well, to a file without a name; its descriptor."""
     nowhere = os.open(os.devnull, os.O_RDONLY)
@@ -176,8 +171,8 @@ def main() -> None:
     try:
         definitions = load(target)
     except BaseException as error:  # an import runs user code
-        said, trace = (mask(text, target.secret_values()) for text in (str(error), load_traceback(error)))
-        channel.send(LoadFailed(PROTOCOL, __version__, said, trace))
+        said, trace = error_info(error).headline(), load_traceback(error)
+        channel.send(LoadFailed(PROTOCOL, __version__, target.masker(said), target.masker(trace)))
         return
     EvaluatorServer(definitions, target, channel).serve()
 

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ from orchestrator.definitions.where import broken
 from orchestrator.errors import DefinitionError, NotFound
 from orchestrator.location.bytecode import forget_young
 from orchestrator.location.sources import source_files
+from orchestrator.masking import Masker
 from orchestrator.messages import LocationInfo, PipelineInfo
 from orchestrator.planning.run_config import config_problems, resource_schema, resources_of, step_schema
 from orchestrator.ticks import ScheduleInfo, SensorInfo
@@ -42,9 +44,11 @@ class Target:
     isolation: str = "fork"
     secrets: Sequence[str] = ()
 
-    def secret_values(self) -> frozenset[str]:
-        """What our records must not quote, whatever the user's code says."""
-        return frozenset(os.environ[name] for name in self.secrets if name in os.environ)
+    @cached_property
+    def masker(self) -> Masker:
+        """Hides what the workspace file has given the location from the environment, whatever the user's code says.
+        Made before any user code runs, which may change the environment."""
+        return Masker(os.environ[name] for name in self.secrets if name in os.environ)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def load(target: Target) -> Definitions:
 
     Whatever user code raises while it is imported comes out as it is.
     """
+    _ = target.masker
     module = _import(target)
     definitions = Definitions(
         _collect(module, PipelineDefinition, "pipeline"),

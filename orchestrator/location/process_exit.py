@@ -162,7 +162,7 @@ def leave_copy(error: BaseException | None) -> NoReturn:
     """Ends a child that user code has forked and that came back into our code: what it did is done, and everything
     else is for the process that was forked."""
     code = 0
-    if isinstance(error, SystemExit):
+    if type(error) is SystemExit:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
     elif error is not None:
         _guarded(lambda: traceback.print_exception(error))

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestrator import clock
-from orchestrator.definitions.config import mask
 from orchestrator.definitions.values import AssetMaterialization, Expectation
 from orchestrator.errors import NotPossible
 from orchestrator.events import (
@@ -26,19 +25,20 @@ from orchestrator.events import (
 )
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.process_exit import leave_copy
+from orchestrator.masking import NOTHING, Masker
 
 LONGEST_LOG_MESSAGE = 65536
 
 # The fields of events that carry words of user code. The others hold names, which other events refer to.
-_WORDS = frozenset({"message", "error", "description", "metadata", "problem"})
+_WORDS = frozenset({"message", "error", "description", "metadata", "problem", "tags", "label", "partition"})
 
 _E = TypeVar("_E", bound=AttemptEvent)
 Write = Callable[[bytes, AttemptEvent], None]
 
 
 class Recorder:
-    """Numbers and stamps the events of one attempt and hands them to `write` as finished lines. What they quote of
-    `secrets`, in whatever words of the user's code, is not shown."""
+    """Numbers and stamps the events of one attempt and hands them to `write` as finished lines. `mask`
+    hides secrets in whatever words of the user's code quote them."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class Recorder:
         attempt: int,
         write: Write,
         interruption: Interruption,
-        secrets: frozenset[str] = frozenset(),
+        mask: Masker = NOTHING,
     ) -> None:
         self.step = step
         self.attempt = attempt
         self._write = write
         self._interruption = interruption
-        self._secrets = secrets
+        self._mask = mask
         self._count = 0
         self._pid = os.getpid()
         self._lock = threading.RLock()
@@ -85,8 +85,10 @@ class Recorder:
                 self._writing = False
 
     def _take(self, kind: type[AttemptEvent], fields: dict[str, Any]) -> None:
-        if self._secrets:
-            fields = {name: self._masked(value) if name in _WORDS else value for name, value in fields.items()}
+        if self._mask:
+            fields = {
+                name: _texts_changed(value, self._mask) if name in _WORDS else value for name, value in fields.items()
+            }
         event = kind(at=clock.now(), step=self.step, attempt=self.attempt, n=self._count, **fields)
         try:
             line = encode_line(event)
@@ -96,9 +98,6 @@ class Recorder:
         self._count += 1
         self._is_over = isinstance(event, AttemptOutcome)
         self._write(line, event)
-
-    def _masked(self, value: Any) -> Any:
-        return _texts_changed(value, lambda text: mask(text, self._secrets))
 
     def record(self, fact: AssetMaterialization | Expectation) -> None:
         """Writes down a fact that user code stated. Raises NotPossible in a child process, where it would be lost."""

@@ -13,13 +13,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator._version import __version__
-from orchestrator.definitions.config import mask
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.errors import DefinitionError, ExecutionError, OrchestratorError
 from orchestrator.io_managers.memory import forget_run
@@ -27,14 +26,16 @@ from orchestrator.layout import RunDir
 from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, run_attempt
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import Children, in_child
-from orchestrator.location.errors import load_traceback, user_frames, way_to
+from orchestrator.location.errors import error_info, is_a, load_traceback, user_frames, way_to
 from orchestrator.location.evaluators import EvaluatorChildren
 from orchestrator.location.forking import fork_problem
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Definitions, Target, import_libraries, load
 from orchestrator.location.process_exit import StaysAlive, c_library
+from orchestrator.location.refusals import planning_masker, refusal
 from orchestrator.location.sources import source_files
 from orchestrator.location.values import memoized_steps
+from orchestrator.masking import Masker
 from orchestrator.messages import (
     PROTOCOL,
     SPAWN_HINT,
@@ -144,24 +145,26 @@ class LocationServer:
             self._children.dismiss()
             forget_run(message.run_id)
         elif isinstance(message, MakePlan):
-            self._answer(message.request, lambda: self._plan(message))
+            request = msgspec.json.decode(message.plan_request, type=PlanRequest)
+            mask = planning_masker(self._target, self._definitions, request)
+            self._answer(message.request, lambda: self._plan(request), mask)
             self._warm_up()
         elif isinstance(message, MakeTemplate):
             self._answer(message.request, lambda: self._template(message))
         elif isinstance(message, FindMemoized):
             self._answer(message.request, lambda: self._memoized(message))
 
-    def _answer(self, request: int, make: Callable[[], Any]) -> None:
+    def _answer(self, request: int, make: Callable[[], Any], mask: Masker | None = None) -> None:
+        mask = mask or self._target.masker
         try:
             self._send(Answer(request, _json.encode(make())))
         except OrchestratorError as error:
-            self._send(Refusal(request, type(error).__name__, error.message, error.hint, error.details))
+            self._send(refusal(request, error, mask))
         except Exception as error:  # user code runs while planning: evaluating annotations, validators
             trace = load_traceback(error)
-            self._send(Refusal(request, "DefinitionError", f"Planning failed:\n{trace}"))
+            self._send(Refusal(request, "DefinitionError", mask(f"Planning failed:\n{trace}")))
 
-    def _plan(self, message: MakePlan) -> Any:
-        request = msgspec.json.decode(message.plan_request, type=PlanRequest)
+    def _plan(self, request: PlanRequest) -> Any:
         pipeline = self._definitions.pipeline(request.pipeline)
         planned = plan_run(pipeline, request, os.environ, isolation=self._target.isolation)
         self._likely_next = (pipeline, pipeline.mode(planned.mode))
@@ -180,7 +183,7 @@ class LocationServer:
 
     def _template(self, message: MakeTemplate) -> str:
         pipeline = self._definitions.pipeline(message.pipeline)
-        return config_template(pipeline, pipeline.mode(message.mode))
+        return self._target.masker(config_template(pipeline, pipeline.mode(message.mode)))
 
     def _launch(self, message: LaunchAttempt) -> None:
         run_dir = RunDir(Path(message.run_dir))
@@ -229,9 +232,7 @@ class LocationServer:
         if run_dir.run_id not in self._bound:
             record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
             pipeline = self._definitions.pipeline(record.pipeline)
-            bound = BoundRun(
-                record, decode_plan(record.plan), pipeline, os.environ, secrets=self._target.secret_values()
-            )
+            bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ, masker=self._target.masker)
             import_libraries(pipeline, bound.mode)
             bound.prepare()
             gc.freeze()
@@ -261,19 +262,23 @@ class LocationServer:
 
 
 def _last_line(error: BaseException) -> str:
-    return traceback.format_exception_only(error)[-1].strip()
+    try:
+        return traceback.format_exception_only(error)[-1].strip()
+    except BaseException:  # the exception's own methods are user code
+        return error_info(error).headline()
 
 
 def _load_failed(target: Target, error: BaseException) -> LoadFailed:
     what = target.file or target.module
     hint = None
-    if isinstance(error, DefinitionError):
-        message, hint = error.message, error.hint
-    elif isinstance(error, ModuleNotFoundError) and not user_frames(error.__traceback__):
+    ours = cast("DefinitionError", error) if is_a(error, DefinitionError) else None
+    if ours is not None:
+        message, hint = ours.message, ours.hint
+    elif type(error) is ModuleNotFoundError and not user_frames(error.__traceback__):
         message = f"{what} cannot be imported: {error}."
         hint = f"It is looked for in {target.working_dir} (working_dir) and in the environment of {sys.executable}."
     else:
         message = f"{what} cannot be imported: {_last_line(error)}"
-    trace = way_to(error) if isinstance(error, DefinitionError) else load_traceback(error)
-    secrets = target.secret_values()
-    return LoadFailed(PROTOCOL, __version__, mask(message, secrets), mask(trace, secrets), hint)
+    trace = load_traceback(error) if ours is None else way_to(ours)
+    mask = target.masker
+    return LoadFailed(PROTOCOL, __version__, mask(message), mask(trace), hint and mask(hint))

@@ -35,7 +35,7 @@ def main() -> None:
     try:
         record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
         pipeline = load(target).pipeline(record.pipeline)
-        bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ, secrets=target.secret_values())
+        bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ, masker=target.masker)
     except Exception as error:  # importing runs user code
         fail_attempt(spec, directory, wake, error)
     else:
