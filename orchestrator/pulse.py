@@ -10,7 +10,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from orchestrator.clock import format_duration
+from orchestrator.clock import format_duration, monotonic
 from orchestrator.errors import DaemonSilent
 from orchestrator.layout import StateDir
 from orchestrator.locks import is_locked, read_note
@@ -30,10 +30,12 @@ def daemon_pid(state: StateDir) -> int | None:
 
 
 def beat(state: StateDir, now: datetime) -> None:
-    """Notes that the loop has turned."""
-    seconds = now.timestamp()
+    """Notes that the loop has turned: the instant, and the moment on the clock that is never set, which all processes
+    of a machine share until it is started again."""
+    seconds, steady = now.timestamp(), monotonic()
     try:
         os.utime(state.daemon_json, (seconds, seconds))
+        os.utime(state.daemon_lock, (steady, steady))
     except OSError:
         pass  # a disk that takes nothing is told of elsewhere
 
@@ -46,14 +48,34 @@ def last_beat(state: StateDir) -> datetime | None:
         return None
 
 
+def since_beat(state: StateDir, now: datetime) -> timedelta | None:
+    """How long ago the loop of a running daemon has turned, whatever was done to the clock; None when it has not begun
+    to."""
+    turned_at = last_beat(state)
+    if turned_at is None:
+        return None
+    try:
+        steady = state.daemon_lock.stat().st_mtime
+    except OSError:
+        return now - turned_at
+    # A file that an older version has written, or that has not been touched yet, has an instant there.
+    return timedelta(seconds=monotonic() - steady) if steady <= monotonic() else now - turned_at
+
+
+def is_turning(state: StateDir, now: datetime) -> bool:
+    """Whether there is a daemon whose loop has turned a moment ago."""
+    pid, ago = daemon_pid(state), since_beat(state, now)
+    return pid is not None and not is_suspended(pid) and ago is not None and ago <= STOPPED
+
+
 def silence(state: StateDir, now: datetime) -> DaemonSilent:
     """Why the daemon does not answer, as far as can be told from outside, and what to do about it."""
-    pid, turned_at = daemon_pid(state), last_beat(state)
+    pid, ago = daemon_pid(state), since_beat(state, now)
     if pid is None:
         return DaemonSilent("The daemon ended while it was asked.", hint="Look whether it has happened, and try again.")
     still = ""
-    if turned_at is not None and now - turned_at > STOPPED:
-        still = f", and its loop has not turned for {format_duration((now - turned_at).total_seconds())}"
+    if ago is not None and ago > STOPPED:
+        still = f", and its loop has not turned for {format_duration(ago.total_seconds())}"
     if is_suspended(pid):
         return DaemonSilent(
             f"The daemon (process {pid}) is suspended{still}.", hint=f"`kill -CONT {pid}` lets it go on."

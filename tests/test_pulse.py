@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator import pulse
 from orchestrator.locks import try_lock
 from orchestrator.pulse import STOPPED, beat, daemon_pid, is_suspended, last_beat, silence
 from orchestrator.state_dir import prepare
@@ -71,16 +72,37 @@ def test_a_beat_is_seen_from_outside(held):
         (timedelta(hours=3), True, "is suspended, and its loop has not turned for 3h 00m.", "kill -CONT"),
     ],
 )
-def test_the_reason_and_the_remedy(held, sleeper, ago, suspended, message, hint):
+def test_the_reason_and_the_remedy(held, sleeper, monkeypatch, ago, suspended, message, hint):
     if ago is not None:
         held.daemon_json.write_text("{}")
+        monkeypatch.setattr(pulse, "monotonic", lambda: 90_000 - ago.total_seconds())
         beat(held, NOW - ago)
+    monkeypatch.setattr(pulse, "monotonic", lambda: 90_000.0)
     if suspended:
         suspend(sleeper)
     why = silence(held, NOW)
     assert why.exit_code == 7
     assert why.message == f"The daemon (process {sleeper.pid}) {message}"
     assert hint in why.hint
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=730), timedelta(hours=-3)], ids=["forwards", "backwards"])
+def test_a_clock_that_was_set_makes_nobody_think_that_the_loop_stands_still(held, monkeypatch, jump):
+    held.daemon_json.write_text("{}")
+    monkeypatch.setattr(pulse, "monotonic", lambda: 90_000.0)
+    beat(held, NOW)
+    monkeypatch.setattr(pulse, "monotonic", lambda: 90_000.5)
+    assert "not turned" not in silence(held, NOW + jump).message
+    assert pulse.is_turning(held, NOW + jump)
+    monkeypatch.setattr(pulse, "monotonic", lambda: 90_060.0)
+    assert "not turned for 1m 00s" in silence(held, NOW + jump).message
+    assert not pulse.is_turning(held, NOW + jump)
+
+
+def test_what_an_older_version_has_written_goes_by_the_clock(held):
+    held.daemon_json.write_text("{}")
+    os.utime(held.daemon_json, (NOW.timestamp(), NOW.timestamp()))
+    assert "not turned for 1m 00s" in silence(held, NOW + timedelta(minutes=1)).message
 
 
 def test_a_process_that_goes_on_is_suspended_no_more(sleeper):

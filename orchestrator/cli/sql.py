@@ -7,14 +7,27 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Json, store
+from orchestrator.cli.options import Json, workspace
 from orchestrator.cli.output import print_json, say, table
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _EPILOG = """Example: orchestrator sql "SELECT pipeline, status, count(*) FROM runs GROUP BY ALL"
 
-Tables: runs, steps, events, materializations. Instants are in UTC. `-` reads the query from standard input."""
+Tables and columns, instants in UTC:
+
+\b
+runs             run_id, pipeline, location, mode, status, created_at, started_at,
+                 finished_at, tags (JSON), trigger_json, parent_run_id, root_run_id, reason
+steps            run_id, step, status, attempts, started_at, finished_at, duration_s, error
+events           run_id, seq, occurred_at, event, step, attempt, body (JSON)
+materializations asset_key, partition_key, run_id, pipeline, step, materialized_at,
+                 description, metadata (JSON), tags (JSON)
+ticks            tick_id, instigator, kind, status, occurred_at, scheduled_at, duration_s,
+                 run_ids, run_keys, skip_reason, error
+
+`DESCRIBE runs` names the types, `SHOW TABLES` the other tables; those may change. One SELECT, EXPLAIN, DESCRIBE,
+SHOW, SUMMARIZE or PIVOT is taken; it cannot read files, and may take ten minutes. `-` reads it from standard input."""
 
 
 @app.command(epilog=_EPILOG)
@@ -23,11 +36,11 @@ def sql(
     json: Json = False,
 ) -> None:
     """Ask the state a question in SQL. It cannot be changed this way."""
-    from orchestrator.store.query import query as run_query
+    from orchestrator.operations.sql import ask_sql
 
     statement = sys.stdin.read() if query == "-" else query
-    with store() as opened:
-        result = opened(run_query, statement)
+    with workspace() as found:
+        result = ask_sql(found.state, statement, tell=say)
     if json:
         print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
         return

@@ -139,7 +139,7 @@ class Daemon:
                 Retention(workspace, store, log),
             )
         ]
-        self.loop = Loop(self.concerns, self._descriptors, self.evaluations.next_deadline, log)
+        self.loop = Loop(self.concerns, self._descriptors, self._next_deadline, log, self._writable)
 
     def take(self, answered: Answered, now: datetime) -> None:
         """Hands an answer to whoever asked."""
@@ -228,6 +228,14 @@ class Daemon:
             if id in found and run_id not in found[id]:
                 found[id].append(run_id)
         return found
+
+    def _writable(self) -> Iterator[int]:
+        yield from self.server.writable()
+        yield from self.locations.writable()
+
+    def _next_deadline(self) -> float | None:
+        deadlines = [self.evaluations.next_deadline(), self.server.next_deadline()]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _descriptors(self) -> Iterator[int]:
         yield self.watcher.wake

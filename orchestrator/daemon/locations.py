@@ -92,6 +92,14 @@ class Locations:
             if location.evaluators is not None:
                 yield from location.evaluators.descriptors()
 
+    def writable(self) -> Iterator[int]:
+        """The connections that something waits to be written to."""
+        for location in self.all.values():
+            if location.process is not None and location.process.is_alive and location.process.wants_to_send:
+                yield location.process.fileno()
+            if location.evaluators is not None:
+                yield from location.evaluators.writable()
+
     def describe(self) -> list[dict[str, Any]]:
         return [
             {

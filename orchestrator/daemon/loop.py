@@ -18,7 +18,8 @@ _JUMP_S = 2.0
 
 
 class Loop:
-    """Turns until told to stop. `descriptors` are asked for before each wait; `deadline` is in monotonic seconds."""
+    """Turns until told to stop. Before each wait, `descriptors` are those that may become readable, `writable` those
+    that something is waiting to be written to; `deadline` is in monotonic seconds."""
 
     def __init__(
         self,
@@ -26,10 +27,12 @@ class Loop:
         descriptors: Callable[[], Iterable[int]],
         deadline: Callable[[], float | None],
         log: DaemonLog,
+        writable: Callable[[], Iterable[int]] = tuple,
     ) -> None:
         self._concerns = concerns
         self._descriptors = descriptors
         self._deadline = deadline
+        self._writable = writable
         self._log = log
         self._before: tuple[float, float] | None = None
         self.turned_at: datetime | None = None
@@ -65,9 +68,10 @@ class Loop:
         if deadline is not None:
             seconds = min(seconds, deadline - clock.monotonic())
         poll = select.poll()
-        for descriptor in set(self._descriptors()):
+        writable = set(self._writable())
+        for descriptor in set(self._descriptors()) | writable:
             if descriptor >= 0:
-                poll.register(descriptor, select.POLLIN)
+                poll.register(descriptor, select.POLLIN | (select.POLLOUT if descriptor in writable else 0))
         # Rounded up: waking a fraction of a millisecond early would mean turning for nothing until it is time.
         poll.poll(max(0, int(seconds * 1000) + 1) if seconds > 0 else 0)
 

@@ -189,6 +189,12 @@ class EvaluatorPool:
             elif self._process.is_alive:
                 yield self._process.fileno()  # that is where the word of its end comes from
 
+    def writable(self) -> Iterator[int]:
+        """The connections of those that have not taken all of their question yet."""
+        for evaluator in self._evaluators:
+            if evaluator.gone_at is None and evaluator.channel.wants_to_send:
+                yield evaluator.channel.fileno()
+
     def next_deadline(self) -> float | None:
         """When, on the monotonic clock, something takes too long."""
         deadlines = [one.deadline for one in self._evaluators if one.asked is not None or not one.pid]
@@ -314,8 +320,9 @@ def wait_for_any(pools: Iterable[EvaluatorPool]) -> None:
     poll = select.poll()
     until = monotonic() + 1.0
     for pool in pools:
+        writable = set(pool.writable())
         for descriptor in pool.descriptors():
-            poll.register(descriptor, select.POLLIN)
+            poll.register(descriptor, select.POLLIN | (select.POLLOUT if descriptor in writable else 0))
         deadline = pool.next_deadline()
         until = until if deadline is None else min(until, deadline)
     # Rounded up: waking a fraction of a millisecond early would mean looking for nothing until it is time.

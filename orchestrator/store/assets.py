@@ -10,6 +10,7 @@ import msgspec
 from orchestrator.errors import NotFound, near_misses
 from orchestrator.records import AssetSummary, Materialization, asset_name
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
+from orchestrator.store.kinds import reads, writes
 from orchestrator.ticks import NumberedMaterialization
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     oldest_first: bool = False
 
 
+@reads
 def list_assets(database: Database, prefix: tuple[str, ...] = ()) -> list[AssetSummary]:
     """All assets whose key begins with these parts (whole parts: `raw` is no prefix of `raw_orders`), by name."""
     assets = [asset for asset in _summaries(database, "", []) if asset.asset[: len(prefix)] == prefix]
     return sorted(assets, key=lambda asset: asset.asset)
 
 
+@reads
 def get_asset(database: Database, key: tuple[str, ...]) -> AssetSummary:
     """One asset. Raises NotFound, saying which are near it."""
     found = _summaries(database, "WHERE asset_key = ?", [to_json(key)])
@@ -43,6 +46,7 @@ def get_asset(database: Database, key: tuple[str, ...]) -> AssetSummary:
     raise NotFound(f"There is no asset {name!r}.", hint=near_misses(name, known, "asset"))
 
 
+@reads
 def asset_history(database: Database, key: tuple[str, ...], which: HistoryFilter) -> list[Materialization]:
     """The materializations of an asset, newest first unless asked otherwise."""
     conditions, parameters = ["asset_key = ?"], [to_json(key)]
@@ -61,6 +65,7 @@ def asset_history(database: Database, key: tuple[str, ...], which: HistoryFilter
     return [_materialization(row) for row in rows]
 
 
+@writes
 def wipe_assets(database: Database, keys: tuple[tuple[str, ...], ...] | None, *, now: datetime) -> int:
     """Removes assets from the catalog (None: all of them); how many there were. The runs and their events stay, and
     an asset comes back with its next materialization."""
@@ -78,6 +83,7 @@ def wipe_assets(database: Database, keys: tuple[tuple[str, ...], ...] | None, *,
     return int(count[0]) if count else 0
 
 
+@reads
 def materializations_after(
     database: Database, assets: list[tuple[str, ...]], ordinal: int, limit: int, newest: bool
 ) -> list[NumberedMaterialization]:
@@ -91,6 +97,7 @@ def materializations_after(
     return sorted((NumberedMaterialization(int(row[10]), _materialization(row)) for row in rows), key=_ordinal)
 
 
+@reads
 def newest_ordinal(database: Database) -> int:
     """The place of the newest materialization of all; 0 when there is none. Wiping assets changes nothing in it."""
     return int(database.meta("next_ordinal") or 1) - 1

@@ -12,6 +12,7 @@ from orchestrator.run_files import is_packed
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.store.codec import to_timestamp
 from orchestrator.store.endings import write_endings
+from orchestrator.store.kinds import reads, writes
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
@@ -19,16 +20,19 @@ if TYPE_CHECKING:
 FILES_GONE = "its files were removed before it was over"
 
 
+@reads
 def list_damage(database: Database) -> list[tuple[str, str]]:
     """What is known to be damaged: (run, problem)."""
     return database.rows("SELECT run_id, problem FROM damage ORDER BY run_id, problem")
 
 
+@writes
 def forget_damage(database: Database, run_ids: list[str]) -> None:
     """Takes back what was noted of these runs."""
     database.execute("DELETE FROM damage WHERE run_id IN (SELECT unnest(?))", [run_ids])
 
 
+@writes
 def end_lost_runs(database: Database, state: StateDir, now: datetime) -> list[str]:
     """Ends as failed the runs that have begun and whose files are gone; which ones. Nobody could go on with them, and
     an open run keeps others from starting. One that the queue still remembers can be created again: it is left alone.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ STORAGE_VERSION = "v1.4.0"
 # From this many rows on, a batch goes in by way of pyarrow: importing it costs as much as inserting 30,000 without.
 _ARROW_ROWS = 20_000
 _NO_SPACE = "No space left"
+_attached = itertools.count(1)
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -39,10 +41,25 @@ class Database:
                 config={
                     "storage_compatibility_version": STORAGE_VERSION,
                     "autoinstall_known_extensions": "false",
+                    # A statement names tables. The variables of this program are none.
+                    "python_enable_replacements": "false",
                 },
             )
             # A checkpoint at every close would cost each command tens of milliseconds; see `checkpoint_if_large`.
             self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+
+    def cursor(self) -> Database:
+        """Another connection to the same open file, for another thread: with transactions of its own, and without
+        what this one has not committed. Close it before this one."""
+        other = object.__new__(Database)
+        other.path, other.writes, other._in_transaction = self.path, 0, False
+        with _translated(self.path):
+            other._connection = self._connection.cursor()
+        return other
+
+    def interrupt(self) -> None:
+        """Ends the statement that is being carried out, in whichever thread; it raises StoreError there."""
+        self._connection.interrupt()
 
     def execute(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
         """Carries out one statement. Raises StoreError, of the kind that fits: the same for all that is below."""
@@ -120,15 +137,22 @@ class Database:
     def copy_to(self, path: Path) -> None:
         """Writes all of the database into a new file, without its holes. The file itself is never read but through
         DuckDB: opening and closing it in any other way would drop the lock that protects it."""
-        quoted = str(path).replace("'", "''")
         name = self.row("SELECT current_database()")
         assert name is not None
-        self.execute(f"ATTACH '{quoted}' AS copied (STORAGE_VERSION '{STORAGE_VERSION}')")
+        with self.attached(path) as copied:
+            self.execute(f'COPY FROM DATABASE "{name[0]}" TO {copied}')
+            self.execute(f"CHECKPOINT {copied}")
+
+    @contextmanager
+    def attached(self, path: Path) -> Iterator[str]:
+        """A new database file beside this one, under a name that no other thread uses."""
+        quoted = str(path).replace("'", "''")
+        name = f"copied_{next(_attached)}"
+        self.execute(f"ATTACH '{quoted}' AS {name} (STORAGE_VERSION '{STORAGE_VERSION}')")
         try:
-            self.execute(f'COPY FROM DATABASE "{name[0]}" TO copied')
-            self.execute("CHECKPOINT copied")
+            yield name
         finally:
-            self.execute("DETACH copied")
+            self.execute(f"DETACH {name}")
 
     def close(self) -> None:
         self._connection.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.states import DeliveryState
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
+from orchestrator.store.kinds import reads, writes
 from orchestrator.ticks import Delivery, RunEnding
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _COLUMNS = "sensor, delivery_key, status, attempts, first_failed_at, last_failed_at, next_at, error, run"
 
 
+@reads
 def list_deliveries(database: Database, sensor: str | None = None) -> list[Delivery]:
     """All of them, or those of one sensor, the oldest first."""
     rows = database.rows(
@@ -45,6 +47,7 @@ def list_deliveries(database: Database, sensor: str | None = None) -> list[Deliv
     return found
 
 
+@writes
 def save_deliveries(database: Database, failed: list[Delivery], delivered: list[str]) -> None:
     """Writes the failed ones, whether they were there or not, and removes those that got through, given by key."""
     keys = [*(one.key for one in failed), *delivered]
@@ -69,6 +72,7 @@ def save_deliveries(database: Database, failed: list[Delivery], delivered: list[
         )
 
 
+@writes
 def retry_deliveries(database: Database, keys: list[str], now: datetime) -> None:
     """Makes these due now, also those that were given up."""
     database.execute(
@@ -77,6 +81,7 @@ def retry_deliveries(database: Database, keys: list[str], now: datetime) -> None
     )
 
 
+@writes
 def move_deliveries(database: Database, old: str, new: str) -> None:
     """Hands the alerts of a sensor to the one that replaces it. Their keys stay as they are."""
     database.execute("UPDATE deliveries SET sensor = ? WHERE sensor = ?", [new, old])

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from orchestrator.records import ALERTS_TAG, Trigger
 from orchestrator.states import RunState, StepState
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
+from orchestrator.store.kinds import reads, writes
 from orchestrator.ticks import RunEnding
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
 
 
+@writes
 def write_endings(database: Database, endings: list[tuple[str, str, datetime | None]]) -> None:
     """Notes that runs have ended: (run, status, when). One that is noted already is not noted again, so that making
     the index anew repeats no alert."""
@@ -40,12 +42,14 @@ def write_endings(database: Database, endings: list[tuple[str, str, datetime | N
     )
 
 
+@reads
 def newest_ending(database: Database) -> int:
     """The ordinal of the newest ending; 0 when there is none."""
     row = database.row("SELECT max(ordinal) FROM run_endings")
     return int(row[0]) if row and row[0] is not None else 0
 
 
+@reads
 def endings_after(
     database: Database, ordinal: int, statuses: list[RunState], pipelines: list[str], limit: int, seen_by: str = ""
 ) -> list[RunEnding]:

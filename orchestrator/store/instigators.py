@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.store.codec import from_json, to_json
+from orchestrator.store.kinds import reads, writes
 from orchestrator.ticks import Instigator
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
 
 
+@reads
 def list_instigators(database: Database) -> list[Instigator]:
     """All of them, by id."""
     return [from_json(row[0], Instigator) for row in database.rows("SELECT body FROM instigators ORDER BY id")]
 
 
+@writes
 def save_instigators(database: Database, rows: list[Instigator]) -> None:
     """Writes these, whether they were there or not."""
     if not rows:
@@ -26,6 +29,7 @@ def save_instigators(database: Database, rows: list[Instigator]) -> None:
         database.insert("instigators", {"id": ids, "body": [to_json(one) for one in rows]})
 
 
+@writes
 def forget_instigator(database: Database, id: str) -> bool:
     """Removes one, with its used keys; whether it was there. Its ticks stay until they are old."""
     with database.transaction():
@@ -35,6 +39,7 @@ def forget_instigator(database: Database, id: str) -> bool:
     return found is not None
 
 
+@reads
 def used_keys(database: Database, id: str, keys: list[str]) -> list[str]:
     """Those of the keys that were used already."""
     if not keys:
@@ -45,6 +50,7 @@ def used_keys(database: Database, id: str, keys: list[str]) -> list[str]:
     return [row[0] for row in rows]
 
 
+@writes
 def forget_key(database: Database, id: str, key: str) -> bool:
     """Makes a key usable again; whether it was used."""
     with database.transaction():

@@ -5,15 +5,18 @@ database to itself.
 from __future__ import annotations
 
 import os
+import threading
 from datetime import datetime
 from pathlib import Path
 
 from orchestrator.errors import StoreError
+from orchestrator.ids import new_run_id
 from orchestrator.layout import StateDir
 from orchestrator.records import Trigger
 from orchestrator.store.codec import from_json
-from orchestrator.store.database import STORAGE_VERSION, Database
+from orchestrator.store.database import Database
 from orchestrator.store.ingest import delete_index, ingest
+from orchestrator.store.kinds import slow, writes
 from orchestrator.store.schema import VERSION, schema_version
 from orchestrator.ticks import dedupe_key
 
@@ -37,36 +40,38 @@ TABLES = (
 
 _REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_keys", "run_endings", "deliveries")
 
+_naming = threading.Lock()
 
+
+@slow
 def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -> Path:
     """Copies the database into the backups; the path of the copy. What has that name is whole: on a full disk there is
     none rather than half a one."""
     state.backups.mkdir(mode=0o700, exist_ok=True)
-    path = _unused(state.backups / f"{now:%Y%m%dT%H%M%S}-{label}.duckdb")
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
+    path = state.backups / f"{now:%Y%m%dT%H%M%S}-{label}.duckdb"
+    # Several may be made at once, by threads of the daemon.
+    unfinished = path.with_suffix(f".{new_run_id()}.unfinished")
     try:
         database.copy_to(unfinished)
         unfinished.chmod(0o600)
-        return unfinished.rename(path)
+        with _naming:
+            return unfinished.rename(_unused(path))
     finally:
         # A copy that failed also leaves a write-ahead log, which would be replayed into the next one of that name.
         for left_over in (unfinished, unfinished.with_name(f"{unfinished.name}.wal")):
             left_over.unlink(missing_ok=True)
 
 
+@slow
 def copy_remembered(database: Database, path: str) -> None:
     """Writes a new database that holds what schedules and sensors go by: what is remembered of them, their keys, the
     runs and how they ended, the assets. Its other tables are empty."""
-    quoted = path.replace("'", "''")
-    database.execute(f"ATTACH '{quoted}' AS copied (STORAGE_VERSION '{STORAGE_VERSION}')")
-    try:
-        for table in TABLES:
-            condition = "" if table in _REMEMBERED else " WHERE false"
-            database.execute(f"CREATE TABLE copied.{table} AS SELECT * FROM {table}{condition}")
-        database.execute("CHECKPOINT copied")
-    finally:
-        database.execute("DETACH copied")
+    with database.attached(Path(path)) as copied:
+        with database.transaction():  # all tables as they are at one moment, whatever is written meanwhile
+            for table in TABLES:
+                condition = "" if table in _REMEMBERED else " WHERE false"
+                database.execute(f"CREATE TABLE {copied}.{table} AS SELECT * FROM {table}{condition}")
+        database.execute(f"CHECKPOINT {copied}")
 
 
 def compact(database: Database, state: StateDir) -> None:
@@ -116,6 +121,7 @@ def copy_of_backup(state: StateDir, backup: Path) -> Path:
     return fresh
 
 
+@writes
 def rebuild(database: Database, state: StateDir, run_ids: list[str]) -> int:
     """Makes the index of these runs anew from their journals; how many lines those have. All or nothing.
 
@@ -160,11 +166,13 @@ def _use_keys(database: Database, run_ids: set[str]) -> None:
     )
 
 
+@slow
 def indexed_runs(database: Database) -> dict[str, tuple[str, int]]:
     """What the index knows of each run: its status, and how many lines of its journal."""
     return {row[0]: (row[1], row[2]) for row in database.rows("SELECT run_id, status, journal_lines FROM runs")}
 
 
+@slow
 def scan(database: Database) -> dict[str, int]:
     """How many rows each table has, found by reading all of them."""
     counts = {}

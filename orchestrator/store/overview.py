@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrator.records import RunSummary
 from orchestrator.store.codec import from_timestamp, to_timestamp
+from orchestrator.store.kinds import reads
 from orchestrator.store.runs import COLUMNS, summary_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class NotRun(msgspec.Struct, frozen=True, kw_only=True):
     about_run: str | None = None  # the run that kept the last of them from starting
 
 
+@reads
 def failing_since(database: Database, names: list[str]) -> dict[str, datetime]:
     """Since when those that fail have failed, without a tick in between that did not."""
     rows = database.rows(
@@ -42,6 +44,7 @@ def failing_since(database: Database, names: list[str]) -> dict[str, datetime]:
     return {name: at for name, value in rows if (at := from_timestamp(value)) is not None}
 
 
+@reads
 def not_run_since(database: Database, since: datetime) -> list[NotRun]:
     """The occurrences that were found not to be run since then, by schedule, those noticed last first.
 
@@ -75,6 +78,7 @@ def not_run_since(database: Database, since: datetime) -> list[NotRun]:
     return found
 
 
+@reads
 def standing_failures(database: Database, since: datetime, limit: int) -> list[RunSummary]:
     """Runs of schedules and sensors that failed since then, the last one of each pipeline, unless a run of the same
     pipeline has succeeded after it."""

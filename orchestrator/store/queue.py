@@ -16,12 +16,14 @@ from orchestrator.records import PRIORITY_TAG, RunRecord, Trigger
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
 from orchestrator.store.endings import write_endings
+from orchestrator.store.kinds import reads, writes
 from orchestrator.ticks import QueuedRun
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
 
 
+@reads
 def queued_runs(database: Database) -> list[QueuedRun]:
     """The runs that wait, oldest first."""
     rows = database.rows(
@@ -55,6 +57,7 @@ def priority_of(tags: dict[str, str]) -> int:
         return 0
 
 
+@writes
 def take_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
     """Takes runs out of the queue, in that order, each for one taker only: those that wait no longer are left out."""
     with database.transaction():
@@ -69,6 +72,7 @@ def take_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
     return [records[run_id] for run_id in run_ids if run_id in records]
 
 
+@reads
 def taken_runs(database: Database) -> list[RunRecord]:
     """The runs that were taken and that the queue has not forgotten yet: their files may never have come to be, or a
     power cut may have taken them again."""
@@ -81,6 +85,7 @@ def taken_runs(database: Database) -> list[RunRecord]:
     return list(_records(database, [row[0] for row in rows]).values())
 
 
+@writes
 def release_runs(database: Database, run_ids: list[str]) -> None:
     """These runs exist on disk: the queue need not remember them any more."""
     with database.transaction():
@@ -90,6 +95,7 @@ def release_runs(database: Database, run_ids: list[str]) -> None:
     crash_point("queue.released")
 
 
+@writes
 def put_back(database: Database, run_id: str, not_before: datetime) -> None:
     """The run could not be begun, through no fault of its own: it waits again."""
     with database.transaction():
@@ -97,6 +103,7 @@ def put_back(database: Database, run_id: str, not_before: datetime) -> None:
         database.execute("UPDATE queue SET not_before = ? WHERE run_id = ?", [to_timestamp(not_before), run_id])
 
 
+@writes
 def cancel_queued(database: Database, run_id: str, at: datetime) -> bool:
     """Cancels a run that waits, or was taken and does not exist on disk yet; False when it is past that."""
     with database.transaction():
@@ -115,6 +122,7 @@ def cancel_queued(database: Database, run_id: str, at: datetime) -> bool:
     return True
 
 
+@reads
 def active_of(database: Database, names: list[str]) -> dict[str, list[str]]:
     """The unfinished runs, queued ones included, that these schedules or sensors have asked for."""
     over = [str(state) for state in TERMINAL_RUN_STATES]

@@ -21,7 +21,8 @@ from orchestrator import errors
 from orchestrator.clock import monotonic, now
 from orchestrator.errors import DaemonSilent, OrchestratorError, StoreError
 from orchestrator.layout import StateDir
-from orchestrator.pulse import daemon_pid, is_suspended, silence
+from orchestrator.pulse import daemon_pid, is_suspended, is_turning, silence
+from orchestrator.store.kinds import kind_of
 from orchestrator.wire import Channel, Disconnected
 
 PROTOCOL = 1
@@ -80,15 +81,21 @@ class RemoteStore:
     def __call__(self, operation: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         bound = inspect.signature(operation).bind(None, *args, **kwargs)
         arguments = dict(list(bound.arguments.items())[1:])
-        raw = self.ask(f"{operation.__module__}:{operation.__qualname__}", arguments)
+        raw = self.ask(
+            f"{operation.__module__}:{operation.__qualname__}", arguments, is_slow=kind_of(operation) == "slow"
+        )
         result: R = decode(raw, hints_of(operation)["return"])
         return result
 
-    def ask(self, operation: str, arguments: dict[str, Any]) -> bytes:
-        """The JSON that an operation gives. Raises what it raised there, DaemonSilent when no answer comes."""
+    def ask(self, operation: str, arguments: dict[str, Any], *, is_slow: bool = False) -> bytes:
+        """The JSON that an operation gives. Raises what it raised there, DaemonSilent when no answer comes.
+
+        `is_slow`: the answer may take as long as the daemon lets it, and is waited for while the daemon is alive.
+        """
         try:
+            self._connect_again()
             self._channel.send(Call(PROTOCOL, operation, encode(arguments)))
-            reply = self._wait()
+            reply = self._wait(is_slow)
         except Disconnected:
             raise silence(self.state, now()) from None
         if isinstance(reply, Refused):
@@ -98,7 +105,18 @@ class RemoteStore:
     def close(self) -> None:
         self._channel.close()
 
-    def _wait(self) -> Result | Refused:
+    def _connect_again(self) -> None:
+        """After a long silence the daemon has closed the connection. Nothing was asked on it: another one will do."""
+        try:
+            self._channel.receive()
+        except Disconnected:
+            connection = _connection(self.state)
+            if connection is None:
+                raise
+            self._channel.close()
+            self._channel = Channel(connection, Result | Refused)
+
+    def _wait(self, is_slow: bool) -> Result | Refused:
         deadline = monotonic() + self._patience
         with selectors.DefaultSelector() as selector:
             while True:
@@ -107,14 +125,16 @@ class RemoteStore:
                 ready = selector.select(min(_LOOK_S, max(0.0, deadline - monotonic())))
                 selector.unregister(self._channel)
                 if not ready:
-                    self._look_after(deadline)
+                    self._look_after(deadline, is_slow)
                     continue
                 self._channel.flush()
                 for message in self._channel.receive():
                     return message
 
-    def _look_after(self, deadline: float) -> None:
+    def _look_after(self, deadline: float, is_slow: bool) -> None:
         """No answer yet: gives up when it is time, or when nobody is there to give one."""
+        if is_slow and is_turning(self.state, now()):
+            return
         if monotonic() >= deadline or is_suspended(daemon_pid(self.state) or 0):
             why = silence(self.state, now())
             raise DaemonSilent(why.message, hint=f"{why.hint} What was asked of it may then still be done.")
@@ -130,6 +150,11 @@ def connect(
 
     `patience` is how long each answer may take; `tell` is called once, with a sentence, when one takes noticeably long.
     """
+    connection = _connection(state)
+    return None if connection is None else RemoteStore(connection, state, patience, tell)
+
+
+def _connection(state: StateDir) -> socket.socket | None:
     if not state.daemon_sock.exists():
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -139,7 +164,7 @@ def connect(
     except OSError:
         connection.close()
         return None
-    return RemoteStore(connection, state, patience, tell)
+    return connection
 
 
 def ask_daemon(state: StateDir, name: str, *, patience: float = PATIENCE_S, **arguments: Any) -> Any:

@@ -12,6 +12,7 @@ from orchestrator.ids import LENGTH, RUN_ID
 from orchestrator.records import RunRecord, RunSummary, Trigger
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
+from orchestrator.store.kinds import reads, writes
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
@@ -39,6 +40,7 @@ class RunInfo(msgspec.Struct, frozen=True):
     parent_run_id: str | None
 
 
+@reads
 def list_runs(database: Database, which: RunFilter) -> list[RunSummary]:
     """The runs that pass the filter, newest first."""
     conditions, parameters = _conditions(which)
@@ -49,6 +51,7 @@ def list_runs(database: Database, which: RunFilter) -> list[RunSummary]:
     return [summary_of(row) for row in rows]
 
 
+@reads
 def count_runs(database: Database, which: RunFilter) -> int:
     """How many runs pass the filter, whatever its limit."""
     conditions, parameters = _conditions(which)
@@ -56,6 +59,7 @@ def count_runs(database: Database, which: RunFilter) -> int:
     return int(row[0]) if row else 0
 
 
+@reads
 def resolve_run(database: Database, reference: str) -> str:
     """The id of the run meant by an id, a unique beginning of one, or `last`. Raises NotFound."""
     if reference == LAST:
@@ -83,6 +87,7 @@ def resolve_run(database: Database, reference: str) -> str:
     return str(found[0])
 
 
+@reads
 def get_run(database: Database, run_id: str) -> RunInfo:
     """One run by its full id. Raises NotFound."""
     row = database.row(f"SELECT {COLUMNS}, location, reason, parent_run_id FROM runs WHERE run_id = ?", [run_id])
@@ -91,6 +96,7 @@ def get_run(database: Database, run_id: str) -> RunInfo:
     return RunInfo(summary_of(row), row[9], row[10] or "", row[11])
 
 
+@reads
 def indexed_record(database: Database, run_id: str) -> RunRecord:
     """A run as the index has it, for when its own record cannot be read: without its plan and its configuration."""
     row = database.row(
@@ -114,6 +120,7 @@ def indexed_record(database: Database, run_id: str) -> RunRecord:
     )
 
 
+@writes
 def delete_run(database: Database, run_id: str) -> None:
     """Removes a run from the index, with its events and materializations. Its files are not touched."""
     with database.transaction():
@@ -121,11 +128,13 @@ def delete_run(database: Database, run_id: str) -> None:
             database.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
 
 
+@reads
 def run_ids(database: Database) -> list[str]:
     """The newest run ids, for completion in the shell."""
     return [row[0] for row in database.rows("SELECT run_id FROM runs ORDER BY created_at DESC LIMIT 50")]
 
 
+@reads
 def begun_runs(database: Database) -> list[str]:
     """The ids of the runs that have left the queue and are not over, oldest first."""
     others = [str(state) for state in (RunState.QUEUED, *TERMINAL_RUN_STATES)]
@@ -133,6 +142,7 @@ def begun_runs(database: Database) -> list[str]:
     return [row[0] for row in rows]
 
 
+@reads
 def runs_ended_before(database: Database, instant: datetime, limit: int) -> list[str]:
     """The ids of runs that ended before that instant, oldest first."""
     over = [str(state) for state in (RunState.SUCCESS, RunState.FAILURE, RunState.CANCELED)]
@@ -143,6 +153,7 @@ def runs_ended_before(database: Database, instant: datetime, limit: int) -> list
     return [row[0] for row in rows]
 
 
+@reads
 def median_durations(database: Database) -> dict[str, float]:
     """How many seconds a run of each `location/pipeline` takes: the median of those that succeeded."""
     rows = database.rows(

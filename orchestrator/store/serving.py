@@ -1,5 +1,6 @@
 """The daemon's side of the socket: store operations and a few requests of its own, for others of the same user. Knows
-none of the operations by name.
+none of the operations by name, only what they are declared to do: what writes is carried out at once, what reads is
+left to `readers`, so that nobody waits for it but whoever asked.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ import selectors
 import socket
 import struct
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.clock import monotonic
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
 from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.store.database import Database
+from orchestrator.store.kinds import kind_of
+from orchestrator.store.readers import Readers, Task
 from orchestrator.store.remote import PROTOCOL, Call, Refused, Result, decode, encode, hints_of, reachable
 from orchestrator.wire import Channel, Disconnected
 
-# The modules whose functions may be called by name.
+# The modules whose declared operations may be called by name.
 SERVED = (
     "assets",
     "damage",
@@ -36,10 +42,33 @@ SERVED = (
 )
 # Of those, what needs the file for itself.
 _REFUSED = ("compact", "put_in_place", "copy_of_backup")
+# How long reading may take, by what was declared.
+LIMITS_S = {"reads": 60.0, "slow": 600.0}
+# Connections at a time. Commands need one for a moment; whoever says nothing makes room for who has something to say.
+MOST_CLIENTS = 128
+# A connection on which nothing has happened for this long is closed. Its owner connects again when it needs one.
+SILENT_S = 600.0
+# What a command may send at once: the ids of a million runs.
+LARGEST_CALL = 64 << 20
+# Calls that may wait on one connection. Commands wait for each answer.
+_MOST_WAITING = 16
+
+
+@dataclass(eq=False)
+class _Client:
+    channel: Channel[Call]
+    since: float  # when something happened on it last
+    calls: deque[Call] = field(default_factory=deque)
+    task: Task | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is being done for it."""
+        return self.task is None and not self.calls
 
 
 class StoreServer:
-    """Serves a store that this process holds. Never blocks: what cannot be read or sent at once waits for its turn.
+    """Serves a store that this process holds. Never blocks: what cannot be read, sent or answered at once waits.
 
     `before_call` is called before each operation, so that it sees what is true now; `extra` are requests by name,
     whose results are JSON-able.
@@ -50,7 +79,8 @@ class StoreServer:
         self._database = database
         self._listener: socket.socket | None = None
         self._place: tuple[int, int] | None = None
-        self._clients: list[Channel[Call]] = []
+        self._clients: list[_Client] = []
+        self.readers = Readers(database)
         self._changes = 0
         self.extra: Mapping[str, Callable[..., Any]] = {}
         self.before_call: Callable[[], None] = lambda: None
@@ -88,36 +118,49 @@ class StoreServer:
         """What becomes readable when somebody wants something."""
         if self._listener is not None:
             yield self._listener.fileno()
+        yield self.readers.fileno()
         for client in self._clients:
-            yield client.fileno()
+            yield client.channel.fileno()
+
+    def writable(self) -> Iterator[int]:
+        """The connections of those who have not taken all of their answer yet."""
+        for client in self._clients:
+            if client.channel.wants_to_send:
+                yield client.channel.fileno()
+
+    def next_deadline(self) -> float | None:
+        """When to serve again at the latest, on the monotonic clock, even if nobody asks."""
+        return self.readers.next_deadline()
 
     @property
-    def wants_to_send(self) -> bool:
-        """Whether an answer waits for its reader."""
-        return any(client.wants_to_send for client in self._clients)
+    def is_busy(self) -> bool:
+        """Whether something that was asked is still to be answered."""
+        return any(not client.is_silent for client in self._clients)
 
     def serve_ready(self) -> int:
         """Serves everybody who has asked something; how many of those operations may have changed something."""
-        self._accept()
+        now = monotonic()
+        self._accept(now)
         self._changes = 0
+        self.readers.look()
         for client in list(self._clients):
             try:
-                client.flush()
-                for call in client.receive():
-                    client.send(self._answer(call))
-            except Disconnected:
-                self._clients.remove(client)
-                client.close()
-            except Exception:  # not one of ours, or of another version: whatever it said, it gets no further
-                self._clients.remove(client)
-                client.close()
+                self._serve(client, now)
+            except Exception:  # it is gone, or not one of ours: whatever it said, it gets no further
+                self._drop(client)
         return self._changes
 
     def close(self) -> None:
-        """Answers what is being answered, and listens no more."""
+        """Stops what is being read, says so, and listens no more."""
+        self.readers.close("The daemon has stopped.")
         for client in self._clients:
-            _finish(client)
-            client.close()
+            try:
+                if client.task is not None:
+                    client.channel.send(_outcome(client.task))
+                _finish(client.channel)
+            except Disconnected:
+                pass
+            client.channel.close()
         self._clients.clear()
         if self._listener is not None:
             self._listener.close()
@@ -133,31 +176,67 @@ class StoreServer:
             return None
         return status.st_dev, status.st_ino
 
-    def _accept(self) -> None:
+    def _accept(self, now: float) -> None:
         while self._listener is not None:
             try:
                 connection, _ = self._listener.accept()
-            except BlockingIOError:
+            except OSError:  # nobody is there, or there are no descriptors: then they wait
                 return
-            if _is_same_user(connection):
-                self._clients.append(Channel(connection, Call))
+            if _is_same_user(connection) and self._has_room():
+                self._clients.append(_Client(Channel(connection, Call, LARGEST_CALL), now))
             else:
                 connection.close()
 
-    def _answer(self, call: Call) -> Result | Refused:
+    def _has_room(self) -> bool:
+        """Whether there is room for one more, after the one that was silent for longest has made some."""
+        if len(self._clients) >= MOST_CLIENTS:
+            silent = [client for client in self._clients if client.is_silent]
+            if not silent:
+                return False
+            self._drop(min(silent, key=lambda client: client.since))
+        return True
+
+    def _drop(self, client: _Client) -> None:
+        self._clients.remove(client)
+        client.channel.close()
+        if client.task is not None:
+            client.task.cancel("Nobody waits for the answer any more.")
+
+    def _serve(self, client: _Client, now: float) -> None:
+        """Answers one client as far as that is possible now. Raises Disconnected when it is gone."""
+        waited = client.channel.wants_to_send
+        client.channel.flush()
+        calls = client.channel.receive()
+        client.calls.extend(calls)
+        if len(client.calls) > _MOST_WAITING:
+            raise Disconnected("it asks faster than it can be answered")
+        if calls or client.task is not None or (waited and not client.channel.wants_to_send):
+            client.since = now
+        elif now - client.since > SILENT_S:
+            raise Disconnected("nothing has happened for long")
+        if client.task is not None and client.task.is_over:
+            task, client.task = client.task, None
+            client.channel.send(_outcome(task))
+        while client.calls and client.task is None:
+            answer = self._answer(client.calls.popleft())
+            if isinstance(answer, Task):
+                client.task = answer
+            else:
+                client.channel.send(answer)
+
+    def _answer(self, call: Call) -> Result | Refused | Task:
         try:
             if call.protocol != PROTOCOL:
                 raise StoreError(
                     "The daemon is of another version than this command.",
                     hint="Start it anew: `orchestrator daemon stop`, then `orchestrator daemon start`.",
                 )
-            return Result(self._carry_out(call))
-        except OrchestratorError as error:
-            return Refused(type(error).__name__, error.message, error.hint, error.details)
+            done = self._carry_out(call)
+            return done if isinstance(done, Task) else Result(done)
         except Exception as error:  # an answer is owed whatever it is
-            return Refused("StoreError", f"The daemon could not do that: {type(error).__name__}: {error}")
+            return _refusal(error)
 
-    def _carry_out(self, call: Call) -> bytes:
+    def _carry_out(self, call: Call) -> bytes | Task:
         if call.operation in self.extra:
             return encode(self.extra[call.operation](**json.loads(call.arguments)))
         module, _, name = call.operation.partition(":")
@@ -166,17 +245,44 @@ class StoreServer:
             raise UsageError(f"The daemon knows no operation {call.operation!r}.")
         if name in _REFUSED:
             raise UsageError("That needs the state for itself.", hint="Stop the daemon first.")
-        operation = getattr(importlib.import_module(module), name)
+        operation = getattr(importlib.import_module(module), name, None)
+        kind = kind_of(operation)
+        if operation is None or kind is None:
+            raise UsageError(f"The daemon knows no operation {call.operation!r}.")
         self.before_call()
         hints = hints_of(operation)
         arguments = {
             key: decode(encode(value), hints[key]) for key, value in json.loads(call.arguments).items() if key in hints
         }
+        if kind == "reads":
+            return self.readers.submit(kind, lambda reader: _read(reader, operation, arguments), seconds=LIMITS_S[kind])
+        if kind == "slow":
+            return self.readers.submit(
+                kind, lambda reader: encode(operation(reader, **arguments)), seconds=LIMITS_S[kind]
+            )
         writes = self._database.writes
         try:
             return encode(operation(self._database, **arguments))
         finally:
             self._changes += self._database.writes > writes
+
+
+def _read(reader: Database, operation: Callable[..., Any], arguments: dict[str, Any]) -> bytes:
+    """All that an operation reads is of one moment, and it can write nothing."""
+    with reader.reading():
+        return encode(operation(reader, **arguments))
+
+
+def _outcome(task: Task) -> Result | Refused:
+    if task.error is not None:
+        return _refusal(task.error)
+    return Result(task.result) if task.is_over else Refused("StoreError", "The daemon has stopped.")
+
+
+def _refusal(error: Exception) -> Refused:
+    if isinstance(error, OrchestratorError):
+        return Refused(type(error).__name__, error.message, error.hint, error.details)
+    return Refused("StoreError", f"The daemon could not do that: {type(error).__name__}: {error}")
 
 
 def _finish(client: Channel[Call]) -> None:

@@ -15,6 +15,7 @@ from orchestrator.states import RunState, TickState
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
 from orchestrator.store.deliveries import save_deliveries
 from orchestrator.store.instigators import save_instigators
+from orchestrator.store.kinds import reads, writes
 from orchestrator.ticks import Delivery, Instigator, Tick
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class TickFilter(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
+@writes
 def commit_ticks(database: Database, batch: TickBatch) -> None:
     """All of it or nothing. Raises StoreConflict when a key was used already; nothing is written then."""
     with database.transaction():
@@ -72,6 +74,7 @@ def commit_ticks(database: Database, batch: TickBatch) -> None:
     crash_point("tick.committed")
 
 
+@reads
 def list_ticks(database: Database, which: TickFilter) -> list[Tick]:
     """The ticks that pass the filter, newest first."""
     condition, parameters = _condition(which)
@@ -81,6 +84,7 @@ def list_ticks(database: Database, which: TickFilter) -> list[Tick]:
     return [_tick(row) for row in rows]
 
 
+@reads
 def recent_ticks(database: Database, which: TickFilter, each: int) -> list[Tick]:
     """Of each schedule and sensor the newest ticks that pass the filter, `each` at most; newest first."""
     condition, parameters = _condition(which)
@@ -93,6 +97,7 @@ def recent_ticks(database: Database, which: TickFilter, each: int) -> list[Tick]
     return [_tick(row) for row in rows]
 
 
+@reads
 def latest_ticks(database: Database) -> list[Tick]:
     """The newest tick of each schedule and sensor."""
     # First the instants, which is fast however many ticks there are, then what stands there; several may share one.
@@ -105,6 +110,7 @@ def latest_ticks(database: Database) -> list[Tick]:
     return [_tick(row) for row in rows]
 
 
+@reads
 def newest_record(database: Database) -> datetime | None:
     """The latest instant at which anything on record happened: a tick, or a run that was asked for."""
     row = database.row(
@@ -114,6 +120,7 @@ def newest_record(database: Database) -> datetime | None:
     return from_timestamp(row[0]) if row else None
 
 
+@writes
 def purge_ticks(database: Database, skipped_before: datetime, others_before: datetime) -> int:
     """Removes old ticks; how many there were."""
     condition = "(status = 'SKIPPED' AND occurred_at < ?) OR occurred_at < ?"

@@ -63,6 +63,7 @@ class Pool:
                 files=(),
                 failure=None,
                 is_alive=False,
+                wants_to_send=False,
                 pump=lambda: None,
                 pid=os.getpid(),
             )
@@ -132,6 +133,9 @@ class Evaluators:
         return 0
 
     def descriptors(self):
+        return ()
+
+    def writable(self):
         return ()
 
     def close(self):

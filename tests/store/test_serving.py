@@ -1,11 +1,26 @@
-"""The daemon's side of the socket: what it tells of the operations it has served."""
+"""The daemon's side of the socket: what it tells of the operations it has served, and that nobody waits for anybody
+else's question.
+"""
 
+import importlib
+import inspect
+import json
+import select
+import socket
+import struct
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 
+from orchestrator.errors import StoreError
+from orchestrator.store import kinds, serving
+from orchestrator.store.database import Database
 from orchestrator.store.instigators import list_instigators, save_instigators
+from orchestrator.store.kinds import kind_of
+from orchestrator.store.maintenance import back_up, scan
 from orchestrator.store.query import query
 from orchestrator.store.remote import connect
 from orchestrator.store.runs import RunFilter, list_runs
@@ -55,3 +70,202 @@ def test_whoever_only_reads_makes_nobody_look_again(serve, operation, argument):
 
 def test_whoever_writes_makes_others_look_again(serve):
     assert serve(save_instigators, [SENSOR]) == 1
+
+
+# It never comes to its end by itself.
+ENDLESS = "SELECT count(*) FROM range(100000000000000) WHERE range % 7 = 3"
+
+
+class Serving:
+    """A server whose loop turns in a thread, as the daemon's does, and clients that ask it."""
+
+    def __init__(self, state):
+        self.state = state
+        self.turns = 0
+        self._ready, self._stopping = threading.Event(), threading.Event()
+        self._loop = ThreadPoolExecutor(1)
+        self._clients = ThreadPoolExecutor(8)
+        self._running = self._loop.submit(self._serve)
+        assert self._ready.wait(20)
+
+    def _serve(self):
+        with hold_store(self.state) as store:
+            self.server = StoreServer(self.state, store.database)
+            self.server.open()
+            self._ready.set()
+            while not self._stopping.is_set():
+                poll = select.poll()
+                for descriptor in self.server.descriptors():
+                    poll.register(descriptor, select.POLLIN)
+                for descriptor in self.server.writable():
+                    poll.register(descriptor, select.POLLIN | select.POLLOUT)
+                poll.poll(20)
+                self.server.serve_ready()
+                self.turns += 1
+            self.server.close()
+
+    def ask(self, operation, *arguments, **more):
+        remote = connect(self.state)
+        try:
+            return remote(operation, *arguments, **more)
+        finally:
+            remote.close()
+
+    def asking(self, operation, *arguments):
+        return self._clients.submit(self.ask, operation, *arguments)
+
+    def until(self, condition):
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def stop(self):
+        self._stopping.set()
+        self._running.result(20)
+        self._loop.shutdown()
+        self._clients.shutdown()
+
+
+@pytest.fixture
+def served(state):
+    made = Serving(state)
+    yield made
+    made.stop()
+
+
+def test_questions_without_end_keep_nobody_from_asking_reading_and_writing(served):
+    endless = [served.asking(query, ENDLESS) for _ in range(3)]  # more than there are threads for them
+    served.until(lambda: served.server.is_busy)
+    before = served.turns
+    assert served.ask(list_runs, RunFilter()) == []
+    served.ask(save_instigators, [SENSOR])
+    assert served.ask(list_instigators) == [SENSOR]
+    served.until(lambda: served.turns > before + 3)
+    assert not any(one.done() for one in endless)
+
+
+def test_a_question_whose_asker_has_left_is_stopped(served):
+    remote = connect(served.state)
+    asked = json.dumps({"statement": ENDLESS}).encode()
+    remote._channel.send(serving.Call(serving.PROTOCOL, "orchestrator.store.query:query", asked))
+    served.until(lambda: served.server.is_busy)
+    task = served.server._clients[0].task
+    remote.close()
+    served.until(lambda: task.is_over)
+    assert not served.server.is_busy
+
+
+def test_a_question_that_takes_too_long_is_stopped_and_told_so(served, monkeypatch):
+    monkeypatch.setitem(serving.LIMITS_S, "slow", 0.2)
+    with pytest.raises(StoreError, match=r"took longer than 0\.20s and was stopped"):
+        served.ask(query, ENDLESS)
+    assert served.ask(query, "SELECT 1").rows == [(1,)]
+
+
+def test_stopping_ends_what_is_being_read_and_says_so(state):
+    served = Serving(state)
+    endless = served.asking(query, ENDLESS)
+    served.until(lambda: served.server.is_busy)
+    served.stop()
+    with pytest.raises(StoreError, match="stopped"):
+        endless.result(20)
+
+
+def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(served):
+    """Each write changes a thousand rows together; none of them is ever half in a backup."""
+    rows = [Instigator(**{**_fields(SENSOR), "id": f"main/s{n}", "name": f"s{n}"}) for n in range(1000)]
+    served.ask(save_instigators, rows)
+    backups = []
+    while len(backups) < 3:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        copying = served._clients.submit(served.ask, back_up, served.state, "test", now=now)
+        written = 0
+        while not copying.done():
+            rows = [Instigator(**{**_fields(one), "cursor": f"{len(backups)}.{written}"}) for one in rows]
+            served.ask(save_instigators, rows)
+            written += 1
+        backups.append(copying.result())
+    for path in backups:
+        copy = Database(path)
+        try:
+            assert len({one.cursor for one in list_instigators(copy)}) == 1
+            assert copy.row("SELECT count(*) FROM instigators") == (1000,)
+        finally:
+            copy.close()
+
+
+def _fields(one):
+    return {name: getattr(one, name) for name in one.__struct_fields__}
+
+
+def test_several_long_operations_at_once_do_not_meet(served):
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    asked = [served._clients.submit(served.ask, back_up, served.state, "test", now=now) for _ in range(4)]
+    asked += [served.asking(scan) for _ in range(4)]
+    results = [one.result(30) for one in asked]
+    assert len({str(one) for one in results[:4]}) == 4
+    assert len({str(one) for one in results[4:]}) == 1
+
+
+def test_what_is_declared_to_read_cannot_write(served, monkeypatch):
+    monkeypatch.setitem(kinds._KINDS, save_instigators, "reads")
+    with pytest.raises(StoreError):
+        served.ask(save_instigators, [SENSOR])
+    monkeypatch.undo()
+    assert served.ask(list_instigators) == []
+
+
+def test_every_operation_that_is_served_is_declared():
+    for name in serving.SERVED:
+        module = importlib.import_module(f"orchestrator.store.{name}")
+        for found, function in inspect.getmembers(module, inspect.isfunction):
+            first = next(iter(inspect.signature(function).parameters), None)
+            if function.__module__ == module.__name__ and first == "database" and not found.startswith("_"):
+                assert kind_of(function) or found in serving._REFUSED, f"{name}.{found}"
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["orchestrator.store.queue:priority_of", "orchestrator.store.query:slow", "os:system", "runs:list_runs"],
+)
+def test_what_is_not_declared_cannot_be_called(served, operation):
+    remote = connect(served.state)
+    with pytest.raises(Exception, match="knows no operation"):
+        remote.ask(operation, {})
+    remote.close()
+
+
+def test_silent_connections_make_room_for_those_who_ask(served, monkeypatch):
+    monkeypatch.setattr(serving, "MOST_CLIENTS", 4)
+    silent = [connect(served.state) for _ in range(30)]
+    assert served.ask(list_runs, RunFilter()) == []
+    served.until(lambda: len(served.server._clients) <= 4)
+    for one in silent:  # whoever was sent away comes again when there is something to ask
+        assert one(list_runs, RunFilter()) == []
+        one.close()
+
+
+def test_a_connection_that_is_silent_for_long_is_closed_and_its_owner_connects_again(served, monkeypatch):
+    remote = connect(served.state)
+    assert remote(list_runs, RunFilter()) == []
+    monkeypatch.setattr(serving, "SILENT_S", 0.0)
+    served.until(lambda: not served.server._clients)
+    monkeypatch.undo()
+    assert remote(list_runs, RunFilter()) == []
+    remote.close()
+
+
+@pytest.mark.parametrize("announced", [serving.LARGEST_CALL + 1, 900 << 20, 0xFFFFFFFF])
+def test_a_peer_that_announces_too_much_is_sent_away(served, announced):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.connect(str(served.state.daemon_sock))
+        peer.sendall(struct.pack(">I", announced) + b"x" * 100_000)
+        peer.settimeout(20)
+        with pytest.raises((ConnectionError, AssertionError)):
+            assert peer.recv(1) != b""
+    assert served.ask(list_runs, RunFilter()) == []
+
+
+def test_an_answer_that_is_larger_than_the_socket_takes_arrives(served):
+    assert len(served.ask(query, "SELECT repeat('x', 1000) FROM range(5000)").rows) == 5000

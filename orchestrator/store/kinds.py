@@ -1,0 +1,38 @@
+"""What a store operation does to the database, declared where it is defined. Whoever serves operations decides by this
+in which thread to run one; nothing is run here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+# reads: a look at a few tables. writes: changes something, in a moment. slow: reads much, or copies, for as long as
+# that takes, and changes nothing in the database itself.
+Kind = Literal["reads", "writes", "slow"]
+
+_KINDS: dict[Any, Kind] = {}
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def reads(operation: F) -> F:
+    """Declares an operation that only reads, and is over soon."""
+    _KINDS[operation] = "reads"
+    return operation
+
+
+def writes(operation: F) -> F:
+    """Declares an operation that changes something. Others wait for it, so it must be over soon."""
+    _KINDS[operation] = "writes"
+    return operation
+
+
+def slow(operation: F) -> F:
+    """Declares an operation that may take minutes and changes no table."""
+    _KINDS[operation] = "slow"
+    return operation
+
+
+def kind_of(operation: Any) -> Kind | None:
+    """What was declared; None for what is not an operation."""
+    return _KINDS.get(operation)
