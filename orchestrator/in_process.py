@@ -172,6 +172,7 @@ class Pipeline(PipelineDefinition):
             tags=check_tags(tags, str(self), where_called()),
             selection=(select,) if isinstance(select, str) else tuple(select),
             executor=IN_PROCESS,
+            stored=False,
         )
         planned = plan_run(self, request, os.environ, replaced=replaced)
         record = RunRecord(

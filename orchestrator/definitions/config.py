@@ -15,14 +15,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from orchestrator.definitions.settle import is_reference, literal_secrets, references_as_data, settled
+from orchestrator.definitions.shapes import Shapes
 from orchestrator.definitions.signature import NO_DEFAULT, Unevaluated
 from orchestrator.definitions.types import type_name
+from orchestrator.definitions.unknown_keys import unknown_keys
 from orchestrator.definitions.where import Where, broken, where_called
-from orchestrator.errors import DefinitionError, near_misses
+from orchestrator.errors import DefinitionError
 from orchestrator.masking import SHORT, Masker
+from orchestrator.typed import plain, typed_texts
 
 Path = tuple[str, ...]
 Schema = Mapping[str, Any]
+NOTHING_WRITTEN: Mapping[Path, str] = types.MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,21 +53,33 @@ class Resolved:
     problems: tuple[Problem, ...]
 
 
-def resolve_environment(value: Any, environment: Mapping[str, str], path: Path = ()) -> Resolved:
-    """Replaces every `{env: NAME}` inside `value` by that variable's text; an unset one is a problem."""
+def resolve_environment(
+    value: Any, environment: Mapping[str, str], path: Path = (), data: frozenset[Path] = frozenset()
+) -> Resolved:
+    """Replaces every `{env: NAME}` inside `value` by that variable's text; an unset one is a problem. At the places in
+    `data` it is a mapping like any other."""
     if isinstance(value, Mapping):
-        if value.keys() == {"env"} and isinstance(value["env"], str):
-            name = value["env"]
+        if is_reference(value) and path not in data:
+            name = str(value["env"])
             if name in environment:
                 return Resolved(environment[name], frozenset({environment[name]}), ())
             problem = Problem(path, f"the environment variable {name} is not set", incomplete=True, unset=True)
             return Resolved(None, frozenset(), (problem,))
-        parts = {str(key): resolve_environment(item, environment, (*path, str(key))) for key, item in value.items()}
+        parts = {
+            str(key): resolve_environment(item, environment, (*path, str(key)), data) for key, item in value.items()
+        }
         return _joined({key: part.value for key, part in parts.items()}, list(parts.values()))
     if isinstance(value, (list, tuple)):
-        items = [resolve_environment(item, environment, (*path, str(i))) for i, item in enumerate(value)]
+        items = [resolve_environment(item, environment, (*path, str(i)), data) for i, item in enumerate(value)]
         return _joined([item.value for item in items], items)
     return Resolved(value, frozenset(), ())
+
+
+def has_reference(value: Any) -> bool:
+    """Whether `{env: NAME}` is somewhere in the value."""
+    if isinstance(value, Mapping):
+        return is_reference(value) or any(map(has_reference, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(has_reference, value))
 
 
 def _joined(value: Any, parts: list[Resolved]) -> Resolved:
@@ -82,29 +99,52 @@ class ConfigSchema:
     default: Any = NO_DEFAULT
     owner: tuple[str, Where] | None = None
 
-    def check(self, raw: Any, environment: Mapping[str, str], path: Path = ()) -> tuple[Any, tuple[Problem, ...]]:
+    def check(
+        self,
+        raw: Any,
+        environment: Mapping[str, str],
+        path: Path = (),
+        written: Mapping[Path, str] = NOTHING_WRITTEN,
+    ) -> tuple[Any, tuple[Problem, ...]]:
         """The value user code will get, and every problem there is with it (the value is then meaningless).
 
         `raw` None means that nothing was configured: the parameter's default, or an empty mapping if that will do, or
-        None if that will. Raises DefinitionError for an annotation that nothing can be checked against.
+        None if that will. `written` is the text of values that were typed, for messages. Raises DefinitionError for an
+        annotation that nothing can be checked against.
         """
         if raw is None and self.default is not NO_DEFAULT:
             return self.default, ()
-        resolved = resolve_environment({} if raw is None else raw, environment, path)
-        if self.annotation is None or self.annotation is Any:
-            return resolved.value, resolved.problems
-        problems = [*resolved.problems, *self._unknown_keys(resolved.value, path)]
-        missing_variables = {problem.path for problem in resolved.problems}
-        value, invalid = self._validated(resolved, path)
+        value, problems, invalid = self._check({} if raw is None else raw, environment, path, written)
         if raw is None and invalid:
             return self._nothing(invalid, path)
-        problems += [problem for problem in invalid if problem.path not in missing_variables]
-        return value, tuple(problems)
+        return value, (*problems, *invalid)
+
+    def convert(
+        self, raw: Any, environment: Mapping[str, str], path: Path, written: Mapping[Path, str] = NOTHING_WRITTEN
+    ) -> tuple[Any, tuple[Problem, ...]]:
+        """Like `check`, for a value that is there, even if it is None."""
+        value, problems, invalid = self._check(raw, environment, path, written)
+        return value, (*problems, *invalid)
+
+    def settle(self, raw: Any, environment: Mapping[str, str]) -> Any:
+        """The value with what each typed one in it means here (`settle`); the same as before where none is typed."""
+        if not any(typed_texts(raw)):
+            return raw
+        if self._takes_anything():
+            return plain(raw)
+        return settled(raw, self._shapes, lambda candidate: self._refused(candidate, environment))
+
+    def literal_secrets(self, raw: Any, path: Path) -> list[Problem]:
+        """A problem for each secret in the value that is not read from the environment: it would be stored."""
+        if raw is None or self._takes_anything():
+            return []
+        message = "is a secret, and would be stored as it stands here: write {env: NAME}, and set that variable"
+        return [Problem((*path, *place), message) for place in literal_secrets(raw, self._shapes)]
 
     @cached_property
     def json_schema(self) -> dict[str, Any]:
         """The schema as JSON Schema; empty when it cannot be expressed as one."""
-        if self.annotation is None or self.annotation is Any:
+        if self._takes_anything():
             return {}
         try:
             return dict(self._adapter.json_schema())
@@ -113,7 +153,7 @@ class ConfigSchema:
 
     def default_values(self) -> dict[str, Any]:
         """The default as plain data, field by field; empty when there is none, or none with fields."""
-        if self.default is NO_DEFAULT or self.annotation is None or self.annotation is Any:
+        if self.default is NO_DEFAULT or self._takes_anything():
             return {}
         try:
             values = self._adapter.dump_python(self.default, mode="json", warnings=False)
@@ -146,25 +186,65 @@ class ConfigSchema:
     def _owner(self) -> tuple[str, Where]:
         return self.owner or ("Configuration", where_called())
 
+    def require(self) -> None:
+        """Raises DefinitionError for an annotation that nothing can be checked against."""
+        if not self._takes_anything():
+            _ = self._adapter
+
     def preload(self) -> None:
         """Builds the validator now if it can be built, so that processes forked later inherit it."""
-        if self.annotation is not None and self.annotation is not Any:
-            try:
-                _ = self._adapter
-            except DefinitionError:
-                pass  # said when a configuration is checked: this one may not even be needed
+        try:
+            self.require()
+        except DefinitionError:
+            pass  # said when a configuration is checked: this one may not even be needed
 
-    def _validated(self, resolved: Resolved, path: Path) -> tuple[Any, list[Problem]]:
+    def _takes_anything(self) -> bool:
+        return self.annotation is None or self.annotation is Any
+
+    @cached_property
+    def _shapes(self) -> Shapes:
+        return Shapes(self._adapter.core_schema)
+
+    def _resolved(self, raw: Any, environment: Mapping[str, str], path: Path) -> Resolved:
+        if self._takes_anything() or not has_reference(raw):
+            return resolve_environment(raw, environment, path)
+        data = {(*path, *place) for place in references_as_data(raw, self._shapes)}
+        return resolve_environment(raw, environment, path, frozenset(data))
+
+    def _check(
+        self, raw: Any, environment: Mapping[str, str], path: Path, written: Mapping[Path, str]
+    ) -> tuple[Any, list[Problem], list[Problem]]:
+        """(value, problems, what the type says against the value)"""
+        resolved = self._resolved(raw, environment, path)
+        if self._takes_anything():
+            return resolved.value, list(resolved.problems), []
+        problems = [*resolved.problems, *self._unknown_keys(resolved.value, path)]
+        missing_variables = {problem.path for problem in resolved.problems}
+        value, invalid = self._validated(resolved, path, written)
+        return value, problems, [problem for problem in invalid if problem.path not in missing_variables]
+
+    def _validated(
+        self, resolved: Resolved, path: Path, written: Mapping[Path, str] = NOTHING_WRITTEN
+    ) -> tuple[Any, list[Problem]]:
         from pydantic import ValidationError
 
+        adapter = self._adapter
         try:
-            return self._adapter.validate_python(resolved.value), []
+            return adapter.validate_python(resolved.value), []
         except ValidationError as error:
             return None, [
-                _problem(detail, path, resolved)
+                _problem(detail, path, resolved, written)
                 for detail in error.errors(include_url=False)
                 if detail["type"] not in ("extra_forbidden", "unexpected_keyword_argument")
             ]
+        except Exception as error:  # a validator of the user's own may raise anything, and quote a secret in it
+            said = Masker(resolved.secrets).pieces(f"{type(error).__name__}: {error}")
+            return None, [Problem(path, f"a validator failed with {said}")]
+
+    def _refused(self, raw: Any, environment: Mapping[str, str]) -> frozenset[Path]:
+        """The places in the value that its type does not accept."""
+        resolved = self._resolved(raw, environment, ())
+        return frozenset(problem.path for problem in self._validated(resolved, ())[1])
 
     def _nothing(self, invalid: list[Problem], path: Path) -> tuple[Any, tuple[Problem, ...]]:
         value, not_none = self._validated(Resolved(None, frozenset(), ()), path)
@@ -174,7 +254,8 @@ class ConfigSchema:
         return None, tuple(problem if problem.path != path else missing for problem in invalid)
 
     def _unknown_keys(self, value: Any, path: Path) -> list[Problem]:
-        return unknown_keys(value, self.json_schema, self.json_schema.get("$defs", {}), path)
+        found = unknown_keys(value, self.json_schema, self.json_schema.get("$defs", {}), path)
+        return [Problem(where, message) for where, message in found]
 
 
 def _modern(annotation: Any) -> Any:
@@ -202,7 +283,7 @@ def _modern_typed_dict(annotation: Any) -> Any:
     return TypedDict(annotation.__name__, fields)  # type: ignore[operator]
 
 
-def _problem(detail: Any, path: Path, resolved: Resolved) -> Problem:
+def _problem(detail: Any, path: Path, resolved: Resolved, written: Mapping[Path, str]) -> Problem:
     where = (*path, *_place(detail["loc"], resolved.value))
     if detail["type"] in ("missing", "missing_argument"):
         return Problem((*where, str(detail["loc"][-1])), "required, and missing", incomplete=True)
@@ -211,7 +292,7 @@ def _problem(detail: Any, path: Path, resolved: Resolved) -> Problem:
         # A validator of the user's own may quote the value.
         message = Masker(resolved.secrets).pieces(message)
         return Problem(where, f"{message} (the value comes from the environment and is not shown)")
-    given = repr(detail["input"])
+    given = written.get(where) or repr(detail["input"])
     return Problem(where, f"{message}, got {given if len(given) <= 60 else given[:57] + '...'}")
 
 
@@ -232,60 +313,3 @@ def _holds_secret(value: Any, secrets: frozenset[str]) -> bool:
     text = str(value)
     # A short one is part of many a value that has nothing to do with it.
     return any(secret == text or (len(secret) > SHORT and secret in text) for secret in secrets)
-
-
-def unknown_keys(value: Any, schema: Schema, definitions: Mapping[str, Schema], path: Path) -> list[Problem]:
-    """The keys inside the value, at any depth, that its JSON Schema has no place for."""
-    if not isinstance(value, (dict, list)):
-        return []
-    found = [
-        _unknown_in_list(value, option, definitions, path)
-        if isinstance(value, list)
-        else _unknown_in_dict(value, option, definitions, path)
-        for option in _alternatives(value, schema, definitions)
-    ]
-    return min(found, key=len, default=[])
-
-
-def _unknown_in_list(value: list[Any], schema: Schema, definitions: Mapping[str, Schema], path: Path) -> list[Problem]:
-    first, rest = schema.get("prefixItems", []), schema.get("items")
-    schemas = [first[i] if i < len(first) else rest for i in range(len(value))]
-    return [
-        problem
-        for i, (item, inner) in enumerate(zip(value, schemas, strict=True))
-        if isinstance(inner, dict)
-        for problem in unknown_keys(item, inner, definitions, (*path, str(i)))
-    ]
-
-
-def _unknown_in_dict(
-    value: dict[str, Any], schema: Schema, definitions: Mapping[str, Schema], path: Path
-) -> list[Problem]:
-    known, others = schema.get("properties"), schema.get("additionalProperties")
-    problems = []
-    for name, item in value.items():
-        inner = (known or {}).get(name, others)
-        if isinstance(inner, dict):
-            problems += unknown_keys(item, inner, definitions, (*path, name))
-        elif known is not None and not inner:
-            hint = near_misses(name, known, "field") if known else "It has no fields."
-            problems.append(Problem((*path, name), f"unknown. {hint}"))
-    return problems
-
-
-def _alternatives(value: Any, schema: Schema, definitions: Mapping[str, Schema]) -> list[Schema]:
-    """The schemas, of all that a union allows, that may be meant by a value of this form."""
-    if "$ref" in schema:
-        schema = definitions.get(str(schema["$ref"]).rsplit("/", 1)[-1], {})
-    members = schema.get("anyOf") or schema.get("oneOf")
-    if members:
-        options = [option for member in members for option in _alternatives(value, member, definitions)]
-        return [option for option in options if _agrees(value, option)] or options
-    form = "array" if isinstance(value, list) else "object"
-    return [schema] if schema.get("type", form) == form else []
-
-
-def _agrees(value: Any, schema: Schema) -> bool:
-    """Whether the value says nothing else where the schema allows one constant only (a tag that tells types apart)."""
-    fields = schema.get("properties", {}) if isinstance(value, dict) else {}
-    return all(value[name] == field["const"] for name, field in fields.items() if "const" in field and name in value)

@@ -141,6 +141,7 @@ class PipelineInput(Placeholder):
     name: str
     default: Any = NO_DEFAULT
     scope: Scope = ()
+    hint: Any = NO_DEFAULT
 
     def __str__(self) -> str:
         return self.name

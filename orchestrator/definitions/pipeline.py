@@ -13,7 +13,7 @@ from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineIn
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import NothingOut
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition, constant_resource
-from orchestrator.definitions.signature import read_signature
+from orchestrator.definitions.signature import NO_DEFAULT, read_signature, type_hints
 from orchestrator.definitions.step import StepDefinition, check_tags
 from orchestrator.definitions.where import Where, broken, check_name, counted, where_called, where_is
 from orchestrator.errors import DefinitionError, near_misses
@@ -182,7 +182,10 @@ class PipelineDefinition:
         if signature.takes_context or signature.takes_config:
             hint = "It only wires steps together; steps take `context` and `config`."
             raise broken(str(self), self.where, "a pipeline's function takes neither context nor config.", hint)
-        return {p.name: PipelineInput(p.name, p.default) for p in signature.parameters}
+        hints = type_hints(self.function)
+        return {
+            p.name: PipelineInput(p.name, p.default, hint=hints.get(p.name, NO_DEFAULT)) for p in signature.parameters
+        }
 
     def _compose(self) -> Graph:
         graph = Graph(inputs=dict(self.parameters))
@@ -233,7 +236,7 @@ class PipelineDefinition:
         for name, parameter in self.parameters.items():
             if name not in given:
                 # What an inner pipeline is not given becomes an input of the outer one, under its full name.
-                given[name] = PipelineInput(prefix + name, parameter.default)
+                given[name] = PipelineInput(prefix + name, parameter.default, hint=parameter.hint)
                 graph.inputs[prefix + name] = given[name]
         return given
 

@@ -5,6 +5,7 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,7 @@ from orchestrator.errors import ConfigError, DefinitionError
 from orchestrator.location.resources import ResourceScope
 from orchestrator.masking import NOTHING, Masker
 from orchestrator.planning.plan import Plan, PlannedStep
-from orchestrator.planning.run_config import resource_schema, resources_of, step_entries, step_schema
+from orchestrator.planning.run_config import input_schema, resource_schema, resources_of, step_entries, step_schema
 from orchestrator.records import RunRecord
 
 
@@ -110,9 +111,11 @@ class BoundRun:
             assert isinstance(handle, PipelineInput)
             raw, path = self.record.config["inputs"][handle.name], ("inputs", handle.name)
         resolved = resolve_environment(raw, self.environment, path)
-        if resolved.problems:
-            raise ConfigError("The configuration is not valid:", details=map(str, resolved.problems))
-        return resolved
+        schema = input_schema(self.pipeline, node.key, name)
+        value, problems = schema.convert(raw, self.environment, path) if schema else (resolved.value, resolved.problems)
+        if problems:
+            raise ConfigError("The configuration is not valid:", details=map(str, problems))
+        return replace(resolved, value=value)
 
     def hooks(self, planned: PlannedStep) -> tuple[HookDefinition, ...]:
         return self.node(planned).hooks

@@ -29,6 +29,7 @@ from orchestrator.planning.compile import IN_PROCESS
 from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
 from orchestrator.records import ALERTS_TAG, RunRecord, Trigger
 from orchestrator.run_files import read_record
+from orchestrator.typed import plain, typed_texts
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ def _request(workspace: Workspace, options: RunOptions, parent: RunRecord | None
             pipeline=options.pipeline.rpartition("/")[2],
             mode=options.mode,
             preset=options.preset,
-            config=dict(options.config),
+            config=plain(options.config),
+            typed=tuple(typed_texts(options.config)),
             tags=dict(options.tags),
             selection=options.selection,
             executor=options.executor,

@@ -31,8 +31,10 @@ from orchestrator.planning.run_config import (
     without_resources,
 )
 from orchestrator.planning.shape import Shape, check_selection, io_managers_of, origin_of, selected_in
+from orchestrator.planning.typed_config import SettledConfig, settle_config
 from orchestrator.planning.versions import step_versions
 from orchestrator.records import PRIORITY_TAG
+from orchestrator.typed import with_texts
 
 IN_PROCESS = "in_process"
 
@@ -53,22 +55,17 @@ def plan_run(
     """
     preset = pipeline.preset(request.preset) if request.preset else None
     mode = _mode(pipeline, preset, request)
-    config = merged(preset.config if preset else _inherited_config(request, mode), request.config)
+    given = with_texts(request.config, request.typed)
+    config = merged(preset.config if preset else _inherited_config(request, mode), given)
     if replaced is not None:
         mode, config = replaced.mode, without_resources(config, replaced.stand_ins)
+    settled = settle_config(pipeline, mode, config, environment)
+    config = settled.config
     selection = request.selection or tuple(preset.select if preset else ())
     executor = request.executor or mode.executor or request.default_executor
     shape = Shape(pipeline, mode, selected_in(pipeline, selection))
-    problems = config_problems(
-        pipeline, mode, config, environment, nodes=shape.run_nodes(), resources=shape.needed_resources()
-    )
-    if problems and request.check:
-        template = f"`orchestrator pipeline config {pipeline.name}` prints a template with every field."
-        raise ConfigError(
-            f"The configuration of pipeline {pipeline.name!r} (mode {mode.name!r}) is not valid:",
-            details=[str(problem) for problem in problems],
-            hint=HOW_TO_SET if all(problem.unset for problem in problems) else template,
-        )
+    if request.check:
+        _check_config(shape, settled, environment, stored=request.stored)
     check_selection(shape, continues=request.inherited is not None)
     if request.check:
         _check_in_process_only(shape, executor)
@@ -126,6 +123,26 @@ def _changed(shape: Shape, before: Mapping[str, Any], after: Mapping[str, Any]) 
 def _given_to(entries: Mapping[str, Mapping[str, Any]], key: str) -> tuple[Any, Any]:
     entry = entries.get(key, {})
     return entry.get("config") or None, entry.get("inputs") or None
+
+
+def _check_config(shape: Shape, settled: SettledConfig, environment: Mapping[str, str], *, stored: bool) -> None:
+    problems = config_problems(
+        shape.pipeline,
+        shape.mode,
+        settled.config,
+        environment,
+        nodes=shape.run_nodes(),
+        resources=shape.needed_resources(),
+        written=settled.written,
+        stored=stored,
+    )
+    if problems:
+        template = f"`orchestrator pipeline config {shape.pipeline.name}` prints a template with every field."
+        raise ConfigError(
+            f"The configuration of pipeline {shape.pipeline.name!r} (mode {shape.mode.name!r}) is not valid:",
+            details=[str(problem) for problem in problems],
+            hint=HOW_TO_SET if all(problem.unset for problem in problems) else template,
+        )
 
 
 @dataclass(frozen=True)

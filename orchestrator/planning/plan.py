@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from orchestrator.definitions.retry import RetryPolicy
+from orchestrator.typed import Place
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,6 +120,7 @@ class PlanRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     mode: str | None = None
     preset: str | None = None
     config: dict[str, Any] = {}
+    typed: tuple[tuple[Place, str], ...] = ()  # the texts of values of `config` that a person typed, by their places
     tags: dict[str, str] = {}
     selection: tuple[str, ...] = ()
     executor: str | None = None
@@ -126,6 +128,7 @@ class PlanRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     default_executor: str = "subprocess"
     inherited: Inherited | None = None  # from the earlier run whose outputs it may use
     memoize: bool = False
+    stored: bool = True  # the run is written down, and its configuration with it
     check: bool = True  # False: only the shape of the plan is wanted, whatever is wrong with the configuration
 
 

@@ -15,15 +15,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.definitions.config import ConfigSchema, Path, Problem
+from orchestrator.definitions.config import NOTHING_WRITTEN, ConfigSchema, Path, Problem
 from orchestrator.definitions.graph import Wire
 from orchestrator.definitions.handles import PipelineInput
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition
 from orchestrator.definitions.resource import ResourceDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
 from orchestrator.definitions.step import StepDefinition
-from orchestrator.errors import near_misses
+from orchestrator.definitions.where import Where
+from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.io_managers.filesystem import filesystem_io_manager
+from orchestrator.typed import opened
 
 TOP_LEVEL = ("steps", "resources", "inputs", "execution")
 
@@ -40,9 +42,10 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Both configurations in one; where they disagree, `over` wins."""
     result = dict(base)
     for key, value in over.items():
-        before = result.get(key)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(before, value) if both else value  # type: ignore[arg-type]
+        # A typed mapping (`--set 'steps.x.config={n: 1}'`) is merged like any other.
+        before, inside = opened(result.get(key)), opened(value)
+        both = isinstance(before, Mapping) and isinstance(inside, Mapping)
+        result[key] = merged(before, inside) if both else value
     return result
 
 
@@ -61,6 +64,49 @@ def resource_schema(resource: ResourceDefinition) -> ConfigSchema | None:
     """What the resource's configuration must look like; None when it takes none."""
     owner = (str(resource), resource.where)
     return ConfigSchema(resource.config_type, resource.config_default, owner) if resource.takes_config else None
+
+
+def step_input_schema(step: StepDefinition, name: str) -> ConfigSchema | None:
+    """What a configured value of the step's input must look like; None when nothing is known of it."""
+    return _usable(step.hints.get(name), (f"{step}, input {name!r}", step.where))
+
+
+def pipeline_input_schemas(pipeline: PipelineDefinition, name: str) -> list[ConfigSchema]:
+    """What a configured value of the pipeline's input must look like: for its own parameter, or else for each step
+    that takes it."""
+    given = pipeline.graph.inputs.get(name)
+    own = _usable(given.hint, (f"{pipeline}, input {name!r}", pipeline.where)) if given is not None else None
+    if own is not None:
+        return [own]
+    schemas = [
+        step_input_schema(node.step, parameter)
+        for node in pipeline.graph.nodes.values()
+        for parameter, wire in node.inputs.items()
+        if not wire.is_list and any(isinstance(h, PipelineInput) and h.name == name for h in wire.handles)
+    ]
+    return [schema for schema in schemas if schema is not None]
+
+
+def input_schema(pipeline: PipelineDefinition, node: str, parameter: str) -> ConfigSchema | None:
+    """What the configured value of an input of a step must look like, whichever way it is configured."""
+    placed = pipeline.graph.nodes[node]
+    schema, wire = step_input_schema(placed.step, parameter), placed.inputs.get(parameter)
+    if wire is None or not isinstance(wire.handles[0], PipelineInput):
+        return schema
+    own = pipeline.graph.inputs.get(wire.handles[0].name)
+    return schema or (_usable(own.hint, (str(pipeline), pipeline.where)) if own is not None else None)
+
+
+def _usable(hint: Any, owner: tuple[str, Where]) -> ConfigSchema | None:
+    """A schema for an annotation that need not be one of a configuration: tables are annotated too."""
+    if hint is None or hint is NO_DEFAULT or hint is Any:
+        return None
+    schema = ConfigSchema(hint, owner=owner)
+    try:
+        schema.require()
+    except DefinitionError:
+        return None
+    return schema
 
 
 @dataclass(frozen=True)
@@ -108,11 +154,15 @@ def config_problems(
     *,
     nodes: Iterable[str],
     resources: Iterable[str],
+    written: Mapping[Path, str] = NOTHING_WRITTEN,
+    stored: bool = True,
 ) -> list[Problem]:
     """Everything wrong with a configuration for a run of these nodes with these resources.
 
     The configuration of steps and resources that take no part is not looked at, but must name existing ones.
+    `written` is the text of values that were typed. One that is stored may not have secrets in it.
     """
+    given = _Given(environment, written, stored)
     problems = [
         Problem((str(key),), f"unknown. A configuration has: {', '.join(TOP_LEVEL)}.")
         for key in config
@@ -124,10 +174,10 @@ def config_problems(
         step = pipeline.graph.nodes[node].step
         entry = entries.by_node.get(node, {})
         path = ("steps", node)
-        problems += _checked(step_schema(step), entry, environment, path)
-        problems += _input_problems(pipeline, node, _section(entry, "inputs"), path)
-    problems += _resource_problems(mode, _section(config, "resources"), environment, set(resources))
-    problems += _pipeline_input_problems(pipeline, _section(config, "inputs"), set(nodes))
+        problems += given.checked(step_schema(step), entry, path)
+        problems += _input_problems(pipeline, node, _section(entry, "inputs"), given)
+    problems += _resource_problems(mode, _section(config, "resources"), given, set(resources))
+    problems += _pipeline_input_problems(pipeline, _section(config, "inputs"), set(nodes), given)
     problems += _execution_problems(_section(config, "execution"))
     return problems
 
@@ -143,28 +193,44 @@ def retries_enabled(config: Mapping[str, Any]) -> bool:
     return (config.get("execution") or {}).get("retries", True) not in (False, "disabled")
 
 
-def _checked(
-    schema: ConfigSchema | None, entry: Mapping[str, Any], environment: Mapping[str, str], path: Path
-) -> list[Problem]:
-    if schema is None:
-        return [Problem((*path, "config"), "it takes no configuration")] if entry.get("config") is not None else []
-    _, problems = schema.check(entry.get("config"), environment, (*path, "config"))
-    return list(problems)
+@dataclass(frozen=True)
+class _Given:
+    """What values are checked with."""
+
+    environment: Mapping[str, str]
+    written: Mapping[Path, str]
+    stored: bool
+
+    def checked(self, schema: ConfigSchema | None, entry: Mapping[str, Any], path: Path) -> list[Problem]:
+        """The problems of the `config` in an entry."""
+        here, raw = (*path, "config"), entry.get("config")
+        if schema is None:
+            return [Problem(here, "it takes no configuration")] if raw is not None else []
+        _, problems = schema.check(raw, self.environment, here, self.written)
+        return [*problems, *(schema.literal_secrets(raw, here) if self.stored and not problems else [])]
+
+    def converted(self, schema: ConfigSchema, raw: Any, path: Path) -> list[Problem]:
+        """The problems of an input."""
+        _, problems = schema.convert(raw, self.environment, path, self.written)
+        return [*problems, *(schema.literal_secrets(raw, path) if self.stored and not problems else [])]
 
 
-def _input_problems(pipeline: PipelineDefinition, node: str, given: Any, path: Path) -> list[Problem]:
+def _input_problems(pipeline: PipelineDefinition, node: str, given: Any, check: _Given) -> list[Problem]:
     placed = pipeline.graph.nodes[node]
-    here = (*path, "inputs")
+    here = ("steps", node, "inputs")
     if not isinstance(given, Mapping):
         return [Problem(here, "must be a mapping from input to value")]
     problems = []
-    for name in given:
+    for name, value in given.items():
+        schema = step_input_schema(placed.step, name)
         if name not in placed.step.inputs:
             known = placed.step.inputs
             hint = near_misses(str(name), known, "input") if known else "The step takes none."
             problems.append(Problem((*here, str(name)), f"unknown. {hint}"))
         elif name in placed.inputs:
             problems.append(Problem((*here, name), _wired(placed.inputs[name])))
+        elif schema is not None:
+            problems += check.converted(schema, value, (*here, name))
     for name, parameter in placed.step.inputs.items():
         if name not in placed.inputs and name not in given and not parameter.has_default:
             problems.append(Problem((*here, name), "required, and missing: no step provides it", incomplete=True))
@@ -178,7 +244,7 @@ def _wired(wire: Wire) -> str:
     return f"comes from {sources}, and cannot be configured"
 
 
-def _resource_problems(mode: Mode, given: Any, environment: Mapping[str, str], needed: set[str]) -> list[Problem]:
+def _resource_problems(mode: Mode, given: Any, check: _Given, needed: set[str]) -> list[Problem]:
     if not isinstance(given, Mapping):
         return [Problem(("resources",), "must be a mapping from resource to its configuration")]
     bound = resources_of(mode)
@@ -193,11 +259,11 @@ def _resource_problems(mode: Mode, given: Any, environment: Mapping[str, str], n
     for name in sorted(needed & bound.keys()):
         entry = given.get(name)
         entry = entry if isinstance(entry, Mapping) else {}
-        problems += _checked(resource_schema(bound[name]), entry, environment, ("resources", name))
+        problems += check.checked(resource_schema(bound[name]), entry, ("resources", name))
     return problems
 
 
-def _pipeline_input_problems(pipeline: PipelineDefinition, given: Any, nodes: set[str]) -> list[Problem]:
+def _pipeline_input_problems(pipeline: PipelineDefinition, given: Any, nodes: set[str], check: _Given) -> list[Problem]:
     if not isinstance(given, Mapping):
         return [Problem(("inputs",), "must be a mapping from input to value")]
     known = pipeline.graph.inputs
@@ -213,6 +279,9 @@ def _pipeline_input_problems(pipeline: PipelineDefinition, given: Any, nodes: se
         for handle in wire.handles
         if isinstance(handle, PipelineInput)
     }
+    for name in sorted(wanted & given.keys()):
+        found = [check.converted(one, given[name], ("inputs", name)) for one in pipeline_input_schemas(pipeline, name)]
+        problems += next(filter(None, found), [])
     missing = sorted(name for name in wanted - given.keys() if not _has_default(pipeline, name))
     return problems + [Problem(("inputs", name), "required, and missing", incomplete=True) for name in missing]
 

@@ -105,13 +105,23 @@ CONFIG = ("--set", "steps.a.config.n=1")
         ),
         pytest.param(["run", "good", *CONFIG, "--select", "a->b"], 3, ["'a->b' is not a selection"], id="odd select"),
         pytest.param(["run", "good", "--set", "nonsense"], 2, ["'nonsense' sets nothing"], id="set without value"),
+        pytest.param(
+            ["run", "good", *CONFIG, "--set", "." + ".".join("x" * 3000) + "=1"], 2, ["sets nothing"], id="set dots"
+        ),
+        pytest.param(["run", "good", "--set", ".".join("x" * 3000) + "=1"], 2, ["levels deep"], id="set very deep"),
+        pytest.param(["run", "good", "--set", "steps.a.config.n=true"], 3, ["got true"], id="a bool for a number"),
+        pytest.param(["run", "good", "--set", "a={null: 1}"], 3, ["a: unknown"], id="set null"),
+        pytest.param(["run", "good", "--set", "a={x: 1, x: 2}"], 2, ["gives x twice"], id="set twice"),
+        pytest.param(["run", "good", "--set", "steps.a.config.n=\udcff"], 2, ["not UTF-8"], id="set no text"),
+        pytest.param(["run", "good", "--config", "twice.yaml"], 3, ["line 2: steps.a: given twice"], id="file twice"),
+        pytest.param(["run", "good", "--config", "bad.json"], 3, ["bad.json, line 1", "is not JSON"], id="bad JSON"),
         pytest.param(["run", "good", "--tag", "x"], 2, ["'x' is not a tag"], id="a tag without value"),
         pytest.param(["run", "good", "--tag", "orchestrator/x=1"], 2, ["is reserved"], id="a reserved tag"),
         pytest.param(
             ["run", "good", "--config", "none.yaml"], 3, ["There is no configuration file none.yaml"], id="file"
         ),
         pytest.param(["run", "good", "--config", "bad.yaml"], 3, ["bad.yaml, line 3", "is not YAML"], id="bad YAML"),
-        pytest.param(["run", "good", "--config", "list.yaml"], 3, ["must be a mapping, not list"], id="no mapping"),
+        pytest.param(["run", "good", "--config", "list.yaml"], 3, ["must be a mapping", "got a list"], id="no mapping"),
         pytest.param(["run", "two", "--mode", "dev"], 3, ["in memory", "--executor in_process"], id="memory io"),
         pytest.param(["run", "--rerun", "a", "--from-failure", "b"], 2, ["exclude each other"], id="two parents"),
         pytest.param(["run", "--rerun", "zzzz"], 4, ["There is no run 'zzzz'"], id="no such run"),
@@ -134,10 +144,44 @@ CONFIG = ("--set", "steps.a.config.n=1")
 def test_a_mistake_gets_one_message_and_changes_nothing(good, arguments, code, said):
     (good.path / "bad.yaml").write_text("steps:\n  a: {config\n")
     (good.path / "list.yaml").write_text("- a\n")
+    (good.path / "twice.yaml").write_text("steps: {a: {},\n  a: {}}\n")
+    (good.path / "bad.json").write_text("{")
     refused(good.here(*arguments), code, *said)
     runs = good.state / "runs"
     assert not runs.exists() or list(runs.iterdir()) == []
     assert good.ledger() == []
+
+
+def test_a_configuration_is_read_from_standard_input(good):
+    def run(text):
+        command = [*ORCHESTRATOR, "run", "good", "--config", "-", "--json"]
+        return subprocess.run(command, cwd=good.path, input=text, capture_output=True, text=True)
+
+    assert run("steps: {a: {config: {n: 01}}}").returncode == 0
+    wrong = run("- x")
+    assert wrong.returncode == 3
+    assert "The configuration on standard input must be a mapping" in wrong.stderr
+
+
+def test_a_secret_that_was_typed_is_refused_and_reaches_no_file(good):
+    good.write(
+        """
+        from pydantic import SecretStr
+        from orchestrator import pipeline, step
+
+        @step
+        def a(config: SecretStr): ...
+
+        @pipeline
+        def p():
+            a()
+        """,
+        "secret.py",
+    )
+    good.settings("locations: [{name: main, file: secret.py}]")
+    refused(good.here("run", "p", "--set", "steps.a.config=hunter2"), 3, "steps.a.config: is a secret", "{env: NAME}")
+    assert not any(b"hunter2" in path.read_bytes() for path in good.state.rglob("*") if path.is_file())
+    assert "hunter2" not in good.here("run", "p", "--set", "steps.a.config=hunter2").err
 
 
 def test_an_error_is_short(good):
