@@ -102,8 +102,8 @@ def check_write(found: Identity | None, context: OutputContext, place: str) -> N
 
 
 def _two_outputs(found: Identity, wanted: Identity, place: str) -> str:
-    alike = found.step.lower() == wanted.step.lower() and found.output.lower() == wanted.output.lower()
-    why = " This store does not tell names apart by case." if alike and found != wanted else ""
+    alike = str(found).lower() == str(wanted).lower() and found.output_of_step != wanted.output_of_step
+    why = " This store does not tell names apart by case." if alike else ""
     return (
         f"{place} holds {found} of run {found.run}, and {wanted} would be kept at the same place.{why} Give each output"
         " a place or a name of its own."

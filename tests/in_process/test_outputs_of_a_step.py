@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from orchestrator import (
@@ -451,3 +452,67 @@ def test_metadata_given_with_an_output_does_not_steer_the_io_manager(metadata):
 def test_a_dynamic_output_of_declared_type_checks_each_value():
     result = run_function(yields(DynamicOutput(1, key="a"), DynamicOutput("x", key="b")), outputs=DynamicOut(int))
     assert "expected int, got 'x' (str)" in why(result)
+
+
+class Keeps(IOManager):
+    """Records one asset for each value, and says where it is."""
+
+    def __init__(self, assets=1):
+        self._assets = assets
+
+    def handle_output(self, context, obj):
+        if self._assets == 1:
+            return AssetMaterialization("a", metadata={"path": "real"})
+        return [AssetMaterialization(f"a{n}") for n in range(self._assets)]
+
+    def load_input(self, context): ...
+
+
+def recorded(metadata, manager):
+    @step
+    def it():
+        yield Output(1, metadata=metadata)
+
+    result = run(it, resources={"io_manager": manager})
+    kinds = {"OutputProduced": [], "AssetMaterialized": []}
+    for event in result.events:
+        kinds.get(type(event).__name__, []).append(getattr(event, "metadata", None))
+    return result, kinds["OutputProduced"], kinds["AssetMaterialized"]
+
+
+def test_metadata_of_an_output_is_recorded_with_it_and_with_its_asset():
+    _, outputs, assets = recorded({"Non-empty items": 3600, "path": "of the step"}, Keeps())
+    assert outputs == [{"Non-empty items": 3600, "path": "of the step"}]
+    assert assets == [{"Non-empty items": 3600, "path": "real"}]
+
+
+def test_metadata_of_an_output_is_not_attributed_to_any_of_several_assets():
+    _, outputs, assets = recorded({"rows": 1}, Keeps(2))
+    assert (outputs, assets) == ([{"rows": 1}], [{}, {}])
+
+
+def test_metadata_of_an_output_that_cannot_be_recorded_fails_the_step_before_it_is_stored():
+    result, outputs, assets = recorded({"model": object()}, Keeps())
+    assert "The metadata entry 'model' of output 'result' of step 'it' cannot be recorded" in why(result)
+    assert (outputs, assets) == ([], [])
+
+
+def test_a_numpy_scalar_is_given_to_the_next_step_as_the_annotation_says():
+    @step
+    def total() -> int:
+        return np.int64(3)
+
+    @step
+    def unannotated():
+        return np.float32(1.5)
+
+    @step
+    def kinds(a: int, b, c: float) -> str:
+        return f"{type(a).__name__} {type(b).__name__} {type(c).__name__}"
+
+    @pipeline
+    def counted():
+        number = unannotated()
+        kinds(total(), number, number)
+
+    assert counted.execute_in_process().output("kinds") == "int float32 float"

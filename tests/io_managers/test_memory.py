@@ -1,10 +1,23 @@
 """Values kept in memory: as they are, for one process, for as long as the run is held."""
 
+import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
-from orchestrator import InputContext, OutputContext, memory_io_manager
+from orchestrator import (
+    InputContext,
+    Mode,
+    Out,
+    Output,
+    OutputContext,
+    filesystem_io_manager,
+    memory_io_manager,
+    pipeline,
+    step,
+)
 from orchestrator.definitions.values import Failure
-from orchestrator.io_managers.memory import MemoryIOManager, forget_run
+from orchestrator.io_managers.memory import MemoryIOManager, forget_run, unshared
 
 
 @pytest.fixture
@@ -13,7 +26,7 @@ def manager():
     forget_run("test")
 
 
-def test_a_value_is_the_very_object_that_was_stored(manager):
+def test_any_other_object_is_the_very_one_that_was_stored(manager):
     value = object()
     manager.handle_output(OutputContext(), value)
     assert MemoryIOManager().load_input(InputContext(OutputContext())) is value
@@ -47,3 +60,92 @@ def test_a_value_of_a_step_that_did_not_run_says_to_select_that_step(manager):
 
 def test_it_is_for_one_process_only():
     assert memory_io_manager.in_process_only
+
+
+# --- what a step does to its input in place ---
+
+
+def changed_in_place(value):
+    if isinstance(value, pd.DataFrame):
+        value["n"] = 0
+    elif isinstance(value, pl.DataFrame):
+        value.insert_column(0, pl.Series("m", [0]))
+    elif isinstance(value, (list, bytearray)):
+        value.append(0)
+    elif isinstance(value, dict):
+        value["n"].append(0)
+    elif isinstance(value, tuple):
+        value[0].append(0)
+    elif isinstance(value, set):
+        value.add(0)
+    else:
+        value[0] = 0
+
+
+MUTABLE = {
+    "a list": lambda: [1],
+    "a dictionary of lists": lambda: {"n": [1]},
+    "a tuple of lists": lambda: ([1], 2),
+    "a set": lambda: {1},
+    "bytes": lambda: bytearray(b"1"),
+    "an array": lambda: np.array([1]),
+    "a series": lambda: pd.Series([1]),
+    "a pandas frame": lambda: pd.DataFrame({"n": [1]}),
+    "a polars frame": lambda: pl.DataFrame({"n": [1]}),
+}
+
+
+@pytest.mark.parametrize("mode", ["memory", "files"])
+@pytest.mark.parametrize("name", MUTABLE)
+def test_what_one_step_does_to_a_value_no_other_step_sees(tmp_path, name, mode):
+    @step(outputs={"before": Out(), "after": Out()})
+    def gives():
+        value = MUTABLE[name]()
+        yield Output(value, "before")
+        changed_in_place(value)
+        yield Output(value, "after")
+
+    @step
+    def changes(value) -> None:
+        changed_in_place(value)
+
+    @step
+    def looks(value) -> str:
+        return repr(value)
+
+    @pipeline(
+        modes=[
+            Mode("memory", resources={"io_manager": memory_io_manager}),
+            Mode("files", resources={"io_manager": filesystem_io_manager}),
+        ]
+    )
+    def shared():
+        before, after = gives()
+        looks(before, after=changes(before))
+        looks.alias("looks_after")(after)
+
+    config = {"resources": {"io_manager": {"config": {"base_dir": str(tmp_path)}}}} if mode == "files" else {}
+    result = shared.execute_in_process(mode=mode, config=config)
+    untouched, touched = MUTABLE[name](), MUTABLE[name]()
+    changed_in_place(touched)
+    assert result.output("looks") == repr(untouched)
+    assert result.output("looks_after") == repr(touched)
+
+
+def test_a_value_that_holds_itself_is_copied_once():
+    value = [1]
+    value.append(value)
+    copy = unshared(value)
+    assert copy is not value
+    assert copy[1] is copy
+
+
+def test_a_value_that_is_held_twice_is_still_one_value():
+    inner = [1]
+    first, second = unshared([inner, inner])
+    assert first is second
+
+
+@pytest.mark.parametrize("value", [(1, "a"), "text", 3, None, object(), len, (object(),)], ids=repr)
+def test_what_cannot_be_changed_is_not_copied(value):
+    assert unshared(value) is value

@@ -189,3 +189,15 @@ def test_a_resource_that_a_resource_needs_counts_too():
         return versions(uses_db(database("1", {"vault"}), database(version)), mode="test")["reads"]
 
     assert of_vault("1") != of_vault("2")
+
+
+def test_steps_of_two_pipelines_have_nothing_to_do_with_each_other():
+    @pipeline(name="first")
+    def one_pipeline():
+        source()
+
+    @pipeline(name="second")
+    def another_pipeline():
+        source()
+
+    assert versions(one_pipeline)["source"] != versions(another_pipeline)["source"]
