@@ -29,9 +29,20 @@ def environment(extra: str) -> Path:
         venv.create(ENVIRONMENT, with_pip=True)
     print(f"installing the project with its extra {extra!r}; this takes a minute or two", file=sys.stderr, flush=True)
     pip = [programs / "python", "-m", "pip", "install", "--progress-bar=off", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--editable", f"{ROOT}[{extra}]"], check=True)
+    _show_downloads([*pip, "--editable", f"{ROOT}[{extra}]"])
     stamp.write_text(wanted)
     return programs
+
+
+def _show_downloads(command: list[str | Path]) -> None:
+    """Runs pip and shows what it fetches, so that nobody waits for a silent program."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as pip:
+        assert pip.stdout is not None
+        for line in pip.stdout:
+            if line.lstrip().startswith(("Downloading", "Installing collected")):
+                print(f"  {line.strip()[:100]}", file=sys.stderr, flush=True)
+    if pip.returncode != 0:
+        sys.exit(f"pip could not install the project (exit code {pip.returncode}); what it said is above.")
 
 
 def run(programs: Path, *command: str) -> int:
