@@ -4,5 +4,6 @@
     python3 tests/benchmarks/run.py --no-peers      only ours
     python3 tests/benchmarks/run.py run chain       only the rows whose name has one of these words in it
 
-No test asserts a time: numbers depend on the machine. A row is judged by its ratio to what was measured beside it.
+The machine is measured first, and each budget is scaled by the yardstick that fits its row (`calibration`). No test
+asserts a time; `test_rows` runs every row in a tiny size, so that a published number can be measured again.
 """

@@ -17,10 +17,21 @@ ORCHESTRATOR = str(PROGRAMS / "orchestrator")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much to measure: everything, or just enough to see that it can be measured."""
+
+    is_tiny: bool = False
+
+    def __call__(self, full, tiny):
+        return tiny if self.is_tiny else full
+
+
 @dataclass
 class Row:
-    """One line of the table. `value` is the median of what was measured, in `unit`; `budget` what it may be at most
-    (or at least, with `more_is_better`)."""
+    """One line of the table. `value` is the median of what was measured, in `unit`; `budget` is the most that it may
+    be (or the least, with `more_is_better`) on the machine where budgets were set, and `yardstick` says how to scale it
+    to another one (see `calibration`); without one it holds everywhere."""
 
     what: str
     value: float
@@ -29,12 +40,7 @@ class Row:
     more_is_better: bool = False
     beside: dict[str, float] = field(default_factory=dict)
     beside_unit: str = ""  # of what is beside it, where that is not the row's
-
-    @property
-    def met(self) -> bool | None:
-        if self.budget is None:
-            return None
-        return self.value >= self.budget if self.more_is_better else self.value <= self.budget
+    yardstick: str = ""
 
 
 def seconds(command, times=7, **options):
@@ -66,9 +72,9 @@ def slope(few, many, steps_few, steps_many):
     return (many - few) / (steps_many - steps_few)
 
 
-def python_itself():
+def python_itself(times=15):
     """What starting Python costs: the least that any command can."""
-    return seconds([sys.executable, "-c", "pass"], times=15)
+    return seconds([sys.executable, "-c", "pass"], times=times)
 
 
 def memory_of_tree(pid):

@@ -56,7 +56,8 @@ class WatchedDaemon:
 
     def until_loaded(self):
         self.until(lambda: self.state.daemon_sock.exists(), "a daemon that listens")
-        self.until(lambda: "location loaded" in self.state.daemon_log.read_text(), "a loaded location", 0.05)
+        log = self.state.daemon_log
+        self.until(lambda: log.exists() and "location loaded" in log.read_text(), "a loaded location", 0.05)
 
     def cpu_s(self):
         """Processor seconds that the daemon and everything below it have used so far."""

@@ -1,0 +1,118 @@
+"""Measures the machine, so that budgets can be scaled to it.
+
+An absolute budget says how long something may take on the machine where it was set. Each row names the yardstick that
+fits what it does most; its budget is multiplied by how much slower (or faster) this machine is by that yardstick.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from tests.benchmarks.measure import python_itself, timed
+
+# Seconds on the machine where the budgets were set: two cores of an AMD EPYC of 2021, Python 3.11, an NVMe disk.
+REFERENCE = {"python": 0.012, "fork": 0.0023, "loop": 0.055, "fsync": 0.0010, "duckdb": 0.060}
+WHAT = {
+    "python": "start of `python -c pass`",
+    "fork": "fork and reap of a process with pyarrow and duckdb imported",
+    "loop": "a fixed loop of a million additions",
+    "fsync": "a write of 4 KB forced to disk",
+    "duckdb": "import of duckdb and opening of a new database",
+}
+
+FORKING = """
+import os, sys, time, gc
+import duckdb, pyarrow
+gc.collect(); gc.freeze()
+taken = []
+for _ in range(300):
+    started = time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    taken.append(time.perf_counter() - started)
+print(sorted(taken)[150])
+sys.stdout.flush()
+os._exit(0)
+"""
+OPENING = """
+import sys, time
+started = time.perf_counter()
+import duckdb
+duckdb.connect(sys.argv[1]).close()
+print(time.perf_counter() - started)
+"""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Seconds of each yardstick on this machine."""
+
+    measured: dict[str, float]
+
+    def factor(self, yardstick):
+        """How many times as long this machine takes as the one where the budgets were set; 1 without a yardstick."""
+        return self.measured[yardstick] / REFERENCE[yardstick] if yardstick else 1.0
+
+    def budget(self, row):
+        """The budget of a row on this machine; None if it has none."""
+        if row.budget is None:
+            return None
+        factor = self.factor(row.yardstick)
+        return row.budget / factor if row.more_is_better else row.budget * factor
+
+    def is_met(self, row):
+        budget = self.budget(row)
+        if budget is None:
+            return None
+        return row.value >= budget if row.more_is_better else row.value <= budget
+
+    def lines(self):
+        """A line a yardstick, for the head of the table."""
+        for name, seconds in self.measured.items():
+            factor = self.factor(name)
+            yield f"{WHAT[name]}: {seconds * 1000:.2f} ms, {factor:.2f} x the machine of the budgets ({name})"
+
+
+def calibrate(scratch, size):
+    """Measures every yardstick in the directory where the rows are measured too."""
+    return Calibration(
+        {
+            "python": python_itself(size(15, 1)),
+            "fork": printed(FORKING),
+            "loop": timed(loop, size(9, 1)),
+            "fsync": forced_write(scratch / "forced", size(101, 3)),
+            "duckdb": statistics.median(
+                printed(OPENING, str(scratch / f"{number}.duckdb")) for number in range(size(7, 1))
+            ),
+        }
+    )
+
+
+def loop():
+    total = 0
+    for number in range(1_000_000):
+        total += number
+    return total
+
+
+def forced_write(path, times):
+    taken = []
+    with path.open("wb") as file:
+        for _ in range(times):
+            started = time.perf_counter()
+            file.write(b"x" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+def printed(program, *arguments):
+    """The number that a Python program prints."""
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    return float(done.stdout)
