@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 POINTS = (
     # a run's owner
+    "slot.taken",  # a foreground run has its slot, and does not exist
     "run.written",  # its files are written, under a name that nobody looks for
     "run.created",  # the run directory is complete, nothing is journalled
     "run.started",  # the first event is journalled

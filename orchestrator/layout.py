@@ -6,6 +6,10 @@
       daemon.lock  daemon.sock          who is the daemon, and where it is asked
       daemon.json                       since when it runs; its time says when the loop turned last
       daemon.log  daemon.err            what it says, and what it wrote past its log
+      admission.lock                    who is deciding at this moment which run may start
+      slots/<run_id>                    a run that counts in tag limits while it is driven or a step of it is alive
+      waiting/<run_id>                  a foreground run that waits for a slot; locked by its command
+      waiting/queue.json                the queued runs that are next in line for a slot, as the daemon sees it
       pending/<run_id>                  a run whose journal may hold lines that the database lacks
       runs/<run_id>/
         owner.lock                      who drives this run
@@ -141,6 +145,22 @@ class StateDir:
     @property
     def storage(self) -> Path:
         return self.path / "storage"
+
+    @property
+    def admission_lock(self) -> Path:
+        return self.path / "admission.lock"
+
+    @property
+    def slots(self) -> Path:
+        return self.path / "slots"
+
+    @property
+    def waiting(self) -> Path:
+        return self.path / "waiting"
+
+    @property
+    def queue_claims(self) -> Path:
+        return self.waiting / "queue.json"
 
     @property
     def daemon_lock(self) -> Path:

@@ -21,6 +21,10 @@ PRIORITY_TAG = "priority"
 ALERTS_TAG = "orchestrator/alerts"
 # Runs that carry this tag with the same value go one after another (overlap: buffer).
 SERIALIZE_TAG = "orchestrator/serialize"
+# A run that was started with --ignore-limits carries this tag; its value says what it would have waited for.
+IGNORED_LIMITS_TAG = "orchestrator/ignored-limits"
+# The kinds of trigger that stand for a person.
+BY_HAND = frozenset({"manual", "rerun"})
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -30,6 +34,14 @@ class Trigger(msgspec.Struct, frozen=True):
     name: str | None = None
     run_key: str | None = None
     scheduled_at: Instant | None = None
+
+
+def priority_of(tags: dict[str, str]) -> int:
+    """The run's priority by its tag; 0 when that is missing or no number."""
+    try:
+        return int(tags.get(PRIORITY_TAG, "0"))
+    except ValueError:
+        return 0
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

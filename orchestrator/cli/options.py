@@ -52,6 +52,9 @@ AssetArgument = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Exit with 4 if a tag limit is full, and do not wait for a slot.")
+]
 EveryOne = Annotated[bool, typer.Option("--all", help="All of them.")]
 TickStates = Annotated[
     list[str] | None, typer.Option(metavar="STATE", help="Only ticks in this state; may be repeated.")

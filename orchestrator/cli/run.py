@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, OptionalPipelineArgument, store_of, workspace
+from orchestrator.cli.options import Json, NoWait, OptionalPipelineArgument, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json, say
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.operations.foreground import Interrupts
+    from orchestrator.operations.interrupts import Interrupts
     from orchestrator.operations.start import Continued, RunOptions
     from orchestrator.operations.workspace import Workspace
 
@@ -58,6 +58,10 @@ def run(
     ] = None,
     memoize: Annotated[bool, typer.Option("--memoize", help="Reuse outputs of the same version.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Queue it for the daemon, and return.")] = False,
+    no_wait: NoWait = False,
+    ignore_limits: Annotated[
+        bool, typer.Option("--ignore-limits", help="Start even if a tag limit is full; that is kept on record.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Run a pipeline in the foreground, with live progress. Ctrl-C cancels it, twice kills it."""
@@ -65,13 +69,24 @@ def run(
         raise UsageError("--rerun and --from-failure exclude each other.")
     if not pipeline and not rerun and not from_failure:
         raise UsageError("Name a pipeline.", hint="`orchestrator pipeline list` shows what there is.")
+    _check_limit_options(detach, no_wait, ignore_limits)
     with workspace() as found:
         _start_loading(found, pipeline)
         options = _options(pipeline, mode, preset, config, sets, select, tag, executor, memoize)
         continued = _continued(found, rerun, from_failure)
         if detach:
             return _enqueue(found, options, continued, json)
-        return start_and_drive(found, options, continued, json)
+        return start_and_drive(found, options, continued, json, no_wait=no_wait, ignore_limits=ignore_limits)
+
+
+def _check_limit_options(detach: bool, no_wait: bool, ignore_limits: bool) -> None:
+    if no_wait and ignore_limits:
+        raise UsageError("--no-wait and --ignore-limits exclude each other.")
+    if detach and (no_wait or ignore_limits):
+        option = "--no-wait" if no_wait else "--ignore-limits"
+        raise UsageError(
+            f"--detach and {option} exclude each other.", hint="A queued run starts when the daemon has room for it."
+        )
 
 
 def _start_loading(found: Workspace, pipeline: str | None) -> None:
@@ -137,20 +152,49 @@ def _continued(found: Workspace, rerun: str | None, from_failure: str | None) ->
         return Continued(store(resolve_run, reference), only_failed=from_failure is not None)
 
 
-def start_and_drive(found: Workspace, options: RunOptions, continued: Continued | None, json: bool) -> int:
-    """Starts a run and stays with it until it is over; the exit code."""
+def start_and_drive(
+    found: Workspace,
+    options: RunOptions,
+    continued: Continued | None,
+    json: bool,
+    *,
+    no_wait: bool = False,
+    ignore_limits: bool = False,
+) -> int:
+    """Starts a run, once limits allow it, and stays with it until it is over; the exit code."""
+    from orchestrator.cli.waiting import wait_display
+    from orchestrator.operations.admission import GaveUp, Terms
+    from orchestrator.operations.interrupts import Interrupts
     from orchestrator.operations.start import new_run
 
-    created = new_run(found, options, continued)
-    return drive(found, created.run_dir, created.lock, created.reused, json)
+    interrupts = Interrupts()
+    try:
+        with wait_display() as tell:
+            terms = Terms(
+                wait=not no_wait, ignore_limits=ignore_limits, tell=tell, prepare=lambda: take_signals(interrupts)
+            )
+            created = new_run(found, options, continued, terms=terms, interrupts=interrupts)
+    except GaveUp:
+        return gave_up(interrupts)
+    return drive(found, created.run_dir, created.lock, created.reused, json, interrupts)
 
 
-def drive(found: Workspace, run_dir: Any, lock: Any, reused: Any, json: bool) -> int:
+def gave_up(interrupts: Interrupts) -> int:
+    """Says that a wait was interrupted; the exit code."""
+    say(f"Stopped waiting ({interrupts.by}). Nothing was started.")
+    return INTERRUPTED
+
+
+def drive(
+    found: Workspace, run_dir: Any, lock: Any, reused: Any, json: bool, interrupts: Interrupts | None = None
+) -> int:
     """Drives a run that exists, showing it; the exit code."""
     from orchestrator.cli.run_progress import make_display
     from orchestrator.execution.registry import make_executor
     from orchestrator.operations.driver import RunDriver
-    from orchestrator.operations.foreground import Interrupts, drive_to_end
+    from orchestrator.operations.foreground import drive_to_end
+    from orchestrator.operations.interrupts import Interrupts
+    from orchestrator.operations.slots import drop_slot
     from orchestrator.run_files import read_record
 
     record = read_record(run_dir)
@@ -161,8 +205,8 @@ def drive(found: Workspace, run_dir: Any, lock: Any, reused: Any, json: bool) ->
         facts.append(event)
         display.event(event)
 
-    interrupts = Interrupts()
-    _take_signals(interrupts)
+    interrupts = interrupts or Interrupts()
+    take_signals(interrupts)
     executor = make_executor(record.executor, found.pool)
     driver = RunDriver(run_dir, lock, executor, listener)
     try:
@@ -170,12 +214,15 @@ def drive(found: Workspace, run_dir: Any, lock: Any, reused: Any, json: bool) ->
         drive_to_end(driver, executor, interrupts, lambda: display.turn(driver.progress))
     finally:
         display.close()
+        if driver.progress.is_finished:
+            drop_slot(found.state, record.run_id)
         driver.close()
     _show(driver, facts, json)
     return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(driver.progress.status, RUN_FAILED)
 
 
-def _take_signals(interrupts: Interrupts) -> None:
+def take_signals(interrupts: Interrupts) -> None:
+    """From now on Ctrl-C and SIGTERM are noted, and do not end this process by themselves."""
     # SIGHUP is left alone: when its terminal goes away the owner dies, and the run can be resumed.
     signal.signal(signal.SIGINT, lambda *_: interrupts("Ctrl-C"))
     signal.signal(signal.SIGTERM, lambda *_: interrupts("SIGTERM"))

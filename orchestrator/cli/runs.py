@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, RunArgument, Yes, confirm, group, store_of, workspace
+from orchestrator.cli.options import Json, NoWait, RunArgument, Yes, confirm, group, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json, say
 from orchestrator.errors import NotPossible, UsageError
@@ -40,6 +40,7 @@ def list_(
     from orchestrator import clock
     from orchestrator.cli.runs_view import run_table
     from orchestrator.operations.history import is_abandoned
+    from orchestrator.operations.unbegun import with_waiting
     from orchestrator.store.damage import list_damage
     from orchestrator.store.runs import count_runs, list_runs
 
@@ -48,6 +49,7 @@ def list_(
         runs = store(list_runs, which)
         total = store(count_runs, which) if not json and limit and len(runs) == limit else len(runs)
         damaged = dict(store(list_damage))
+        runs = with_waiting(found.state, runs, which)
         interrupted = {run.run_id for run in runs if is_abandoned(found.state, run)}
     if json:
         print_json(runs)
@@ -164,9 +166,14 @@ def cancel(run: RunArgument) -> int:
     """Cancel a run: steps that are running are told to stop, no other starts."""
     from orchestrator import clock
     from orchestrator.operations.end import Canceled, cancel_run
+    from orchestrator.operations.tickets import find_tickets, give_up
     from orchestrator.store.runs import resolve_run
 
     with workspace() as found:
+        waiting = find_tickets(found.state, run)
+        if len(waiting) == 1 and give_up(found.state, waiting[0].run.run_id):
+            print(f"Asked the command that waits with run {waiting[0].run.run_id} to stop waiting.")
+            return OK
         with store_of(found) as store:
             run_id = store(resolve_run, run)
             became = cancel_run(store, run_id, "orchestrator runs cancel", clock.now())
@@ -180,10 +187,10 @@ def cancel(run: RunArgument) -> int:
 
 
 @app.command(epilog="Example: orchestrator runs resume last")
-def resume(run: RunArgument, json: Json = False) -> int:
+def resume(run: RunArgument, no_wait: NoWait = False, json: Json = False) -> int:
     """Go on with a run whose owner is gone. Steps that succeeded are not run again; ones that still run are awaited."""
     with workspace() as found:
-        return _take_over(found, _run_dir(found, run), json)
+        return _take_over(found, _run_dir(found, run), json, no_wait=no_wait)
 
 
 @app.command(epilog="Example: orchestrator runs delete 7k2m --yes")
@@ -228,7 +235,7 @@ def _end_here(found: Workspace, run_dir: RunDir) -> int:
 
     say(f"Nobody drives run {run_dir.run_id}; ending it here.")
     try:
-        _take_over(found, run_dir)
+        _take_over(found, run_dir, ignore_limits=True)  # no step starts any more
     except NotPossible:
         if not is_driven(run_dir):
             raise
@@ -236,23 +243,25 @@ def _end_here(found: Workspace, run_dir: RunDir) -> int:
     return OK
 
 
-def _take_over(found: Workspace, run_dir: RunDir, json: bool = False) -> int:
-    from orchestrator.cli.run import drive
-    from orchestrator.operations.driver import own_run
-    from orchestrator.operations.history import progress_of
+def _take_over(
+    found: Workspace, run_dir: RunDir, json: bool = False, *, no_wait: bool = False, ignore_limits: bool = False
+) -> int:
+    from orchestrator.cli.run import drive, gave_up, take_signals
+    from orchestrator.cli.waiting import wait_display
+    from orchestrator.operations.admission import GaveUp, Terms
+    from orchestrator.operations.interrupts import Interrupts
+    from orchestrator.operations.take_over import take_over
 
-    lock = own_run(run_dir)
+    interrupts = Interrupts()
     try:
-        progress = progress_of(run_dir)
-        if progress.is_finished:
-            raise NotPossible(
-                f"Run {run_dir.run_id} is over: {progress.status}.",
-                hint=f"To run what did not succeed: orchestrator run --from-failure {run_dir.run_id}",
+        with wait_display() as tell:
+            terms = Terms(
+                wait=not no_wait, ignore_limits=ignore_limits, tell=tell, prepare=lambda: take_signals(interrupts)
             )
-    except BaseException:
-        lock.release()
-        raise
-    return drive(found, run_dir, lock, [], json)
+            lock = take_over(found, run_dir, terms, interrupts)
+    except GaveUp:
+        return gave_up(interrupts)
+    return drive(found, run_dir, lock, [], json, interrupts)
 
 
 def _unbegun(found: Workspace, reference: str) -> Unbegun | None:

@@ -33,7 +33,7 @@ def status_lines(status: Status, paint: Painter) -> Iterator[str]:
         yield paint(DIM, "\nThe daemon has the state: schedules, sensors and runs are shown once it answers.")
     yield from _instigators(status.instigators, paint, instant)
     yield from _not_run(status, paint, instant)
-    yield from _waiting(status.daemon, paint)
+    yield from _waiting(status, paint)
     yield from _runs("running", status.active_runs, status, paint, instant)
     yield from _runs("interrupted", status.interrupted_runs, status, paint, instant)
     yield from _runs("failed in the last day", status.failed_runs, status, paint, instant)
@@ -142,11 +142,15 @@ def _not_run(status: Status, paint: Painter, instant: datetime) -> Iterator[str]
         yield f"      {paint(DIM, _cut(reason, _columns() - 6))}"
 
 
-def _waiting(daemon: DaemonStatus, paint: Painter) -> Iterator[str]:
-    if not daemon.queued:
+def _waiting(status: Status, paint: Painter) -> Iterator[str]:
+    daemon, in_terminals = status.daemon, status.waiting_in_terminals
+    if not (daemon.queued or daemon.waiting or in_terminals or status.queue_paused):
         return
     yield _title("queue", paint)
-    yield from (f"  {run_id}  {reason}" for run_id, reason in list(daemon.waiting.items())[:_MOST_WAITING])
+    if status.queue_paused:
+        yield "  paused: run_queue.max_concurrent_runs is 0"
+    shown = [*list(in_terminals.items())[:_MOST_WAITING], *list(daemon.waiting.items())[:_MOST_WAITING]]
+    yield from (f"  {run_id}  {reason}" for run_id, reason in shown)
     others = daemon.queued - min(_MOST_WAITING, len(daemon.waiting))
     if others > 0:
         more = "more " if daemon.waiting else ""

@@ -26,13 +26,14 @@ from orchestrator.daemon.runs import Runs
 from orchestrator.daemon.schedules import Occurrence, Schedules
 from orchestrator.daemon.sensors import Sensors
 from orchestrator.daemon.watching import Watcher
+from orchestrator.engine.overlap import Active, active_runs
 from orchestrator.engine.pace import RequestDecision, decide_requests
 from orchestrator.operations.end import Canceled, cancel_run
 from orchestrator.operations.workspace import Workspace
 from orchestrator.store.instigators import used_keys
-from orchestrator.store.queue import active_of
+from orchestrator.store.queue import unfinished_runs
 from orchestrator.store.session import Store
-from orchestrator.ticks import Requested, dedupe_key
+from orchestrator.ticks import Requested, ScheduleInfo, dedupe_key
 
 # A concern that has not had a turn for this long is not alive.
 _TOLERANCE = LONGEST_WAIT * 6
@@ -122,6 +123,7 @@ class Daemon:
         )
         self.sensors = Sensors(workspace, self.locations, self.registry, self.evaluations, self.outbox, store, log)
         self.runs.on_end = self._on_end
+        self.runs.admission = self.queue.resume
         self.is_draining = False
         self.extra_descriptors: tuple[int, ...] = ()
         self.concerns = [
@@ -193,7 +195,7 @@ class Daemon:
             "queue": {
                 "queued": self.queue.size,
                 "running": len(self.runs.active),
-                "waiting": self.queue.waiting,
+                "waiting": {**self.runs.held_back, **self.queue.waiting},
             },
         }
 
@@ -220,14 +222,17 @@ class Daemon:
         keys = [key for request in requests if (key := key_of(request)) is not None]
         return decide_requests(requests, self.store(used_keys, id, keys), key_of)
 
-    def _active_of(self, ids: list[str]) -> dict[str, list[str]]:
-        """Unfinished runs, and those that are about to be committed."""
+    def _active_of(self, id: str) -> Active:
+        """The unfinished runs that a schedule's `overlap` counts, and those that are about to be committed."""
+        declared, remembered = self.registry.declared.get(id), self.registry.remembered.get(id)
+        if not isinstance(declared, ScheduleInfo) or remembered is None:
+            return Active()
         self.runs.catch_up()
-        found = self.store(active_of, ids)
-        for id, run_id in self.outbox.runs():
-            if id in found and run_id not in found[id]:
-                found[id].append(run_id)
-        return found
+        runs = self.store(unfinished_runs)
+        known = {run.run_id for run in runs}
+        runs += [run for run in self.outbox.runs() if run.run_id not in known]
+        modes = self.locations.modes_of(remembered.location, declared.pipeline)
+        return active_runs(remembered.location, declared, modes, runs)
 
     def _writable(self) -> Iterator[int]:
         yield from self.server.writable()

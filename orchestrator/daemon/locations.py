@@ -72,6 +72,14 @@ class Locations:
         location = self.all.get(name)
         return location if location is not None and location.evaluators is not None else None
 
+    def modes_of(self, location: str, pipeline: str) -> tuple[str, ...]:
+        """The modes of a pipeline; none when its location is not loaded."""
+        loaded = self.loaded(location)
+        if loaded is None or loaded.process is None or loaded.process.loaded is None:
+            return ()
+        infos = loaded.process.loaded.info.pipelines
+        return next((info.modes for info in infos if info.name == pipeline), ())
+
     def why_unavailable(self, name: str) -> str | None:
         """Why nothing can be started in the location, in words; None when it can."""
         location = self.all.get(name)

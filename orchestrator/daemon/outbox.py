@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.store.session import Store
 from orchestrator.store.ticks import EnqueuedRun, TickBatch, commit_ticks
-from orchestrator.ticks import Delivery, Instigator, Tick
+from orchestrator.ticks import Delivery, Instigator, Tick, UnfinishedRun
 
 PATIENCE = timedelta(seconds=1)
 
@@ -38,10 +38,17 @@ class Outbox:
     def is_empty(self) -> bool:
         return not (self._ticks or self._instigators or self._runs or self._deliveries)
 
-    def runs(self) -> Iterator[tuple[str | None, str]]:
-        """The runs on their way into the queue, each with the id of who has asked for it."""
-        for run in self._runs:
-            yield run.record.trigger.name, run.record.run_id
+    def runs(self) -> Iterator[UnfinishedRun]:
+        """The runs on their way into the queue."""
+        for record in (run.record for run in self._runs):
+            yield UnfinishedRun(
+                run_id=record.run_id,
+                pipeline=record.pipeline,
+                location=record.location,
+                mode=record.mode,
+                trigger=record.trigger,
+                has_begun=False,
+            )
 
     def add(
         self,

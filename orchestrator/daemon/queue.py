@@ -1,26 +1,34 @@
-"""The run queue: taking runs out of it when there is room, each exactly once. Who may start is for `engine.queue` to
-say; what becomes of those that have begun, for `runs`.
+"""The run queue: taking runs out of it when there is room, each exactly once. Which may start is decided by
+`engine.queue`; those that have begun are the business of `runs`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.runs import Runs
-from orchestrator.engine.queue import PUT_OFF, QueueLimits, TagLimitRule, admit, is_postponed
+from orchestrator.engine.queue import PUT_OFF, Admission, admit, is_limited, is_postponed, limits_of
 from orchestrator.errors import NotPossible, OrchestratorError, StoreError
+from orchestrator.layout import RunDir
 from orchestrator.operations.create import create_run, make_durable
+from orchestrator.operations.slots import busy_reason, holders, reason_to_wait, try_admission, write_slot
+from orchestrator.operations.tickets import publish_claims, waiting_commands
 from orchestrator.operations.workspace import Workspace
-from orchestrator.records import SERIALIZE_TAG, RunRecord
+from orchestrator.records import RunRecord
 from orchestrator.store.queue import put_back, queued_runs, release_runs, take_runs, taken_runs
 from orchestrator.store.session import Store
-from orchestrator.ticks import QueuedRun
+from orchestrator.ticks import QueuedRun, as_queued
 
 # Runs taken in one turn: between two handfuls the other concerns get their turns.
 _HANDFUL = 20
+# Runs that wait for a slot which another process may free are looked at this often.
+LOOK = timedelta(seconds=0.25)
 
 
 class Queue:
@@ -37,9 +45,12 @@ class Queue:
         self._log = log
         self._queued: list[QueuedRun] | None = None
         self._is_recovered = False
+        self._half_begun: dict[str, RunRecord] = {}
         self._created: list[str] = []
         self._running = -1
         self._seen = -1
+        self._look_at: datetime | None = None
+        self._claimed: list[str] | None = None
         self.waiting: dict[str, str] = {}
         self.is_paused = False
 
@@ -63,47 +74,136 @@ class Queue:
         if not self._is_recovered:
             self._recover(now)
         self._release()
+        canceled = [run_id for run_id in self._half_begun if self._state.run(run_id).cancel.exists()]
+        if canceled:
+            self._launch(canceled, now)  # it ends before any step starts
         if self.is_paused:
-            self.waiting = {
-                run.run_id: "the daemon is stopping, and starts no more runs" for run in self._waiting_runs()
-            }
+            self.waiting = dict.fromkeys(
+                (run.run_id for run in self._candidates()), "the daemon is stopping, and starts no more runs"
+            )
+            self._publish([])
             return None
         running, seen = len(self._runs.active), self._locations.version
         if self._queued is None:
-            self._waiting_runs()
-        elif (running, seen) == (self._running, self._seen) and not self._postponed(now):
+            self._candidates()
+        elif (running, seen) == (self._running, self._seen) and not self._postponed(now) and not self._must_look(now):
             return self._next_instant(now)
-        self._running, self._seen = running, seen
-        if not self._queued:
+        self._running, self._seen, self._look_at = running, seen, None
+        candidates = self._candidates()
+        if not candidates:
             self.waiting = {}
+            self._publish([])
             return None
-        admission = admit(self._queued, self._active(), self._limits(), now, self._unavailable())
-        self.waiting = admission.waiting
-        chosen = list(admission.run_ids[:_HANDFUL])
+        return self._admit(candidates, now)
+
+    def resume(self, run_dir: RunDir, record: RunRecord, now: datetime, begin: Callable[[], None]) -> str | None:
+        """Takes a run over that was begun before, by `begin`, or says what it waits for: while nobody drove it and
+        nothing of it was alive, others may have taken its slot. Room in the queue it has already."""
+        limits = limits_of(self._workspace.settings.run_queue)
+        run = as_queued(record)
+        if run_dir.cancel.exists() or not is_limited(run, limits):
+            write_slot(self._state, run)
+            begin()
+            return None
+        lock = try_admission(self._state)
+        if lock is None:
+            return busy_reason(self._state)
+        try:
+            reason = reason_to_wait(self._state, replace(run, foreground=True), limits, now, clean=True)
+            if reason is None:
+                write_slot(self._state, run)
+                begin()
+            return reason
+        finally:
+            lock.release()
+
+    # --- admission ---
+
+    def _candidates(self) -> list[QueuedRun]:
+        if self._queued is None:
+            self._queued = self._store(queued_runs)
+        return [*map(as_queued, self._half_begun.values()), *self._queued]
+
+    def _admit(self, candidates: list[QueuedRun], now: datetime) -> datetime | None:
+        """Starts what may start. Limits are read and slots are taken under the admission lock, so that no other process
+        is let in between the two."""
+        limits = limits_of(self._workspace.settings.run_queue)
+        lock = try_admission(self._state)
+        try:
+            unavailable = self._unavailable(candidates)
+            if lock is None:
+                open_to_all = [run for run in candidates if not is_limited(run, limits)]
+                admission = admit(open_to_all, self._active(), limits, now, unavailable)
+                reason = busy_reason(self._state)
+                self.waiting = {run.run_id: reason for run in candidates if is_limited(run, limits)}
+                self.waiting.update(admission.waiting)
+            else:
+                running = self._counting()
+                rivals = waiting_commands(self._state, running)
+                admission = admit([*candidates, *rivals], running, limits, now, unavailable)
+                own = {run.run_id: run for run in candidates}
+                self.waiting = {run_id: why for run_id, why in admission.waiting.items() if run_id in own}
+                self._publish([own[run_id] for run_id in admission.claims if run_id in own])
+            return self._carry_out(admission, candidates, now, is_settled=lock is not None)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _carry_out(
+        self, admission: Admission, candidates: list[QueuedRun], now: datetime, *, is_settled: bool
+    ) -> datetime | None:
+        own = {run.run_id for run in candidates}
+        chosen = [run_id for run_id in admission.run_ids if run_id in own][:_HANDFUL]
         if chosen:
             crash_point("queue.admitted")
             self._launch(chosen, now)
             self._running = -1
             return now
+        if admission.claims or not is_settled:
+            self._look_at = now + LOOK  # commands in other processes do not say when they free a slot
         return self._next_instant(now)
 
-    def _waiting_runs(self) -> list[QueuedRun]:
-        if self._queued is None:
-            self._queued = self._store(queued_runs)
-        return self._queued
+    def _counting(self) -> list[QueuedRun]:
+        """The runs that count in limits: those that are driven here, and those that others drive."""
+        own = self._active()
+        known = {run.run_id for run in own}
+        return own + [run for run in holders(self._state, clean=True) if run.run_id not in known]
+
+    def _publish(self, runs: list[QueuedRun]) -> None:
+        """Lets commands in other processes see which runs are next in line."""
+        ids = [run.run_id for run in runs]
+        if ids != self._claimed:
+            publish_claims(self._state, runs)
+            self._claimed = ids
+
+    def _must_look(self, now: datetime) -> bool:
+        return self._look_at is not None and not self._look_at - LOOK <= now < self._look_at
+
+    # --- beginning runs ---
 
     def _recover(self, now: datetime) -> None:
-        """Goes on with runs that were taken and not begun: by a daemon that died, or while the disk was full."""
+        """Finds runs that were taken and not begun: by a daemon that died, or while the disk was full. They are
+        admitted again, because their slots were nobody's in between."""
         self._is_recovered = True
         begun = {*self._runs.active, *self._created}
-        self._begin_all([record for record in self._store(taken_runs) if record.run_id not in begun], now)
+        self._half_begun = {}
+        for record in self._store(taken_runs):
+            if record.run_id in begun:
+                continue
+            if self._state.run(record.run_id).path.exists():
+                self._half_begun[record.run_id] = record
+            else:
+                self._store(put_back, record.run_id, now)
+                self.changed()
+        self._runs.reserved = set(self._half_begun)
 
     def _launch(self, run_ids: list[str], now: datetime) -> None:
-        records = self._store(take_runs, run_ids)
-        assert self._queued is not None
-        taken = set(run_ids)
-        self._queued = [run for run in self._queued if run.run_id not in taken]
-        self._begin_all(records, now)
+        again = [self._half_begun.pop(run_id) for run_id in run_ids if run_id in self._half_begun]
+        self._runs.reserved = set(self._half_begun)
+        taken = [run_id for run_id in run_ids if run_id not in {record.run_id for record in again}]
+        records = self._store(take_runs, taken) if taken else []
+        self._queued = [run for run in self._queued or () if run.run_id not in set(taken)]
+        self._begin_all([*again, *records], now)
 
     def _begin_all(self, records: list[RunRecord], now: datetime) -> None:
         """Begins each of them, whatever becomes of the others. Raises StoreError when some have to wait."""
@@ -120,6 +220,7 @@ class Queue:
     def _begin(self, record: RunRecord, now: datetime) -> None:
         run_dir = self._state.run(record.run_id)
         try:
+            write_slot(self._state, as_queued(record))
             if not run_dir.path.exists():
                 create_run(self._state, record)
             crash_point("queue.created")
@@ -147,35 +248,16 @@ class Queue:
             self._created = []
 
     def _active(self) -> list[QueuedRun]:
-        return [
-            QueuedRun(
-                run_id=record.run_id,
-                created_at=record.created_at,
-                tags=record.tags,
-                pipeline=record.pipeline,
-                location=record.location,
-            )
-            for record in self._runs.active.values()
-        ]
+        return [as_queued(record) for record in self._runs.active.values()]
 
-    def _unavailable(self) -> dict[str, str]:
+    def _unavailable(self, candidates: list[QueuedRun]) -> dict[str, str]:
         """Why runs of a location cannot begin. They wait until they can: what is broken is mended before long."""
-        wanted = {run.location for run in self._queued or ()}
+        wanted = {run.location for run in candidates}
         return {name: why for name in wanted if (why := self._locations.why_unavailable(name)) is not None}
-
-    def _limits(self) -> QueueLimits:
-        settings = self._workspace.settings.run_queue
-        rules = [
-            TagLimitRule(key=limit.key, value=limit.value, limit=limit.limit, per_value=limit.per_value)
-            for limit in settings.tag_limits
-        ]
-        rules.append(TagLimitRule(key=SERIALIZE_TAG, value=None, limit=1, per_value=True))
-        return QueueLimits(max_concurrent_runs=settings.max_concurrent_runs, tag_limits=tuple(rules))
 
     def _postponed(self, now: datetime) -> bool:
         return any(run.not_before is not None and not is_postponed(run, now) for run in self._queued or ())
 
     def _next_instant(self, now: datetime) -> datetime | None:
-        return min(
-            (run.not_before for run in self._queued or () if run.not_before and is_postponed(run, now)), default=None
-        )
+        postponed = (run.not_before for run in self._queued or () if run.not_before and is_postponed(run, now))
+        return min((at for at in (*postponed, self._look_at) if at is not None), default=None)

@@ -27,6 +27,7 @@ from orchestrator.journal import JournalWriter
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
 from orchestrator.operations.driver import RunDriver, own_run
+from orchestrator.operations.slots import drop_slot
 from orchestrator.records import RunRecord, split_handle
 from orchestrator.run_files import pending_runs, read_journal, read_record
 from orchestrator.state_dir import unusable
@@ -46,8 +47,13 @@ GLANCE = timedelta(seconds=1)
 SWEEP = timedelta(seconds=0.2)
 
 
+# Begins a run by its last argument, or says what it waits for.
+Admit = Callable[[RunDir, RunRecord, datetime, Callable[[], None]], str | None]
+
+
 class Runs:
-    """The concern. `on_end` is called when runs are over and in the index."""
+    """The concern. `admission` decides whether a run without an owner may be taken over; the queue begins those in
+    `reserved` itself. `on_end` is called when runs are over and in the index."""
 
     name = "runs"
 
@@ -75,6 +81,9 @@ class Runs:
         self._glanced_at: datetime | None = None
         self._others: set[str] = set()
         self._orphans: set[str] = set()
+        self.held_back: dict[str, str] = {}  # runs to take over that wait for a slot, and why
+        self.reserved: set[str] = set()
+        self.admission: Admit = lambda _run_dir, _record, _now, begin: begin()
         self.on_end: Callable[[], None] = lambda: None
 
     @property
@@ -83,8 +92,8 @@ class Runs:
         return {run_id: driver.record for run_id, driver in self._drivers.items()}
 
     def turn(self, now: datetime) -> datetime | None:
-        somebody_died = self._glance(now)
-        if somebody_died or self._looked_at is None or not now - LOOK < self._looked_at <= now:
+        is_time = self._glance(now)
+        if is_time or self._looked_at is None or not now - LOOK < self._looked_at <= now:
             self._looked_at = now
             self._look_for_ownerless(now)
         self._observe()
@@ -183,6 +192,7 @@ class Runs:
         driver.advance(now, driver.record.max_concurrent_steps if free else 0)
         if not driver.progress.is_finished:
             return
+        drop_slot(self._state, run_id)
         driver.close()
         del self._drivers[run_id]
         self._pool.end_run(run_id)
@@ -217,20 +227,21 @@ class Runs:
     # --- what others left ---
 
     def _glance(self, now: datetime) -> bool:
-        """Whether one more of the runs that others drive has lost its owner."""
+        """Whether one more of the runs that others drive has lost its owner, or one waits to be taken over."""
         if self._glanced_at is not None and now - GLANCE < self._glanced_at <= now:
             return False
         self._glanced_at = now
         self._others = {run_id for run_id in pending_runs(self._state) if run_id not in self._drivers}
         before = self._orphans
         self._orphans = {run_id for run_id in self._others if not is_locked(self._state.run(run_id).owner_lock)}
-        return not self._orphans <= before
+        return bool(self.held_back) or not self._orphans <= before
 
     def _look_for_ownerless(self, now: datetime) -> None:
         ingest_pending(self._store.database, self._state, now)
         unborn, self._unborn = self._unborn, {}
+        self.held_back = {}
         for run_id in self._store(begun_runs):
-            if run_id in self._drivers:
+            if run_id in self._drivers or run_id in self.reserved:
                 continue
             run_dir = self._state.run(run_id)
             since = unborn.get(run_id, now)
@@ -264,8 +275,11 @@ class Runs:
         if owner is None or owner.kind == "foreground":
             self._mark_interrupted(run_dir, owner, now)
         else:
-            self.start(run_dir)
+            reason = self.admission(run_dir, read_record(run_dir), now, lambda: self.start(run_dir))
             self._complaints.pop(run_dir.run_id, None)
+            if reason is not None:
+                self.held_back[run_dir.run_id] = reason
+                return
             self._log.info("run resumed", run=run_dir.run_id)
 
     def _mark_interrupted(self, run_dir: RunDir, owner: Owner | None, now: datetime) -> None:
@@ -278,7 +292,7 @@ class Runs:
         self._log.warn("run interrupted", run=run_dir.run_id, reason=reason)
 
     def _next_instants(self, now: datetime) -> Iterator[datetime]:
-        yield now + (GLANCE if self._others else LOOK)
+        yield now + (GLANCE if self._others or self.held_back else LOOK)
         if self._behind:
             yield now + INGEST
         for driver in self._drivers.values():

@@ -26,6 +26,7 @@ from orchestrator.engine.due import (
     decide,
     passed_of,
 )
+from orchestrator.engine.overlap import Active
 from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
 from orchestrator.records import SERIALIZE_TAG
@@ -47,7 +48,7 @@ class Occurrence:
 
 
 class Schedules:
-    """The concern. `active_of` tells the unfinished runs of schedules, by id."""
+    """The concern. `active_of` gives the unfinished runs that count for a schedule's `overlap`."""
 
     name = "schedules"
 
@@ -59,7 +60,7 @@ class Schedules:
         evaluations: Evaluations,
         outbox: Outbox,
         log: DaemonLog,
-        active_of: Callable[[list[str]], dict[str, list[str]]],
+        active_of: Callable[[str], Active],
         cancel: Callable[[str, str], None],
     ) -> None:
         self._workspace = workspace
@@ -102,7 +103,7 @@ class Schedules:
         else:
             after = _accounted_for(after, occurrence.scheduled_at)
         if outcome.runs and occurrence.decision.cancel_active:
-            for run_id in self._active_of([answered.id]).get(answered.id, []):
+            for run_id in self._active_of(answered.id).run_ids:
                 self._cancel(run_id, f"the next run of schedule {answered.id}")
         passed = [] if again else passed_of(occurrence.decision, until=occurrence.scheduled_at)
         ticks = [*_passed_ticks(after, passed, now), outcome.tick]
@@ -172,8 +173,8 @@ class Schedules:
         decision = decide(declared, remembered, now, making_up=making_up)
         if declared.overlap in ("allow", "buffer_all") or not decision.evaluate:
             return decision
-        active = self._active_of([remembered.id]).get(remembered.id, ())
-        return decide(declared, remembered, now, active=tuple(active), making_up=making_up)
+        active = self._active_of(remembered.id)
+        return decide(declared, remembered, now, active=active.run_ids, notes=active.notes, making_up=making_up)
 
     def _pass(self, remembered: Instigator, decision: ScheduleDecision, now: datetime) -> None:
         passed = passed_of(decision)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -31,6 +32,9 @@ LONGEST_COUNTED = timedelta(days=100)
 # A clock that is set back by no more than this is waited for, and then nothing has happened twice. After more than this
 # the time that it shows now counts: waiting might take years. (cron makes the same distinction.)
 LONGEST_WAITED = timedelta(hours=3)
+# Policies under which a run waits in the queue until the runs before it are over: a canceled one may take a while.
+ONE_AFTER_ANOTHER = ("buffer_one", "buffer_all", "cancel_other")
+_GOING = "the previous run has not finished"
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,11 @@ def decide(
     now: datetime,
     *,
     active: tuple[str, ...] = (),
+    notes: Mapping[str, str] = MappingProxyType({}),
     making_up: datetime | None = None,
 ) -> ScheduleDecision:
-    """What is due at `now`. `active` are the unfinished runs of this schedule, waiting ones included; up to `making_up`
-    an earlier decision has found occurrences to be made up."""
+    """What is due at `now`. `active` are the unfinished runs that count, waiting ones included, with a note on some of
+    them; up to `making_up` an earlier decision has found occurrences to be made up."""
     since = remembered.since
     if not remembered.is_on or since is None:
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive)
@@ -75,7 +80,7 @@ def decide(
     next_at = None if upcoming is None else upcoming + jitter_of(declared, remembered.id, upcoming)
     if not backlog.newest:
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive, next_at=next_at)
-    decision = _judge(declared, remembered.id, backlog, now, active, making_up)
+    decision = _judge(declared, remembered.id, backlog, now, active, notes, making_up)
     return decision if next_at is None else dataclasses.replace(decision, next_at=next_at)
 
 
@@ -92,7 +97,7 @@ def decide_on(
     backlog = _Backlog(_kept(declared, now))
     for instant in due:
         backlog.add(instant)
-    return _judge(declared, id, backlog, now, active, making_up)
+    return _judge(declared, id, backlog, now, active, {}, making_up)
 
 
 def is_plain(declared: ScheduleInfo, late: timedelta, jitter: timedelta) -> bool:
@@ -223,18 +228,19 @@ def _judge(
     backlog: _Backlog,
     now: datetime,
     active: tuple[str, ...],
+    notes: Mapping[str, str],
     making_up: datetime | None,
 ) -> ScheduleDecision:
     last = backlog.newest[-1]
     wanted, missed = _choose(declared, backlog, now)
     waiting = _made_up(declared, id, wanted, now, making_up)
-    on_time, skipped, cancel = _overlap(declared, wanted[len(waiting) :], active, waiting)
+    on_time, skipped, cancel = _overlap(declared, wanted[len(waiting) :], active, notes, waiting)
     return ScheduleDecision(
         evaluate=(*waiting, *on_time),
         missed=tuple(missed),
         skipped=tuple(skipped),
         cancel_active=cancel,
-        serialize=bool(waiting) or declared.overlap in ("buffer_one", "buffer_all"),
+        serialize=bool(waiting) or declared.overlap in ONE_AFTER_ANOTHER,
         since=last,
         since_inclusive=False,
     )
@@ -355,7 +361,11 @@ def _made_up(
 
 
 def _overlap(
-    declared: ScheduleInfo, wanted: list[datetime], active: tuple[str, ...], waiting: list[datetime]
+    declared: ScheduleInfo,
+    wanted: list[datetime],
+    active: tuple[str, ...],
+    notes: Mapping[str, str],
+    waiting: list[datetime],
 ) -> tuple[list[datetime], list[Passed], bool]:
     """What the runs that are still going leave of the wanted occurrences."""
     if declared.overlap in ("allow", "buffer_all") or not wanted:
@@ -365,6 +375,7 @@ def _overlap(
         return wanted[-1:], [Passed(instant, reason) for instant in wanted[:-1]], True
     room = (1 if declared.overlap == "skip" else 2) - len(active) - len(waiting)
     taken = wanted[: max(0, room)]
-    reason = f"the previous run has not finished (overlap={declared.overlap})"
     blocking = active[-1] if active else None
+    note = notes.get(blocking, _GOING) if blocking else _GOING
+    reason = f"{note} (overlap={declared.overlap})"
     return taken, [Passed(instant, reason, about_run=blocking) for instant in wanted[len(taken) :]], False

@@ -76,6 +76,8 @@ class Status(msgspec.Struct, frozen=True):
     standing_failures: tuple[RunSummary, ...] = ()  # of schedules and sensors, and nothing has succeeded since
     daemon: DaemonStatus = DaemonStatus(running=False)
     instigators: tuple[InstigatorStatus, ...] = ()
+    queue_paused: bool = False  # run_queue.max_concurrent_runs is 0
+    waiting_in_terminals: dict[str, str] = {}  # foreground run: why it waits for a slot
     not_run: tuple[NotRun, ...] = ()  # occurrences that were found not to be run in the last day
     damaged: tuple[str, ...] = ()  # what cannot be read of the files of runs
     unreadable: str | None = None  # why the state could not be looked into

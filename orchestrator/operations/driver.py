@@ -317,7 +317,11 @@ def own_run(run_dir: RunDir) -> HeldLock:
     except OSError as error:
         raise unusable(run_dir.path, error) from error
     if lock is None:
-        raise NotPossible(f"Run {run_dir.run_id} is being driven by another process.")
+        raise NotPossible(
+            f"Run {run_dir.run_id} is being driven by another process.",
+            hint=f"Follow it with `orchestrator runs logs {run_dir.run_id} --follow`, or end it with"
+            f" `orchestrator runs cancel {run_dir.run_id}`.",
+        )
     lock.write_note(str(os.getpid()).encode())
     return lock
 

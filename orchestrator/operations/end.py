@@ -10,9 +10,11 @@ from enum import StrEnum
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.errors import NotPossible
-from orchestrator.layout import StateDir
+from orchestrator.layout import RunDir, StateDir
+from orchestrator.locks import HeldLock
 from orchestrator.operations.driver import own_run
 from orchestrator.operations.history import is_driven, progress_of
+from orchestrator.operations.slots import drop_slot, has_live_attempt
 from orchestrator.state_dir import unusable
 from orchestrator.states import TERMINAL_RUN_STATES
 from orchestrator.store.queue import cancel_queued
@@ -58,18 +60,31 @@ def request_cancel(state: StateDir, run_id: str, by: str) -> bool:
 def remove_run(store: Store, run_id: str) -> None:
     """Deletes a run: its files, the values that the default IO manager keeps for it, and its place in the index.
 
-    What its steps wrote anywhere else stays. Raises NotPossible while somebody drives it.
+    What its steps wrote anywhere else stays. Raises NotPossible while it is driven, or a step of it still runs.
     """
     run_dir = store.state.run(run_id)
     if not run_dir.path.is_dir():
         run_dir.path.unlink(missing_ok=True)  # something else that has its name
     else:
-        lock = own_run(run_dir)  # nobody can begin to drive it now
+        lock = _own_for_removal(run_dir)  # no other process can begin to drive it now
         try:
             store.state.pending_marker(run_id).unlink(missing_ok=True)
             shutil.rmtree(run_dir.path, ignore_errors=True)
         finally:
             lock.release()
+    drop_slot(store.state, run_id)
     shutil.rmtree(store.state.storage / run_id, ignore_errors=True)
     crash_point("run.removed")
     store(delete_run, run_id)
+
+
+def _own_for_removal(run_dir: RunDir) -> HeldLock:
+    hint = f"Cancel it first: orchestrator runs cancel {run_dir.run_id}"
+    try:
+        lock = own_run(run_dir)
+    except NotPossible:
+        raise NotPossible(f"Run {run_dir.run_id} is being driven by another process.", hint=hint) from None
+    if has_live_attempt(run_dir):
+        lock.release()
+        raise NotPossible(f"A step of run {run_dir.run_id} is still running, though its owner is gone.", hint=hint)
+    return lock

@@ -7,38 +7,15 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from orchestrator import clock
 from orchestrator.execution.base import Executor
 from orchestrator.operations.driver import RunDriver
+from orchestrator.operations.interrupts import Interrupts
 from orchestrator.records import split_handle
 
 # The longest time without looking: a cancel file, a lost attempt and a log line are noticed this late.
 LOOK_S = 0.2
-
-
-@dataclass
-class Interrupts:
-    """How often the user asked to stop. The first time cancels, the second kills. `wake` ends a wait at once."""
-
-    count: int = 0
-    handled: int = 0
-    by: str = "Ctrl-C"
-    _pipe: tuple[int, int] = field(default_factory=os.pipe)
-
-    def __call__(self, by: str = "Ctrl-C") -> None:
-        self.count += 1
-        self.by = by
-        os.write(self._pipe[1], b"!")
-
-    @property
-    def wake(self) -> int:
-        return self._pipe[0]
-
-    def close(self) -> None:
-        for descriptor in self._pipe:
-            os.close(descriptor)
 
 
 def drive_to_end(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator import clock
 from orchestrator.engine.network import RunStep
@@ -21,15 +22,20 @@ from orchestrator.ids import new_run_id
 from orchestrator.layout import RunDir
 from orchestrator.locks import HeldLock
 from orchestrator.messages import SPAWN_HINT
+from orchestrator.operations.admission import Terms, enter, limits_in_the_way
 from orchestrator.operations.create import create_run
 from orchestrator.operations.driver import own_run
 from orchestrator.operations.history import ancestors, is_driven, progress_of
+from orchestrator.operations.interrupts import Interrupts
 from orchestrator.operations.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
 from orchestrator.planning.compile import IN_PROCESS
 from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
-from orchestrator.records import ALERTS_TAG, RunRecord, Trigger
+from orchestrator.records import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trigger
 from orchestrator.run_files import read_record
+from orchestrator.ticks import as_queued
 from orchestrator.typed import plain, typed_texts
+
+_NOT_INHERITED = (ALERTS_TAG, IGNORED_LIMITS_TAG)
 
 
 @dataclass(frozen=True)
@@ -63,17 +69,39 @@ class NewRun:
     reused: list[StepReused]
 
 
-def new_run(workspace: Workspace, options: RunOptions, continued: Continued | None = None) -> NewRun:
-    """Plans a run and creates it. Raises before anything is written when the run cannot be right."""
+def new_run(
+    workspace: Workspace,
+    options: RunOptions,
+    continued: Continued | None = None,
+    *,
+    terms: Terms | None = None,
+    interrupts: Interrupts | None = None,
+) -> NewRun:
+    """Plans a run and creates it, once limits allow it. Raises before anything is written when the run cannot be
+    right, when `terms` do not let it wait, and when an interrupt ends the wait."""
+    terms = terms or Terms()
     found, planned, record, reused = plan_new(workspace, options, continued)
-    run_dir = create_run(workspace.state, record)
-    lock = own_run(run_dir)  # before the look at stored values, which may take longer than anybody waits for a sign
+    state, settings = workspace.state, workspace.settings
+    queued = as_queued(record, foreground=True)
+    if terms.ignore_limits:
+        ignored = limits_in_the_way(state, settings, queued) or "nothing was in the way"
+        record = replace(record, tags={**record.tags, IGNORED_LIMITS_TAG: ignored})
+
+    def create() -> tuple[RunDir, HeldLock]:
+        run_dir = create_run(state, record)
+        return run_dir, own_run(run_dir)  # before the look at stored values, which may take long
+
+    interrupts = interrupts or Interrupts()
+    run_dir, lock = enter(state, settings, queued, record.trigger, create, terms, interrupts)
     try:
         if options.memoize:
+            interrupts.is_raising = True  # stored values are looked at by user code, which may hang
             reused += _memoized(workspace, found, planned, run_dir, {event.step for event in reused})
     except BaseException:
         lock.release()
         raise
+    finally:
+        interrupts.is_raising = False
     return NewRun(run_dir, lock, reused)
 
 
@@ -132,8 +160,8 @@ def _inherited(options: RunOptions, parent: RunRecord) -> RunOptions:
         preset=options.preset,
         config=options.config,
         selection=options.selection or (() if options.preset else parent.selection),
-        # Alerts are told of a run that somebody asks for, whoever has asked for the one before.
-        tags={**{name: value for name, value in parent.tags.items() if name != ALERTS_TAG}, **options.tags},
+        # Alerts see a run that somebody asks for, whoever asked for the one before; and limits apply to it again.
+        tags={**{name: value for name, value in parent.tags.items() if name not in _NOT_INHERITED}, **options.tags},
         executor=options.executor or parent.executor,
         memoize=options.memoize,
     )

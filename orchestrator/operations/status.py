@@ -17,6 +17,8 @@ from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, Lo
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.history import is_abandoned
 from orchestrator.operations.instigators import known, next_instants
+from orchestrator.operations.tickets import tickets
+from orchestrator.operations.unbegun import in_terminal
 from orchestrator.operations.verdict import problems_of
 from orchestrator.operations.workspace import LoadedLocation, Workspace, load_locations
 from orchestrator.pulse import daemon_pid, last_beat
@@ -63,7 +65,9 @@ def look(workspace: Workspace) -> Status:
             index = _index(workspace, now, declared=told is None and settings_error is None)
         except OrchestratorError as error:
             unreadable = error.message
-    interrupted = tuple(run for run in index.unfinished if is_abandoned(workspace.state, run))
+    interrupted = tuple(
+        run for run in index.unfinished if run.run_id not in daemon.waiting and is_abandoned(workspace.state, run)
+    )
     status = Status(
         ok=False,
         problems=(),
@@ -77,6 +81,8 @@ def look(workspace: Workspace) -> Status:
         daemon=replace(daemon, queued=index.queued),
         instigators=tuple(_instigators(index, told, now)),
         not_run=tuple(index.not_run),
+        queue_paused=workspace.settings.run_queue.max_concurrent_runs == 0,
+        waiting_in_terminals=_waiting_in_terminals(workspace),
         unreadable=unreadable,
         damaged=tuple(problem for _, problem in index.damage),
     )
@@ -178,6 +184,13 @@ def _index(workspace: Workspace, now: datetime, *, declared: bool) -> _Index:
             queued=store(count_runs, RunFilter(statuses=(RunState.QUEUED,), limit=None)),
             damage=store(list_damage),
         )
+
+
+def _waiting_in_terminals(workspace: Workspace) -> dict[str, str]:
+    try:
+        return {ticket.run.run_id: in_terminal(ticket) for ticket in tickets(workspace.state)}
+    except OrchestratorError:
+        return {}  # why the state cannot be used is said where it is looked into
 
 
 def _failing_since(store: Store, instigators: list[Instigator]) -> dict[str, datetime]:

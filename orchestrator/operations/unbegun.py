@@ -1,5 +1,5 @@
-"""A run that has no files, because it has not begun: it waits in the queue, or was canceled there. Has no part in its
-beginning: that is for the daemon.
+"""A run that has no files, because it has not begun: it waits in the queue or for a slot, or was canceled there. Has no
+part in its beginning.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from orchestrator import clock
 from orchestrator.errors import DaemonError, NotPossible, OrchestratorError
 from orchestrator.layout import StateDir
 from orchestrator.operations.daemon import describe_daemon
+from orchestrator.operations.tickets import Ticket, find_tickets, tickets
 from orchestrator.records import RunSummary
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
-from orchestrator.store.runs import get_run, resolve_run
+from orchestrator.store.runs import RunFilter, get_run, resolve_run
 from orchestrator.store.session import Store
 
 _PAUSE_S = 0.2
@@ -48,6 +49,9 @@ class Unbegun:
 
 def find_unbegun(store: Store, reference: str) -> Unbegun | None:
     """The run meant, if it has not begun; None if it has. Raises NotFound."""
+    waiting = find_tickets(store.state, reference)
+    if len(waiting) == 1:
+        return Unbegun(waiting[0].summary, in_terminal(waiting[0]))
     info = store(get_run, store(resolve_run, reference))
     summary = info.summary
     if store.state.run(summary.run_id).path.exists():
@@ -57,6 +61,15 @@ def find_unbegun(store: Store, reference: str) -> Unbegun | None:
     if summary.status not in (RunState.QUEUED, RunState.STARTING):
         return None
     return Unbegun(summary, waiting_reasons(store.state).reason(summary.run_id))
+
+
+def with_waiting(state: StateDir, runs: list[RunSummary], which: RunFilter) -> list[RunSummary]:
+    """The runs with the foreground runs that wait for a slot and pass the same filter, newest first."""
+    waiting = [ticket.summary for ticket in tickets(state) if not state.run(ticket.run.run_id).path.exists()]
+    passing = [run for run in waiting if which.passes(run)]
+    if not passing:
+        return runs
+    return sorted([*runs, *passing], key=lambda run: run.created_at, reverse=True)[: which.limit]
 
 
 @dataclass(frozen=True)
@@ -71,13 +84,19 @@ class Waiting:
 
 
 def waiting_reasons(state: StateDir) -> Waiting:
-    """What each queued run waits for, as the daemon tells it."""
+    """What each run that waits is waiting for: queued ones as the daemon says, foreground ones by their tickets."""
+    own = {ticket.run.run_id: in_terminal(ticket) for ticket in tickets(state)}
     try:
-        return Waiting(describe_daemon(state)["queue"]["waiting"], "for its turn")
+        return Waiting({**describe_daemon(state)["queue"]["waiting"], **own}, "for its turn")
     except DaemonError:
-        return Waiting({}, NO_DAEMON)
+        return Waiting(own, NO_DAEMON)
     except OrchestratorError as error:
-        return Waiting({}, error.message.rstrip("."))
+        return Waiting(own, error.message.rstrip("."))
+
+
+def in_terminal(ticket: Ticket) -> str:
+    """What a foreground run waits for, and where it does."""
+    return f"{ticket.reason or 'for a slot'} (a command in a terminal waits, process {ticket.pid})"
 
 
 def wait_until_begun(

@@ -27,6 +27,9 @@ def problems_of(status: Status, now: datetime) -> Iterator[str]:
     if status.unreadable is not None:
         yield status.unreadable
     yield from _daemon(status, now)
+    if status.queue_paused and (queued := status.daemon.queued):
+        runs = "a run waits" if queued == 1 else f"{queued} runs wait"
+        yield f"the queue is paused, and {runs} in it: raise run_queue.max_concurrent_runs, which is 0"
     for location in status.locations:
         yield from _location(location, now)
     for one in status.instigators:

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.engine import due
+from orchestrator.engine.overlap import active_runs
 from orchestrator.errors import NotFound, OrchestratorError, near_misses
 from orchestrator.execution.evaluators import EvaluatorPool
 from orchestrator.execution.location_process import LocationProcess
@@ -23,10 +24,10 @@ from orchestrator.operations.workspace import Workspace, load_locations
 from orchestrator.state_dir import prepare
 from orchestrator.store.instigators import list_instigators, save_instigators
 from orchestrator.store.maintenance import copy_remembered
-from orchestrator.store.queue import active_of
+from orchestrator.store.queue import unfinished_runs
 from orchestrator.store.runs import median_durations
 from orchestrator.store.session import Store, open_store
-from orchestrator.ticks import Instigator
+from orchestrator.ticks import Instigator, ScheduleInfo, UnfinishedRun
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,26 @@ def begin(workspace: Workspace, now: datetime) -> Beginning:
         raise next(iter(broken.values()))
     stored: list[Instigator] = []
     durations: dict[str, float] = {}
-    active: dict[str, list[str]] = {}
+    unfinished: list[UnfinishedRun] = []
     state = existing_state(workspace)
     if state is not None:
         with open_store(state, ingest=False) as store:
             stored = store(list_instigators)
             durations = store(median_durations)
-            active = store(active_of, [one.id for one in stored if one.kind == "schedule"])
+            unfinished = store(unfinished_runs)
     processes = {location.name: location.process for location in locations if location.process is not None}
     everything = tuple(reconciled(locations, stored, now))
+    active = {one.id: list(_active(one, processes, unfinished)) for one in everything if one.kind == "schedule"}
     return Beginning(everything, processes, _pools(processes), broken, durations, active)
+
+
+def _active(one: Instigator, processes: dict[str, LocationProcess], runs: list[UnfinishedRun]) -> tuple[str, ...]:
+    if not isinstance(one.declared, ScheduleInfo):
+        return ()
+    process, wanted = processes.get(one.location), one.declared.pipeline
+    infos = process.loaded.info.pipelines if process is not None and process.loaded is not None else ()
+    modes = next((info.modes for info in infos if info.name == wanted), ())
+    return active_runs(one.location, one.declared, modes, runs).run_ids
 
 
 def turned_on(everything: tuple[Instigator, ...], names: tuple[str, ...], at: datetime) -> tuple[Instigator, ...]:

@@ -1,5 +1,5 @@
-"""The run queue: what waits, taking runs out of it, and giving them back or up. Who may start is for `engine.queue` to
-say.
+"""The run queue: what waits, taking runs out of it, and giving them back or up. Which may start is decided by
+`engine.queue`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.layout import StateDir
-from orchestrator.records import PRIORITY_TAG, RunRecord, Trigger
+from orchestrator.records import BY_HAND, RunRecord, Trigger, priority_of
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.store.codec import from_json, from_timestamp, to_timestamp
 from orchestrator.store.endings import write_endings
 from orchestrator.store.kinds import reads, writes
-from orchestrator.ticks import QueuedRun
+from orchestrator.ticks import QueuedRun, UnfinishedRun
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 def queued_runs(database: Database) -> list[QueuedRun]:
     """The runs that wait, oldest first."""
     rows = database.rows(
-        "SELECT runs.run_id, created_at, tags, pipeline, location, not_before FROM runs JOIN queue USING (run_id)"
-        " WHERE status = 'QUEUED' ORDER BY created_at, runs.run_id"
+        "SELECT runs.run_id, created_at, tags, pipeline, location, mode, trigger_json, not_before"
+        " FROM runs JOIN queue USING (run_id) WHERE status = 'QUEUED' ORDER BY created_at, runs.run_id"
     )
     waiting = []
-    for run_id, created_at, tags_json, pipeline, location, not_before in rows:
+    for run_id, created_at, tags_json, pipeline, location, mode, trigger_json, not_before in rows:
         tags = from_json(tags_json, dict[str, str])
         created = from_timestamp(created_at)
         assert created is not None
@@ -43,18 +43,12 @@ def queued_runs(database: Database) -> list[QueuedRun]:
                 tags=tags,
                 pipeline=pipeline,
                 location=location,
+                mode=mode,
+                by_hand=from_json(trigger_json, Trigger).kind in BY_HAND,
                 not_before=from_timestamp(not_before),
             )
         )
     return waiting
-
-
-def priority_of(tags: dict[str, str]) -> int:
-    """The run's priority by its tag; 0 when that is missing or no number."""
-    try:
-        return int(tags.get(PRIORITY_TAG, "0"))
-    except ValueError:
-        return 0
 
 
 @writes
@@ -123,18 +117,25 @@ def cancel_queued(database: Database, run_id: str, at: datetime) -> bool:
 
 
 @reads
-def active_of(database: Database, names: list[str]) -> dict[str, list[str]]:
-    """The unfinished runs, queued ones included, that these schedules or sensors have asked for."""
+def unfinished_runs(database: Database) -> list[UnfinishedRun]:
+    """The runs that are not over, queued ones included, oldest first."""
     over = [str(state) for state in TERMINAL_RUN_STATES]
     rows = database.rows(
-        "SELECT run_id, trigger_json FROM runs WHERE status NOT IN (SELECT unnest(?)) ORDER BY created_at", [over]
+        "SELECT run_id, pipeline, location, mode, trigger_json, status FROM runs"
+        " WHERE status NOT IN (SELECT unnest(?)) ORDER BY created_at, run_id",
+        [over],
     )
-    found: dict[str, list[str]] = {name: [] for name in names}
-    for run_id, trigger_json in rows:
-        name = from_json(trigger_json, Trigger).name
-        if name in found:
-            found[name].append(run_id)
-    return found
+    return [
+        UnfinishedRun(
+            run_id=run_id,
+            pipeline=pipeline,
+            location=location,
+            mode=mode,
+            trigger=from_json(trigger_json, Trigger),
+            has_begun=status != RunState.QUEUED,
+        )
+        for run_id, pipeline, location, mode, trigger_json, status in rows
+    ]
 
 
 def _unborn(database: Database, run_id: str) -> bool:

@@ -30,6 +30,15 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     limit: int | None = 20
 
+    def passes(self, run: RunSummary) -> bool:
+        """Whether a run passes, whatever the limit."""
+        return (
+            self.pipeline in (None, run.pipeline)
+            and (not self.statuses or run.status in self.statuses)
+            and (self.since is None or run.created_at >= self.since)
+            and all(name in run.tags and value in (None, run.tags[name]) for name, value in self.tags)
+        )
+
 
 class RunInfo(msgspec.Struct, frozen=True):
     """A run's summary with what else the index knows of it."""

@@ -55,11 +55,11 @@ def test_limits_priorities_and_passing_over_and_whoever_waits_is_told_why(bench,
     go(bench, "bob")
     held.until(lambda: ended(bench)[-1:] == ["bob"] and len(bench.json("daemon", "status")["queue"]) == 3, "bob")
     held.until(lambda: waits(bench, ids["tiny-2"]) != "4 of 4 runs are going", "room")
-    assert waits(bench, ids["tiny-2"]) == "1 of 1 runs with database=tiny are going"
-    assert waits(bench, ids["ann-2"]) == "1 of 1 runs with user=ann are going"
-    assert waits(bench, ids["licence-2"]) == "1 of 1 runs with the tag licence are going"
+    assert waits(bench, ids["tiny-2"]) == f"1 of 1 runs with database=tiny are going ({ids['tiny-1']})"
+    assert waits(bench, ids["ann-2"]) == f"1 of 1 runs with user=ann are going ({ids['ann-1']})"
+    assert waits(bench, ids["licence-2"]) == f"1 of 1 runs with the tag licence are going ({ids['licence-1']})"
     shown = bench.here("runs", "show", ids["ann-2"]).ok().out
-    assert "It waits: 1 of 1 runs with user=ann are going." in shown
+    assert f"It waits: 1 of 1 runs with user=ann are going ({ids['ann-1']})." in shown
     assert f"{ids['ann-2']} waits: 1 of 1 runs with user=ann are going" in bench.here("runs", "list").ok().out
     assert f"{ids['ann-2']}  1 of 1 runs with user=ann are going" in bench.here("status").out
     go(bench)

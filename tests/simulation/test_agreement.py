@@ -18,6 +18,7 @@ from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.schedules import Schedules
 from orchestrator.daemon.watching import Watcher
 from orchestrator.engine import due
+from orchestrator.engine.overlap import Active
 from orchestrator.engine.pace import decide_requests
 from orchestrator.operations.workspace import Workspace
 from orchestrator.planning.compile import plan_run
@@ -107,7 +108,7 @@ class World:
             questions,
             outbox,
             self.log,
-            lambda ids: {one.id: [run for run, (end, _) in running.items() if end > now]},
+            lambda _id: Active(tuple(run for run, (end, _) in running.items() if end > now)),
             lambda run_id, by: running.pop(run_id),
         )
         found = []
