@@ -15,6 +15,7 @@ from orchestrator.document import Document, read_document, reader
 from orchestrator.errors import ConfigError
 from orchestrator.layout import StateDir
 from orchestrator.locks import is_locked
+from orchestrator.trust import my_identity, objection_to_file
 from orchestrator.typed import Typed
 
 FILE_NAME = ".orchestrator.yaml"
@@ -173,22 +174,66 @@ class Settings(WorkspaceFile, frozen=True, kw_only=True):
 
 
 def find_workspace(given: str | None, environment: Mapping[str, str], start: Path) -> Path:
-    """The workspace file: the one given, the one named in the environment, or the nearest going up from `start`."""
-    named = given or environment.get(WORKSPACE_VARIABLE)
-    if named:
-        path = Path(named).expanduser().absolute()
-        path = path / FILE_NAME if path.is_dir() else path
-        if not path.is_file():
-            by = "--workspace" if given else f"${WORKSPACE_VARIABLE}"
-            raise ConfigError(f"There is no workspace file at {path}, named by {by}.")
-        return path
+    """The workspace file: the one given, the one named in the environment, or the nearest going up from `start`.
+
+    One that was found by going up is refused where somebody else could have put it: nobody has said that it is meant.
+    """
+    if given:
+        return named_workspace(given, "--workspace")
+    if environment.get(WORKSPACE_VARIABLE):
+        return named_workspace(environment[WORKSPACE_VARIABLE], f"${WORKSPACE_VARIABLE}")
     for directory in (start, *start.parents):
-        if (directory / FILE_NAME).is_file():
-            return directory / FILE_NAME
+        path = directory / FILE_NAME
+        if _is_file(path):
+            _require_trust(path, environment)
+            return path
     raise ConfigError(
         f"There is no workspace here: no {FILE_NAME} in {start} or any directory above it.",
         hint="Make one with `orchestrator init`, or name one with --workspace PATH.",
     )
+
+
+def named_workspace(name: str, by: str) -> Path:
+    """The workspace file that somebody named: the file itself, or the directory it is in. Raises ConfigError."""
+    path = Path(os.path.expanduser(name)).absolute()  # noqa: PTH111  # raises nothing for an unknown user
+    is_directory = _is_directory(path)
+    path = path / FILE_NAME if is_directory else path
+    if _is_file(path):
+        return path
+    if is_directory:
+        hint = f"Make one there with `orchestrator init {name}`, or name another directory."
+    else:
+        hint = "Name a workspace file, or the directory it is in."
+    raise ConfigError(f"There is no workspace file at {path}, named by {by}.", hint=hint)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a directory that may not be looked into, a name that is too long
+        raise ConfigError(f"{path} cannot be looked at: {error.strerror}.") from None
+    except ValueError:
+        return False
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _require_trust(path: Path, environment: Mapping[str, str]) -> None:
+    try:
+        objection = objection_to_file(path, my_identity(environment))
+    except (OSError, RuntimeError) as error:  # a link that leads nowhere or to itself
+        raise ConfigError(f"The workspace file {path} cannot be looked at: {error}.") from None
+    if objection is not None:
+        raise ConfigError(
+            f"The workspace file {path} was found here and is not trusted: {objection}.",
+            hint="A workspace runs code as you. If you trust this one, name it: "
+            f"`orchestrator --workspace {path.parent} ...`, or set {WORKSPACE_VARIABLE}={path.parent}.",
+        )
 
 
 def load_settings(path: Path) -> Settings:

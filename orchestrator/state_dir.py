@@ -5,19 +5,26 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.errors import DISK_FULL, SchemaTooNew, StoreError
 from orchestrator.layout import FILE_MODE, LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
+from orchestrator.trust import is_private_group, user_name
 
 # With less than this left on the disk, no attempt is started. A failed one costs a few kilobytes.
 MUST_BE_FREE = 256 << 10
 
 
-def prepare(path: Path) -> StateDir:
-    """The state directory at `path`, created if need be, private to its user. Raises StoreError with the reason."""
+def prepare(path: Path, tell: Callable[[str], None] = lambda _: None) -> StateDir:
+    """The state directory at `path`, created if need be, private to its user. Raises StoreError with the reason.
+
+    `tell` is given a sentence when its permissions had to be tightened.
+    """
     state = StateDir(path)
     try:
+        _require_own(state, tell)
         if not state.format_file.exists():
             _create(state)
         found = json.loads(state.format_file.read_bytes())["format"]
@@ -35,6 +42,49 @@ def prepare(path: Path) -> StateDir:
     if not os.access(path, os.W_OK | os.X_OK):
         raise StoreError(f"The state directory {path} is not writable.", hint="Correct its owner or permissions.")
     return state
+
+
+def _require_own(state: StateDir, tell: Callable[[str], None]) -> None:
+    """Refuses a directory that somebody else owns or could have filled: it holds values that steps unpickle."""
+    path = state.path
+    if path.is_symlink():
+        _require_own_link(state)
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        return  # refused where it is used
+    uid, mode = os.geteuid(), stat.S_IMODE(found.st_mode)
+    if found.st_uid != uid:
+        raise StoreError(
+            f"The state directory {path} belongs to {user_name(found.st_uid)}, and you are {user_name(uid)}.",
+            hint=f"Work as {user_name(found.st_uid)}, give the directory to {user_name(uid)} with `chown -R`, or set"
+            " another state_dir in the workspace file.",
+        )
+    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not is_private_group(found.st_gid, uid)):
+        raise StoreError(
+            f"Other users can write into the state directory {path} (mode {mode:04o}).",
+            hint=f"It holds values that your steps load. Look at what is in it, then `chmod 700 {path}`.",
+        )
+    if mode & 0o077:
+        path.chmod(STATE_DIR_MODE)
+        tell(f"The state directory {path} was open to others (mode {mode:04o}); it is now 0700.")
+
+
+def _require_own_link(state: StateDir) -> None:
+    """A link may lead to a state directory. One that leads elsewhere would fill what somebody else has chosen."""
+    owner = state.path.lstat().st_uid
+    if owner not in (os.geteuid(), 0):
+        raise StoreError(
+            f"{state.path} is a symbolic link that {user_name(owner)} made.",
+            hint="Remove it, or set another state_dir in the workspace file.",
+        )
+    if not state.format_file.exists():
+        raise StoreError(
+            f"{state.path} is a symbolic link to {state.path.readlink()}, which is not a state directory.",
+            hint="Set state_dir in the workspace file to that directory itself.",
+        )
 
 
 def unusable(path: Path, error: OSError) -> StoreError:
@@ -55,6 +105,15 @@ def require_space(path: Path) -> None:
         raise unusable(path, error) from error
     if disk.f_blocks and disk.f_bavail * disk.f_frsize < MUST_BE_FREE:
         raise unusable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def make_private(directory: Path) -> None:
+    """Creates a directory, and those above it that are missing, for their owner alone, whatever the umask."""
+    try:
+        directory.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
+    except FileNotFoundError:
+        make_private(directory.parent)
+        directory.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
 
 
 def _create(state: StateDir) -> None:

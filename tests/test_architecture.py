@@ -39,6 +39,7 @@ VOCABULARY = {
     "state_dir",
     "states",
     "ticks",
+    "trust",
     "typed",
     "wire",
     "yaml_text",

@@ -91,7 +91,9 @@ def orchestrator(
 ) -> None:
     """Run, schedule and watch data pipelines on one machine."""
     if workspace is not None:
-        os.environ["ORCHESTRATOR_WORKSPACE"] = os.path.abspath(os.path.expanduser(workspace))  # noqa: PTH100, PTH111
+        from orchestrator.settings import WORKSPACE_VARIABLE, named_workspace
+
+        os.environ[WORKSPACE_VARIABLE] = str(named_workspace(workspace, "--workspace"))
     if debug:
         os.environ["ORCHESTRATOR_DEBUG"] = "1"
 

@@ -80,9 +80,10 @@ def group(help_text: str) -> typer.Typer:
 @contextmanager
 def workspace() -> Iterator[Workspace]:
     """The workspace the command works in; its processes are let go of afterwards."""
+    from orchestrator.cli.output import say
     from orchestrator.operations.workspace import Workspace
 
-    found = Workspace.find()
+    found = Workspace.find(tell=say)
     try:
         yield found
     finally:

@@ -28,10 +28,11 @@ from orchestrator.events import (
 from orchestrator.execution.base import Observation, Phase
 from orchestrator.execution.process_end import how_it_ended
 from orchestrator.journal import read_lines_from
-from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, AttemptDir
+from orchestrator.layout import FILE_MODE, AttemptDir
 from orchestrator.locks import is_locked
 from orchestrator.process_tree import kill_tree
 from orchestrator.regular import PASSING, open_regular, read_regular, why
+from orchestrator.state_dir import make_private
 
 # How long the parent of a dead step process, if it lives, is given to write exit.json. It takes milliseconds; a
 # machine that is swapping takes longer.
@@ -172,7 +173,7 @@ def revoke(directory: AttemptDir) -> bool:
     """Makes sure that the attempt never begins; False when it has begun already. Revoking twice is fine."""
     if not directory.path.parents[2].exists():
         return True  # the run was removed: nothing can begin in a directory that is not there
-    directory.path.mkdir(mode=STATE_DIR_MODE, parents=True, exist_ok=True)  # its owner may have died before that
+    make_private(directory.path)  # its owner may have died before that
     try:
         descriptor = os.open(directory.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     except FileExistsError:

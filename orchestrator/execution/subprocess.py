@@ -11,7 +11,7 @@ from orchestrator.execution.attempt_files import AttemptWatch
 from orchestrator.execution.base import FINAL, Attempt, Observation, Phase
 from orchestrator.execution.location_process import LocationProcess
 from orchestrator.execution.pool import LocationPool, drain
-from orchestrator.layout import STATE_DIR_MODE
+from orchestrator.state_dir import make_private
 
 # How often attempts are looked at that nobody gave a hint about: log lines show up this late, lost ones are found.
 SWEEP_S = 0.2
@@ -31,7 +31,7 @@ class SubprocessExecutor:
 
     def launch(self, attempt: Attempt) -> str:
         directory = attempt.run_dir.attempt(attempt.spec.step, attempt.spec.attempt)
-        directory.path.mkdir(mode=STATE_DIR_MODE, parents=True, exist_ok=True)
+        make_private(directory.path)
         process = self._pool.for_run(attempt.spec.run_id, attempt.location)
         process.launch(attempt.run_dir, attempt.spec, self._how(attempt))
         self._watched[attempt.handle] = AttemptWatch(directory)

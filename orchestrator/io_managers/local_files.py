@@ -13,11 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from orchestrator.state_dir import make_private
+
 
 @contextmanager
 def replacing(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
-    """A file to write the new content of `path` to. It takes the place of the old one when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A file to write the new content of `path` to. It takes the place of the old one when the block ends well.
+
+    Where the file is for its owner alone, so are the directories made for it.
+    """
+    if mode & 0o077:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        make_private(path.parent)
     unfinished, descriptor = _temporary(path, mode)
     with os.fdopen(descriptor, "w+b") as file:
         try:

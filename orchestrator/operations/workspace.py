@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,18 +33,19 @@ T = TypeVar("T")
 class Workspace:
     """A workspace file and what it leads to. Nothing is started or created before it is needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tell: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
+        self._tell = tell
 
     @classmethod
-    def find(cls, given: str | None = None) -> Workspace:
+    def find(cls, given: str | None = None, tell: Callable[[str], None] = lambda _: None) -> Workspace:
         """The workspace of a command: named, from the environment, or above the current directory."""
-        return cls(load_settings(find_workspace(given, os.environ, Path.cwd())))
+        return cls(load_settings(find_workspace(given, os.environ, _working_directory())), tell)
 
     @cached_property
     def state(self) -> StateDir:
         """The state directory, created when it is not there."""
-        return prepare(self.settings.state_path)
+        return prepare(self.settings.state_path, self._tell)
 
     @cached_property
     def pool(self) -> LocationPool:
@@ -54,6 +56,13 @@ class Workspace:
         """Lets the location processes go."""
         if "pool" in self.__dict__:
             self.pool.close()
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("The working directory was deleted.", hint="Change to one that exists.") from None
 
 
 def specs_of(settings: Settings) -> dict[str, LocationSpec]:

@@ -197,6 +197,17 @@ def test_debug_shows_where_an_error_came_from(good):
 
 
 class TestWorkspace:
+    def test_one_that_is_named_and_not_there(self, good, tmp_path):
+        there = refused(
+            good.here("-w", tmp_path / "none", "status"), 3, "named by --workspace", "the directory it is in"
+        )
+        assert "ORCHESTRATOR_WORKSPACE" not in there.err
+        refused(good.here("status", ORCHESTRATOR_WORKSPACE="/none"), 3, "named by $ORCHESTRATOR_WORKSPACE")
+        (good.path / "empty").mkdir()
+        refused(good.here("-w", "empty", "status"), 3, "orchestrator init empty")
+        refused(good.here("-w", "~nosuchuser/x", "status"), 3, "no workspace file at")
+        refused(good.here("-w", "x" * 5000, "status"), 3, "cannot be looked at: File name too long")
+
     def test_none_at_all(self, bench):
         refused(bench("run", "x"), 3, "There is no workspace here", "orchestrator init")
 
