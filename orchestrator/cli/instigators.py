@@ -23,23 +23,25 @@ def show_list(*, schedules: bool, json: bool) -> None:
     """All schedules, or all sensors."""
     from orchestrator import clock
     from orchestrator.cli.ticks_view import instigator_table
-    from orchestrator.operations.instigators import known
-    from orchestrator.operations.workspace import broken_locations
+    from orchestrator.operations.instigators import look_up
     from orchestrator.store.ticks import latest_ticks
 
     now = clock.now()
-    with workspace() as found, store_of(found) as store:
-        everything = [one for one in known(found, store, now) if (one.kind == "schedule") == schedules]
-        latest = {tick.name: tick for tick in store(latest_ticks)}
+    with workspace() as found:
+        known = look_up(found, now)
+        everything, broken = known.of_kind(schedules=schedules), known.unknown
+        with store_of(found) as store:
+            latest = {tick.name: tick for tick in store(latest_ticks)}
         upcoming = upcoming_of(found, everything, now)
         running = _daemon_runs(found)
-        broken = [] if everything else broken_locations(found)
     if json:
         print_json([_as_json(one, latest, upcoming) for one in everything])
     elif everything:
         print(instigator_table(everything, latest, upcoming, now))
         if not running and any(one.is_on for one in everything):
             say("No daemon is running, so none of them does anything: orchestrator daemon start")
+        for problem in broken:
+            say(f"{problem} What is in it may be missing here.")
     elif broken:
         for problem in broken:
             say(problem)
@@ -70,26 +72,27 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
     """Turns some, or all, on or off. One that cannot be keeps none of the others from it."""
     from orchestrator import clock
     from orchestrator.cli.outcome import show_error
-    from orchestrator.operations.instigators import known, pick, turn_off, turn_on
+    from orchestrator.operations.instigators import look_up, pick, turn_off, turn_on
 
     if bool(names) == everyone:
         raise UsageError("Name some, or say --all; not both.")
     now = clock.now()
-    with workspace() as found, store_of(found) as store:
-        everything = known(found, store, now)
+    with workspace() as found:
+        known = look_up(found, now, names or ())
         if everyone:
-            chosen = [one for one in everything if (one.kind == "schedule") == schedules and one.is_on != on]
+            chosen = [one for one in known.of_kind(schedules=schedules) if one.is_on != on]
             chosen = [one for one in chosen if not (on and one.gone_at)]
         else:
-            chosen = [pick(found, everything, name, schedules=schedules) for name in names or ()]
+            chosen = [pick(known, name, schedules=schedules) for name in names or ()]
         refused: list[NotPossible] = []
-        for one in chosen:
-            try:
-                after = turn_on(store, one, now) if on else turn_off(store, one, now)
-            except NotPossible as error:
-                refused.append(error)
-                continue
-            print(f"{after.id} is {'on' if on else 'off'}.{_first(after, now) if on else ''}")
+        with store_of(found) as store:
+            for one in chosen:
+                try:
+                    after = turn_on(store, one, now) if on else turn_off(store, one, now)
+                except NotPossible as error:
+                    refused.append(error)
+                    continue
+                print(f"{after.id} is {'on' if on else 'off'}.{_first(after, now) if on else ''}")
         running = _daemon_runs(found)
     if on and chosen and not running:
         say("No daemon is running, so nothing happens yet: orchestrator daemon start")
@@ -104,14 +107,13 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
     from orchestrator import clock
     from orchestrator.cli.ticks_live import tail
     from orchestrator.cli.ticks_view import as_json, last_failure, tick_table
-    from orchestrator.operations.instigators import known, pick
+    from orchestrator.operations.instigators import look_up, pick
     from orchestrator.store.ticks import TickFilter, list_ticks
 
     with workspace() as found:
-        with store_of(found) as store:
-            everything = known(found, store, clock.now())
-            one = pick(found, everything, name, schedules=schedules) if name else None
-        wanted = [one] if one else [some for some in everything if (some.kind == "schedule") == schedules]
+        known = look_up(found, clock.now(), [name] if name else ())
+        one = pick(known, name, schedules=schedules) if name else None
+        wanted = [one] if one else known.of_kind(schedules=schedules)
         kinds = ("schedule",) if schedules else ("sensor", "asset_sensor", "run_status_sensor")
         which = TickFilter(name=one.id if one else None, kinds=kinds, statuses=_states(status), limit=limit)
 
@@ -153,21 +155,24 @@ def _look(found: Workspace, wanted: list[Instigator], which: Any, seen: datetime
 def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], None]) -> None:
     """Does something to one schedule or sensor."""
     from orchestrator import clock
-    from orchestrator.operations.instigators import known, pick
+    from orchestrator.operations.instigators import look_up, pick
 
-    with workspace() as found, store_of(found) as store:
-        act(store, pick(found, known(found, store, clock.now()), name, schedules=schedules))
+    with workspace() as found:
+        one = pick(look_up(found, clock.now(), [name]), name, schedules=schedules)
+        with store_of(found) as store:
+            act(store, one)
 
 
 def names_of(*, schedules: bool) -> list[str]:
     """Names, for completion in the shell."""
     from orchestrator import clock
-    from orchestrator.operations.instigators import known
+    from orchestrator.cli.options import COMPLETION_S
+    from orchestrator.operations.instigators import look_up
 
     try:
-        with workspace() as found, store_of(found) as store:
-            everything = known(found, store, clock.now())
-        return [one.name for one in everything if (one.kind == "schedule") == schedules]
+        with workspace(quiet=True) as found:
+            known = look_up(found, clock.now(), patience=COMPLETION_S)
+        return [one.name for one in known.of_kind(schedules=schedules)]
     except Exception:  # a shell that completes a word has no place to show an error
         return []
 

@@ -63,6 +63,10 @@ TickLimit = Annotated[int, typer.Option(min=1, metavar="N", help="How many at mo
 Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
 
 
+# A shell that completes a word waits for this long for locations to load.
+COMPLETION_S = 2.0
+
+
 class Group(TyperGroup):
     """A group whose help has the first sentence of each command, whole."""
 
@@ -78,12 +82,13 @@ def group(help_text: str) -> typer.Typer:
 
 
 @contextmanager
-def workspace() -> Iterator[Workspace]:
-    """The workspace the command works in; its processes are let go of afterwards."""
+def workspace(*, quiet: bool = False) -> Iterator[Workspace]:
+    """The workspace the command works in; its processes are let go of afterwards. What takes long is said, unless
+    `quiet`."""
     from orchestrator.cli.output import say
     from orchestrator.operations.workspace import Workspace
 
-    found = Workspace.find(tell=say)
+    found = Workspace.find() if quiet else Workspace.find(tell=say)
     try:
         yield found
     finally:
@@ -125,13 +130,9 @@ def _pipeline_names() -> list[str]:
     from orchestrator.operations.workspace import load_locations
 
     def names() -> list[str]:
-        with workspace() as found:
-            return [
-                info.name
-                for location in load_locations(found)
-                if location.process is not None and location.process.loaded is not None
-                for info in location.process.loaded.info.pipelines
-            ]
+        with workspace(quiet=True) as found:
+            loaded = load_locations(found, patience=COMPLETION_S)
+        return [info.name for location in loaded for info in location.pipelines()]
 
     return _completions(names)
 

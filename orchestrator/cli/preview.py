@@ -7,21 +7,21 @@ from datetime import datetime
 import msgspec
 
 from orchestrator import clock
-from orchestrator.cli.options import store_of, workspace
+from orchestrator.cli.options import workspace
 from orchestrator.cli.output import print_json, say
 from orchestrator.errors import ExecutionError, NotPossible
-from orchestrator.operations.instigators import known, next_instants, pick
+from orchestrator.operations.instigators import look_up, next_instants, pick
 from orchestrator.simulation.once import Preview, ask_once
 
 
 def show_preview(name: str, *, schedules: bool, at: datetime | None, json: bool) -> None:
     """Prints the requests as YAML, or as JSON. Writes nothing."""
     now = clock.now()
-    with workspace() as found, store_of(found) as store:
-        one = pick(found, known(found, store, now), name, schedules=schedules)
+    with workspace() as found:
+        one = pick(look_up(found, now, [name]), name, schedules=schedules)
         if one.declared is None or one.gone_at is not None:
             raise NotPossible(f"{one.id} is not defined any more.")
-        preview = ask_once(found, store, one, now, at or [*next_instants(one, now), now][0])
+        preview = ask_once(found, one, now, at or [*next_instants(one, now), now][0])
     if json:
         print_json(preview.evaluation)
     else:

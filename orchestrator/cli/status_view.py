@@ -84,12 +84,12 @@ def _locations(locations: Sequence[LocationStatus], paint: Painter, instant: dat
             yield f"  {paint(GREEN, '✓')} {name}  {paint(DIM, _cut(names, _columns() - pad - 6))}"
             if location.restarted_because:
                 yield f"      {paint(YELLOW, f'restarted: {location.restarted_because}')}"
-        elif location.error is None:
+        elif location.state == "loading":
             yield f"  {paint(YELLOW, '…')} {name}  loading"
         else:
             since = f" {_age(location.since, instant)}" if location.since else ""
             yield f"  {paint(RED, '✗')} {name}  {paint(RED, f'broken{since}')}"
-            for line in (location.traceback or location.error).splitlines()[-_TRACEBACK_LINES:]:
+            for line in (location.traceback or location.error or "").splitlines()[-_TRACEBACK_LINES:]:
                 yield f"      {line}"
 
 

@@ -12,6 +12,9 @@ from contextlib import suppress
 from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.execution.location_process import LocationProcess, LocationSpec
 
+# Whoever waits for a process looks at it this often even if it says nothing: it may have stopped in mid-sentence.
+_LOOK_S = 1.0
+
 
 class LocationPool:
     """Location processes by name: the newest of each, and older ones that runs in flight still need.
@@ -100,13 +103,13 @@ class LocationPool:
         """Returns once the location is loaded. Raises LocationBroken or LocationDied."""
         while process.loaded is None:
             process.check()
-            self._wait(process)
+            self.wait_any([process])
         process.check()
 
     def wait_answer(self, process: LocationProcess, request: int) -> bytes:
         """The answer to a request. Raises what the location refuses it with."""
         while (result := process.answer(request)) is None:
-            self._wait(process)
+            self.wait_any([process])
         return result
 
     def close(self) -> None:
@@ -116,12 +119,16 @@ class LocationPool:
         self._old.clear()
         self._of_run.clear()
 
-    def _wait(self, process: LocationProcess) -> None:
+    def wait_any(self, processes: Iterable[LocationProcess], seconds: float = _LOOK_S) -> None:
+        """Takes in what these processes say, once one of them says something or the time is up."""
+        listening = [process for process in processes if process.is_alive]
         with selectors.DefaultSelector() as selector:
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.wants_to_send else 0)
-            selector.register(process, events)
-            selector.select()
-        process.pump()
+            for process in listening:
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.wants_to_send else 0)
+                selector.register(process, events)
+            selector.select(seconds)
+        for process in listening:
+            process.pump()
 
 
 # User code can write to the pipe too: one that never stops must not keep us from everything else.

@@ -5,23 +5,85 @@ none of them anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from orchestrator.engine import due
-from orchestrator.errors import NotFound, NotPossible, UsageError, near_misses
+from orchestrator.errors import ExecutionError, NotFound, NotPossible, OrchestratorError, UsageError, near_misses
 from orchestrator.operations import positions
-from orchestrator.operations.workspace import LoadedLocation, Workspace, broken_locations, load_locations
+from orchestrator.operations.daemon import describe_daemon
+from orchestrator.operations.workspace import (
+    LoadedLocation,
+    Workspace,
+    load_locations,
+    location_of,
+    unknown_locations,
+)
 from orchestrator.store.instigators import forget_instigator, forget_key, list_instigators, save_instigators
-from orchestrator.store.session import Store
+from orchestrator.store.session import Store, open_store
 from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, instigator_id
 
 
-def known(workspace: Workspace, store: Store, now: datetime) -> list[Instigator]:
-    """Everything that is declared now or remembered from before, by id. A definition that the daemon has not seen yet
-    is as it will be when it does."""
-    return reconciled(load_locations(workspace), store(list_instigators), now)
+@dataclass(frozen=True)
+class Known:
+    """Schedules and sensors, declared or remembered, by id. `unknown` has a line for each location of which it is not
+    known what it declares: it is broken, or is still loading."""
+
+    everything: list[Instigator]
+    unknown: tuple[str, ...] = ()
+
+    def of_kind(self, *, schedules: bool) -> list[Instigator]:
+        """Those that are schedules, or those that are not."""
+        return [one for one in self.everything if (one.kind == "schedule") == schedules]
+
+
+def look_up(workspace: Workspace, now: datetime, names: Sequence[str] = (), *, patience: float | None = None) -> Known:
+    """All schedules and sensors. A running daemon knows them; without one locations are loaded, for no longer than
+    `patience`, and before the store is opened: others may want that meanwhile.
+
+    With `names` only these are needed: what the daemon does not know yet may have been written a moment ago.
+    """
+    told = _told_by_daemon(workspace)
+    if told is not None:
+        with open_store(workspace.state, tell=workspace.tell) as store:
+            known = Known(store(list_instigators), told)
+        if all(_is_among(known.everything, name) for name in names):
+            return known
+    locations = _load_for(workspace, names, patience)
+    with open_store(workspace.state, tell=workspace.tell) as store:
+        stored = store(list_instigators)
+    return Known(reconciled(locations, stored, now), tuple(unknown_locations(locations)))
+
+
+def _told_by_daemon(workspace: Workspace) -> tuple[str, ...] | None:
+    """A line for each location that the daemon has not loaded; None when no daemon says so."""
+    try:
+        told = describe_daemon(workspace.state)["locations"]
+    except OrchestratorError:
+        return None
+    missing = [one for one in told if one["state"] != "loaded"]
+    return tuple(str(one["error"] or f"Location {one['name']!r} is still loading.").split("\n")[0] for one in missing)
+
+
+def _is_among(everything: Sequence[Instigator], name: str) -> bool:
+    return any(name in (one.name, one.id) for one in everything)
+
+
+def _load_for(workspace: Workspace, names: Sequence[str], patience: float | None) -> list[LoadedLocation]:
+    """The locations in which these names may be; the others count as not known."""
+    wanted = {location_of(workspace, name) for name in names}
+    if len(wanted) != 1 or None in wanted:
+
+        def is_found(loaded: list[LoadedLocation]) -> bool:
+            declared = {name for location, one in _declared(loaded) for name in (one.name, f"{location}/{one.name}")}
+            return bool(names) and declared.issuperset(names)
+
+        return load_locations(workspace, patience=patience, enough=is_found)
+    (only,) = load_locations(workspace, wanted.pop(), patience=patience)
+    others = [name for name in workspace.pool.specs if name != only.name]
+    return [only, *(LoadedLocation(name, None, ExecutionError(f"Location {name!r} was not asked.")) for name in others)]
 
 
 def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator], now: datetime) -> list[Instigator]:
@@ -40,10 +102,10 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator]
     return [found[id] for id in sorted(found)]
 
 
-def pick(workspace: Workspace, everything: Sequence[Instigator], name: str, *, schedules: bool) -> Instigator:
-    """The one called `name`, or `location/name`. Raises NotFound, saying which are near, and which locations are
-    broken: it may be in one of those."""
-    right = [one for one in everything if (one.kind == "schedule") == schedules]
+def pick(known: Known, name: str, *, schedules: bool) -> Instigator:
+    """The one called `name`, or `location/name`. Raises NotFound, saying which are near, and of which locations it is
+    not known what they declare: it may be in one of those."""
+    right = known.of_kind(schedules=schedules)
     found = [one for one in right if name in (one.name, one.id)]
     kind = "schedule" if schedules else "sensor"
     if len(found) == 1:
@@ -52,11 +114,10 @@ def pick(workspace: Workspace, everything: Sequence[Instigator], name: str, *, s
         raise NotFound(
             f"Several locations have a {kind} {name!r}.", hint=f"Say which: {' or '.join(one.id for one in found)}."
         )
-    broken = broken_locations(workspace)
     hint = near_misses(name, [one.name for one in right], kind)
-    if broken and not right:
+    if known.unknown and not right:
         hint = "See what is wrong there: orchestrator config check"
-    raise NotFound(f"There is no {kind} {name!r}.", hint=hint, details=broken)
+    raise NotFound(f"There is no {kind} {name!r}.", hint=hint, details=known.unknown)
 
 
 def turn_on(store: Store, one: Instigator, now: datetime) -> Instigator:

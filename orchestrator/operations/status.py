@@ -16,11 +16,11 @@ from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, Orche
 from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.history import is_abandoned
-from orchestrator.operations.instigators import known, next_instants
+from orchestrator.operations.instigators import next_instants, reconciled
 from orchestrator.operations.tickets import tickets
 from orchestrator.operations.unbegun import in_terminal
 from orchestrator.operations.verdict import problems_of
-from orchestrator.operations.workspace import LoadedLocation, Workspace, load_locations
+from orchestrator.operations.workspace import LoadedLocation, StillLoading, Workspace, load_locations
 from orchestrator.pulse import daemon_pid, last_beat
 from orchestrator.records import RunSummary
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
@@ -36,6 +36,8 @@ from orchestrator.ticks import Instigator, ScheduleInfo, Tick
 RECENT = timedelta(days=1)
 # Whoever asks for the status wants to hear soon that somebody else has the state.
 _PATIENCE_S = 4.0
+# A location that takes longer to load is shown as it is: loading.
+_LOADING_S = 6.0
 _MOST_RUNS = 5
 _TAIL_BYTES = 8192
 
@@ -58,11 +60,13 @@ def look(workspace: Workspace) -> Status:
     """Everything, as it is now."""
     now = clock.now()
     daemon, told = _daemon(workspace, now)
-    locations, settings_error = _told_locations(told) if told else _own_locations(workspace)
+    # Locations are loaded before the index is opened: others may need that meanwhile.
+    loaded, settings_error = (None, None) if told else _own_locations(workspace)
+    locations = _told_locations(told) if told else tuple(map(_location, loaded or ()))
     index, unreadable = _Index(), None
     if told is not None or not daemon.running:
         try:
-            index = _index(workspace, now, declared=told is None and settings_error is None)
+            index = _index(workspace, now, loaded)
         except OrchestratorError as error:
             unreadable = error.message
     interrupted = tuple(
@@ -131,7 +135,7 @@ def _last_words(log: Path) -> str:
     return lines[-1].rstrip(".") if lines else ""
 
 
-def _told_locations(told: dict[str, Any]) -> tuple[tuple[LocationStatus, ...], None]:
+def _told_locations(told: dict[str, Any]) -> tuple[LocationStatus, ...]:
     """The locations as the daemon has them: what it runs is what matters."""
     found = (
         LocationStatus(
@@ -147,32 +151,35 @@ def _told_locations(told: dict[str, Any]) -> tuple[tuple[LocationStatus, ...], N
         )
         for one in told["locations"]
     )
-    return tuple(found), None
+    return tuple(found)
 
 
-def _own_locations(workspace: Workspace) -> tuple[tuple[LocationStatus, ...], str | None]:
+def _own_locations(workspace: Workspace) -> tuple[list[LoadedLocation] | None, str | None]:
     """The locations as they are when loaded now; or why none can be."""
     try:
-        loaded = load_locations(workspace)
+        return load_locations(workspace, patience=_LOADING_S), None
     except OrchestratorError as error:
-        return (), " ".join([error.message, *error.details[:1]])
-    return tuple(map(_location, loaded)), None
+        return None, " ".join([error.message, *error.details[:1]])
 
 
 def _location(location: LoadedLocation) -> LocationStatus:
     if location.process is not None and location.process.loaded is not None:
         names = tuple(info.name for info in location.process.loaded.info.pipelines)
         return LocationStatus(location.name, True, names)
+    if isinstance(location.error, StillLoading):
+        why = f"location {location.name} is still loading after {_LOADING_S:g}s: what is in it is not known"
+        return LocationStatus(location.name, False, (), why, None, "loading")
     trace = location.error.traceback if isinstance(location.error, LocationBroken) else None
     return LocationStatus(location.name, False, (), str(location.error), trace or None, "broken")
 
 
-def _index(workspace: Workspace, now: datetime, *, declared: bool) -> _Index:
-    """Raises OrchestratorError when the state cannot be looked into. `declared`: what is declared counts as well as
+def _index(workspace: Workspace, now: datetime, loaded: list[LoadedLocation] | None) -> _Index:
+    """Raises OrchestratorError when the state cannot be looked into. What `loaded` locations declare counts as well as
     what is remembered; a daemon has brought both together."""
     since = now - RECENT
     with open_store(workspace.state, patience=_PATIENCE_S) as store:
-        instigators = known(workspace, store, now) if declared else store(list_instigators)
+        stored = store(list_instigators)
+        instigators = stored if loaded is None else reconciled(loaded, stored, now)
         return _Index(
             instigators=instigators,
             latest={tick.name: tick for tick in store(latest_ticks)},

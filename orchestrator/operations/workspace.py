@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
-from orchestrator.errors import ConfigError, DefinitionError, NotFound, OrchestratorError, near_misses
+from orchestrator.clock import monotonic
+from orchestrator.errors import ConfigError, DefinitionError, ExecutionError, NotFound, OrchestratorError, near_misses
 from orchestrator.execution.location_process import LocationProcess, LocationSpec
 from orchestrator.execution.pool import LocationPool
 from orchestrator.layout import StateDir
@@ -27,6 +28,11 @@ from orchestrator.settings import (
 )
 from orchestrator.state_dir import prepare
 
+# From when on waiting for a location is worth a word.
+NOTICE_S = 1.0
+# How much longer the others are waited for once what was looked for is found.
+GRACE_S = 2.0
+
 T = TypeVar("T")
 
 
@@ -35,7 +41,8 @@ class Workspace:
 
     def __init__(self, settings: Settings, tell: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
-        self._tell = tell
+        # Called with a sentence when something takes noticeably long, or looks wrong.
+        self.tell = tell
 
     @classmethod
     def find(cls, given: str | None = None, tell: Callable[[str], None] = lambda _: None) -> Workspace:
@@ -45,7 +52,7 @@ class Workspace:
     @cached_property
     def state(self) -> StateDir:
         """The state directory, created when it is not there."""
-        return prepare(self.settings.state_path, self._tell)
+        return prepare(self.settings.state_path, self.tell)
 
     @cached_property
     def pool(self) -> LocationPool:
@@ -120,26 +127,93 @@ class LoadedLocation:
     process: LocationProcess | None
     error: OrchestratorError | None = None
 
+    def pipelines(self) -> tuple[PipelineInfo, ...]:
+        """What there is to know of its pipelines."""
+        return self.process.loaded.info.pipelines if self.process is not None and self.process.loaded else ()
 
-def load_locations(workspace: Workspace, only: str | None = None) -> list[LoadedLocation]:
-    """All locations, or `only` that one, loaded at the same time. A broken one keeps no other from loading."""
+
+class StillLoading(ExecutionError):
+    """A location whose module is still being imported, and was not waited for any longer."""
+
+
+def load_locations(
+    workspace: Workspace,
+    only: str | None = None,
+    *,
+    patience: float | None = None,
+    enough: Callable[[list[LoadedLocation]], bool] = lambda _loaded: False,
+) -> list[LoadedLocation]:
+    """All locations, or `only` that one, loaded at the same time. A broken one keeps no other from loading.
+
+    One that takes longer than `patience` has a StillLoading for its error. Once what is loaded is `enough`, the others
+    get a moment more and no longer.
+    """
     _require_locations(workspace)
     names = list(workspace.pool.specs) if only is None else [only]
     workspace.pool.start_all(names)
-    loaded = []
+    loaded: dict[str, LoadedLocation] = {}
+    waiting: dict[str, LocationProcess] = {}
     for name in names:
         try:
-            process = workspace.pool.get(name)
-            workspace.pool.wait_loaded(process)
-            loaded.append(LoadedLocation(name, process))
+            waiting[name] = workspace.pool.get(name)
         except OrchestratorError as error:
-            loaded.append(LoadedLocation(name, None, error))
-    return loaded
+            loaded[name] = LoadedLocation(name, None, error)
+    wait = _Wait(workspace, patience)
+    while True:
+        _sort(waiting, loaded)
+        if not waiting or wait.is_over(waiting, enough(list(loaded.values()))):
+            break
+        workspace.pool.wait_any(waiting.values(), wait.step())
+    for name in waiting:
+        loaded[name] = LoadedLocation(name, None, StillLoading(f"Location {name!r} is still loading."))
+    return [loaded[name] for name in names]
 
 
-def broken_locations(workspace: Workspace) -> list[str]:
-    """A line for each location that cannot be loaded, so that nobody knows what is in it."""
-    return [str(one.error).split("\n")[0] for one in load_locations(workspace) if one.error is not None]
+class _Wait:
+    """How long to wait for locations, and what to say meanwhile."""
+
+    def __init__(self, workspace: Workspace, patience: float | None) -> None:
+        self._workspace = workspace
+        self._patience = patience
+        self._started = monotonic()
+        self._enough_at: float | None = None
+        self._is_told = False
+
+    def step(self) -> float:
+        """How long to wait before looking at the clock again."""
+        return 0.1 if self._enough_at is not None or self._patience is not None else 1.0
+
+    def is_over(self, waiting: Iterable[str], enough: bool) -> bool:
+        now = monotonic()
+        names = ", ".join(waiting)
+        if enough:
+            self._enough_at = self._enough_at or now
+            if now - self._enough_at >= GRACE_S:
+                self._workspace.tell(f"not waiting for location {names}, whose module is still being imported")
+                return True
+        if self._patience is not None and now - self._started >= self._patience:
+            return True
+        if not self._is_told and now - self._started >= NOTICE_S:
+            self._is_told = True
+            self._workspace.tell(f"waiting for location {names}: its module is still being imported (Ctrl-C ends this)")
+        return False
+
+
+def _sort(waiting: dict[str, LocationProcess], loaded: dict[str, LoadedLocation]) -> None:
+    """Moves those that are loaded, or cannot be, from one to the other."""
+    for name, process in list(waiting.items()):
+        if process.failure is not None:
+            loaded[name] = LoadedLocation(name, None, process.failure)
+        elif process.loaded is not None:
+            loaded[name] = LoadedLocation(name, process)
+        else:
+            continue
+        del waiting[name]
+
+
+def unknown_locations(locations: Iterable[LoadedLocation]) -> list[str]:
+    """A line for each location that is not loaded, so that nobody knows what is in it."""
+    return [str(one.error).split("\n")[0] for one in locations if one.error is not None]
 
 
 def location_of(workspace: Workspace, name: str) -> str | None:
@@ -153,10 +227,15 @@ def location_of(workspace: Workspace, name: str) -> str | None:
 def find_pipeline(workspace: Workspace, name: str) -> FoundPipeline:
     """The pipeline called `name`, or `location/name`. Raises NotFound, naming near ones and broken locations.
 
-    With its location named no other is loaded; without, all are: a second pipeline of that name must not go unnoticed.
+    With its location named no other is loaded. Without, all are, because a second pipeline of that name must not go
+    unnoticed; but once it is found, one that hangs is not waited for.
     """
     wanted_location, _, wanted = name.rpartition("/")
-    locations = load_locations(workspace, only=location_of(workspace, name))
+
+    def is_found(loaded: list[LoadedLocation]) -> bool:
+        return any(info.name == wanted for one in loaded for info in one.pipelines())
+
+    locations = load_locations(workspace, only=location_of(workspace, name), enough=is_found)
     found, known = [], []
     for location in locations:
         if location.process is None or location.process.loaded is None:

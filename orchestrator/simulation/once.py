@@ -15,11 +15,11 @@ from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_
 from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, find_asset, plan_request_of
 from orchestrator.errors import ExecutionError
 from orchestrator.execution.evaluators import EvaluatorPool, wait_for_any
-from orchestrator.operations.workspace import Workspace
+from orchestrator.operations.workspace import Workspace, load_locations
 from orchestrator.store.assets import materializations_after
 from orchestrator.store.endings import endings_after
 from orchestrator.store.instigators import used_keys
-from orchestrator.store.session import Store
+from orchestrator.store.session import BriefStore, Store
 from orchestrator.ticks import Declared, Evaluation, Instigator, ScheduleInfo
 
 T = TypeVar("T")
@@ -34,14 +34,18 @@ class Preview:
     problems: tuple[str, ...] = ()
 
 
-def ask_once(workspace: Workspace, store: Store, one: Instigator, now: datetime, scheduled_at: datetime) -> Preview:
+def ask_once(workspace: Workspace, one: Instigator, now: datetime, scheduled_at: datetime) -> Preview:
     """Asks it as if it were due at `now`; a schedule, for `scheduled_at`. Raises ExecutionError when there is no
-    answer: it took too long, or ended its process."""
+    answer: it took too long, or ended its process. The store is open only while it is asked something: user code may
+    take its time."""
     declared = one.declared
     assert declared is not None
-    process = workspace.pool.get(one.location)
-    workspace.pool.wait_loaded(process)
-    pool = EvaluatorPool(process, most=1)
+    store = BriefStore(workspace.state, workspace.tell)
+    (loaded,) = load_locations(workspace, one.location)
+    if loaded.process is None:
+        assert loaded.error is not None
+        raise loaded.error
+    pool = EvaluatorPool(loaded.process, most=1)
     try:
         pool.evaluate(
             timeout=declared.timeout,

@@ -49,6 +49,18 @@ class Store:
         return operation(self.database, *args, **kwargs)
 
 
+class BriefStore(Store):
+    """A store that is opened for each operation: in between, whatever else its user does, others have it."""
+
+    def __init__(self, state: StateDir, tell: Callable[[str], None] | None = None) -> None:
+        self.state = state
+        self._tell = tell
+
+    def __call__(self, operation: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        with open_store(self.state, tell=self._tell) as store:
+            return store(operation, *args, **kwargs)
+
+
 class Patience:
     """How long to wait for whoever has the database, and whom to tell about it once it takes noticeably long."""
 

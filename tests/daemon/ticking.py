@@ -7,7 +7,8 @@ from orchestrator.clock import monotonic
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.operations import instigators
-from orchestrator.operations.workspace import Workspace
+from orchestrator.operations.workspace import Workspace, load_locations
+from orchestrator.store.instigators import list_instigators
 from orchestrator.store.runs import RunFilter, list_runs
 from orchestrator.store.serving import StoreServer
 from orchestrator.store.session import hold_store
@@ -98,7 +99,8 @@ class Ticking:
 
     def one(self, name):
         """What is remembered of a schedule or sensor."""
-        everything = instigators.known(self.daemon.workspace, self.store, self.now)
+        locations = load_locations(self.daemon.workspace)
+        everything = instigators.reconciled(locations, self.store(list_instigators), self.now)
         return next(one for one in everything if one.name == name)
 
     def ticks(self, name, location="main"):
