@@ -95,6 +95,8 @@ def _config(schema: ConfigSchema) -> Entry:
         is_needed = schema.default is NO_DEFAULT
         return Entry("config", children=tuple(_fields(described, definitions, schema.default_values(), is_needed)))
     kind = _type(described, definitions) if described else "anything"
+    if _is_secret(described, definitions):
+        return Entry("config", "{env: NAME}", kind, required=schema.default is NO_DEFAULT)
     if schema.default is not NO_DEFAULT:
         return Entry("config", _yaml(schema.default), kind)
     _, problems = schema.check(None, {})
@@ -121,7 +123,16 @@ def _fields(
         else:
             kind = _type(field, definitions) + (", required" if is_required else "")
             note = f"{kind}. {text}" if text else kind
-            yield Entry(name, _value(inner, default, is_required), note, required=is_required)
+            hides = default is not None and _is_secret(field, definitions)
+            value = f"{{env: {name.upper()}}}" if hides else _value(inner, default, is_required)
+            yield Entry(name, value, note, required=is_required)
+
+
+def _is_secret(schema: Schema, definitions: Mapping[str, Schema]) -> bool:
+    """Whether it is a SecretStr or its kin: a default is not printed, and a value belongs into the environment."""
+    schema = _resolved(schema, definitions)
+    options = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    return bool(schema.get("writeOnly")) or any(_is_secret(option, definitions) for option in options)
 
 
 def _value(schema: Schema, default: Any, required: bool) -> str:

@@ -232,3 +232,36 @@ def test_a_type_inside_itself_ends():
     assert yaml.safe_load(config_template(plain, plain.mode(None))) == {
         "steps": {"walks": {"config": {"value": "..."}}}
     }
+
+
+def test_a_secret_has_no_default_in_it_and_is_read_from_the_environment(monkeypatch):
+    @dataclass
+    class Login:
+        token: pydantic.SecretStr
+        password: pydantic.SecretStr = pydantic.SecretStr("hunter2")  # noqa: RUF009
+        spare: pydantic.SecretStr | None = None
+        other: pydantic.SecretBytes | None = pydantic.SecretBytes(b"hunter2")  # noqa: RUF009
+
+    @step
+    def enters(config: Login, by: int = 1) -> str:
+        return config.token.get_secret_value()
+
+    @step
+    def whole(config: pydantic.SecretStr): ...
+
+    @pipeline
+    def plain():
+        enters()
+        whole()
+
+    text = config_template(plain, plain.mode(None))
+    assert "hunter2" not in text
+    assert "*" not in text
+    assert "      token: {env: TOKEN}   # password, required\n" in text
+    assert "      # password: {env: PASSWORD}   # password\n" in text
+    assert "      # spare: null   # password or null\n" in text
+    assert "      # other: {env: OTHER}   # " in text
+    assert "    config: {env: NAME}   # password\n" in text
+    monkeypatch.setenv("TOKEN", "t")
+    monkeypatch.setenv("NAME", "n")
+    assert plain.execute_in_process(config=yaml.safe_load(text)).output("enters") == "t"
