@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_FIRST, _LAST = datetime(1, 1, 3), datetime(9999, 12, 29)  # noqa: DTZ001  # compared as written, without an offset
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
@@ -27,6 +28,20 @@ def monotonic() -> float:
 def in_utc(instant: datetime) -> datetime:
     """The same instant in UTC; an instant without a zone is taken to be UTC already."""
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def parse_instant(text: str) -> datetime:
+    """The instant of an ISO date or time; without an offset it is UTC. Raises ValueError.
+
+    The first and last days of the calendar are refused: in another time zone they would lie beyond it.
+    """
+    try:
+        instant = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time; write it like 2026-03-29 or 2026-03-29T01:00+01:00") from None
+    if not _FIRST <= instant.replace(tzinfo=None) <= _LAST:
+        raise ValueError(f"{text!r} is too close to the end of the calendar")
+    return in_utc(instant)
 
 
 def format_instant(instant: datetime) -> str:
@@ -67,8 +82,10 @@ def parse_instant_or_age(text: str, *, now: datetime) -> datetime:
     except (ValueError, OverflowError):
         pass
     try:
-        return in_utc(datetime.fromisoformat(text.strip()))
-    except ValueError:
+        return parse_instant(text)
+    except ValueError as error:
+        if "calendar" in str(error):
+            raise
         raise ValueError(f"{text!r} is neither an age (2h, 7d) nor a time (2026-03-01, 2026-03-01T09:30Z)") from None
 
 

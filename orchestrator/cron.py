@@ -10,11 +10,12 @@ Instants are UTC. They are computed for each day of UTC by itself, so the answer
 
 from __future__ import annotations
 
+import difflib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from orchestrator.cron_expression import Cron
 
@@ -26,7 +27,20 @@ def load_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError):
-        raise ValueError(f"{name!r} is no time zone; write it like Europe/Berlin or UTC") from None
+        raise ValueError(f"{name!r} is not a time zone; {_near_zones(str(name))}") from None
+
+
+def _near_zones(name: str) -> str:
+    """What to write instead of a zone that does not exist."""
+    known = available_timezones()
+    by_lower = {zone.lower(): zone for zone in known}
+    wanted = name.strip().lower().replace(" ", "_")
+    found = [by_lower[wanted]] if wanted in by_lower else []
+    if not found:  # the city alone, or the region misspelled
+        found = sorted(zone for zone in known if zone.rpartition("/")[2].lower() == wanted and "/" in zone)
+    if not found:
+        found = [by_lower[near] for near in difflib.get_close_matches(wanted, by_lower, n=1, cutoff=0.75)]
+    return f"did you mean {' or '.join(found[:3])}?" if found else "write it like Europe/Berlin or UTC"
 
 
 def instants_after(cron: Cron, zone: ZoneInfo, after: datetime, *, inclusive: bool = False) -> Iterator[datetime]:

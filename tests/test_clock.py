@@ -72,3 +72,20 @@ def test_instants_are_written_in_utc():
     berlin = timezone(timedelta(hours=2))
     assert clock.format_instant(datetime(2026, 1, 1, 2, tzinfo=berlin)) == "2026-01-01T00:00:00Z"
     assert clock.now().tzinfo is UTC
+
+
+ENDS = ["0001-01-01T00:00+14:00", "0001-01-01", "9999-12-31", "9999-12-31T23:59Z", "9999-12-31T23:59-12:00"]
+
+
+@pytest.mark.parametrize("text", ENDS)
+def test_the_ends_of_the_calendar_are_refused_in_words(text):
+    with pytest.raises(ValueError, match="too close to the end of the calendar"):
+        clock.parse_instant(text)
+    with pytest.raises(ValueError, match="too close to the end of the calendar"):
+        clock.parse_instant_or_age(text, now=NOW)
+
+
+@pytest.mark.parametrize("text", ["0001-01-03", "9999-12-29", "0001-01-03T00:00+14:00", "9999-12-29T00:00-12:00"])
+def test_what_is_accepted_exists_in_every_time_zone(text):
+    for hours in (-12, 14):
+        assert clock.parse_instant(text).astimezone(timezone(timedelta(hours=hours)))

@@ -264,7 +264,7 @@ def test_ways_of_writing_the_same(one, other):
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "Europe", "berlin"])
 def test_a_zone_that_does_not_exist_is_refused(name):
-    with pytest.raises(ValueError, match="is no time zone"):
+    with pytest.raises(ValueError, match="is not a time zone"):
         load_zone(name)
 
 
@@ -434,3 +434,26 @@ def test_the_ends_of_the_calendar_are_reached_without_an_error(name):
     assert all(instant > last for instant in instants_after(cron, zone, last))
     first = datetime(1, 1, 1, 0, 30, tzinfo=UTC)
     assert next(instants_after(cron, zone, first)) > first
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Europe/Berln", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("utc", "UTC"),
+        ("Berlin", "Europe/Berlin"),
+        ("New York", "America/New_York"),
+        ("America/New-York", "America/New_York"),
+        ("US/Pacifc", "US/Pacific"),
+    ],
+)
+def test_an_unknown_zone_is_refused_with_the_one_that_is_meant(name, meant):
+    with pytest.raises(ValueError, match=f"did you mean {meant}"):
+        load_zone(name)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "x\0y", "", "Atlantis/Center"])
+def test_a_zone_like_no_other_is_refused_with_an_example(name):
+    with pytest.raises(ValueError, match=r"is not a time zone"):
+        load_zone(name)

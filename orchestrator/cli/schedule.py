@@ -118,14 +118,14 @@ def forget(name: Name) -> None:
 
 def instant_of(text: str | None) -> datetime | None:
     """An ISO date or time; without an offset it is UTC. Raises UsageError."""
-    from orchestrator.clock import in_utc
+    from orchestrator.clock import parse_instant
 
     if text is None:
         return None
     try:
-        return in_utc(datetime.fromisoformat(text))
-    except ValueError:
-        raise UsageError(f"{text!r} is no time.", hint="Write it like 2026-03-29 or 2026-03-29T01:00+01:00.") from None
+        return parse_instant(text)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from None
 
 
 def _expression(name: str | None, cron: str | None, timezone: str) -> tuple[str, str]:

@@ -130,6 +130,18 @@ CONFIG = ("--set", "steps.a.config.n=1")
         pytest.param(["runs", "show", "last"], 4, ["There are no runs yet"], id="last of none"),
         pytest.param(["runs", "list", "--status", "DONE"], 2, ["'DONE' is not a state of a run"], id="no such state"),
         pytest.param(["runs", "list", "--since", "lately"], 2, ["neither an age"], id="no time"),
+        *(
+            pytest.param([*command, text], 2, [text], id=f"{command} {text}")
+            for text in ("9999-12-31T23:59Z", "0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00")
+            for command in (
+                ["schedule", "next", "--cron", "0 0 * * *", "--from"],
+                ["schedule", "next", "--cron", "0 0 * * *", "--to"],
+                ["schedule", "preview", "x", "--at"],
+                ["simulate", "--from"],
+                ["simulate", "--to"],
+                ["runs", "list", "--since"],
+            )
+        ),
         pytest.param(["asset", "show", "x"], 4, ["There is no asset 'x'"], id="no such asset"),
         pytest.param(["asset", "show", "///"], 2, ["is not an asset key"], id="no key"),
         pytest.param(["asset", "wipe"], 2, ["Name assets, or say --all"], id="wipe nothing"),

@@ -85,7 +85,7 @@ class TestNext:
             pytest.param(["--cron", "0 0 32 1 *"], "0 0 32 1 *", id="out-of-range"),
             pytest.param(["--cron", "0 0 0 * * *"], "0 0 0 * * *", id="six-fields"),
             pytest.param(["--cron", "@daily", "--timezone", "Europe/Berln"], "Europe/Berln", id="zone"),
-            pytest.param(["--cron", "@daily", "--from", "tomorrow"], "'tomorrow' is no time", id="time"),
+            pytest.param(["--cron", "@daily", "--from", "tomorrow"], "'tomorrow' is not a time", id="time"),
             pytest.param([], "Name a schedule, or give --cron", id="nothing"),
             pytest.param(["nightly", "--cron", "@daily"], "not both", id="both"),
         ],

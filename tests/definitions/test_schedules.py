@@ -48,7 +48,7 @@ def refused(problem, hint=None, *, cron="@daily", name="nightly", what="Schedule
         ),
         refused("cron=5 is no text.", cron=5),
         refused("it has no cron expression.", "Add cron='30 2 * * *', for every night at half past two.", cron=None),
-        refused("'Europe/Berln' is no time zone; write it like Europe/Berlin or UTC", timezone="Europe/Berln"),
+        refused("'Europe/Berln' is not a time zone; did you mean Europe/Berlin?", timezone="Europe/Berln"),
         refused("timezone=1 is no text.", timezone=1),
         refused("catch_up='lates' is no policy.", POLICY, catch_up="lates"),
         refused("catch_up=0 is no policy.", POLICY, catch_up=0),
