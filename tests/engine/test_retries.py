@@ -116,3 +116,51 @@ def test_jitter_draws_between_half_of_the_delay_and_all_of_it(random, delay):
 
 def test_a_delay_never_overflows():
     assert RetryPolicy(delay=1, backoff="exponential").delay_before_retry(10_000, 0.0) == 3600
+
+
+@pytest.mark.parametrize(
+    ("ready", "retried", "first"),
+    [
+        pytest.param(0, 0, "a/2", id="the retry, when they are equal"),
+        pytest.param(1, 0, "b/1", id="what has the higher priority"),
+        pytest.param(0, 1, "a/2", id="the retry, when it has the higher priority"),
+    ],
+)
+def test_a_retry_that_is_due_and_a_step_that_is_ready_start_by_priority(ready, retried, first):
+    written = {"a": {"retry": fails(1, delay=10.0), "priority": retried}, "c": {}}
+    life = Life(plan(**written, b={"priority": ready, "after": ("c",)}))
+    life.room = 2
+    life.settle()
+    life.fail("a")
+    life.room = 1
+    life.settle().wait(10)
+    life.succeed("c")
+    life.settle()
+    assert next(told for told in life.told if told in ("launch a/2", "launch b/1")) == f"launch {first}"
+
+
+def test_a_retry_that_is_not_due_does_not_keep_a_ready_step_waiting():
+    life = Life(plan(a={"retry": fails(1, delay=10.0), "priority": 9}, b={}), 1).settle()
+    life.fail("a").settle()
+    assert life.told[-1] == "launch b/1"
+    assert "launch a/2" not in life.told
+
+
+@pytest.mark.parametrize(
+    ("end", "budget"),
+    [("lose", "infrastructure"), ("fail", "retries"), ("die", "retries")],
+)
+def test_which_budget_a_retry_is_taken_from(end, budget):
+    life = Life(plan(a={"retry": fails(1, infrastructure_retries=1)})).settle()
+    getattr(life, end)("a")
+    life.settle()
+    assert [one.budget for one in life.journal if isinstance(one, StepRetryScheduled)] == [budget]
+
+
+def test_neither_budget_pays_for_the_other():
+    life = Life(plan(a={"retry": fails(1, infrastructure_retries=1)})).settle()
+    for end in ("lose", "fail", "lose"):
+        getattr(life, end)("a")
+        life.settle().wait(3600).settle()
+    assert [one.budget for one in life.journal if isinstance(one, StepRetryScheduled)] == ["infrastructure", "retries"]
+    assert life.states() == {"a": "FAILURE"}
