@@ -27,6 +27,9 @@ POINTS = (
     "journal.torn",  # in the middle of writing a line of the journal
     "run.finished",  # the last event is journalled, the run is not in the index
     "run.removed",  # the files of a run that is deleted are gone, its place in the index is not
+    # a command that cancels a queued run
+    "cancel.dequeuing",  # inside the transaction
+    "cancel.dequeued",  # after commit
     # a step's process
     "step.forked",  # it exists and has no claim
     "step.claimed",  # it has its claim and recorded nothing

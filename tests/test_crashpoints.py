@@ -6,7 +6,9 @@ from pathlib import Path
 
 import orchestrator
 from orchestrator.crashpoints import POINTS
+from tests.cli import test_limits as limits
 from tests.daemon import test_exactly_once as daemon
+from tests.daemon import test_overlap as overlap
 from tests.operations import test_crashes as owners
 
 SOURCE = Path(orchestrator.__file__).parent
@@ -30,5 +32,7 @@ def test_every_point_has_a_test_that_fails_if_it_is_never_reached():
         *owners.SPECIAL,
         *daemon.DAEMON_POINTS,
         *daemon.RUN_POINTS,
+        *limits.POINTS,
+        *overlap.POINTS,
     }
     assert tested == set(POINTS)

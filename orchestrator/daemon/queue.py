@@ -21,7 +21,7 @@ from orchestrator.operations.slots import busy_reason, holders, reason_to_wait, 
 from orchestrator.operations.tickets import publish_claims, waiting_commands
 from orchestrator.operations.workspace import Workspace
 from orchestrator.records import RunRecord
-from orchestrator.store.queue import put_back, queued_runs, release_runs, take_runs, taken_runs
+from orchestrator.store.queue import forget_ended, put_back, queued_runs, release_runs, take_runs, taken_runs
 from orchestrator.store.session import Store
 from orchestrator.ticks import QueuedRun, as_queued
 
@@ -185,6 +185,7 @@ class Queue:
         """Finds runs that were taken and not begun: by a daemon that died, or while the disk was full. They are
         admitted again, because their slots were nobody's in between."""
         self._is_recovered = True
+        self._store(forget_ended)
         begun = {*self._runs.active, *self._created}
         self._half_begun = {}
         for record in self._store(taken_runs):

@@ -80,6 +80,20 @@ def taken_runs(database: Database) -> list[RunRecord]:
 
 
 @writes
+def forget_ended(database: Database) -> None:
+    """The queue forgets runs that ended before it was told that they exist: their daemon died in between."""
+    over = [str(state) for state in TERMINAL_RUN_STATES]
+    ended = [
+        row[0]
+        for row in database.rows(
+            "SELECT run_id FROM queue JOIN runs USING (run_id) WHERE status IN (SELECT unnest(?))", [over]
+        )
+    ]
+    if ended:
+        release_runs(database, ended)
+
+
+@writes
 def release_runs(database: Database, run_ids: list[str]) -> None:
     """These runs exist on disk: the queue need not remember them any more."""
     with database.transaction():
@@ -113,6 +127,8 @@ def cancel_queued(database: Database, run_id: str, at: datetime) -> bool:
         )
         database.execute("DELETE FROM queue WHERE run_id = ?", [run_id])
         write_endings(database, [(run_id, str(RunState.CANCELED), at)])
+        crash_point("cancel.dequeuing")
+    crash_point("cancel.dequeued")
     return True
 
 

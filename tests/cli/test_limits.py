@@ -8,6 +8,7 @@ import pytest
 
 from tests.daemon.held import HELD, begun, ended, enqueue, go, statuses
 
+POINTS = ("slot.taken",)
 LIMITED = """
     locations: [{name: main, file: pipelines.py}]
     run_queue: {tag_limits: [{key: db, value: x, limit: 1}]}
@@ -195,7 +196,7 @@ def test_an_interrupted_run_needs_its_slot_again(limited):
 
 def test_one_killed_between_taking_its_slot_and_creating_its_run_holds_nothing(limited):
     go(limited)
-    run(limited, "first", ORCHESTRATOR_CRASH_AT=f"slot.taken@{limited.path}/reached").wait(timeout=30)
+    run(limited, "first", ORCHESTRATOR_CRASH_AT=f"{POINTS[0]}@{limited.path}/reached").wait(timeout=30)
     assert (limited.path / "reached").exists()
     assert len(left_behind(limited)) == 1
     limited("run", "held", "--tag", "db=x", "--no-wait").ok()
