@@ -10,6 +10,7 @@
       slots/<run_id>                    a run that counts in tag limits while it is driven or a step of it is alive
       waiting/<run_id>                  a foreground run that waits for a slot; locked by its command
       waiting/queue.json                the queued runs that are next in line for a slot, as the daemon sees it
+      deleted.jsonl                       which runs and keys were deleted, for when an older backup is restored
       pending/<run_id>                  a run whose journal may hold lines that the database lacks
       runs/<run_id>/
         owner.lock                      who drives this run
@@ -20,7 +21,7 @@
       storage/                          default home of the filesystem IO manager
       backups/
 
-Only paths and names: this module opens nothing but what `prepare` creates.
+Only paths and names: this module opens and creates nothing.
 """
 
 from __future__ import annotations
@@ -182,6 +183,10 @@ class StateDir:
     def daemon_err(self) -> Path:
         """The standard error of a detached daemon: what it says before it has a log, and traces of crashes."""
         return self.path / "daemon.err"
+
+    @property
+    def deleted(self) -> Path:
+        return self.path / "deleted.jsonl"
 
     @property
     def backups(self) -> Path:

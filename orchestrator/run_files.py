@@ -49,6 +49,14 @@ def pending_runs(state: StateDir) -> list[str]:
         return []
 
 
+def run_ids_on_disk(state: StateDir) -> list[str]:
+    """The ids of all runs that have a directory."""
+    try:
+        return sorted(entry.name for entry in os.scandir(state.runs) if RUN_ID.fullmatch(entry.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def read_record(run_dir: RunDir) -> RunRecord:
     """The run as it was requested. Raises FileNotFoundError when its files are gone, and RunDamaged."""
     data = _record_bytes(run_dir)

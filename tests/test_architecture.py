@@ -18,6 +18,7 @@ VOCABULARY = {
     "cron_advice",
     "cron_expression",
     "crashpoints",
+    "deleted",
     "distribution",
     "document",
     "errors",

@@ -199,6 +199,7 @@ def delete(
     yes: Yes = False,
 ) -> None:
     """Delete runs: their files, their stored values, their events. Tables and files that steps wrote elsewhere stay."""
+    from orchestrator import clock
     from orchestrator.operations.end import remove_run
     from orchestrator.store.runs import resolve_run
 
@@ -208,7 +209,7 @@ def delete(
         confirm(f"Delete {', '.join(run_ids)}?", yes)
         with store_of(found) as store:
             for run_id in run_ids:
-                remove_run(store, run_id)
+                remove_run(store, run_id, clock.now())
                 print(f"Deleted run {run_id}.")
 
 

@@ -12,6 +12,7 @@ import typer
 from orchestrator.cli.options import Json, Yes, confirm, group, workspace
 from orchestrator.cli.outcome import OK
 from orchestrator.cli.output import print_json, say
+from orchestrator.cli.state_view import rebuilt_words
 from orchestrator.errors import StoreError
 
 app = group("Back up, restore, compact, rebuild and check the state.")
@@ -57,16 +58,19 @@ def compact(json: Json = False) -> None:
 
 
 @app.command(epilog="Example: orchestrator state rebuild")
-def rebuild() -> None:
-    """Make the index anew from the journals. What has no journal (ticks, cursors) is kept."""
-    from orchestrator.operations.upkeep import rebuild_index
+def rebuild(json: Json = False) -> None:
+    """Make the index anew from the journals. What has no journal (ticks, cursors) is kept, as far as it can be read."""
+    from orchestrator.operations.upkeep import newest_backup, rebuild_index
 
     with workspace() as found:
         rebuilt = rebuild_index(found.state)
+        backup = newest_backup(found.state)
+    if json:
+        print_json(rebuilt)
+        return
     print(f"Rebuilt the index from {_counted(rebuilt.lines, 'event')} of {_counted(rebuilt.runs, 'run')}.")
-    if rebuilt.damaged:
-        say(f"The database could not be read; it is in {rebuilt.damaged} now.")
-        say("Ticks and cursors were only there: if you have a backup, `orchestrator state restore` it.")
+    for line in rebuilt_words(rebuilt, backup):
+        say(line)
 
 
 @app.command(epilog="Example: orchestrator state check || orchestrator state rebuild")

@@ -55,7 +55,7 @@ class Retention:
         runs = self._store(runs_ended_before, now - timedelta(seconds=kept.runs), _HANDFUL)
         for run_id in runs:
             try:
-                remove_run(self._store, run_id)
+                remove_run(self._store, run_id, now)
             except NotPossible:
                 pass  # somebody is resuming it
         if ticks or runs:

@@ -9,7 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from orchestrator.crashpoints import crash_point
-from orchestrator.errors import NotPossible
+from orchestrator.deleted import Deleted, note_deleted
+from orchestrator.errors import NotFound, NotPossible
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import HeldLock
 from orchestrator.operations.driver import own_run
@@ -17,6 +18,7 @@ from orchestrator.operations.history import is_driven, progress_of
 from orchestrator.operations.slots import drop_slot, has_live_attempt
 from orchestrator.state_dir import unusable
 from orchestrator.states import TERMINAL_RUN_STATES
+from orchestrator.store import maintenance
 from orchestrator.store.queue import cancel_queued
 from orchestrator.store.runs import delete_run, get_run
 from orchestrator.store.session import Store
@@ -33,6 +35,7 @@ class Canceled(StrEnum):
 def cancel_run(store: Store, run_id: str, by: str, now: datetime) -> Canceled:
     """Cancels a run in whatever state it is. Raises NotPossible when it is over."""
     if store(cancel_queued, run_id, now):
+        log_deletion(store, run_id, now, is_listed=True)
         return Canceled.DEQUEUED
     if not store.state.run(run_id).path.exists():
         status = store(get_run, run_id).summary.status
@@ -57,17 +60,33 @@ def request_cancel(state: StateDir, run_id: str, by: str) -> bool:
     return is_driven(run_dir)
 
 
-def remove_run(store: Store, run_id: str) -> None:
+def log_deletion(store: Store, run_id: str, now: datetime, *, is_listed: bool = False) -> None:
+    """Notes outside the database which run goes and which key it has used, so that an older backup repeats neither."""
+    try:
+        key = maintenance.key_of(store(get_run, run_id).summary.trigger)
+    except NotFound:
+        key = None
+    instigator, run_key = key or (None, None)
+    entry = Deleted(now, run_id, instigator, run_key, is_listed)
+    try:
+        note_deleted(store.state, [entry])
+    except OSError as error:
+        raise unusable(store.state.path, error) from error
+
+
+def remove_run(store: Store, run_id: str, now: datetime) -> None:
     """Deletes a run: its files, the values that the default IO manager keeps for it, and its place in the index.
 
     What its steps wrote anywhere else stays. Raises NotPossible while it is driven, or a step of it still runs.
     """
     run_dir = store.state.run(run_id)
     if not run_dir.path.is_dir():
+        log_deletion(store, run_id, now)
         run_dir.path.unlink(missing_ok=True)  # something else that has its name
     else:
         lock = _own_for_removal(run_dir)  # no other process can begin to drive it now
         try:
+            log_deletion(store, run_id, now)
             store.state.pending_marker(run_id).unlink(missing_ok=True)
             shutil.rmtree(run_dir.path, ignore_errors=True)
         finally:

@@ -10,6 +10,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from orchestrator import clock
+from orchestrator.deleted import Deleted, note_deleted
 from orchestrator.engine import due
 from orchestrator.errors import ExecutionError, NotFound, NotPossible, OrchestratorError, UsageError, near_misses
 from orchestrator.operations import positions
@@ -21,6 +23,7 @@ from orchestrator.operations.workspace import (
     location_of,
     unknown_locations,
 )
+from orchestrator.state_dir import unusable
 from orchestrator.store.instigators import forget_instigator, forget_key, list_instigators, save_instigators
 from orchestrator.store.session import Store, open_store
 from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, instigator_id
@@ -157,12 +160,22 @@ def forget(store: Store, one: Instigator) -> None:
     if one.gone_at is None:
         raise NotPossible(f"{one.id} is still defined.", hint="Only what is gone can be forgotten.")
     store(forget_instigator, one.id)
+    _log_forgotten(store, one, None)
 
 
 def free_key(store: Store, one: Instigator, key: str) -> None:
     """Makes a run key usable again. Raises NotFound when it was never used."""
     if not store(forget_key, one.id, key):
         raise NotFound(f"{one.id} has never used the run key {key!r}.")
+    _log_forgotten(store, one, key)
+
+
+def _log_forgotten(store: Store, one: Instigator, key: str | None) -> None:
+    """Notes it outside the database too, so that a database that is made again does not use the key again."""
+    try:
+        note_deleted(store.state, [Deleted(clock.now(), instigator=one.id, run_key=key)])
+    except OSError as error:
+        raise unusable(store.state.path, error) from error
 
 
 def next_instants(one: Instigator, now: datetime) -> list[datetime]:

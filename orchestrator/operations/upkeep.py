@@ -18,9 +18,10 @@ from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
 from orchestrator.operations.history import is_driven, progress_of
 from orchestrator.operations.packing import pack, size_on_disk
-from orchestrator.run_files import read_journal
+from orchestrator.run_files import read_journal, run_ids_on_disk
 from orchestrator.store import maintenance
 from orchestrator.store.damage import list_damage
+from orchestrator.store.salvage import Salvaged, known_ordinals, salvage
 from orchestrator.store.session import open_store, set_aside_damaged
 
 
@@ -42,9 +43,12 @@ def restore_state(state: StateDir, backup: Path) -> Path:
     """Puts a backup in the database's place and takes all journals in again; where the old database was saved."""
     refuse_beside_daemon(state)
     fresh = maintenance.copy_of_backup(state, backup)  # before anything is touched: it may not be one
-    damaged = set_aside_damaged(state)
+    damaged = set_aside_damaged(state, newer_too=True)
     with open_store(state, ingest=False) as store:
-        saved = damaged or maintenance.back_up(store.database, state, "before-restore", now=clock.now())
+        if damaged is not None:
+            saved = damaged[0]
+        else:
+            saved = maintenance.back_up(store.database, state, "before-restore", now=clock.now())
         maintenance.put_in_place(store.database, state, fresh)
     rebuild_index(state)
     return saved
@@ -72,19 +76,37 @@ def refuse_beside_daemon(state: StateDir) -> None:
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What making the index anew came to. `damaged` is where a database is now that could not be read."""
+    """What making the index anew came to. When there was a database that cannot be read: `damaged` is where it is now,
+    `problem` what is wrong with it, and `saved` what could be read of it, table by table. `is_new`: there was none."""
 
     runs: int
     lines: int
     damaged: Path | None = None
+    problem: str = ""
+    saved: tuple[Salvaged, ...] = ()
+    is_new: bool = False
 
 
 def rebuild_index(state: StateDir) -> Rebuilt:
-    """Makes the index anew from the journals. A database that cannot be read is replaced by an empty one first."""
-    damaged = None if is_locked(state.daemon_lock) else set_aside_damaged(state)
-    run_ids = [run_dir.run_id for run_dir in run_dirs(state)]
+    """Makes the index anew from the journals. A database that cannot be read is set aside first, and what can still be
+    read of it is kept."""
+    beside_daemon = is_locked(state.daemon_lock)
+    damaged = None if beside_daemon else set_aside_damaged(state)
+    is_new = damaged is None and not os.path.lexists(state.database)
+    run_ids = run_ids_on_disk(state)
     with open_store(state, ingest=False) as store:
-        return Rebuilt(len(run_ids), store(maintenance.rebuild, state, run_ids), damaged)
+        if damaged is None:
+            return Rebuilt(len(run_ids), store(maintenance.rebuild, state, run_ids), is_new=is_new)
+        path, problem = damaged
+        saved = salvage(path, store.database, run_ids)
+        lines = maintenance.rebuild(store.database, state, run_ids, known_ordinals(path))
+        return Rebuilt(len(run_ids), lines, path, problem, tuple(saved))
+
+
+def newest_backup(state: StateDir) -> Path | None:
+    """The newest backup that may be restored."""
+    found = [path for path in state.backups.glob("*.duckdb") if "-damaged" not in path.name]
+    return max(found, key=lambda path: path.name, default=None)
 
 
 def check_state(state: StateDir) -> list[str]:

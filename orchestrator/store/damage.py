@@ -17,6 +17,12 @@ from orchestrator.store.kinds import reads, writes
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
 
+# What only the database knows. Run keys are in the records of runs as well.
+LOST_WITH_DATABASE = (
+    "ticks, cursors, queued runs and which schedules and sensors are on were only there. Restore a backup if there is"
+    " one (`orchestrator state restore`), or turn on what should be on. A sensor that goes by its cursor alone starts"
+    " from the beginning: `orchestrator sensor cursor NAME --set` first."
+)
 FILES_GONE = "its files were removed before it was over"
 
 
@@ -24,6 +30,12 @@ FILES_GONE = "its files were removed before it was over"
 def list_damage(database: Database) -> list[tuple[str, str]]:
     """What is known to be damaged: (run, problem)."""
     return database.rows("SELECT run_id, problem FROM damage ORDER BY run_id, problem")
+
+
+@writes
+def note_damage(database: Database, run_id: str, problem: str) -> None:
+    """Notes a problem of a run; of the whole state when there is no run."""
+    database.execute("INSERT INTO damage VALUES (?, ?)", [run_id, problem])
 
 
 @writes

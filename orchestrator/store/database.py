@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import SchemaTooNew, StoreBusy, StoreConflict, StoreDamaged, StoreError
+from orchestrator.regular import NotRegular, open_regular
 
 if TYPE_CHECKING:  # imported only where a file is opened: a command that asks the daemon does without
     import duckdb
@@ -22,6 +25,8 @@ STORAGE_VERSION = "v1.4.0"
 _ARROW_ROWS = 20_000
 _NO_SPACE = "No space left"
 _attached = itertools.count(1)
+# Words of errors about what is in the file, and not about its surroundings.
+_DAMAGE = ("Could not read", "not a valid DuckDB database file", "Corrupt", "checksum", "replaying WAL", "Input/output")
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -35,7 +40,7 @@ class Database:
         self._in_transaction = False
         import duckdb
 
-        with _translated(path):
+        with _opening(path):
             self._connection = duckdb.connect(
                 ":memory:" if path is None else str(path),
                 config={
@@ -45,6 +50,7 @@ class Database:
                     "python_enable_replacements": "false",
                 },
             )
+        with _translated(path):
             # A checkpoint at every close would cost each command tens of milliseconds; see `checkpoint_if_large`.
             self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
 
@@ -177,6 +183,39 @@ class Database:
 
 
 @contextmanager
+def _opening(path: Path | None) -> Iterator[None]:
+    """What DuckDB cannot open is damaged, whatever it says of it: unless it is in use, newer, or not ours to read."""
+    import duckdb
+
+    if path is not None:
+        for file in (path, path.with_name(f"{path.name}.wal")):
+            _require_file(file)
+    try:
+        yield
+    except duckdb.IOException as error:
+        raise _io_error(path, error, otherwise=_unusable) from error
+    except duckdb.PermissionException as error:
+        raise StoreError(f"{path} cannot be used: {_first_line(error)}") from error
+    except (duckdb.Error, RuntimeError, MemoryError, UnicodeDecodeError) as error:
+        raise _unusable(path, error) from error
+
+
+def _require_file(path: Path) -> None:
+    """Raises StoreDamaged when something else than a file is there, which DuckDB might wait for without an end."""
+    try:
+        os.close(open_regular(path))
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise _unusable(path, OSError(errno.ENOENT, "it is a link that leads nowhere")) from None
+    except NotRegular as error:
+        raise _unusable(path, error) from error
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read: {error.strerror}.", hint="Correct its owner or permissions."
+        ) from error
+
+
+@contextmanager
 def _translated(path: Path | None) -> Iterator[None]:
     import duckdb
 
@@ -184,17 +223,30 @@ def _translated(path: Path | None) -> Iterator[None]:
         yield
     except duckdb.TransactionException as error:
         if _NO_SPACE in str(error):
-            raise _io_error(path, error) from error
+            raise _io_error(path, error, otherwise=_refused) from error
         raise StoreConflict(f"Two writers met: {_first_line(error)}") from error
     except duckdb.IOException as error:
-        raise _io_error(path, error) from error
-    except (duckdb.SerializationException, duckdb.FatalException) as error:
+        raise _io_error(path, error, otherwise=_unusable if _is_damage(error) else _refused) from error
+    except (duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException) as error:
         raise _unusable(path, error) from error
     except duckdb.Error as error:
+        if _is_damage(error):
+            raise _unusable(path, error) from error
         raise StoreError(f"The state database reports: {_first_line(error)}") from error
 
 
-def _io_error(path: Path | None, error: duckdb.Error) -> StoreError:
+def _is_damage(error: duckdb.Error) -> bool:
+    """Whether an error of a statement is about what is in the file. A wrong checksum has no class of its own: it comes
+    as the base class of all errors."""
+    import duckdb
+
+    text = str(error)
+    return type(error) is duckdb.Error or any(words in text for words in _DAMAGE)
+
+
+def _io_error(
+    path: Path | None, error: duckdb.Error, *, otherwise: Callable[[Path | None, Exception], StoreError]
+) -> StoreError:
     text = str(error)
     holder = _HOLDER.search(text)
     if "lock" in text.lower() and holder:
@@ -209,18 +261,21 @@ def _io_error(path: Path | None, error: duckdb.Error) -> StoreError:
             f"{path} was written by a newer version of DuckDB.",
             hint="Upgrade orchestrator, or restore a backup.",
         )
-    if "not a valid DuckDB database file" in text or "Corrupt" in text:
-        return _unusable(path, error)
+    return otherwise(path, error)
+
+
+def _refused(path: Path | None, error: Exception) -> StoreError:
     return StoreError(f"{path} cannot be used: {_first_line(error)}")
 
 
-def _unusable(path: Path | None, error: duckdb.Error) -> StoreError:
+def _unusable(path: Path | None, error: BaseException) -> StoreError:
     return StoreDamaged(
         f"{path} is damaged: {_first_line(error)}",
-        hint="Restore a backup (`orchestrator state restore`), or rebuild the index from the journals"
-        " (`orchestrator state rebuild`).",
+        hint="Stop the daemon if there is one. Then restore a backup (`orchestrator state restore`), or make a new"
+        " database from the journals and from what can still be read of this one (`orchestrator state rebuild`).",
     )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
+def _first_line(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.strip().split("\n", 1)[0] or type(error).__name__

@@ -156,7 +156,7 @@ def _write_endings(database: Database, batch: list[NewLines]) -> None:
         for read in batch
         if read.lines and read.projection.run.status in TERMINAL_RUN_STATES
     ]
-    write_endings(database, ended)
+    write_endings(database, sorted(ended, key=lambda one: (one[2] is not None, one[2])))
 
 
 def materialization_id(run_id: str, seq: int) -> str:

@@ -9,14 +9,18 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
+from orchestrator.deleted import Used, read_deleted
 from orchestrator.errors import StoreError
 from orchestrator.ids import new_run_id
 from orchestrator.layout import StateDir
 from orchestrator.records import Trigger
-from orchestrator.store.codec import from_json
+from orchestrator.store.codec import from_json, from_timestamp
 from orchestrator.store.database import Database
 from orchestrator.store.ingest import delete_index, ingest
-from orchestrator.store.kinds import slow, writes
+from orchestrator.store.instigators import list_instigators
+from orchestrator.store.kinds import reads, slow, writes
 from orchestrator.store.schema import VERSION, schema_version
 from orchestrator.ticks import dedupe_key
 
@@ -55,7 +59,7 @@ def back_up(database: Database, state: StateDir, label: str, *, now: datetime) -
         database.copy_to(unfinished)
         unfinished.chmod(0o600)
         with _naming:
-            return unfinished.rename(_unused(path))
+            return unfinished.rename(unused(path))
     finally:
         # A copy that failed also leaves a write-ahead log, which would be replayed into the next one of that name.
         for left_over in (unfinished, unfinished.with_name(f"{unfinished.name}.wal")):
@@ -122,19 +126,29 @@ def copy_of_backup(state: StateDir, backup: Path) -> Path:
 
 
 @writes
-def rebuild(database: Database, state: StateDir, run_ids: list[str]) -> int:
-    """Makes the index of these runs anew from their journals; how many lines those have. All or nothing.
+def rebuild(
+    database: Database,
+    state: StateDir,
+    run_ids: list[str],
+    ordinals: list[tuple[str, int]] | None = None,
+    used: Used | None = None,
+) -> int:
+    """Makes the index of these runs from their journals; how many lines those have. All or nothing.
 
     A materialization that was known keeps its place in the order of its asset, so that cursors stay right; what was
-    wiped from the catalog stays wiped. What runs that were not known here were asked for with counts as used: after an
-    older backup was restored, nothing is asked for a second time.
+    wiped from the catalog stays wiped. What runs that were not known here were asked for with counts as used, and what
+    was deleted stays deleted: after an older backup was restored, nothing is asked for a second time. `ordinals` are
+    known places of materializations that are not in this database.
     """
+    used = used or Used(read_deleted(state))
     with database.transaction():
         known_runs = {row[0] for row in database.rows("SELECT run_id FROM runs")}
-        known = database.rows("SELECT id, ordinal FROM materializations")
+        known = ordinals or database.rows("SELECT id, ordinal FROM materializations")
+        _stay_deleted(database, used, set(run_ids))
         delete_index(database, run_ids)
+        _count_from(database, max((row[1] for row in known), default=0) + 1)
         lines = ingest(database, state, run_ids)
-        _use_keys(database, set(run_ids) - known_runs)
+        _use_keys(database, set(run_ids) - known_runs, used)
         if known:
             database.execute(
                 "UPDATE materializations SET ordinal = known.ordinal FROM"
@@ -145,25 +159,79 @@ def rebuild(database: Database, state: StateDir, run_ids: list[str]) -> int:
             "DELETE FROM materializations USING wiped_assets"
             " WHERE materializations.asset_key = wiped_assets.asset_key AND materialized_at <= wiped_at"
         )
+        _catch_up_with_cursors(database)
     return lines
 
 
-def _use_keys(database: Database, run_ids: set[str]) -> None:
-    """Counts as used what the triggers of these runs say they were asked for with."""
+def _stay_deleted(database: Database, used: Used, with_files: set[str]) -> None:
+    """Removes runs that were deleted after this database was written, and counts their keys as used."""
+    gone = sorted(used.runs - with_files)
+    delete_index(database, gone)
+    over = sorted(used.listed - with_files)
+    database.execute(
+        "UPDATE runs SET status = 'CANCELED', reason = 'canceled while it was queued'"
+        " WHERE status = 'QUEUED' AND run_id IN (SELECT unnest(?))",
+        [over],
+    )
+    database.execute("DELETE FROM queue WHERE run_id IN (SELECT unnest(?))", [[*gone, *over]])
+    _insert_keys(database, used.keys)
+
+
+def _use_keys(database: Database, run_ids: set[str], used: Used) -> None:
+    """Counts as used what the triggers of these runs say they were asked for with, unless it was forgotten since."""
     rows = database.rows(
-        "SELECT run_id, trigger_json FROM runs WHERE run_id IN (SELECT unnest(?)) ORDER BY created_at", [list(run_ids)]
+        "SELECT run_id, trigger_json, created_at FROM runs WHERE run_id IN (SELECT unnest(?)) ORDER BY created_at",
+        [list(run_ids)],
     )
     keys: dict[tuple[str, str], str] = {}
-    for run_id, text in rows:
-        trigger = from_json(text, Trigger)
-        key = dedupe_key(trigger.run_key, trigger.scheduled_at) if trigger.kind in ("schedule", "sensor") else None
-        if key is not None and trigger.name is not None:
-            keys.setdefault((trigger.name, key), run_id)
+    for run_id, text, created_at in rows:
+        key = key_of(from_json(text, Trigger))
+        at = from_timestamp(created_at)
+        if key is not None and at is not None and not used.was_forgotten(*key, at):
+            keys.setdefault(key, run_id)
+    _insert_keys(database, keys)
+
+
+def key_of(trigger: Trigger) -> tuple[str, str] | None:
+    """The schedule or sensor that asked for a run, and the key that it used by that; None when there is none."""
+    key = dedupe_key(trigger.run_key, trigger.scheduled_at) if trigger.kind in ("schedule", "sensor") else None
+    return None if key is None or trigger.name is None else (trigger.name, key)
+
+
+def _insert_keys(database: Database, keys: dict[tuple[str, str], str]) -> None:
     database.execute(
         "INSERT INTO run_keys (instigator, run_key, run_id) SELECT unnest(?), unnest(?), unnest(?)"
         " ON CONFLICT DO NOTHING",
         [[name for name, _ in keys], [key for _, key in keys], list(keys.values())],
     )
+
+
+def _count_from(database: Database, least: int) -> None:
+    """Lets new materializations get ordinals from `least` on, or from where they have got to already."""
+    start = max(least, int(database.meta("next_ordinal") or 1))
+    database.execute("DELETE FROM meta WHERE name = 'next_ordinal'")
+    database.execute("INSERT INTO meta VALUES ('next_ordinal', ?)", [str(start)])
+
+
+def _catch_up_with_cursors(database: Database) -> None:
+    """Moves ordinals up that were given out anew and lie below what a sensor has got to: it would see nothing that
+    comes now. The order stays as it is."""
+    for table, kind in (("materializations", "asset_sensor"), ("run_endings", "run_status_sensor")):
+        cursors = [one.cursor for one in list_instigators(database) if one.kind == kind and one.cursor]
+        furthest = max((place for cursor in cursors for place in _places(cursor)), default=0)
+        row = database.row(f"SELECT max(ordinal) FROM {table}")
+        newest = int(row[0]) if row and row[0] is not None else 0
+        if 0 < newest < furthest:
+            database.execute(f"UPDATE {table} SET ordinal = ordinal + ?", [furthest - newest])
+        if table == "materializations":
+            _count_from(database, furthest + 1)
+
+
+def _places(cursor: str) -> list[int]:
+    try:
+        return list(msgspec.json.decode(cursor, type=dict[str, int]).values())
+    except (msgspec.MsgspecError, ValueError):
+        return []
 
 
 @slow
@@ -172,12 +240,19 @@ def indexed_runs(database: Database) -> dict[str, tuple[str, int]]:
     return {row[0]: (row[1], row[2]) for row in database.rows("SELECT run_id, status, journal_lines FROM runs")}
 
 
+@reads
+def indexed_lines(database: Database, run_id: str) -> list[str]:
+    """The lines of a journal as they were taken in."""
+    return [row[0] for row in database.rows("SELECT body FROM events WHERE run_id = ? ORDER BY seq", [run_id])]
+
+
 @slow
 def scan(database: Database) -> dict[str, int]:
     """How many rows each table has, found by reading all of them."""
     counts = {}
     for table in TABLES:
-        row = database.row(f"SELECT count(*) FROM (SELECT * FROM {table})")
+        # The hash has every block of every column read; counting alone reads none.
+        row = database.row(f"SELECT count(*), bit_xor(hash(everything)) FROM {table} AS everything")
         counts[table] = int(row[0]) if row else 0
     return counts
 
@@ -186,9 +261,10 @@ def _write_ahead_log(state: StateDir) -> Path:
     return state.path / f"{state.database.name}.wal"
 
 
-def _unused(path: Path) -> Path:
+def unused(path: Path) -> Path:
+    """The path, or one beside it with a number when there is such a file already."""
     candidate, count = path, 1
-    while candidate.exists():
+    while os.path.lexists(candidate):
         count += 1
         candidate = path.with_stem(f"{path.stem}-{count}")
     return candidate

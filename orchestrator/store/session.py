@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from orchestrator.clock import monotonic, now
-from orchestrator.errors import StoreBusy, StoreDamaged, StoreError
+from orchestrator.deleted import Used, read_deleted
+from orchestrator.errors import SchemaTooNew, StoreBusy, StoreDamaged, StoreError
 from orchestrator.layout import STATE_DIR_MODE, StateDir
 from orchestrator.locks import HeldLock, read_note, try_lock
+from orchestrator.run_files import pending_runs, run_ids_on_disk
+from orchestrator.store import maintenance
+from orchestrator.store.damage import LOST_WITH_DATABASE, note_damage
 from orchestrator.store.database import Database
 from orchestrator.store.ingest import ingest_pending
-from orchestrator.store.maintenance import back_up
 from orchestrator.store.remote import RemoteStore, connect
 from orchestrator.store.schema import migrate
 
@@ -96,13 +99,13 @@ def open_store(
     lock = _lock(state, waiting)
     if isinstance(lock, RemoteStore):
         try:
-            yield lock  # type: ignore[misc]  # it does what a Store does, except for what `exclusive` is for
+            yield lock  # type: ignore[misc]  # it does what a Store does
         finally:
             lock.close()
         return
     mask = os.umask(0o077)  # what DuckDB creates beside its file is as private as the rest
     try:
-        database = _open(state, waiting)
+        database = _open(state, waiting, rebuild=ingest)
         try:
             if ingest:
                 ingest_pending(database, state, now())
@@ -156,9 +159,10 @@ def _lock(state: StateDir, waiting: Patience, *, ask: bool = True) -> HeldLock |
     return lock
 
 
-def _open(state: StateDir, waiting: Patience) -> Database:
+def _open(state: StateDir, waiting: Patience, *, rebuild: bool = True) -> Database:
     """Opens the file and brings it up to date. A program that is not ours may have it open: we wait for that too."""
-    if not state.database.exists():
+    is_new = not os.path.lexists(state.database)
+    if is_new:
         _create(state)
     database = None
     while database is None:
@@ -172,7 +176,39 @@ def _open(state: StateDir, waiting: Patience) -> Database:
         opened.close()
         return Database(state.database)
 
-    return migrate(opened, lambda: _back_up_first(opened, state), reopen)
+    database = migrate(opened, lambda: _back_up_first(opened, state), reopen)
+    if is_new and rebuild:
+        _rebuild_missing(database, state, waiting)
+    return database
+
+
+def _rebuild_missing(database: Database, state: StateDir, waiting: Patience) -> None:
+    """There are runs, and there was no database: somebody removed it. Without the keys that the runs have used,
+    schedules and sensors would ask for them again."""
+    run_ids = run_ids_on_disk(state)
+    entries = read_deleted(state)
+    if not run_ids and not entries:
+        return
+    # A run that is marked as pending may never have been in any database: the first run of all is not.
+    is_loss = bool(entries) or not set(run_ids) <= set(pending_runs(state))
+    try:
+        maintenance.rebuild(database, state, run_ids, used=Used(entries))
+        if not is_loss:
+            return
+        count = f"{len(run_ids):,} run{'' if len(run_ids) == 1 else 's'}"
+        note_damage(
+            database,
+            "",
+            f"The database was missing and was made again from {count} on {now():%Y-%m-%d %H:%M}"
+            f" UTC: {LOST_WITH_DATABASE}",
+        )
+    except BaseException:
+        database.close()
+        state.database.unlink(missing_ok=True)  # the next one begins from the beginning, too
+        _write_ahead_log(state).unlink(missing_ok=True)
+        raise
+    if waiting.tell is not None:
+        waiting.tell(f"The database was missing. It was made again from {count}; {LOST_WITH_DATABASE}")
 
 
 def _create(state: StateDir) -> None:
@@ -194,35 +230,50 @@ def _create(state: StateDir) -> None:
         raise
 
 
-def set_aside_damaged(state: StateDir) -> Path | None:
-    """Moves a database that cannot be read into the backups; where it is now. None when it can be read, or is not
-    there: nothing is changed then."""
+def set_aside_damaged(state: StateDir, *, newer_too: bool = False) -> tuple[Path, str] | None:
+    """Moves a database that cannot be read into the backups; where it is now, and what is wrong with it. None when all
+    of it can be read, or there is none: nothing is changed then. With `newer_too`, also one of a newer version."""
     waiting = Patience(PATIENCE_S, None)
     lock = _lock(state, waiting, ask=False)
     assert isinstance(lock, HeldLock)
     try:
-        if not state.database.exists():
-            return None
-        try:
-            Database(state.database).close()
-            return None
-        except StoreDamaged:
-            return _move_to_backups(state)
+        problem = _problem(state, waiting, newer_too=newer_too)
+        return None if problem is None else (_move_to_backups(state), problem)
     finally:
         lock.release()
 
 
+def _problem(state: StateDir, waiting: Patience, *, newer_too: bool) -> str | None:
+    if not os.path.lexists(state.database) and not os.path.lexists(_write_ahead_log(state)):
+        return None
+    try:
+        database = _open(state, waiting, rebuild=False)
+        try:
+            maintenance.scan(database)
+        finally:
+            database.close()
+    except StoreDamaged as error:
+        return error.message
+    except SchemaTooNew as error:
+        if newer_too:
+            return error.message
+        raise
+    return None
+
+
 def _move_to_backups(state: StateDir) -> Path:
     state.backups.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
-    aside = state.backups / f"{now():%Y%m%dT%H%M%S}-damaged.duckdb"
+    aside = maintenance.unused(state.backups / f"{now():%Y%m%dT%H%M%S}-damaged.duckdb")
     log = _write_ahead_log(state)
-    if log.exists():
+    if os.path.lexists(log):
         log.rename(aside.with_name(f"{aside.name}.wal"))
-    return state.database.rename(aside)
+    if os.path.lexists(state.database):
+        state.database.rename(aside)
+    return aside
 
 
 def _back_up_first(database: Database, state: StateDir) -> None:
-    back_up(database, state, "before-migration", now=now())
+    maintenance.back_up(database, state, "before-migration", now=now())
 
 
 def _checkpoint_if_large(database: Database, state: StateDir) -> None:

@@ -247,7 +247,7 @@ class Lives(RuleBasedStateMachine):
         over = [run for run in self._runs() if run.status in TERMINAL_RUN_STATES]
         if over:
             self.daemon.before_operation()
-            remove_run(self.store, over[which % len(over)].run_id)
+            remove_run(self.store, over[which % len(over)].run_id, self.now)
             self.daemon.queue.changed()
             self.daemon.registry.changed()
             self._settle()
