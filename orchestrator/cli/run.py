@@ -29,9 +29,10 @@ Selections: step, *step (with all it needs), step* (with all that need it), +ste
 in a run that continues another, step[key] is one key of a mapped step.
 
 --rerun and --from-failure inherit the mode, configuration, inputs, selection, tags and executor of the earlier run.
---config and --set change single values of its configuration, --tag single tags; --mode, --select and --executor
-replace its own; --preset replaces its mode, configuration and selection. --memoize is not inherited. With
---from-failure a step that succeeded is kept, unless its configuration or inputs change or a step before it runs."""
+--config and --set change single values of its configuration, --tag single tags; --select and --executor replace its
+own, --mode also the configuration of its resources, --preset its mode, selection and whole configuration. --memoize is
+not inherited. With --from-failure a step that succeeded is kept, unless its configuration or inputs change or a step
+before it runs again."""
 
 
 @app.command(epilog=_EPILOG)

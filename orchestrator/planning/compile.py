@@ -95,14 +95,14 @@ def plan_run(
 
 
 def _inherited_config(request: PlanRequest, mode: Mode) -> Mapping[str, Any]:
-    """The configuration of the run that is continued. What it says of resources that another mode had is left out."""
+    """The configuration of the run that is continued. That of resources is its mode's own: in another mode the same
+    names stand for other things, and what was meant for a real database must not reach a test."""
     if request.inherited is None:
         return {}
-    config, resources = request.inherited.config, request.inherited.config.get("resources")
-    if mode.name == request.inherited.mode or not isinstance(resources, Mapping):
+    config = request.inherited.config
+    if mode.name == request.inherited.mode:
         return config
-    bound = resources_of(mode)
-    return {**config, "resources": {name: entry for name, entry in resources.items() if name in bound}}
+    return {name: section for name, section in config.items() if name != "resources"}
 
 
 def _changed(shape: Shape, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
