@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     )
     from orchestrator.definitions.hooks import failure_hook, success_hook
     from orchestrator.definitions.instigator_contexts import ScheduleContext, SensorContext
-    from orchestrator.definitions.instigators import asset_sensor, run_status_sensor, schedule, sensor
+    from orchestrator.definitions.instigator_decorators import asset_sensor, run_status_sensor, schedule, sensor
     from orchestrator.definitions.io_manager import IOManager
     from orchestrator.definitions.outputs import DynamicOut, Out
     from orchestrator.definitions.pipeline import Mode, Preset
@@ -76,7 +76,7 @@ _HOME = {
     "SensorContext": "definitions.instigator_contexts",
     "SkipReason": "definitions.requests",
     "StepContext": "definitions.contexts",
-    "asset_sensor": "definitions.instigators",
+    "asset_sensor": "definitions.instigator_decorators",
     "duckdb_io_manager": "io_managers.duckdb",
     "failure_hook": "definitions.hooks",
     "filesystem_io_manager": "io_managers.filesystem",
@@ -85,9 +85,9 @@ _HOME = {
     "parquet_io_manager": "io_managers.parquet",
     "pipeline": "in_process",
     "resource": "definitions.resource",
-    "run_status_sensor": "definitions.instigators",
-    "schedule": "definitions.instigators",
-    "sensor": "definitions.instigators",
+    "run_status_sensor": "definitions.instigator_decorators",
+    "schedule": "definitions.instigator_decorators",
+    "sensor": "definitions.instigator_decorators",
     "step": "definitions.step",
     "success_hook": "definitions.hooks",
 }

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from orchestrator import clock
+from orchestrator.definitions.broken import defined
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition, Preset
 from orchestrator.definitions.step import check_tags
@@ -309,7 +310,11 @@ def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> A
     check_options("@pipeline", PipelineDefinition.__init__, options)
 
     def make(function: Callable[..., Any]) -> Pipeline:
-        check_function("@pipeline", function)
-        return Pipeline(function, **options)
+        def define() -> Pipeline:
+            check_function("@pipeline", function)
+            return Pipeline(function, **options)
+
+        found: Pipeline = defined("pipeline", function, define, options.get("name"))
+        return found
 
     return make if function is None else make(function)

@@ -35,12 +35,22 @@ class PipelineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     where: str = ""
 
 
+class BrokenInfo(msgspec.Struct, frozen=True):
+    """A definition that cannot be right, in a module whose others can be used."""
+
+    kind: str  # pipeline, schedule or sensor
+    name: str
+    error: str
+    hint: str | None = None
+
+
 class LocationInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a location defines."""
 
     pipelines: tuple[PipelineInfo, ...] = ()
     schedules: tuple[ScheduleInfo, ...] = ()
     sensors: tuple[SensorInfo, ...] = ()
+    broken: tuple[BrokenInfo, ...] = ()
 
 
 # --- from a location process ---------------------------------------------------------------------------------------

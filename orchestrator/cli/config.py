@@ -27,7 +27,7 @@ def check(json: Json = False) -> int:
         and location.process.loaded is not None
         and location.process.loaded.fork_problem is not None
     }
-    broken = [location.error for location in locations if location.error is not None]
+    broken = [error for location in locations for error in location.errors()]
     if json:
         print_json(
             [
@@ -36,6 +36,7 @@ def check(json: Json = False) -> int:
                     "loaded": location.error is None,
                     "error": str(location.error) if location.error else None,
                     "pipelines": _pipelines(location),
+                    "broken": location.broken(),
                     "fork_problem": unforkable.get(location.name),
                 }
                 for location in locations
@@ -46,6 +47,8 @@ def check(json: Json = False) -> int:
         print(f"{found.settings.path}")
         for location in locations:
             state = paint(RED, "✗ broken") if location.error else paint(GREEN, "✓ loaded")
+            if location.broken():
+                state = paint(RED, "✗ in part")
             print(f"  {state}  {paint(BOLD, location.name)}  {paint(DIM, ', '.join(_pipelines(location)))}")
         for name, problem in unforkable.items():
             say(f"warning: Runs of location {name!r} will be refused. It cannot be forked safely: {problem}.")

@@ -42,10 +42,12 @@ def show_list(*, schedules: bool, json: bool) -> None:
             say("No daemon is running, so none of them does anything: orchestrator daemon start")
         for problem in broken:
             say(f"{problem} What is in it may be missing here.")
-    elif broken:
-        for problem in broken:
+        for _, one in known.broken:
+            say(one.error)
+    elif broken or known.broken:
+        for problem in (*broken, *(one.error for _, one in known.broken)):
             say(problem)
-        say("What is in it is not known: orchestrator config check")
+        say("See what is wrong there: orchestrator config check")
     else:
         word = "@schedule" if schedules else "@sensor"
         say(f"None yet. Decorate a function with {word} in a module of the workspace.")

@@ -29,7 +29,7 @@ def list_(json: Json = False) -> int:
         if location.process is not None and location.process.loaded is not None
         for info in location.process.loaded.info.pipelines
     ]
-    errors = [location.error for location in locations if location.error is not None]
+    errors = [error for location in locations for error in location.errors()]
     if json:
         print_json([{"location": name, **_as_dict(info)} for name, info in infos])
     elif infos:

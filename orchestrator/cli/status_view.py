@@ -84,6 +84,10 @@ def _locations(locations: Sequence[LocationStatus], paint: Painter, instant: dat
             yield f"  {paint(GREEN, '✓')} {name}  {paint(DIM, _cut(names, _columns() - pad - 6))}"
             if location.restarted_because:
                 yield f"      {paint(YELLOW, f'restarted: {location.restarted_because}')}"
+            for one in location.broken:
+                yield f"      {paint(RED, f'✗ {one.kind} {one.name} broken')}"
+                for line in filter(None, (one.error, one.hint)):
+                    yield f"        {line}"
         elif location.state == "loading":
             yield f"  {paint(YELLOW, '…')} {name}  loading"
         else:

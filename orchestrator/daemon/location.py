@@ -11,6 +11,7 @@ from orchestrator.daemon.watching import Signature
 from orchestrator.errors import LocationBroken, OrchestratorError
 from orchestrator.execution.evaluators import EvaluatorPool
 from orchestrator.execution.location_process import LocationProcess
+from orchestrator.messages import BrokenInfo
 from orchestrator.planning.plan import PlannedRun
 from orchestrator.ticks import Declared
 
@@ -60,6 +61,16 @@ class Location:
         if self.evaluators is None or self.process is None or self.process.loaded is None:
             return []
         return [info.name for info in self.process.loaded.info.pipelines]
+
+    def broken(self) -> tuple[BrokenInfo, ...]:
+        """The definitions of a loaded location that cannot be right."""
+        if self.evaluators is None or self.process is None or self.process.loaded is None:
+            return ()
+        return self.process.loaded.info.broken
+
+    def is_broken(self, name: str) -> bool:
+        """Whether a loaded location has a schedule or sensor of that name which cannot be right."""
+        return any(one.name == name and one.kind != "pipeline" for one in self.broken())
 
     def declared(self) -> Iterator[Declared]:
         """The schedules and sensors of a loaded location."""

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from orchestrator import clock
 from orchestrator.daemon.location import LONGEST_PAUSE, Location, entry_points, is_same, pause_before_try, traceback_of
 from orchestrator.daemon.log import DaemonLog
@@ -119,6 +121,7 @@ class Locations:
                 "since": location.since,
                 "restarts": location.crashes,
                 "restarted_because": location.restarted_because,
+                "broken": [msgspec.to_builtins(one) for one in location.broken()],
                 "retry_at": location.retry_at,
                 "pipelines": location.pipelines(),
             }
@@ -255,6 +258,10 @@ class Locations:
         self._watch(location, process.loaded.files, now)
         self.version += 1
         self._log.info("location loaded", location=location.name)
+        for one in location.broken():
+            self._log.error(
+                "definition broken", location=location.name, kind=one.kind, definition=one.name, error=one.error
+            )
 
     def _fail(self, location: Location, error: OrchestratorError, now: datetime) -> None:
         process, before = location.process, location.error

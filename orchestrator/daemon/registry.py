@@ -90,7 +90,7 @@ class Registry:
 
     def _is_really_gone(self, one: Instigator) -> bool:
         location = self._locations.all.get(one.location)
-        return location is None or location.state == "loaded"
+        return location is None or (location.state == "loaded" and not location.is_broken(one.name))
 
     def _save(self, instigator: Instigator, now: datetime) -> None:
         self.remember(instigator)

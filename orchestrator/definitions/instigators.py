@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from orchestrator.clock import parse_duration
 from orchestrator.cron import load_zone
 from orchestrator.cron_expression import parse_cron
+from orchestrator.definitions.broken import BrokenDefinition
 from orchestrator.definitions.pipeline import PipelineDefinition
 from orchestrator.definitions.signature import CONTEXT_NAMES
 from orchestrator.definitions.step import check_tags
@@ -19,10 +20,7 @@ from orchestrator.definitions.values import AssetKey
 from orchestrator.definitions.where import (
     Where,
     broken,
-    check_function,
     check_name,
-    check_options,
-    where_called,
     where_is,
 )
 from orchestrator.errors import DefinitionError, near_misses
@@ -65,10 +63,12 @@ class InstigatorDefinition:
     def pipeline_name(self) -> str | None:
         return self.pipeline.name if isinstance(self.pipeline, PipelineDefinition) else self.pipeline
 
-    def check(self, pipelines: Mapping[str, PipelineDefinition]) -> None:
+    def check(self, pipelines: Mapping[str, PipelineDefinition], broken_pipelines: Collection[str] = ()) -> None:
         """Refuses a pipeline that its location does not have, or a mode that the pipeline does not have."""
         if self.pipeline_name is None:
             return
+        if self.pipeline_name in broken_pipelines:
+            raise self.broken(f"its pipeline {self.pipeline_name!r} is broken.", "Correct the pipeline first.")
         if self.pipeline_name not in pipelines:
             hint = near_misses(self.pipeline_name, pipelines, "pipeline")
             raise self.broken(f"its location has no pipeline {self.pipeline_name!r} as a module attribute.", hint)
@@ -95,6 +95,8 @@ class InstigatorDefinition:
         return found
 
     def _check_pipeline(self) -> None:
+        if isinstance(self.pipeline, BrokenDefinition):
+            raise self.broken(f"its pipeline {self.pipeline.name!r} is broken.", "Correct the pipeline first.")
         if self.pipeline is not None and not isinstance(self.pipeline, (PipelineDefinition, str)):
             raise self.broken(f"pipeline={self.pipeline!r} is no pipeline.", "Give the pipeline itself, or its name.")
 
@@ -221,7 +223,7 @@ class AssetSensorDefinition(SensorDefinition):
         require: str = "any",
         **options: Any,
     ) -> None:
-        keys = asset if isinstance(asset, (list, set)) or asset == () else [asset]
+        keys = () if asset is None else asset if isinstance(asset, (list, set)) or asset == () else [asset]
         where = where_is(function)
         _check_choice(function, "read", read, ("latest", "every"))
         _check_choice(function, "start", start, _STARTS)
@@ -274,80 +276,7 @@ class RunStatusSensorDefinition(SensorDefinition):
         )
 
 
-def schedule(
-    *bare: Any, cron: Any = None, pipeline: Any = None, **options: Any
-) -> Callable[[Callable[..., Any]], ScheduleDefinition]:
-    """Runs a pipeline at the instants of a cron expression.
-
-    Options: `timezone` (IANA name, default UTC), `mode`, `catch_up` ("latest", "all", "none" or the most to run),
-    `catch_up_window` (default 24h), `overlap` ("skip", "allow", "buffer_one", "buffer_all", "cancel_other"), `jitter`
-    (seconds), `timeout`, `default_on`, `tags`, `name`, `description`. The function gives config, RunRequests, a
-    SkipReason, or nothing (a run without config).
-    """
-    _refuse_bare("@schedule", bare, "@schedule(cron='30 2 * * *', pipeline=...)")
-    return _decorator("@schedule", ScheduleDefinition, {"cron": cron, "pipeline": pipeline, **options})
-
-
-def sensor(*bare: Any, pipeline: Any = None, **options: Any) -> Callable[[Callable[..., Any]], SensorDefinition]:
-    """Asks a function every `interval` seconds (15) whether something is to be run.
-
-    Options: `interval`, `timeout` (60), `mode`, `default_on`, `tags`, `name`, `description`. The function yields or
-    returns RunRequests, a SkipReason, or nothing.
-    """
-    _refuse_bare("@sensor", bare, "@sensor(pipeline=...)")
-    return _decorator("@sensor", SensorDefinition, {"pipeline": pipeline, **options})
-
-
-def asset_sensor(
-    *bare: Any, asset: Any = (), pipeline: Any = None, **options: Any
-) -> Callable[..., AssetSensorDefinition]:
-    """Asks a function when assets were materialized: `def f(context, materialization)`.
-
-    `asset` is a key or a list of keys. `read`: "latest" (only the newest since the last look) or "every" (each, in
-    order). `start`: "now" or "beginning". `require`: with several assets, "any", or "all" of them new: the function
-    then gets a dict of materializations by asset name. The other options are those of `sensor`.
-    """
-    _refuse_bare("@asset_sensor", bare, "@asset_sensor(asset='orders', pipeline=...)")
-    return _decorator("@asset_sensor", AssetSensorDefinition, {"asset": asset, "pipeline": pipeline, **options})
-
-
-def run_status_sensor(
-    *bare: Any, status: str | Iterable[str] = "FAILURE", **options: Any
-) -> Callable[..., RunStatusSensorDefinition]:
-    """Tells a function of each run that ends with that status: `def alert(context, run)`. For alerts.
-
-    `pipelines` restricts it to those. Each run is delivered at least once: a function that raises, hangs or dies is
-    called again about that run, with growing pauses, for three days. `context.delivery_key` is the same each time,
-    `context.attempt` counts. It may give RunRequests. Of a run that it has asked for itself it is not told, nor of one
-    that another alert has asked for because of such a run, and so on: alerts that react to each other come to an end.
-    """
-    _refuse_bare("@run_status_sensor", bare, "@run_status_sensor(status='FAILURE')")
-    return _decorator("@run_status_sensor", RunStatusSensorDefinition, {"status": status, **options})
-
-
-def _refuse_bare(name: str, bare: tuple[Any, ...], example: str) -> None:
-    if bare:
-        raise broken(name, where_called(), "its options are given by name, in parentheses.", f"Write {example}.")
-
-
 def _check_choice(function: Callable[..., Any], option: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         hint = near_misses(str(value), allowed, "choice")
         raise broken(f"Sensor {function.__name__!r}", where_is(function), f"{option}={value!r} is no choice.", hint)
-
-
-_COMMON = SensorDefinition.__init__
-
-
-def _decorator(name: str, cls: Any, options: dict[str, Any]) -> Callable[[Callable[..., Any]], Any]:
-    if cls is ScheduleDefinition:
-        check_options(name, cls.__init__, options)
-    else:
-        own = {option for option in options if option in inspect.signature(cls.__init__).parameters}
-        check_options(name, _COMMON, {option: value for option, value in options.items() if option not in own})
-
-    def make(function: Callable[..., Any]) -> Any:
-        check_function(name, function)
-        return cls(function, **options)
-
-    return make

@@ -9,16 +9,17 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator import clock
 from orchestrator.definitions import types
-from orchestrator.definitions.instigators import InstigatorDefinition
+from orchestrator.definitions.broken import BrokenDefinition, setting_aside
+from orchestrator.definitions.instigators import InstigatorDefinition, ScheduleDefinition
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
@@ -27,7 +28,7 @@ from orchestrator.errors import DefinitionError, NotFound
 from orchestrator.location.bytecode import forget_young
 from orchestrator.location.sources import source_files
 from orchestrator.masking import Masker
-from orchestrator.messages import LocationInfo, PipelineInfo
+from orchestrator.messages import BrokenInfo, LocationInfo, PipelineInfo
 from orchestrator.planning.run_config import config_problems, resource_schema, resources_of, step_schema
 from orchestrator.ticks import ScheduleInfo, SensorInfo
 
@@ -57,39 +58,69 @@ class Definitions:
 
     pipelines: Mapping[str, PipelineDefinition] = field(default_factory=dict)
     instigators: Mapping[str, InstigatorDefinition] = field(default_factory=dict)
+    broken: Sequence[BrokenDefinition] = ()
 
     def pipeline(self, name: str) -> PipelineDefinition:
-        """The pipeline of that name. Raises NotFound, saying which are near."""
+        """The pipeline of that name. Raises NotFound, saying which are near, or what is wrong with it."""
+        for one in self.broken:
+            if one.kind == "pipeline" and one.name == name:
+                raise one.error
         if name not in self.pipelines:
             raise NotFound.named("pipeline", name, self.pipelines)
         return self.pipelines[name]
 
-    def info(self) -> LocationInfo:
-        """What the location declares, for those who must not import it."""
+    def info(self, mask: Callable[[str], str] = str) -> LocationInfo:
+        """What the location declares, for those who must not import it. `mask` hides secrets in what is said of broken
+        definitions."""
         declared = [definition.info for definition in self.instigators.values()]
         return LocationInfo(
             tuple(_pipeline_info(pipeline) for pipeline in self.pipelines.values()),
             tuple(info for info in declared if isinstance(info, ScheduleInfo)),
             tuple(info for info in declared if isinstance(info, SensorInfo)),
+            tuple(BrokenInfo(one.kind, one.name, mask(one.error.message), one.error.hint) for one in self.broken),
         )
 
 
 def load(target: Target) -> Definitions:
     """Imports the module and collects its definitions: they are module attributes, nothing has to be registered.
 
-    Whatever user code raises while it is imported comes out as it is.
+    Whatever user code raises while it is imported comes out as it is. A definition that cannot be right is set aside;
+    when there is none that can, its error is raised.
     """
     _ = target.masker
-    module = _import(target)
-    definitions = Definitions(
-        _collect(module, PipelineDefinition, "pipeline"),
+    with setting_aside():
+        module = _import(target)
+    broken_ones: dict[int, BrokenDefinition] = {
+        id(value): value for value in vars(module).values() if isinstance(value, BrokenDefinition)
+    }
+    pipelines = _right(_collect(module, PipelineDefinition, "pipeline"), check_presets, broken_ones, "pipeline")
+    broken_pipelines = {one.name for one in broken_ones.values() if one.kind == "pipeline"}
+    instigators = _right(
         _collect(module, InstigatorDefinition, "schedule or sensor"),
+        lambda one: one.check(pipelines, broken_pipelines),
+        broken_ones,
     )
-    for definition in definitions.instigators.values():
-        definition.check(definitions.pipelines)
-    for pipeline in definitions.pipelines.values():
-        check_presets(pipeline)
-    return definitions
+    if broken_ones and not pipelines and not instigators:
+        raise next(iter(broken_ones.values())).error
+    return Definitions(pipelines, instigators, tuple(broken_ones.values()))
+
+
+D = TypeVar("D", PipelineDefinition, InstigatorDefinition)
+
+
+def _right(
+    found: dict[str, D], check: Callable[[D], None], broken_ones: dict[int, BrokenDefinition], kind: str = ""
+) -> dict[str, D]:
+    """Those that pass the check; the others join the broken ones."""
+    right = {}
+    for name, definition in found.items():
+        try:
+            check(definition)
+            right[name] = definition
+        except DefinitionError as error:
+            what = kind or ("schedule" if isinstance(definition, ScheduleDefinition) else "sensor")
+            broken_ones[id(definition)] = BrokenDefinition(what, name, definition.where, error)
+    return right
 
 
 def check_presets(pipeline: PipelineDefinition) -> None:

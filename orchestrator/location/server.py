@@ -114,7 +114,7 @@ class LocationServer:
             return replace(_load_failed(self._target, error), files=source_files(self._target.working_dir, error))
         finally:
             signal.alarm(0)
-        info = self._definitions.info()
+        info = self._definitions.info(self._target.masker)
         # What is here now is shared with every child: the collector must not touch it and so copy it.
         c_library()
         gc.collect()

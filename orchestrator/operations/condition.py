@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.messages import BrokenInfo
 from orchestrator.records import RunSummary
 from orchestrator.store.overview import NotRun
 from orchestrator.ticks import Tick
@@ -26,6 +27,7 @@ class LocationStatus(msgspec.Struct, frozen=True):
     since: datetime | None = None  # as far as a daemon knows
     restarts: int = 0  # how often its process has ended by itself of late
     restarted_because: str | None = None
+    broken: tuple[BrokenInfo, ...] = ()  # definitions in it that cannot be right
 
 
 class InstigatorStatus(msgspec.Struct, frozen=True):

@@ -13,7 +13,16 @@ from msgspec.structs import replace
 from orchestrator import clock
 from orchestrator.deleted import Deleted, note_deleted
 from orchestrator.engine import due
-from orchestrator.errors import ExecutionError, NotFound, NotPossible, OrchestratorError, UsageError, near_misses
+from orchestrator.errors import (
+    DefinitionError,
+    ExecutionError,
+    NotFound,
+    NotPossible,
+    OrchestratorError,
+    UsageError,
+    near_misses,
+)
+from orchestrator.messages import BrokenInfo
 from orchestrator.operations import positions
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.workspace import (
@@ -36,6 +45,7 @@ class Known:
 
     everything: list[Instigator]
     unknown: tuple[str, ...] = ()
+    broken: tuple[tuple[str, BrokenInfo], ...] = ()  # definitions that cannot be right, each with its location
 
     def of_kind(self, *, schedules: bool) -> list[Instigator]:
         """Those that are schedules, or those that are not."""
@@ -51,23 +61,26 @@ def look_up(workspace: Workspace, now: datetime, names: Sequence[str] = (), *, p
     told = _told_by_daemon(workspace)
     if told is not None:
         with open_store(workspace.state, tell=workspace.tell) as store:
-            known = Known(store(list_instigators), told)
+            known = Known(store(list_instigators), *told)
         if all(_is_among(known.everything, name) for name in names):
             return known
     locations = _load_for(workspace, names, patience)
     with open_store(workspace.state, tell=workspace.tell) as store:
         stored = store(list_instigators)
-    return Known(reconciled(locations, stored, now), tuple(unknown_locations(locations)))
+    broken = tuple((location.name, one) for location in locations for one in location.broken())
+    return Known(reconciled(locations, stored, now), tuple(unknown_locations(locations)), broken)
 
 
-def _told_by_daemon(workspace: Workspace) -> tuple[str, ...] | None:
-    """A line for each location that the daemon has not loaded; None when no daemon says so."""
+def _told_by_daemon(workspace: Workspace) -> tuple[tuple[str, ...], tuple[tuple[str, BrokenInfo], ...]] | None:
+    """A line for each location that the daemon has not loaded, and the broken definitions of the others; None when no
+    daemon says so."""
     try:
         told = describe_daemon(workspace.state)["locations"]
     except OrchestratorError:
         return None
     missing = [one for one in told if one["state"] != "loaded"]
-    return tuple(str(one["error"] or f"Location {one['name']!r} is still loading.").split("\n")[0] for one in missing)
+    lines = (str(one["error"] or f"Location {one['name']!r} is still loading.").split("\n")[0] for one in missing)
+    return tuple(lines), tuple((one["name"], BrokenInfo(**each)) for one in told for each in one.get("broken", ()))
 
 
 def _is_among(everything: Sequence[Instigator], name: str) -> bool:
@@ -98,6 +111,7 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator]
         found[id] = due.as_declared(remembered.get(id), location, declared, now)
     loaded = {location.name for location in locations if location.error is None}
     ids = {instigator_id(location, declared.name) for location, declared in _declared(locations)}
+    ids |= {instigator_id(location.name, one.name) for location in locations for one in location.broken()}
     broken = {location.name for location in locations if location.error is not None}
     for id, one in list(found.items()):
         if id not in ids and one.gone_at is None and (one.location in loaded or one.location not in broken):
@@ -117,6 +131,9 @@ def pick(known: Known, name: str, *, schedules: bool) -> Instigator:
         raise NotFound(
             f"Several locations have a {kind} {name!r}.", hint=f"Say which: {' or '.join(one.id for one in found)}."
         )
+    for location, one in known.broken:
+        if (one.kind == "schedule") == schedules and name in (one.name, instigator_id(location, one.name)):
+            raise DefinitionError(one.error, hint=one.hint)
     hint = near_misses(name, [one.name for one in right], kind)
     if known.unknown and not right:
         hint = "See what is wrong there: orchestrator config check"

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator import clock
 from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, OrchestratorError
+from orchestrator.messages import BrokenInfo
 from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.history import is_abandoned
@@ -148,6 +149,7 @@ def _told_locations(told: dict[str, Any]) -> tuple[LocationStatus, ...]:
             since=datetime.fromisoformat(one["since"]) if one.get("since") else None,
             restarts=one["restarts"],
             restarted_because=one["restarted_because"],
+            broken=tuple(BrokenInfo(**each) for each in one.get("broken", ())),
         )
         for one in told["locations"]
     )
@@ -165,7 +167,7 @@ def _own_locations(workspace: Workspace) -> tuple[list[LoadedLocation] | None, s
 def _location(location: LoadedLocation) -> LocationStatus:
     if location.process is not None and location.process.loaded is not None:
         names = tuple(info.name for info in location.process.loaded.info.pipelines)
-        return LocationStatus(location.name, True, names)
+        return LocationStatus(location.name, True, names, broken=location.process.loaded.info.broken)
     if isinstance(location.error, StillLoading):
         why = f"location {location.name} is still loading after {_LOADING_S:g}s: what is in it is not known"
         return LocationStatus(location.name, False, (), why, None, "loading")

@@ -98,6 +98,8 @@ def _location(location: LocationStatus, now: datetime) -> Iterator[str]:
         yield f"location {location.name} has been loading for {format_duration((now - location.since).total_seconds())}"
     elif location.restarts >= _RESTARTS:
         yield f"the process of location {location.name} has ended by itself {location.restarts} times"
+    for one in location.broken:
+        yield gist(one.error)
 
 
 def _instigator(one: InstigatorStatus, now: datetime) -> Iterator[str]:

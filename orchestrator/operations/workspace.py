@@ -17,7 +17,7 @@ from orchestrator.errors import ConfigError, DefinitionError, ExecutionError, No
 from orchestrator.execution.location_process import LocationProcess, LocationSpec
 from orchestrator.execution.pool import LocationPool
 from orchestrator.layout import StateDir
-from orchestrator.messages import PipelineInfo
+from orchestrator.messages import BrokenInfo, PipelineInfo
 from orchestrator.planning.plan import PlannedRun, PlanRequest
 from orchestrator.settings import (
     EnvironmentVariable,
@@ -130,6 +130,17 @@ class LoadedLocation:
     def pipelines(self) -> tuple[PipelineInfo, ...]:
         """What there is to know of its pipelines."""
         return self.process.loaded.info.pipelines if self.process is not None and self.process.loaded else ()
+
+    def broken(self) -> tuple[BrokenInfo, ...]:
+        """The definitions in it that cannot be right."""
+        loaded = self.process.loaded if self.process is not None else None
+        return loaded.info.broken if loaded is not None else ()
+
+    def errors(self) -> list[OrchestratorError]:
+        """Why it is broken, or what is in it."""
+        if self.error is not None:
+            return [self.error]
+        return [DefinitionError(one.error, hint=one.hint) for one in self.broken()]
 
 
 class StillLoading(ExecutionError):
@@ -295,6 +306,10 @@ def _no_pipeline(wanted: str, known: list[str], locations: list[LoadedLocation],
     broken = [location for location in locations if location.error is not None and only_in in ("", location.name)]
     if len(broken) == len(locations) == 1 and broken[0].error is not None:
         return broken[0].error
+    for location in locations:
+        for one in location.broken():
+            if one.kind == "pipeline" and one.name == wanted and only_in in ("", location.name):
+                return DefinitionError(one.error, hint=one.hint)
     where = f" in location {only_in!r}" if only_in else ""
     return NotFound(
         f"There is no pipeline {wanted!r}{where}.",

@@ -65,7 +65,7 @@ def test_a_plain_object_is_the_resource_itself(value):
     def plain():
         rows()
 
-    assert plain.execute_in_process().output("rows") is value
+    assert plain.execute_in_process().output("rows") == value
 
 
 def test_an_object_that_stores_and_loads_is_an_io_manager():

@@ -1,0 +1,114 @@
+"""Definitions that cannot be right, set aside while a location is loaded, so that the others in its module can be used.
+Everywhere else a decorator raises at once: in a test, or when the module is imported by hand.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import inspect
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar, cast
+
+from orchestrator.definitions.where import Where, broken, check_options, where_called, where_is
+from orchestrator.errors import DefinitionError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_sets_aside: contextvars.ContextVar[bool] = contextvars.ContextVar("sets_aside", default=False)
+
+
+@contextmanager
+def setting_aside() -> Iterator[None]:
+    """Makes decorators return a BrokenDefinition instead of raising DefinitionError."""
+    token = _sets_aside.set(True)
+    try:
+        yield
+    finally:
+        _sets_aside.reset(token)
+
+
+class BrokenDefinition:
+    """Takes the place of a definition that cannot be right. Using it raises the error."""
+
+    def __init__(self, kind: str, name: str, where: Where, error: DefinitionError) -> None:
+        self.kind = kind  # pipeline, schedule or sensor
+        self.name = name
+        self.where = where
+        self.error = error
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> Any:
+        raise self.error
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self.error
+
+    def __str__(self) -> str:
+        return f"{self.kind.capitalize()} {self.name!r}"
+
+    __repr__ = __str__
+
+
+def defined(kind: str, function: Any, make: Callable[[], T], name: object = None) -> T | Any:
+    """What `make` returns; while a location is loaded, a BrokenDefinition if it raises."""
+    try:
+        return make()
+    except DefinitionError as error:
+        if not _sets_aside.get():
+            raise
+        return _set_aside(kind, function, error, name)
+    except Exception as error:
+        if not _sets_aside.get():
+            raise
+        return _set_aside(kind, function, _explained(kind, function, error), name)
+
+
+def named_options(kind: str, example: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """For a decorator whose options are all given by name: refuses others, naming the near ones."""
+
+    def wrap(decorator: Callable[P, T]) -> Callable[P, T]:
+        required = [
+            p.name for p in inspect.signature(decorator).parameters.values() if p.default is inspect.Parameter.empty
+        ]
+
+        @functools.wraps(decorator)
+        def checked(*args: P.args, **options: P.kwargs) -> T:
+            try:
+                if args:
+                    hint = f"Write {example}."
+                    raise broken(f"@{kind}", where_called(), "its options are given by name, in parentheses.", hint)
+                check_options(f"@{kind}", decorator, options)
+            except DefinitionError as error:
+                if not _sets_aside.get():
+                    raise
+                refused = error  # outlives its clause
+                return lambda function: _set_aside(kind, function, refused, options.get("name"))  # type: ignore[return-value]
+            given: dict[str, Any] = {**dict.fromkeys(required), **options}
+            return cast(Callable[..., T], decorator)(**given)  # one that is missing is refused as None is
+
+        return checked
+
+    return wrap
+
+
+def _set_aside(kind: str, function: Any, error: DefinitionError, name: object) -> Any:
+    given = name if isinstance(name, str) else getattr(function, "__name__", "?")
+    try:
+        where = where_is(function)
+    except AttributeError:  # it is no function: that is what is wrong
+        where = where_called()
+    return BrokenDefinition("sensor" if kind.endswith("sensor") else kind, given, where, error)
+
+
+def _explained(kind: str, function: Any, error: Exception) -> DefinitionError:
+    """What user code raised while it was defined, with its line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    line = f", line {frames[-1].lineno}" if frames else ""
+    said = "".join(traceback.format_exception_only(error)).strip()
+    what = f"{kind.capitalize()} {getattr(function, '__name__', '?')!r}"
+    return broken(what, where_is(function), f"its function raised {said}{line}.")
