@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,22 @@ def _require_own_link(state: StateDir) -> None:
             f"{state.path} is a symbolic link to {state.path.readlink()}, which is not a state directory.",
             hint="Set state_dir in the workspace file to that directory itself.",
         )
+
+
+def check_usable(path: Path) -> None:
+    """Raises StoreError with the reason where `prepare` would; makes nothing."""
+    state = StateDir(path)
+    try:
+        if state.format_file.exists():
+            prepare(path)
+            return
+        _require_own(state, lambda _: None)
+        _refuse_foreign(state)
+        nearest = next(directory for directory in (path, *path.parents) if directory.exists())
+        # Asking for permission is not enough: root has every permission, on a read-only file system too.
+        Path(tempfile.mkdtemp(prefix=".orchestrator-check-", dir=nearest)).rmdir()
+    except OSError as error:
+        raise unusable(path, error) from error
 
 
 def unusable(path: Path, error: OSError) -> StoreError:

@@ -24,7 +24,7 @@ def list_(
     from orchestrator.cli.assets_view import asset_table
     from orchestrator.store.assets import list_assets
 
-    with store() as opened:
+    with store(only_reads=True) as opened:
         assets = opened(list_assets, parse_key(prefix) if prefix else ())
     if json:
         print_json(assets)
@@ -42,7 +42,7 @@ def show(key: AssetArgument, json: Json = False) -> None:
     from orchestrator.cli.output import painter
     from orchestrator.store.assets import get_asset
 
-    with store() as opened:
+    with store(only_reads=True) as opened:
         asset = opened(get_asset, parse_key(key))
     if json:
         print_json(asset)
@@ -64,7 +64,7 @@ def history(
     from orchestrator.store.assets import HistoryFilter, asset_history, get_asset
 
     parsed = parse_key(key)
-    with store() as opened:
+    with store(only_reads=True) as opened:
         opened(get_asset, parsed)
         which = HistoryFilter(partitions=tuple(partition or ()), limit=limit or None)
         found = opened(asset_history, parsed, which)

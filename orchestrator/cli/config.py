@@ -12,11 +12,13 @@ app = group("Check and show the workspace file.")
 
 @app.command(epilog="Example: orchestrator config check && git commit")
 def check(json: Json = False) -> int:
-    """Check the workspace file and everything it loads: locations, pipelines, presets."""
+    """Check the workspace file and everything it names: locations, pipelines, presets, the executor, the state."""
     from orchestrator.messages import SPAWN_HINT
+    from orchestrator.operations.settings_check import settings_problems
     from orchestrator.operations.workspace import load_locations
 
     with workspace() as found:
+        wrong = settings_problems(found)
         locations = load_locations(found)
     forked = {one.name for one in found.settings.locations if one.isolation == "fork"}
     unforkable = {
@@ -27,7 +29,7 @@ def check(json: Json = False) -> int:
         and location.process.loaded is not None
         and location.process.loaded.fork_problem is not None
     }
-    broken = [error for location in locations for error in location.errors()]
+    broken = [*wrong, *(error for location in locations for error in location.errors())]
     if json:
         print_json(
             [
@@ -53,8 +55,8 @@ def check(json: Json = False) -> int:
         for name, problem in unforkable.items():
             say(f"warning: Runs of location {name!r} will be refused. It cannot be forked safely: {problem}.")
             say(f"hint: {SPAWN_HINT}")
-        for error in broken:
-            show_error(error)
+    for error in wrong if json else broken:
+        show_error(error)
     return broken[0].exit_code if broken else OK
 
 

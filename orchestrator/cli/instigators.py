@@ -27,7 +27,7 @@ def show_list(*, schedules: bool, json: bool) -> None:
     from orchestrator.store.ticks import latest_ticks
 
     now = clock.now()
-    with workspace() as found:
+    with workspace(only_reads=True) as found:
         known = look_up(found, now)
         everything, broken = known.of_kind(schedules=schedules), known.unknown
         with store_of(found) as store:
@@ -112,7 +112,7 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
     from orchestrator.operations.instigators import look_up, pick
     from orchestrator.store.ticks import TickFilter, list_ticks
 
-    with workspace() as found:
+    with workspace(only_reads=True) as found:
         known = look_up(found, clock.now(), [name] if name else ())
         one = pick(known, name, schedules=schedules) if name else None
         wanted = [one] if one else known.of_kind(schedules=schedules)
@@ -154,12 +154,12 @@ def _look(found: Workspace, wanted: list[Instigator], which: Any, seen: datetime
     return Look(tuple(ticks), tuple(current), upcoming_of(found, current, clock.now()))
 
 
-def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], None]) -> None:
+def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], None], only_reads: bool = False) -> None:
     """Does something to one schedule or sensor."""
     from orchestrator import clock
     from orchestrator.operations.instigators import look_up, pick
 
-    with workspace() as found:
+    with workspace(only_reads=only_reads) as found:
         one = pick(look_up(found, clock.now(), [name]), name, schedules=schedules)
         with store_of(found) as store:
             act(store, one)

@@ -82,13 +82,16 @@ def group(help_text: str) -> typer.Typer:
 
 
 @contextmanager
-def workspace(*, quiet: bool = False) -> Iterator[Workspace]:
-    """The workspace the command works in; its processes are let go of afterwards. What takes long is said, unless
-    `quiet`."""
+def workspace(*, quiet: bool = False, only_reads: bool = False) -> Iterator[Workspace]:
+    """The workspace that the command works in; its processes end afterwards. What takes long is said, unless `quiet`.
+
+    A command that only reads needs no state directory: where none can be made, it finds an empty one.
+    """
     from orchestrator.cli.output import say
     from orchestrator.operations.workspace import Workspace
 
     found = Workspace.find() if quiet else Workspace.find(tell=say)
+    found.only_reads = only_reads
     try:
         yield found
     finally:
@@ -96,9 +99,9 @@ def workspace(*, quiet: bool = False) -> Iterator[Workspace]:
 
 
 @contextmanager
-def store() -> Iterator[Store]:
+def store(*, only_reads: bool = False) -> Iterator[Store]:
     """The workspace's store, up to date with all journals."""
-    with workspace() as found, store_of(found) as opened:
+    with workspace(only_reads=only_reads) as found, store_of(found) as opened:
         yield opened
 
 
@@ -145,7 +148,7 @@ def _asset_names() -> list[str]:
 
 
 def _opened(operation: Any) -> Any:
-    with store() as opened:
+    with store(only_reads=True) as opened:
         return opened(operation)
 
 

@@ -17,7 +17,7 @@ from orchestrator.simulation.once import Preview, ask_once
 def show_preview(name: str, *, schedules: bool, at: datetime | None, json: bool) -> None:
     """Prints the requests as YAML, or as JSON. Writes nothing."""
     now = clock.now()
-    with workspace() as found:
+    with workspace(only_reads=True) as found:
         one = pick(look_up(found, now, [name]), name, schedules=schedules)
         if one.declared is None or one.gone_at is not None:
             raise NotPossible(f"{one.id} is not defined any more.")

@@ -45,7 +45,7 @@ def list_(
     from orchestrator.store.runs import count_runs, list_runs
 
     which = _filter(pipeline, status or [], tag or [], since, limit)
-    with workspace() as found, store_of(found) as store:
+    with workspace(only_reads=True) as found, store_of(found) as store:
         runs = store(list_runs, which)
         total = store(count_runs, which) if not json and limit and len(runs) == limit else len(runs)
         damaged = dict(store(list_damage))
@@ -78,7 +78,7 @@ def show(
     from orchestrator.operations.history import progress_of
     from orchestrator.run_files import read_record
 
-    with workspace() as found:
+    with workspace(only_reads=True) as found:
         unbegun = _unbegun(found, run)
         if unbegun is not None:
             if json:
@@ -112,7 +112,7 @@ def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None
     from orchestrator.events import encode_line
     from orchestrator.operations.follow import events_of, follow_events
 
-    with workspace() as found:
+    with workspace(only_reads=True) as found:
         run_dir = _begun(found, run, follow)
     paint = painter()
     if json and not follow:
@@ -127,7 +127,7 @@ def logs(run: RunArgument, step: Step = None, follow: Follow = False, json: Json
     """Print what the steps of a run printed and logged."""
     from orchestrator.cli.logs_view import shown_log_lines
 
-    with workspace() as found:
+    with workspace(only_reads=True) as found:
         run_dir = _begun(found, run, follow)
     for line in shown_log_lines(run_dir, step, follow=follow, json=json, paint=painter()):
         print(line, flush=follow)

@@ -136,7 +136,7 @@ def _expression(name: str | None, cron: str | None, timezone: str) -> tuple[str,
     if cron is not None:
         return cron, timezone
     found: list[Instigator] = []
-    with_one(str(name), schedules=True, act=lambda _store, one: found.append(one))
+    with_one(str(name), schedules=True, act=lambda _store, one: found.append(one), only_reads=True)
     declared = found[0].declared
     assert isinstance(declared, ScheduleInfo)
     return declared.cron, declared.timezone

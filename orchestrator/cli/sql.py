@@ -39,7 +39,7 @@ def sql(
     from orchestrator.operations.sql import ask_sql
 
     statement = sys.stdin.read() if query == "-" else query
-    with workspace() as found:
+    with workspace(only_reads=True) as found:
         result = ask_sql(found.state, statement, tell=say)
     if json:
         print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])

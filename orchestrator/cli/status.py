@@ -17,7 +17,7 @@ def status(json: Json = False) -> int:
     from orchestrator.cli.status_view import status_lines
     from orchestrator.operations.status import look
 
-    with workspace() as found:
+    with workspace(only_reads=True) as found:
         seen = look(found)
     if json:
         print_json(seen)

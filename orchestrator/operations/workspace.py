@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +15,15 @@ from typing import TypeVar
 import msgspec
 
 from orchestrator.clock import monotonic
-from orchestrator.errors import ConfigError, DefinitionError, ExecutionError, NotFound, OrchestratorError, near_misses
+from orchestrator.errors import (
+    ConfigError,
+    DefinitionError,
+    ExecutionError,
+    NotFound,
+    OrchestratorError,
+    StoreError,
+    near_misses,
+)
 from orchestrator.execution.location_process import LocationProcess, LocationSpec
 from orchestrator.execution.pool import LocationPool
 from orchestrator.layout import StateDir
@@ -43,6 +53,9 @@ class Workspace:
         self.settings = settings
         # Called with a sentence when something takes noticeably long, or looks wrong.
         self.tell = tell
+        # An empty state will do where there is none and none can be made.
+        self.only_reads = False
+        self._scratch: Path | None = None
 
     @classmethod
     def find(cls, given: str | None = None, tell: Callable[[str], None] = lambda _: None) -> Workspace:
@@ -52,7 +65,18 @@ class Workspace:
     @cached_property
     def state(self) -> StateDir:
         """The state directory, created when it is not there."""
-        return prepare(self.settings.state_path, self.tell)
+        path = self.settings.state_path
+        try:
+            return prepare(path, self.tell)
+        except StoreError:
+            if not self.only_reads or os.path.lexists(path):
+                raise
+            return self._empty_state()
+
+    def _empty_state(self) -> StateDir:
+        """A state directory without anything in it, for as long as this process needs it."""
+        self._scratch = Path(tempfile.mkdtemp(prefix="orchestrator-empty-"))
+        return prepare(self._scratch / "state")
 
     @cached_property
     def pool(self) -> LocationPool:
@@ -63,6 +87,8 @@ class Workspace:
         """Lets the location processes go."""
         if "pool" in self.__dict__:
             self.pool.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def _working_directory() -> Path:
