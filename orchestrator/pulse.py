@@ -92,6 +92,17 @@ def silence(state: StateDir, now: datetime) -> DaemonSilent:
     )
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # there is, and it belongs to another user
+    return True
+
+
 def is_suspended(pid: int) -> bool:
     """Whether a process was stopped by a signal (SIGSTOP, Ctrl-Z, a debugger) and not continued since."""
     if not pid:

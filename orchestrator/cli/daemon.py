@@ -48,12 +48,12 @@ def stop(
     if drain and cancel:
         raise UsageError("Give --drain or --cancel, not both.")
     with workspace() as found:
-        stop_daemon(
+        was_there = stop_daemon(
             found.state,
             how="drain" if drain else "cancel" if cancel else "graceful",
             patience=86400.0 if drain else 60.0,
         )
-    say("The daemon has stopped.")
+    say("The daemon has stopped." if was_there else "No daemon is running.")
 
 
 @app.command(epilog="Example: orchestrator daemon status --json")
@@ -92,7 +92,10 @@ def logs(
 
 @app.command(epilog="Example: orchestrator daemon tick")
 def tick() -> int:
-    """Do everything that is due, wait for the runs that come of it, and end: for machines that have a cron already."""
+    """Do everything that is due, wait for the runs that come of it, and end: for machines that have a cron already.
+
+    What becomes due meanwhile is left to the next pass. Beside a daemon, or another pass, there is nothing to do.
+    """
     from orchestrator.daemon.process import run_daemon
 
     with workspace() as found:

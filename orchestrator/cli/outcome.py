@@ -10,8 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from typer._click.exceptions import ClickException
-from typer.exceptions import Abort, Exit
+from typer import Abort, Exit
 
 from orchestrator.errors import DISK_FULL, LocationBroken, OrchestratorError, StoreError
 
@@ -41,9 +40,6 @@ def code_of(command: Callable[[], Any]) -> int:
     except OrchestratorError as error:
         show_error(error)
         return error.exit_code
-    except ClickException as error:
-        error.show()
-        return error.exit_code
     except Exit as error:
         return error.exit_code
     except (Abort, KeyboardInterrupt):
@@ -60,9 +56,20 @@ def code_of(command: Callable[[], Any]) -> int:
         full = StoreError(f"The disk is full: {what}.", hint="Free some space and try again.")
         show_error(full)
         return full.exit_code
-    except Exception:
-        return _told_as_bug()
+    except Exception as error:
+        code = _told_by_typer(error)
+        return _told_as_bug() if code is None else code
     return result if isinstance(result, int) else OK
+
+
+def _told_by_typer(error: Exception) -> int | None:
+    """Shows an error of the command line as typer would; its exit code, None for another error. Their class is in a
+    private module of typer, so they are recognized by what they can do."""
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if not callable(show) or not isinstance(code, int):
+        return None
+    show()
+    return code
 
 
 def _told_as_bug() -> int:

@@ -42,8 +42,12 @@ def take_plain_values_as_they_are() -> None:
         return
 
     def build(descriptor: Any) -> Any:
-        info = descriptor.parameter_info
-        if info.parser is not None or descriptor.is_file or descriptor.is_path or descriptor.is_choice:
+        try:
+            info = descriptor.parameter_info
+            converted = info.parser is not None or descriptor.is_file or descriptor.is_path or descriptor.is_choice
+        except AttributeError:
+            return build_runtime_param(descriptor)
+        if converted:
             return build_runtime_param(descriptor)
         return _MostlyPlain(parameter_info=info, annotation=descriptor.annotation)
 

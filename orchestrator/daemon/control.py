@@ -16,7 +16,7 @@ from typing import Literal
 from orchestrator import clock
 from orchestrator.errors import DaemonError, DaemonSilent, StoreError
 from orchestrator.layout import FILE_MODE, StateDir
-from orchestrator.operations.daemon import ask, describe_daemon, no_daemon
+from orchestrator.operations.daemon import ask, describe_daemon
 from orchestrator.operations.workspace import Workspace
 from orchestrator.pulse import daemon_pid, is_suspended, silence
 
@@ -55,15 +55,16 @@ def start_detached(workspace: Workspace, log_format: str = "text") -> int:
     )
 
 
-def stop_daemon(state: StateDir, *, how: How = "graceful", patience: float = 60.0) -> None:
-    """Tells the daemon to stop, and returns once it has. Raises DaemonError when there is none, or it takes too long.
+def stop_daemon(state: StateDir, *, how: How = "graceful", patience: float = 60.0) -> bool:
+    """Tells the daemon to stop, and returns once it has; False when there was none. Raises DaemonError when it takes
+    too long.
 
     graceful: steps that run go on, and the next daemon adopts them. drain: waits for the runs in flight. cancel:
     cancels them first.
     """
     pid = daemon_pid(state)
     if pid is None:
-        raise no_daemon()
+        return False
     _tell_to_stop(state, pid, how)
     deadline = clock.monotonic() + patience
     while daemon_pid(state) == pid:
@@ -75,6 +76,7 @@ def stop_daemon(state: StateDir, *, how: How = "graceful", patience: float = 60.
                 hint="It may be waiting for runs: `orchestrator runs list`. Call it again to go on waiting.",
             )
         time.sleep(0.02)
+    return True
 
 
 def _tell_to_stop(state: StateDir, pid: int, how: How) -> None:
@@ -97,7 +99,7 @@ def _ended_at_once(code: int, said: str) -> DaemonError:
 def already_running(state: StateDir, pid: int) -> DaemonError:
     """The error for a second daemon."""
     return DaemonError(
-        f"A daemon is running already for {state.path}: process {pid}.",
+        f"A daemon is running already for {state.path}" + (f": process {pid}." if pid else "."),
         hint="Stop it with `orchestrator daemon stop`, or look at it with `orchestrator daemon status`.",
     )
 

@@ -172,6 +172,12 @@ class Daemon:
     def is_idle(self) -> bool:
         return not self.runs.active
 
+    def make_one_pass(self) -> None:
+        """Does only what is due by now, and what comes of that: then it is settled."""
+        self.schedules.until = clock.now()
+        self.sensors.is_spread_out = False
+        self.sensors.is_single_pass = True
+
     def is_settled(self) -> bool:
         """Whether everything that is due has been asked, committed, run and ended."""
         loading = any(location.is_loading for location in self.locations.all.values())

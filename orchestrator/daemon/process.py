@@ -9,6 +9,7 @@ import faulthandler
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,21 +22,33 @@ from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.supervised import Supervisor
 from orchestrator.daemon.vitals import Vitals
+from orchestrator.errors import DaemonError
 from orchestrator.layout import FILE_MODE, StateDir
+from orchestrator.limits import raise_file_limit
 from orchestrator.locks import HeldLock, try_lock
 from orchestrator.operations.workspace import Workspace
-from orchestrator.pulse import daemon_pid
+from orchestrator.pulse import daemon_pid, is_alive
 from orchestrator.store.serving import StoreServer
 from orchestrator.store.session import hold_store
+
+# How long the lock may be held by somebody who does not say who.
+_LOCK_PATIENCE_S = 2.0
 
 
 def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = False, echo: bool = True) -> int:
     """Runs until told to stop; the exit code. `once`: does what is due, drives it to its end, and returns.
 
-    Raises DaemonError when another daemon has the state directory.
+    Raises DaemonError when another daemon has the state directory. It does what a single pass would do, so for `once`
+    that is as good.
     """
     state = workspace.state
-    lock = _only_one(state)
+    raise_file_limit()
+    try:
+        lock = _only_one(state)
+    except DaemonError:
+        if once:
+            return 0
+        raise
     faulthandler.register(signal.SIGUSR1)  # says where a daemon hangs, even one that hangs in a library
     supervisor = Supervisor(os.environ)
     log = DaemonLog(state, log_format, echo=echo)
@@ -76,9 +89,14 @@ def _left(runs: int) -> dict[str, Any]:
 
 
 def _only_one(state: StateDir) -> HeldLock:
-    lock = try_lock(state.daemon_lock)
-    if lock is None:
-        raise already_running(state, daemon_pid(state) or 0)
+    patience = clock.monotonic() + _LOCK_PATIENCE_S
+    while (lock := try_lock(state.daemon_lock)) is None:
+        # Whoever only looks whether it is locked holds it for that moment, and a daemon that has just locked it has not
+        # said yet who it is.
+        pid = daemon_pid(state)
+        if (pid and is_alive(pid)) or clock.monotonic() > patience:
+            raise already_running(state, pid or 0)
+        time.sleep(0.02)
     lock.write_note(str(os.getpid()).encode())
     return lock
 
@@ -118,7 +136,8 @@ def _stop(daemon: Daemon, how: str) -> None:
 
 
 def _serve(daemon: Daemon, vitals: Vitals, *, once: bool) -> None:
-    daemon.sensors.is_spread_out = not once
+    if once:
+        daemon.make_one_pass()
     with _signals(daemon) as wake:
         daemon.extra_descriptors = (wake,)
 

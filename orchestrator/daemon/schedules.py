@@ -72,6 +72,7 @@ class Schedules:
         self._active_of = active_of
         self._cancel = cancel
         self.agenda = Agenda(lambda: registry.version, self._fill, self._look)
+        self.until: datetime | None = None  # what is due later is left to whoever makes the next pass
         self._making_up: dict[str, datetime] = {}
         self._tries: dict[str, int] = {}  # of an occurrence whose evaluation was lost
 
@@ -127,11 +128,12 @@ class Schedules:
         if found is None:
             return
         remembered = self._on_this_clock(found.remembered, now)
-        decision = self._decide(found.declared, remembered, now)
+        decision = self._decide(found.declared, remembered, now if self.until is None else min(now, self.until))
         if not decision.evaluate:
             self._pass(remembered, decision, now)
-            if decision.next_at is not None:
-                self.agenda.put(id, decision.next_at)
+            next_at = decision.next_at
+            if next_at is not None and (self.until is None or next_at <= self.until):
+                self.agenda.put(id, next_at)
             return
         if decision.serialize:
             self._making_up[id] = decision.evaluate[-1]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -38,6 +38,10 @@ class Look:
     sight: Sight | None = None
 
 
+# What is put off for so long is left to whoever makes the next pass.
+_AFTER_THIS_PASS = timedelta(days=3650)
+
+
 class Sensors:
     """The concern."""
 
@@ -62,6 +66,8 @@ class Sensors:
         self._log = log
         self._deliveries = Deliveries(registry, locations, log)
         self.is_spread_out = True  # after a start they do not all come at once
+        self.is_single_pass = False  # each is asked once, and again only if something has happened to what it looks at
+        self._asked: set[str] = set()
         self.agenda = Agenda(lambda: registry.version, self._fill, self._look)
         self._regular: dict[str, datetime] = {}  # when those that hurry would have been looked at
         self._hinted: set[str] = set()  # there is something for them, and they are just being asked
@@ -128,6 +134,8 @@ class Sensors:
 
     def _put(self, id: str, declared: SensorInfo, at: datetime, now: datetime) -> None:
         """To be looked at then, or earlier if a failed alert is to be tried again by then."""
+        if self.is_single_pass and id in self._asked:
+            at = now + _AFTER_THIS_PASS
         retry_at = self._deliveries.next_at(id, declared, now)
         self.agenda.put(id, at if retry_at is None else min(at, retry_at))
 
@@ -151,6 +159,7 @@ class Sensors:
         found = askable(id, SensorInfo, self._registry, self._locations, self._evaluations)
         if found is None:
             return
+        self._asked.add(id)
         declared, remembered, location = found.declared, found.remembered, found.location
         if declared.kind == "sensor":
             self._ask(id, location, Look(declared, remembered.cursor), remembered, now)

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import orchestrator
 from orchestrator.cli.plain_values import is_plain
 
 PIPELINES = """
@@ -17,6 +19,8 @@ PIPELINES = """
     def work():
         nothing()
 """
+
+ROOT = Path(orchestrator.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -61,3 +65,42 @@ def test_what_is_not_plain_is_converted_and_checked(bench):
     refused = bench("runs", "list", "--limit", "many")
     assert refused.code == 2
     assert "--limit" in refused.err
+
+
+@pytest.mark.parametrize(
+    "private", ["typer._coercion.RuntimeParam", "typer._coercion.build_runtime_param", "typer.core.build_runtime_param"]
+)
+def test_without_a_private_name_of_typer_commands_are_slower_and_nothing_else(bench, private):
+    module, _, name = private.rpartition(".")
+    # Taken away in another module than the one that uses it: typer itself has it already.
+    code = f"""
+import importlib, sys, typer, typer.core
+module = importlib.import_module({module!r})
+kept = module.{name}
+if {module!r} != "typer.core":
+    del module.{name}
+else:
+    module.build_runtime_param = lambda *given, **more: kept(*given, **more)
+sys.argv[0] = "orchestrator"
+from orchestrator.__main__ import main
+main()
+"""
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=bench.path, capture_output=True, text=True, timeout=30
+        )
+
+    bench.write("")
+    assert run("--help").returncode == 0
+    assert run("runs", "list", "--limit", "3").returncode == 0
+    for wrong in (("runs", "list", "--limit", "many"), ("no-such-command",), ("runs", "list", "--no-such-option")):
+        done = run(*wrong)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_nothing_of_typer_that_is_private_is_needed():
+    for path in (ROOT / "cli").rglob("*.py"):
+        if path.name != "plain_values.py":
+            assert "typer._" not in path.read_text(), path
