@@ -33,12 +33,13 @@ NOTHING_WRITTEN: Mapping[Path, str] = types.MappingProxyType({})
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a configuration, and where. `incomplete` when more configuration could put it right; `unset`
-    when a variable of the environment would."""
+    when a variable of the environment would; `unwired` when the pipeline's code is the likelier place."""
 
     path: Path
     message: str
     incomplete: bool = False
     unset: bool = False
+    unwired: bool = False
 
     def __str__(self) -> str:
         return f"{'.'.join(self.path)}: {self.message}"

@@ -27,7 +27,7 @@ def type_problem(value: Any, annotation: Any, *, secret: bool = False) -> str | 
         return None
     if secret:
         return f"expected {type_name(annotation)}, got {an(type_name(type(value)))}"
-    return f"expected {type_name(annotation)}, got {_shown(value)}{_culprit(value, annotation)}"
+    return f"expected {type_name(annotation)}, got {_shown(value)}{_difference(value, annotation)}"
 
 
 def plain_scalar(value: Any, annotation: Any) -> Any:
@@ -157,9 +157,17 @@ def _shown(value: Any) -> str:
     return an(name)
 
 
-def _culprit(value: Any, annotation: Any) -> str:
-    """Which element of a container does not fit, when one does not."""
-    for where, item, wanted in _elements(value, annotation):
+def _difference(value: Any, annotation: Any) -> str:
+    """What the names of the two types do not say: the length of a tuple, the element that does not fit, two classes of
+    one name."""
+    args = typing.get_args(annotation)
+    if typing.get_origin(annotation) is tuple and isinstance(value, tuple) and Ellipsis not in args:
+        members = 0 if args == ((),) else len(args)
+        if len(value) != members:
+            return f" with {len(value)} member{'' if len(value) == 1 else 's'}, not {members}"
+    for where, item, wanted in _elements(value, annotation, most=sys.maxsize):
         if not _fits(item, wanted):
-            return f" with {_shown(item)} {'as ' if where == 'a key' else 'at '}{where}{_culprit(item, wanted)}"
+            return f" with {_shown(item)} {'as ' if where == 'a key' else 'at '}{where}{_difference(item, wanted)}"
+    if type(value) is not annotation and type_name(type(value)) == type_name(annotation):
+        return ", a different class of the same name: its module was imported or run twice"
     return ""

@@ -37,7 +37,7 @@ from orchestrator.location.errors import definition_frame, error_info, is_a, lea
 from orchestrator.location.interrupts import Interruption, StepInterrupted
 from orchestrator.location.process_exit import Ending, NothingToEnd, leave_copy
 from orchestrator.location.recorder import Recorder
-from orchestrator.location.values import Values
+from orchestrator.location.values import TypeCheckFailed, Values
 from orchestrator.planning.plan import PlannedStep
 from orchestrator.records import AttemptSpec
 
@@ -264,6 +264,9 @@ def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _allows_retries(error: BaseException) -> bool:
+    # What is declared wrongly, or returned in another type than is declared, is so the next time too.
+    if is_a(error, TypeCheckFailed) or is_a(error, DefinitionError):
+        return False
     return not is_a(error, Failure) or bool(getattr(error, "allow_retries", True))
 
 

@@ -31,6 +31,7 @@ from orchestrator.location.evaluators import EvaluatorChildren
 from orchestrator.location.forking import fork_problem
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.loading import Definitions, Target, import_libraries, load
+from orchestrator.location.options_hint import options_hint
 from orchestrator.location.process_exit import StaysAlive, c_library
 from orchestrator.location.refusals import planning_masker, refusal
 from orchestrator.location.sources import source_files
@@ -279,6 +280,7 @@ def _load_failed(target: Target, error: BaseException) -> LoadFailed:
         hint = f"It is looked for in {target.working_dir} (working_dir) and in the environment of {sys.executable}."
     else:
         message = f"{what} cannot be imported: {_last_line(error)}"
+        hint = options_hint(error)
     trace = load_traceback(error) if ours is None else way_to(ours)
     mask = target.masker
     return LoadFailed(PROTOCOL, __version__, mask(message), mask(trace), hint and mask(hint))

@@ -137,11 +137,18 @@ def _check_config(shape: Shape, settled: SettledConfig, environment: Mapping[str
         stored=stored,
     )
     if problems:
-        template = f"`orchestrator pipeline config {shape.pipeline.name}` prints a template with every field."
+        hint = f"`orchestrator pipeline config {shape.pipeline.name}` prints a template with every field."
+        if all(problem.unset for problem in problems):
+            hint = HOW_TO_SET
+        elif all(problem.unwired for problem in problems):
+            hint = (
+                f"Pass it the output of a step in the function of pipeline {shape.pipeline.name!r}"
+                f" ({shape.pipeline.where}), or configure it: --set {'.'.join(problems[0].path)}=VALUE."
+            )
         raise ConfigError(
             f"The configuration of pipeline {shape.pipeline.name!r} (mode {shape.mode.name!r}) is not valid:",
             details=[str(problem) for problem in problems],
-            hint=HOW_TO_SET if all(problem.unset for problem in problems) else template,
+            hint=hint,
         )
 
 

@@ -27,6 +27,7 @@ from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.io_managers.filesystem import filesystem_io_manager
 from orchestrator.typed import opened
 
+_UNWIRED = "required, and missing: no step provides it"
 TOP_LEVEL = ("steps", "resources", "inputs", "execution")
 
 
@@ -233,7 +234,7 @@ def _input_problems(pipeline: PipelineDefinition, node: str, given: Any, check: 
             problems += check.converted(schema, value, (*here, name))
     for name, parameter in placed.step.inputs.items():
         if name not in placed.inputs and name not in given and not parameter.has_default:
-            problems.append(Problem((*here, name), "required, and missing: no step provides it", incomplete=True))
+            problems.append(Problem((*here, name), _UNWIRED, incomplete=True, unwired=True))
     return problems
 
 

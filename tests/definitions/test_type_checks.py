@@ -116,7 +116,15 @@ MISFITS = [
     ({"a": "x"}, dict[str, int], "expected dict[str, int], got a dict with 'x' (str) at a"),
     ({1: 1}, dict[str, int], "expected dict[str, int], got a dict with 1 (int) as a key"),
     ((1, 2), tuple[int, str], "expected tuple[int, str], got a tuple with 2 (int) at 1"),
-    ((1,), tuple[int, str], "expected tuple[int, str], got a tuple"),
+    ((1,), tuple[int, str], "expected tuple[int, str], got a tuple with 1 member, not 2"),
+    ((1, 2, 3), tuple[int, int], "expected tuple[int, int], got a tuple with 3 members, not 2"),
+    ((1,), tuple[()], "expected tuple[()], got a tuple with 1 member, not 0"),
+    (
+        [(1, 2)],
+        list[tuple[int]],
+        "expected list[tuple[int]], got a list with a tuple at 0 with 2 members, not 1",
+    ),
+    (["x"] * 5000, list[int], "expected list[int], got a list with 'x' (str) at 0"),
     ((1,), list[int], "expected list[int], got a tuple"),
     ("x", Optional[int], "expected Optional[int], got 'x' (str)"),  # noqa: UP045
     (1.5, Union[int, str], "expected Union[int, str], got 1.5 (float)"),  # noqa: UP007
@@ -131,7 +139,7 @@ MISFITS = [
     (np.bool_(True), float, "expected float, got a numpy.bool"),
     (np.array(1), int, "expected int, got a numpy.ndarray"),
     ([np.int64(1), "x"], list[int], "expected list[int], got a list with 'x' (str) at 1"),
-    ((np.int64(1),), tuple[int, int], "expected tuple[int, int], got a tuple"),
+    ((np.int64(1),), tuple[int, int], "expected tuple[int, int], got a tuple with 1 member, not 2"),
     (object(), str, "expected str, got an object"),
     ("x" * 100, int, "expected int, got '" + "x" * 56 + "... (str)"),
     (3, Person, f"expected {__name__}.Person, got 3 (int)"),
@@ -209,3 +217,14 @@ def test_a_type_is_named_as_a_person_would(annotation, name):
 def test_a_numpy_scalar_is_handed_on_as_what_the_annotation_says(value, annotation, handed_on):
     plain = plain_scalar(value, Any if annotation == "anything" else annotation)
     assert (type(plain), plain) == (type(handed_on), handed_on)
+
+
+def test_two_classes_of_one_name_are_told_apart():
+    def made():
+        class Frame: ...
+
+        return Frame
+
+    first, second = made(), made()
+    assert "a different class of the same name" in type_problem(first(), second)
+    assert type_problem(first(), first) is None

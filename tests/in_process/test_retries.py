@@ -309,3 +309,21 @@ def test_a_request_with_impossible_numbers_fails_the_step():
         raise RetryRequested(max_retries="three")
 
     assert run(it).failure("it").kind == DefinitionError.__name__
+
+
+def test_a_value_of_the_wrong_type_is_not_tried_again():
+    calls = []
+
+    @step(retry=RetryPolicy(max_retries=3))
+    def wrong() -> int:
+        calls.append(1)
+        return "x"  # type: ignore[return-value]
+
+    @pipeline
+    def plain():
+        wrong()
+
+    result = plain.execute_in_process()
+    assert not result.success
+    assert "expected int" in result.failure("wrong").headline()
+    assert len(calls) == 1

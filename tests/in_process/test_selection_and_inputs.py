@@ -237,3 +237,11 @@ def test_wrong_inputs_are_refused_before_anything_runs(pipeline, config, problem
     with pytest.raises(ConfigError) as caught:
         pipeline.execute_in_process(config=config)
     assert list(caught.value.details) == problems
+
+
+def test_an_input_that_nothing_provides_is_looked_for_in_the_code_first():
+    with pytest.raises(ConfigError) as caught:
+        says.execute_in_process()
+    assert "in the function of pipeline 'says'" in caught.value.hint
+    assert "test_selection_and_inputs.py" in caught.value.hint
+    assert "--set steps.repeat.inputs.text=VALUE" in caught.value.hint
