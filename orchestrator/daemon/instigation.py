@@ -110,7 +110,7 @@ def outcome_of(
 ) -> Outcome:
     """What an answer comes to. Nothing is requested if anything is wrong: half of what user code meant is worse."""
     evaluation = answered.evaluation
-    problems = [plan.problem for plan in answered.planned if plan.problem]
+    problems = [_about(plan) for plan in answered.planned if plan.problem]
     verdict = verdict_of(instigator, evaluation, answered.decision, problems, answered.problem)
     tick = Tick(
         tick_id=new_run_id(),
@@ -177,6 +177,12 @@ def _enqueued(
         dedupe_in=instigator.id,
         dedupe_key=dedupe_key(request.run_key, scheduled_at),
     )
+
+
+def _about(planned: Planned) -> str:
+    """What is wrong with a request, and which one it is."""
+    key = planned.request.run_key
+    return f"RunRequest with run_key {key!r}: {planned.problem}" if key else str(planned.problem)
 
 
 def _several(problems: Sequence[str]) -> str | None:

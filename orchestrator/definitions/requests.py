@@ -22,6 +22,9 @@ class RunRequest:
 
     `config`, `tags`, `mode` and `preset` are as for a run from the command line. `pipeline` names another pipeline of
     the same location than the definition does.
+
+    A `run_key` that is not UTF-8, such as a file name in another encoding, is kept with each odd byte written as
+    `\\udcXX`, and so is what `config` and `tags` say.
     """
 
     run_key: str | None = None
@@ -32,10 +35,22 @@ class RunRequest:
     preset: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.run_key, str) and not _is_utf8(self.run_key):
+            # The name of a file in another encoding. One such file must not keep all others waiting.
+            for name in ("run_key", "config", "tags"):
+                object.__setattr__(self, name, _escaped(getattr(self, name)))
+        try:
+            self._check()
+        except (TypeError, ValueError) as error:
+            if isinstance(self.run_key, str) and "run_key" not in str(error):
+                raise type(error)(f"{error}, in the RunRequest with run_key {_shown(self.run_key)}") from None
+            raise
+
+    def _check(self) -> None:
         key = self.run_key
         if key is not None and (not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY):
             raise ValueError(f"run_key must be a text of 1 to {LONGEST_KEY} characters, got {_shown(key)}")
-        if key is not None and any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+        if key is not None and any(unicodedata.category(character) == "Cc" for character in key):
             raise ValueError(f"run_key must be one line without control characters, got {_shown(key)}")
         if not isinstance(self.config, Mapping):
             raise TypeError(f"config must be a mapping, got {_shown(self.config)}")
@@ -110,6 +125,22 @@ def _requested(item: RunRequest | Mapping[str, Any]) -> Requested:
 
 def _name_of(pipeline: Any) -> Any:
     return getattr(pipeline, "name", pipeline)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_escaped(name): _escaped(item) for name, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _shown(value: object) -> str:

@@ -1,5 +1,8 @@
 """Sensors of every kind as they are written down, and what they may ask for."""
 
+import os
+
+import msgspec
 import pytest
 
 from orchestrator import (
@@ -12,6 +15,7 @@ from orchestrator import (
     run_status_sensor,
     sensor,
 )
+from orchestrator.definitions.requests import requests_of
 from tests.definitions.refusals import Refusals, check_refusal
 from tests.definitions.short import one, refusal
 
@@ -219,3 +223,21 @@ def test_it_is_still_a_function():
         yield RunRequest(context.cursor)
 
     assert list(watching(SensorContext(cursor="c"))) == [RunRequest("c")]
+
+
+@pytest.mark.parametrize("options", [{"tags": {"a": 1}}, {"config": 3}, {"mode": 4}, {"tags": {"orchestrator/x": "y"}}])
+def test_a_wrong_request_names_its_run_key(options):
+    with pytest.raises((TypeError, ValueError), match=r"in the RunRequest with run_key 'b\.csv'"):
+        RunRequest(run_key="b.csv", **options)
+
+
+def test_a_file_name_in_another_encoding_is_a_run_key_and_reaches_the_configuration():
+    name = os.fsdecode(b"caf\xe9.csv")
+    request = RunRequest(run_key=name, config={"steps": {"load": {"config": {"paths": [f"inbox/{name}"]}}}})
+    assert request.run_key == "caf\\udce9.csv"
+    assert request.config == {"steps": {"load": {"config": {"paths": ["inbox/caf\\udce9.csv"]}}}}
+    requests, _ = requests_of([request, RunRequest(run_key="a.csv")], who="it", none_means_run=False)
+    assert [msgspec.json.decode(msgspec.json.encode(one))["run_key"] for one in requests] == [
+        "caf\\udce9.csv",
+        "a.csv",
+    ]
