@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, overload
 
 from orchestrator import clock
@@ -20,7 +21,7 @@ from orchestrator.definitions.broken import defined
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition, Preset
 from orchestrator.definitions.step import check_tags
-from orchestrator.definitions.where import broken, check_function, check_options, where_called
+from orchestrator.definitions.where import broken, check_function, check_options, shows_options, where_called
 from orchestrator.engine.actions import Finish, Launch, Record
 from orchestrator.engine.network import RunStep
 from orchestrator.engine.next_action import next_action, next_instant
@@ -66,6 +67,16 @@ class InProcessResult:
         failed = {step.key: step.error.headline() for step in steps if step.state is StepState.FAILURE and step.error}
         failures = f", failures={failed}" if failed else ""
         return f"InProcessResult(run_id={self.run_id!r}, success={self.success}{failures})"
+
+    def _repr_html_(self) -> str:
+        """The steps as a table, with what went wrong: what a notebook shows."""
+        rows = "".join(
+            f"<tr><td>{escape(step.key)}</td><td>{step.state}</td>"
+            f"<td>{escape(step.error.headline()) if step.error else ''}</td></tr>"
+            for step in self._progress.network.in_order()
+        )
+        verdict = "SUCCESS" if self.success else "FAILURE"
+        return f"<p><b>{verdict}</b> run {self.run_id}</p><table>{rows}</table>"
 
     def output(self, step: str, name: str = "result") -> Any:
         """The value of a step's output; for a step mapped over a dynamic output, a dictionary from key to value.
@@ -301,6 +312,7 @@ def pipeline(
 ) -> Callable[[Callable[..., Any]], Pipeline]: ...
 
 
+@shows_options(PipelineDefinition.__init__)
 def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a function a pipeline: its body wires steps together by calling them.
 

@@ -17,6 +17,7 @@ from orchestrator.definitions.where import (
     check_keys,
     check_name,
     check_options,
+    shows_options,
     where_is,
 )
 
@@ -121,6 +122,7 @@ def resource(
 ) -> Callable[[Callable[..., Any]], ResourceDefinition]: ...
 
 
+@shows_options(ResourceDefinition.__init__)
 def resource(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a function a resource. Options: `name`, `resources` (other resources it needs), `description`, `version`.
 
@@ -146,6 +148,7 @@ def io_manager(
 ) -> Callable[[Callable[..., Any]], IOManagerDefinition]: ...
 
 
+@shows_options(IOManagerDefinition.__init__)
 def io_manager(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a function that returns an `IOManager` usable as a resource. Options as for `resource`."""
     return _decorate("@io_manager", IOManagerDefinition, function, options)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_args, get_origin, overload
+from typing import Any, Literal, get_args, get_origin, overload
 
 from orchestrator.definitions.graph import composing
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
@@ -22,11 +22,13 @@ from orchestrator.definitions.where import (
     check_keys,
     check_name,
     check_options,
+    shows_options,
     where_called,
     where_is,
 )
 from orchestrator.records import SYSTEM_TAG_PREFIX
 
+Isolation = Literal["fork", "spawn"]
 ISOLATIONS = ("fork", "spawn")
 
 
@@ -45,7 +47,7 @@ class StepDefinition:
         tags: Mapping[str, object] | None = None,
         io_manager: str | None = None,
         version: str | None = None,
-        isolation: str | None = None,
+        isolation: Isolation | None = None,
         hooks: Iterable[HookDefinition] = (),
         description: str | None = None,
     ) -> None:
@@ -201,20 +203,31 @@ def step(
     tags: Mapping[str, object] | None = ...,
     io_manager: str | None = ...,
     version: str | None = ...,
-    isolation: str | None = ...,
+    isolation: Isolation | None = ...,
     hooks: Iterable[HookDefinition] = ...,
     description: str | None = ...,
 ) -> Callable[[Callable[..., Any]], StepDefinition]: ...
 
 
+@shows_options(StepDefinition.__init__)
 def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a function a step. Raises DefinitionError at once for what cannot be right.
 
-    A first parameter called `context` and a parameter called `config` are recognised by name; every other parameter
-    is an input, and its annotation is checked at run time. Without `outputs`, the return value is the single output
-    `result`. `timeout` is in seconds and ends the step's whole process tree. `version` lets a run reuse the outputs
-    of an earlier run with the same version, inputs and configuration. `isolation="spawn"` starts the step in a fresh
-    interpreter instead of forking the one that has the module loaded.
+    A first parameter called `context` (or `_context`, or `_`, when the function does not use it) and a parameter called
+    `config` are recognised by name; every other parameter is an input, and its annotation is checked at run time.
+
+    name: what it is called; by default as its function.
+    outputs: Out(type), DynamicOut(type), or several by name. By default the return value is the only output, `result`.
+        Several outputs are yielded as Output(value, "name"), or returned as a tuple in the order of declaration.
+    resources: the names of the resources that it uses as `context.resources`.
+    retry: a RetryPolicy.
+    timeout: seconds after which the step's whole process tree is ended.
+    tags: for selecting and limiting; `priority` orders steps that are ready.
+    io_manager: the resource that stores its outputs.
+    version: lets `run --memoize` reuse outputs of the same version, inputs and configuration.
+    isolation: "spawn" starts it in a fresh interpreter, instead of forking the one that has the module loaded.
+    hooks: called when it has succeeded or finally failed.
+    description: by default the function's docstring.
     """
     check_options("@step", StepDefinition.__init__, options)
 

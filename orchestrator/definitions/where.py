@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.layout import NAME
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,18 @@ def check_options(decorator: str, target: Callable[..., Any], options: dict[str,
             near = near_misses(name, known, "option")
             hint = near if near.startswith("Did you mean") else f"There is: {', '.join(known)}."
             raise broken(decorator, where_called(), f"there is no option {name!r}.", hint)
+
+
+def shows_options(target: Callable[..., Any]) -> Callable[[F], F]:
+    """Has `help` and editors show, for a decorator, the options that `target` takes."""
+
+    def wrap(decorator: F) -> F:
+        function = inspect.Parameter("function", inspect.Parameter.POSITIONAL_ONLY, default=None)
+        options = [p for p in inspect.signature(target).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        decorator.__signature__ = inspect.Signature([function, *options])  # type: ignore[attr-defined]
+        return decorator
+
+    return wrap
 
 
 def check_function(decorator: str, function: Any, *, may_wait: bool = False) -> None:

@@ -119,5 +119,6 @@ def test_a_broken_schedule_stays_on_and_goes_on_when_it_is_right_again(bench, da
     }
     save("30 0 * * *")
     daemon.until(lambda: bench.json("status")["ok"], "all is well")
+    daemon.until(lambda: "30 0 * * *" in str(bench.json("schedule", "list")), "the mended schedule")
     (schedule,) = bench.json("schedule", "list")
     assert (schedule["on"], schedule["definition"]["cron"]) == (True, "30 0 * * *")

@@ -235,3 +235,18 @@ def test_a_configuration_that_is_no_dictionary_is_refused(config):
 def test_reserved_tags_are_refused():
     with pytest.raises(DefinitionError, match="the tag 'orchestrator/run' is reserved"):
         good.execute_in_process(tags={"orchestrator/run": "x"})
+
+
+def test_a_notebook_shows_what_went_wrong():
+    @step
+    def breaks() -> int:
+        raise ValueError("a < b")
+
+    @pipeline
+    def broken():
+        breaks()
+
+    result = broken.execute_in_process()
+    assert "<b>FAILURE</b>" in result._repr_html_()
+    assert "<td>breaks</td><td>FAILURE</td><td>ValueError: a &lt; b</td>" in result._repr_html_()
+    assert "failures={'breaks': 'ValueError: a < b'}" in repr(result)
