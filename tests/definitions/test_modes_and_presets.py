@@ -61,11 +61,15 @@ def test_a_mode_may_choose_the_executor():
     "value", [3, "text", None, {"a": 1}, [1]], ids=["number", "text", "None", "dictionary", "list"]
 )
 def test_a_plain_object_is_the_resource_itself(value):
+    @step(resources={"db"})
+    def is_it(context):
+        return context.resources.db is value
+
     @pipeline(modes=[Mode("m", resources={"db": value})])
     def plain():
-        rows()
+        is_it()
 
-    assert plain.execute_in_process().output("rows") == value
+    assert plain.execute_in_process().output("is_it") is True
 
 
 def test_an_object_that_stores_and_loads_is_an_io_manager():
