@@ -131,13 +131,18 @@ class HookContext:
         self.resources = _as_resources(self.resources)
 
 
+def _never(_run_id: str) -> bool:
+    return False
+
+
 @dataclass
 class OutputContext:
     """Names one output value: given to `IOManager.handle_output`, and to `load_input` as `upstream_output`.
 
     `run_id`, `step`, `name` and, for dynamic outputs, `mapping_key` identify the value. In a run that reuses an
     earlier run's output, `run_id` is that earlier run; it is None for a value that no run is known to have made.
-    `step_key` is the same as `step`. `type` is the declared type, `metadata` what the output declares.
+    `step_key` is the same as `step`. `type` is the declared type, `metadata` what the output declares. `is_active`
+    says whether a run, by its id, is under way in this workspace: its steps may still read what it has stored.
     """
 
     step: str = "test"
@@ -154,6 +159,7 @@ class OutputContext:
     partition: str | None = None
     storage_dir: str | None = None
     log: logging.Logger = field(default_factory=silent_logger)
+    is_active: Callable[[str], bool] = field(default=_never, repr=False)
 
     def __post_init__(self) -> None:
         self.resources = _as_resources(self.resources)

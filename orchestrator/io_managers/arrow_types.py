@@ -26,11 +26,26 @@ def skeleton(table: pa.Table) -> str:
     """The types, the metadata and the categories of a table as text."""
     import pyarrow as pa
 
-    columns = [column.chunk(0).slice(0, 0) if column.num_chunks else _one_chunk(column) for column in table.columns]
+    columns = [_without_rows(column) for column in table.columns]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=table.schema))
     return base64.b64encode(zlib.compress(sink.getvalue().to_pybytes())).decode()
+
+
+def _without_rows(column: pa.ChunkedArray) -> pa.Array:
+    """No rows of a column, with its categories. Not a slice of it if that can be helped: all its text is in a slice."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_dictionary(kind) and column.num_chunks:
+        codes = pa.array([], kind.index_type)
+        return pa.DictionaryArray.from_arrays(codes, column.chunk(0).dictionary, ordered=kind.ordered)
+    try:
+        return _one_chunk(pa.schema([("", kind)]).empty_table().column(0))
+    except pa.ArrowNotImplementedError:  # there are no empty unions
+        return column.chunk(0).slice(0, 0)
 
 
 def read_skeleton(text: str) -> pa.Table:

@@ -14,8 +14,18 @@ from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.values import AssetMaterialization, Failure, Metadata
 from orchestrator.io_managers.catalog import materialization
-from orchestrator.io_managers.frames import Tabular, form_of_library, from_tabular, stored_form
-from orchestrator.io_managers.identity import Label, check_read, check_write, decode_label, encode_label
+from orchestrator.io_managers.duckdb_tables import (
+    TableName,
+    delete_kept,
+    keep,
+    quoted,
+    read_label,
+    runs_kept,
+    write_label,
+)
+from orchestrator.io_managers.frames import Tabular, from_tabular, stored_form
+from orchestrator.io_managers.identity import Label, check_read, check_write
+from orchestrator.io_managers.kept import ended_runs, run_to_keep, run_to_look_for
 from orchestrator.io_managers.places import mapping_keys, with_run_id
 from orchestrator.io_managers.stored_tables import check_kept, label_of, refused_by, tabular_of
 from orchestrator.locks import HeldLock, try_lock
@@ -23,8 +33,6 @@ from orchestrator.locks import HeldLock, try_lock
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The comment of a table: this, and the label. Version 0.1.0 wrote the name of a library in place of the label.
-_COMMENT = "orchestrator: "
 _STORE = "duckdb_io_manager"
 # Steps of one run write to the file in turn; this is how long one of them waits before it says so and fails.
 PATIENCE_S = 600.0
@@ -48,41 +56,52 @@ class DuckDBIOManager(IOManager):
         tabular = stored_form(obj, context, _STORE)
         if not tabular.table.num_columns:
             raise Failure(f"{_STORE} cannot keep a table without columns, as output {context.name!r} is.")
-        schema, name = _table_of(context)
+        table = _table_of(context)
         label = label_of(tabular, context, with_skeleton=True)
-        shown = f"{schema}.{name}".replace('"', "")
         with self._connection(context.log) as connection:
             connection.execute("BEGIN")
-            check_write(_label(connection, schema, name).made_by, context, f"Table {shown} in {self._path}")
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            self._make_room(connection, table, context)
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.schema)}")
             try:
-                _create(connection, f"{schema}.{name}", tabular.table)
+                _create(connection, table.sql, tabular.table)
             except duckdb.Error:
                 refused_by(tabular, _create_alone, context, _STORE)
                 raise
-            _check_stored(connection, f"{schema}.{name}", tabular, label, context)
-            connection.execute(f"COMMENT ON TABLE {schema}.{name} IS {_quoted(encode_label(label).decode())}")
+            _check_stored(connection, table.sql, tabular, label, context)
+            write_label(connection, table, label)
             connection.execute("COMMIT")
-        return materialization(context, tabular.table, {"path": Metadata.path(self._path), "table": shown})
+        return materialization(context, tabular.table, {"path": Metadata.path(self._path), "table": str(table)})
+
+    def _make_room(self, connection: Any, table: TableName, context: OutputContext) -> None:
+        """Keeps the table that is there for the run that needs it; fails when that is this run."""
+        there = read_label(connection, table)
+        check_write(there.made_by, context, f"Table {table} in {self._path}")
+        run = run_to_keep(there.made_by, context)
+        if run is not None:
+            keep(connection, table, there, run)
+        delete_kept(connection, table, ended_runs(runs_kept(connection, table), context))
 
     def load_input(self, context: InputContext) -> Any:
         import duckdb
 
         upstream = context.upstream_output
-        schema, name = _table_of(upstream)
-        shown = f"{schema}.{name}".replace('"', "")
+        table = _table_of(upstream)
         with self._connection(context.log) as connection:
             connection.execute("BEGIN")  # what is read is what was checked
-            label = _label(connection, schema, name)
-            check_read(label.made_by, upstream, f"Table {shown} in {self._path}", shared=True)
+            label = read_label(connection, table)
+            run = run_to_look_for(label.made_by, upstream)
+            if run is not None and run in runs_kept(connection, table):
+                table = table.kept_for(run)
+                label = read_label(connection, table)
+            check_read(label.made_by, upstream, f"Table {table} in {self._path}", shared=True)
             try:
-                table = connection.sql(f"SELECT * FROM {schema}.{name}").to_arrow_table()
+                content = connection.sql(f"SELECT * FROM {table.sql}").to_arrow_table()
             except duckdb.CatalogException:
                 raise Failure(
-                    f"There is no table {schema}.{name} in {self._path} for output {upstream.name!r} of step"
+                    f"There is no table {table} in {self._path} for output {upstream.name!r} of step"
                     f" {upstream.step!r}. Run that step again."
                 ) from None
-        return from_tabular(tabular_of(table, label), context.type)
+        return from_tabular(tabular_of(content, label), context.type)
 
     @contextmanager
     def _connection(self, log: Any) -> Iterator[Any]:
@@ -160,7 +179,7 @@ def _check_stored(connection: Any, table: str, tabular: Tabular, label: Label, c
         raise Failure(f"{_STORE} cannot keep {output}: {_renamed(names, stored)}")
 
     def read(positions: list[int]) -> pa.Table:
-        columns = ", ".join('"' + names[position].replace('"', '""') + '"' for position in positions)
+        columns = ", ".join(quoted(names[position]) for position in positions)
         return connection.sql(f"SELECT {columns} FROM {table}").to_arrow_table()
 
     check_kept(tabular, label, read, _is_exact, context, _STORE)
@@ -174,24 +193,6 @@ def _renamed(names: list[str], stored: list[str]) -> str:
         shown = " and ".join(map(repr, alike))
         return f"DuckDB does not tell the names of columns {shown} apart (it ignores case). Rename one of them."
     return f"DuckDB has no columns called {renamed!r}. Rename it."
-
-
-def _label(connection: Any, schema: str, name: str) -> Label:
-    """What the comment of a table says; nothing when there is no such table or its comment is not ours."""
-    rows = connection.execute(
-        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database()"
-        " AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)",
-        [schema.strip('"'), name.strip('"')],
-    ).fetchall()
-    comment = (rows[0][0] if rows else None) or ""
-    if not comment.startswith(_COMMENT):
-        return Label()
-    text = comment.removeprefix(_COMMENT)
-    return decode_label(text) or Label(form=form_of_library(text))
-
-
-def _quoted(label: str) -> str:
-    return "'" + (_COMMENT + label).replace("'", "''") + "'"
 
 
 def _is_exact(kind: pa.DataType) -> bool:
@@ -215,7 +216,7 @@ def _is_exact(kind: pa.DataType) -> bool:
     )
 
 
-def _table_of(context: OutputContext) -> tuple[str, str]:
+def _table_of(context: OutputContext) -> TableName:
     declared = context.metadata.get("table")
     if declared is None:
         step = context.step.partition("[")[0].replace(".", "__")
@@ -226,8 +227,7 @@ def _table_of(context: OutputContext) -> tuple[str, str]:
             f"{declared!r} cannot be the table of output {context.name!r}: write a table, or a schema and a table with"
             " a dot between."
         )
-    table = "__".join([name, *mapping_keys(context)])
-    return f'"{schema[0] if schema else "main"}"', f'"{table}"'
+    return TableName(schema[0] if schema else "main", "__".join([name, *mapping_keys(context)]))
 
 
 def duckdb_io_manager(path: str | os.PathLike[str]) -> IOManagerDefinition:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -16,11 +16,16 @@ from typing import IO
 from orchestrator.state_dir import make_private
 
 
+def _nothing() -> None:
+    pass
+
+
 @contextmanager
-def replacing(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
+def replacing(path: Path, mode: int = 0o666, before: Callable[[], None] = _nothing) -> Iterator[IO[bytes]]:
     """A file to write the new content of `path` to. It takes the place of the old one when the block ends well.
 
-    Where the file is for its owner alone, so are the directories made for it.
+    Where the file is for its owner alone, so are the directories made for it. `before` is called when the new content
+    is complete: no other writer replaces a file of this directory between that call and the replacing.
     """
     if mode & 0o077:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,10 +37,26 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
             file.truncate()
             yield file
             file.flush()
-            unfinished.replace(path)
+            with _alone_in(path.parent):
+                before()
+                unfinished.replace(path)
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Waits until no other writer replaces a file of the directory. A lock on the directory itself leaves no file."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            pass  # some network disks cannot lock a directory
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _temporary(path: Path, mode: int) -> tuple[Path, int]:

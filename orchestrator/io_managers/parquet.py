@@ -5,7 +5,9 @@ only.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ from orchestrator.io_managers.arrow_types import inexact
 from orchestrator.io_managers.catalog import materialization
 from orchestrator.io_managers.frames import Tabular, form_of_library, from_tabular, stored_form
 from orchestrator.io_managers.identity import Identity, Label, check_read, check_write, decode_label, encode_label
+from orchestrator.io_managers.kept import ended_runs, run_to_keep, run_to_look_for
+from orchestrator.io_managers.kept_files import delete_kept, keep, kept_for, runs_kept
 from orchestrator.io_managers.local_files import replacing
 from orchestrator.io_managers.places import mapping_keys, with_run_id, without_credentials
 from orchestrator.io_managers.stored_tables import check_kept, label_of, refused_by, tabular_of
@@ -47,16 +51,13 @@ class ParquetIOManager(IOManager):
         tabular = stored_form(obj, context, "parquet_io_manager")
         filesystem, path = self._place(context)
         shown = self._shown(context)
-        is_local = filesystem.type_name == "local"
-        if is_local or "path" in context.metadata:
-            # Elsewhere no other output of this run can have the same file: object stores tell names apart by case.
-            check_write(_stored_identity(filesystem, path), context, shown)
-        if is_local:
-            with replacing(Path(path)) as file:
+        make_room = partial(_make_room, filesystem, path, context, shown)
+        if filesystem.type_name == "local":
+            with replacing(Path(path), before=make_room) as file:
                 _write(tabular, file, context)
                 size = file.tell()
         else:
-            size = _upload(tabular, filesystem, path, context)
+            size = _upload(tabular, filesystem, path, context, make_room)
         return materialization(context, tabular.table, {"path": Metadata.path(shown), "bytes": size})
 
     def load_input(self, context: InputContext) -> Any:
@@ -66,7 +67,7 @@ class ParquetIOManager(IOManager):
         filesystem, path = self._place(upstream)
         shown = self._shown(upstream)
         try:
-            table = _read(filesystem, path)
+            table, label = _read_for(filesystem, path, upstream)
         except FileNotFoundError:
             raise Failure(
                 f"There is no stored table for output {upstream.name!r} of step {upstream.step!r}:"
@@ -74,7 +75,6 @@ class ParquetIOManager(IOManager):
             ) from None
         except pa.ArrowInvalid as error:
             raise Failure(f"{shown} is no parquet file that can be read: {error}. Run that step again.") from error
-        table, label = _without_label(table)
         check_read(label.made_by, upstream, shown, shared="path" in upstream.metadata)
         return from_tabular(tabular_of(table, label), context.type)
 
@@ -122,6 +122,21 @@ def _relative_path(context: OutputContext) -> str:
 # --- writing ---
 
 
+def _make_room(filesystem: Any, path: str, context: OutputContext, shown: str) -> None:
+    """Keeps the file that is there for the run that needs it; fails when that is this run."""
+    is_fixed = "path" in context.metadata
+    if not is_fixed and filesystem.type_name != "local":
+        return  # object stores tell names apart by case, so no other output can have this place
+    there = _stored_identity(filesystem, path)
+    check_write(there, context, shown)
+    if not is_fixed:
+        return
+    run = run_to_keep(there, context)
+    if run is not None:
+        keep(filesystem, path, run)
+    delete_kept(filesystem, path, ended_runs(runs_kept(filesystem, path), context))
+
+
 def _write(tabular: Tabular, file: IO[bytes], context: OutputContext) -> None:
     """Writes a file that will come back as the same table, or raises Failure naming the column that would not."""
     import pyarrow as pa
@@ -152,13 +167,14 @@ def _columns(file: IO[bytes], table: pa.Table, positions: list[int]) -> pa.Table
     return read.select(wanted if len(set(names)) == len(names) else positions)
 
 
-def _upload(tabular: Tabular, filesystem: Any, path: str, context: OutputContext) -> int:
+def _upload(tabular: Tabular, filesystem: Any, path: str, context: OutputContext, make_room: Callable[[], None]) -> int:
     """Writes the file in memory, then uploads it: the object is replaced once it is complete, and not before."""
     import io
 
     file = io.BytesIO()
     _write(tabular, file, context)
     content = file.getbuffer()
+    make_room()
 
     def upload() -> None:
         with filesystem.open_output_stream(path) as stream:
@@ -171,6 +187,18 @@ def _upload(tabular: Tabular, filesystem: Any, path: str, context: OutputContext
 
 
 # --- reading ---
+
+
+def _read_for(filesystem: Any, path: str, context: OutputContext) -> tuple[pa.Table, Label]:
+    """The table at the path, or the one that another run has kept for the run of the context, with its label."""
+    table, label = _without_label(_read(filesystem, path))
+    run = run_to_look_for(label.made_by, context)
+    if run is not None:
+        try:
+            return _without_label(_read(filesystem, kept_for(path, run)))
+        except FileNotFoundError:
+            pass
+    return table, label
 
 
 def _read(filesystem: Any, path: str) -> pa.Table:

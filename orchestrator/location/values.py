@@ -9,6 +9,8 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from orchestrator import clock
@@ -29,11 +31,13 @@ from orchestrator.definitions.values import (
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.events import InputLoaded, OutputProduced, OutputStored
 from orchestrator.io_managers.frames import as_annotated
+from orchestrator.layout import StateDir
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.resources import ResourceScope
 from orchestrator.location.returned import is_several, members_by_name
+from orchestrator.locks import is_locked
 from orchestrator.planning.plan import PlannedInput, PlannedOutput, PlannedStep
 from orchestrator.records import AttemptSpec, SourceRef
 
@@ -316,7 +320,13 @@ def output_context(
         partition=reference.step.rpartition("[")[2].rstrip("]") if "[" in reference.step else None,
         storage_dir=bound.plan.storage_dir or None,
         log=log,
+        is_active=partial(_is_active, bound.plan.storage_dir),
     )
+
+
+def _is_active(storage_dir: str, run_id: str) -> bool:
+    """Whether somebody drives the run: a run without a workspace is over when its process is."""
+    return bool(storage_dir) and is_locked(StateDir(Path(storage_dir).parent).run(run_id).owner_lock)
 
 
 def stored_value(bound: BoundRun, reference: SourceRef, record: Recorder) -> Any:

@@ -205,7 +205,7 @@ def test_a_table_that_is_gone_says_so(path):
     with pytest.raises(Failure) as caught:
         DuckDBIOManager(path).load_input(InputContext(OutputContext(step="people")))
     assert str(caught.value) == (
-        f"There is no table \"main\".\"people\" in {path} for output 'result' of step 'people'. Run that step again."
+        f"There is no table main.people in {path} for output 'result' of step 'people'. Run that step again."
     )
 
 

@@ -1,6 +1,7 @@
 """One run never reads another run's value, whatever place their values share."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pandas as pd
@@ -26,6 +27,7 @@ from orchestrator.definitions.values import Failure
 from orchestrator.io_managers.duckdb import DuckDBIOManager
 from orchestrator.io_managers.filesystem import FilesystemIOManager
 from orchestrator.io_managers.identity import Identity, check_read, check_write, identity_of
+from orchestrator.io_managers.kept import run_to_keep
 from orchestrator.io_managers.parquet import ParquetIOManager
 from tests.definitions.short import why
 
@@ -114,6 +116,14 @@ def test_a_value_is_replaced_unless_the_same_run_needs_it(name):
         assert problem in str(caught.value)
 
 
+LOADERS = {
+    "files": FilesystemIOManager,
+    "parquet": ParquetIOManager,
+    "duckdb": lambda directory: DuckDBIOManager(directory / "tables.duckdb"),
+}
+TABLE = pa.table({"n": [1]})
+
+
 # --- runs at the same time ---
 
 MANAGERS = {
@@ -187,14 +197,116 @@ def test_a_run_whose_value_another_has_replaced_fails_and_names_the_other(tmp_pa
     assert "{run_id}" in message
 
 
-# --- a run that goes on with the values of an earlier one ---
+# --- runs at the same time in one workspace: it is known that the other one goes on ---
 
-LOADERS = {
-    "files": FilesystemIOManager,
-    "parquet": ParquetIOManager,
-    "duckdb": lambda directory: DuckDBIOManager(directory / "tables.duckdb"),
-}
-TABLE = pa.table({"n": [1]})
+ACTIVE = {"r1", "r2", "r3"}
+SHARED = [
+    ("duckdb", {}),
+    ("duckdb", {"table": "raw.x"}),
+    ("parquet", {"path": "x.parquet"}),
+    ("parquet", {"path": "a/x"}),
+]
+
+
+class Runs:
+    """Runs that store and load the same output, some of them under way."""
+
+    def __init__(self, manager, metadata):
+        self.active = set(ACTIVE)
+        self._manager = manager
+        self._metadata = metadata
+
+    def context(self, run, **changes):
+        return dataclasses.replace(
+            OURS, run_id=run, metadata=self._metadata, is_active=self.active.__contains__, **changes
+        )
+
+    def stores(self, run, **changes):
+        self._manager.handle_output(self.context(run, **changes), pa.table({"run": [run]}))
+
+    def loads(self, run):
+        return self._manager.load_input(InputContext(self.context(run)))["run"][0].as_py()
+
+
+@pytest.fixture(params=SHARED, ids=str)
+def runs(request, tmp_path):
+    kind, metadata = request.param
+    return Runs(LOADERS[kind](tmp_path), metadata)
+
+
+def whats_there(directory):
+    files = [str(path.relative_to(directory)) for path in directory.rglob("*") if not path.name.endswith(".lock")]
+    database = directory / "tables.duckdb"
+    if not database.exists():
+        return sorted(files)
+    with duckdb.connect(str(database)) as connection:
+        tables = connection.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables()").fetchall()
+        schemas = connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE schema_name ~ 'kept'").fetchall()
+    return sorted(name for (name,) in tables + schemas)
+
+
+def test_each_of_several_runs_reads_its_own_value(runs):
+    for run in ("r1", "r2", "r3"):
+        runs.stores(run)
+    assert [runs.loads(run) for run in ("r1", "r2", "r3", "r1")] == ["r1", "r2", "r3", "r1"]
+
+
+def test_the_value_of_a_run_that_stores_it_again_is_the_last_one(runs):
+    runs.stores("r1")
+    runs.stores("r2")
+    runs.stores("r1", attempt=2)
+    assert [runs.loads("r1"), runs.loads("r2")] == ["r1", "r2"]
+    runs.stores("r2", attempt=2)
+    assert [runs.loads("r1"), runs.loads("r2")] == ["r1", "r2"]
+
+
+def test_nothing_is_kept_for_a_run_that_has_ended(runs):
+    runs.stores("r1")
+    runs.active.discard("r1")
+    runs.stores("r2")
+    with pytest.raises(Failure, match="run r2 of pipeline 'p' has replaced it"):
+        runs.loads("r1")
+
+
+def test_what_was_kept_is_deleted_by_the_first_write_after_the_run_has_ended(runs, tmp_path):
+    runs.stores("r1")
+    alone = whats_there(tmp_path)
+    runs.stores("r2")
+    assert whats_there(tmp_path) != alone
+    runs.active -= {"r1", "r2"}
+    runs.stores("r3")
+    assert whats_there(tmp_path) == alone
+
+
+def test_many_runs_at_once_each_read_their_own_value(runs):
+    names = [f"r{n}" for n in range(4)]
+    runs.active.update(names)
+
+    def stores_and_loads(name):
+        seen = []
+        for attempt in range(3):
+            runs.stores(name, attempt=attempt)
+            seen.append(runs.loads(name))
+        return seen
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        assert list(threads.map(stores_and_loads, names)) == [[name] * 3 for name in names]
+
+
+@pytest.mark.parametrize("name", ["../../r9", "", "a/b", None])
+def test_only_what_can_be_a_run_is_kept_for(name):
+    context = dataclasses.replace(OURS, is_active=lambda run: True)
+    assert run_to_keep(Identity(name, "p", "load", "result"), context) is None
+
+
+def test_a_table_keeps_its_types_while_it_is_kept(runs):
+    frame = pd.DataFrame({"c": pd.Categorical(["a"], categories=["b", "a"])}, index=pd.Index([7], name="id"))
+    runs._manager.handle_output(runs.context("r1"), frame)
+    runs.stores("r2")
+    pd.testing.assert_frame_equal(runs._manager.load_input(InputContext(runs.context("r1"))), frame)
+
+
+# --- a run that goes on with the values of an earlier one ---
 
 
 @pytest.mark.parametrize("kind", LOADERS)

@@ -5,7 +5,19 @@ import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 
-from orchestrator import DynamicOut, DynamicOutput, Mode, Out, memory_io_manager, parquet_io_manager, pipeline, step
+from orchestrator import (
+    DynamicOut,
+    DynamicOutput,
+    InputContext,
+    Mode,
+    Out,
+    OutputContext,
+    memory_io_manager,
+    parquet_io_manager,
+    pipeline,
+    step,
+)
+from orchestrator.io_managers.parquet import ParquetIOManager
 from tests.definitions.short import run, why
 
 TABLE = pa.table({"name": ["Ada", "Grace"], "age": [51, 48]})
@@ -127,3 +139,19 @@ def test_credentials_in_the_uri_are_not_shown(server, bucket, monkeypatch):
     assert result.success
     assert SECRET not in repr(result.events)
     assert SECRET not in manager.description
+
+
+def test_runs_that_overlap_read_their_own_object(bucket, uri):
+    active = {"r1", "r2"}
+    manager = ParquetIOManager(uri)
+
+    def context(run):
+        return OutputContext(run_id=run, step="s", metadata={"path": "daily.parquet"}, is_active=active.__contains__)
+
+    for name in ("r1", "r2"):
+        manager.handle_output(context(name), pa.table({"run": [name]}))
+    loaded = [manager.load_input(InputContext(context(name))) for name in ("r1", "r2")]
+    assert [table["run"].to_pylist() for table in loaded] == [["r1"], ["r2"]]
+    active.clear()
+    manager.handle_output(context("r3"), TABLE)
+    assert keys(bucket) == ["tables/daily.parquet"]

@@ -367,3 +367,13 @@ def test_a_parquet_file_can_be_read_by_anything_else(tmp_path):
     ParquetIOManager(tmp_path).handle_output(OutputContext(step="s"), FRAME)
     frame = pd.read_parquet(tmp_path / "test" / "s" / "result.parquet")
     pd.testing.assert_frame_equal(frame, FRAME)
+
+
+def test_what_is_written_beside_a_table_does_not_grow_with_it(tmp_path):
+    sizes = []
+    for rows in (1, 10_000):
+        table = pa.table({"text": [f"text {n}" for n in range(rows)], "list": [[n] for n in range(rows)]})
+        DuckDBIOManager(tmp_path / "tables.duckdb").handle_output(OutputContext(step="s"), table)
+        with duckdb.connect(str(tmp_path / "tables.duckdb")) as connection:
+            sizes.append(connection.execute("SELECT length(comment) FROM duckdb_tables()").fetchall())
+    assert sizes[0] == sizes[1]

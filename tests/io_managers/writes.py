@@ -24,5 +24,5 @@ MANAGERS = {
 LAST_CALL = {
     "files": (filesystem_module, "_write_label"),
     "parquet": (parquet_module, "check_kept"),
-    "duckdb": (duckdb_module, "_quoted"),
+    "duckdb": (duckdb_module, "write_label"),
 }
