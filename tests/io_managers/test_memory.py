@@ -146,6 +146,8 @@ def test_a_value_that_is_held_twice_is_still_one_value():
     assert first is second
 
 
-@pytest.mark.parametrize("value", [(1, "a"), "text", 3, None, object(), len, (object(),)], ids=repr)
+@pytest.mark.parametrize(
+    "value", [(1, "a"), "text", 3, None, object(), len, (object(),)], ids=lambda value: type(value).__name__
+)
 def test_what_cannot_be_changed_is_not_copied(value):
     assert unshared(value) is value
