@@ -42,10 +42,16 @@ def _without_rows(column: pa.ChunkedArray) -> pa.Array:
     if types.is_dictionary(kind) and column.num_chunks:
         codes = pa.array([], kind.index_type)
         return pa.DictionaryArray.from_arrays(codes, column.chunk(0).dictionary, ordered=kind.ordered)
-    try:
-        return _one_chunk(pa.schema([("", kind)]).empty_table().column(0))
-    except pa.ArrowNotImplementedError:  # there are no empty unions
+    if column.num_chunks and (types.is_union(kind) or _holds_dictionary(kind)):
         return column.chunk(0).slice(0, 0)
+    return _one_chunk(pa.schema([("", kind)]).empty_table().column(0))
+
+
+def _holds_dictionary(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    members = (kind.field(position).type for position in range(kind.num_fields))
+    return bool(types.is_dictionary(kind) or any(map(_holds_dictionary, members)))
 
 
 def read_skeleton(text: str) -> pa.Table:
