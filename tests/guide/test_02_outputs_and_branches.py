@@ -11,6 +11,11 @@ def check(numbers=(1, -2, 3)):
         yield Output(rejected, "bad")
 
 
+@step(outputs={"low": Out(int), "high": Out(int)})
+def ends(numbers: list[int]):
+    return min(numbers), max(numbers)
+
+
 @step
 def store(numbers: list[int]) -> int:
     return len(numbers)
@@ -34,6 +39,17 @@ def test_several_outputs_are_yielded_one_by_one():
     result = checked.execute_in_process(config={"inputs": {"numbers": [1, -2, 3]}})
     assert result.output("check", "good") == [1, 3]
     assert result.output("complain") == "1 bad"
+
+
+def test_several_outputs_may_be_returned_as_a_tuple():
+    """A function that returns a tuple needs no `yield`: its members are the outputs, in the order of declaration."""
+
+    @pipeline
+    def spread(numbers):
+        ends(numbers)
+
+    result = spread.execute_in_process(config={"inputs": {"numbers": [3, 1, 2]}})
+    assert (result.output("ends", "low"), result.output("ends", "high")) == (1, 3)
 
 
 def test_an_optional_output_left_out_is_a_branch_not_taken():

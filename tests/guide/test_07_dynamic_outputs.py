@@ -26,7 +26,8 @@ def load_all():
 
 def test_a_step_is_mapped_over_the_values_and_the_results_are_collected():
     """Each value has a key. `map` runs a step once for each of them, in parallel where the executor allows it, and
-    `collect` gathers the results in one list. A step that fails can be run again for its key alone."""
+    `collect` gathers the results in one list. A step that fails can be run again for its key alone:
+    `orchestrator run --from-failure last`. `--rerun last --select 'load[paris]*'` names the key."""
     result = load_all.execute_in_process()
     assert result.output("load") == {"berlin": 10, "paris": 9}
     assert result.output("load[paris]") == 9
