@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ SHORT = 3
 _SHORT_LINE = 5
 _SHORT_PIECE = 4
 _SHORT_CODE = 8
+_NAMED = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a", "\0": "0"}
 
 
 class Masker:
@@ -45,9 +45,10 @@ class Masker:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, MASK)
-        if "%" in text or "+" in text:
-            for pattern in self._in_urls:
-                text = pattern.sub(MASK, text)
+        for signs, patterns in self._patterns:
+            if any(sign in text for sign in signs):
+                for pattern in patterns:
+                    text = pattern.sub(MASK, text)
         return text
 
     def data(self, data: bytes) -> bytes:
@@ -55,9 +56,10 @@ class Masker:
         for form in self._encoded:
             if form in data:
                 data = data.replace(form, MASK.encode())
-        if b"%" in data or b"+" in data:
-            for pattern in self._in_url_data:
-                data = pattern.sub(MASK.encode(), data)
+        for signs, patterns in self._data_patterns:
+            if any(sign in data for sign in signs):
+                for pattern in patterns:
+                    data = pattern.sub(MASK.encode(), data)
         return data
 
     def pieces(self, text: str) -> str:
@@ -78,39 +80,46 @@ class Masker:
         return [form.encode(errors="surrogateescape") for form in self._forms]
 
     @cached_property
-    def _in_urls(self) -> list[re.Pattern[str]]:
-        return [re.compile(_url_pattern(secret)) for secret in self.secrets if len(secret) > SHORT]
+    def _patterns(self) -> list[tuple[tuple[str, ...], list[re.Pattern[str]]]]:
+        """Each with the signs of which a text needs one, or nothing can be found in it."""
+        texts = sorted(
+            (text for one in self.secrets if len(one) > SHORT for text in _texts(one)), key=len, reverse=True
+        )
+        return [
+            (("\\",), [re.compile("".join(map(_in_source, text))) for text in texts]),
+            (("%", "+"), [re.compile("".join(map(_in_url, text))) for text in texts]),
+        ]
 
     @cached_property
-    def _in_url_data(self) -> list[re.Pattern[bytes]]:
-        return [re.compile(pattern.pattern.encode(errors="surrogateescape")) for pattern in self._in_urls]
+    def _data_patterns(self) -> list[tuple[tuple[bytes, ...], list[re.Pattern[bytes]]]]:
+        return [
+            (
+                tuple(sign.encode() for sign in signs),
+                [re.compile(pattern.pattern.encode(errors="surrogateescape")) for pattern in patterns],
+            )
+            for signs, patterns in self._patterns
+        ]
 
 
-def _forms(secret: str) -> Iterator[str]:
+def _texts(secret: str) -> set[str]:
+    """The secret, and what of it may turn up by itself."""
     lines = [line.strip() for line in secret.splitlines()]
     texts = {secret, secret.strip()}
     if len(lines) > 1:
         texts |= {line for line in lines if len(line) > _SHORT_LINE}
         texts |= {"\r\n".join(lines), "\n".join(lines)}
-    for text in texts:
+    return {text for text in texts if len(text) > SHORT}
+
+
+def _forms(secret: str) -> Iterator[str]:
+    for text in _texts(secret):
         yield from _written(text)
         yield from _coded(text.encode(errors="surrogateescape"))
 
 
 def _written(text: str) -> Iterator[str]:
-    """How a text is quoted in source code, JSON (also inside JSON), a shell, SQL, YAML, HTML and XML."""
-    data = text.encode(errors="surrogateescape")
+    """How a text is quoted without backslashes: in a shell, SQL, YAML, HTML and XML."""
     yield text
-    as_json = json.dumps(text)[1:-1]
-    yield as_json
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
-    yield json.dumps(as_json)[1:-1]
-    for quote in (repr, ascii):
-        yield quote(text)[1:-1]
-        yield quote(text + '"')[1:-2]  # in single quotes, whatever it holds
-    yield repr(data)[2:-1]
-    yield text.replace("\\", "\\\\").replace("'", "\\'")
-    yield text.replace("\\", "\\\\").replace('"', '\\"')
     yield shlex.quote(text).strip("'")
     yield text.replace("'", "''")
     yield text.replace('"', '""')
@@ -137,17 +146,33 @@ def _coded(data: bytes) -> Iterator[str]:
                 yield inner
 
 
-def _url_pattern(secret: str) -> str:
-    """Matches the secret with any of its characters percent-encoded."""
-    parts = []
-    for character in secret:
-        percent = "".join(
-            f"%{code[0]}{code[1]}" if not code.strip("0123456789") else f"%(?:{code}|{code.lower()})"
-            for code in (f"{byte:02X}" for byte in character.encode(errors="surrogateescape"))
-        )
-        plus = r"|\+" if character == " " else ""
-        parts.append(f"(?:{re.escape(character)}|{percent}{plus})")
-    return "".join(parts)
+def _in_url(character: str) -> str:
+    """Matches a character that may be percent-encoded."""
+    percent = "".join(f"%(?i:{byte:02x})" for byte in _bytes(character))
+    plus = r"|\+" if character == " " else ""
+    return f"(?:{re.escape(character)}|{percent}{plus})"
+
+
+def _in_source(character: str) -> str:
+    """Matches a character as source code and JSON write it, with any number of backslashes before it: what is quoted is
+    often quoted again."""
+    if character == "\\":
+        return r"\\+"
+    if character.isascii() and character.isprintable():
+        return character if character.isalnum() else rf"\\*{re.escape(character)}"
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    pairs = "".join(rf"\\+u(?i:{units[start : start + 4]})" for start in range(0, len(units), 4))
+    options = [re.escape(character), pairs, rf"\\+U(?i:{ord(character):08x})"]
+    options.append("".join(rf"\\+x(?i:{byte:02x})" for byte in _bytes(character)))
+    if ord(character) < 256:
+        options.append(rf"\\+x(?i:{ord(character):02x})")
+    if character in _NAMED:
+        options.append(rf"\\+{_NAMED[character]}")
+    return f"(?:{'|'.join(options)})"
+
+
+def _bytes(character: str) -> bytes:
+    return character.encode(errors="surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass")
 
 
 def _without_pieces(text: str, secrets: list[str]) -> Iterator[str]:
