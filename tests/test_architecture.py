@@ -25,12 +25,14 @@ VOCABULARY = {
     "event_lines",
     "events",
     "ids",
+    "init_process",
     "journal",
     "layout",
     "limits",
     "locks",
     "masking",
     "messages",
+    "output_order",
     "process_tree",
     "pulse",
     "records",
@@ -59,7 +61,7 @@ MAY_IMPORT = {
     "daemon": PURE | {"execution", "store", "operations"},
     "simulation": PURE | {"execution", "store", "operations", "daemon"},
     "cli": PURE | {"execution", "store", "operations", "daemon", "simulation"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "init_process"},
     # The public names, wherever they are defined.
     "__init__": {"_version", "definitions", "errors", "in_process", "io_managers", "records", "ticks"},
 }
