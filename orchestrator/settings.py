@@ -103,6 +103,8 @@ class LocationSettings(_Section, frozen=True, kw_only=True):
     env: dict[VariableName, Annotated[Any, reader(_environment_value)]] = {}
     # A process of the location that the daemon keeps is replaced once it has grown by this much since it was loaded.
     max_growth_mb: Annotated[int, msgspec.Meta(ge=1)] = 512
+    # Of what an attempt prints, so much is kept in each of stdout.log and stderr.log.
+    max_log_mb: Annotated[int, msgspec.Meta(ge=1)] = 256
 
     def __post_init__(self) -> None:
         if (self.module is None) == (self.file is None):

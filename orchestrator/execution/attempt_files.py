@@ -26,6 +26,7 @@ from orchestrator.events import (
     EventUnreadable,
 )
 from orchestrator.execution.base import Observation, Phase
+from orchestrator.execution.log_limit import LogLimit
 from orchestrator.execution.process_end import how_it_ended
 from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, AttemptDir
@@ -42,8 +43,9 @@ _PARENT_PATIENCE_S = 5.0
 class AttemptWatch:
     """One attempt under observation. `seen` events of it are known already."""
 
-    def __init__(self, directory: AttemptDir, seen: int = 0) -> None:
+    def __init__(self, directory: AttemptDir, seen: int = 0, limit: LogLimit | None = None) -> None:
         self.directory = directory
+        self._limit = limit
         self._skip = seen
         self._offset = 0
         self._count = 0  # lines read so far
@@ -56,6 +58,8 @@ class AttemptWatch:
     def look(self, *, parent_alive: bool) -> Observation:
         """The attempt as it is now. `parent_alive`: whether somebody is there who would see its process die."""
         self._enforce_stop()
+        if self._limit is not None:
+            self._limit.enforce()
         events = self._new_events()
         outcome = _up_to_outcome(events)
         if outcome is not None:

@@ -72,6 +72,7 @@ class LocationSpec:
     isolation: str = "fork"
     environment: Mapping[str, str] = field(default_factory=dict)
     max_growth_mb: int = 512
+    max_log_mb: int = 256
     secrets: tuple[str, ...] = ()  # which of the variables come from ours
     missing: tuple[str, ...] = ()  # what keeps it from being started: variables that are not set
 

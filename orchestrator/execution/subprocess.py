@@ -10,7 +10,9 @@ from orchestrator.clock import monotonic
 from orchestrator.execution.attempt_files import AttemptWatch
 from orchestrator.execution.base import FINAL, Attempt, Observation, Phase
 from orchestrator.execution.location_process import LocationProcess
+from orchestrator.execution.log_limit import LogLimit
 from orchestrator.execution.pool import LocationPool, drain
+from orchestrator.layout import AttemptDir
 from orchestrator.state_dir import make_private
 
 # How often attempts are looked at that nobody gave a hint about: log lines show up this late, lost ones are found.
@@ -34,13 +36,13 @@ class SubprocessExecutor:
         make_private(directory.path)
         process = self._pool.for_run(attempt.spec.run_id, attempt.location)
         process.launch(attempt.run_dir, attempt.spec, self._how(attempt))
-        self._watched[attempt.handle] = AttemptWatch(directory)
+        self._watched[attempt.handle] = AttemptWatch(directory, limit=self._limit(attempt, directory))
         self._parents[attempt.handle] = process
         return attempt.handle
 
     def adopt(self, attempt: Attempt, seen: int) -> str:
         directory = attempt.run_dir.attempt(attempt.spec.step, attempt.spec.attempt)
-        self._watched[attempt.handle] = AttemptWatch(directory, seen)
+        self._watched[attempt.handle] = AttemptWatch(directory, seen, self._limit(attempt, directory))
         self._hinted.add(attempt.handle)
         return attempt.handle
 
@@ -67,6 +69,10 @@ class SubprocessExecutor:
             if process.is_alive:
                 yield process.fileno()
                 yield process.wake
+
+    def _limit(self, attempt: Attempt, directory: AttemptDir) -> LogLimit | None:
+        spec = self._pool.specs.get(attempt.location)
+        return None if spec is None else LogLimit(directory, spec.max_log_mb)
 
     def _how(self, attempt: Attempt) -> str:
         return attempt.isolation

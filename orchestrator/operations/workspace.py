@@ -114,6 +114,7 @@ def _spec(settings: Settings, location: LocationSettings) -> LocationSpec:
         isolation=location.isolation,
         environment=environment,
         max_growth_mb=location.max_growth_mb,
+        max_log_mb=location.max_log_mb,
         secrets=tuple(name for name, value in location.env.items() if isinstance(value, EnvironmentVariable)),
         missing=missing,
     )
