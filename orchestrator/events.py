@@ -253,8 +253,11 @@ class ExpectationChecked(AttemptEvent, frozen=True, tag="expectation_checked"):
 
 
 class LogEmitted(AttemptEvent, frozen=True, tag="log_emitted"):
+    """`logger` is its name, unless it is `context.log`."""
+
     level: str
     message: str
+    logger: str = ""
 
 
 class ResourceInitialized(AttemptEvent, frozen=True, tag="resource_initialized"):

@@ -6,6 +6,7 @@ and the same code to perform a step; its journal is a list.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
@@ -280,7 +281,14 @@ class _InProcessOwner:
     def _perform(self, action: Launch) -> None:
         spec = action.spec
         self._take(AttemptLaunched(at=clock.now(), step=spec.step, attempt=spec.attempt, executor=IN_PROCESS))
-        record = Recorder(spec.step, spec.attempt, lambda _line, event: self._take(event), Interruption())
+        # Loggers work as the caller has set them up: what a step logs reaches their handlers, and pytest's.
+        record = Recorder(
+            spec.step,
+            spec.attempt,
+            lambda _line, event: self._take(event),
+            Interruption(),
+            parent=logging.getLogger("orchestrator"),
+        )
         error = perform(self._bound, spec, record, Interruption())
         if error is not None and is_a(error, KeyboardInterrupt):
             raise error  # Ctrl-C in a test or notebook is meant for it, not for the step

@@ -18,6 +18,7 @@
         journal.jsonl                   every event of the run
         cancel                          exists when somebody asked the run to stop
         steps/<step_key>/<attempt>/     claim  alive.lock  events.jsonl  exit.json  stdout.log  stderr.log
+                                        order.marks
       storage/                          default home of the filesystem IO manager
       backups/
 
@@ -33,6 +34,7 @@ from pathlib import Path
 STATE_DIR_MODE = 0o700
 FILE_MODE = 0o600
 LAYOUT_FORMAT = 1
+MARKS = "order.marks"
 
 # What a step, output, resource or pipeline may be called: it becomes a file name, part of a Kubernetes name and a
 # word in a selection query, so nothing that any of them treats specially.
@@ -72,6 +74,11 @@ class AttemptDir:
     @property
     def stderr(self) -> Path:
         return self.path / "stderr.log"
+
+    @property
+    def marks(self) -> Path:
+        """The order in which the attempt wrote to its log files, where it wrote to more than one."""
+        return self.path / MARKS
 
 
 @dataclass(frozen=True)

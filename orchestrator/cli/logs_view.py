@@ -4,35 +4,56 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
 
 from orchestrator.cli.output import Painter
 from orchestrator.cli.styles import BLUE, DIM, RED, YELLOW
+from orchestrator.clock import format_instant
 from orchestrator.errors import NotFound
 from orchestrator.layout import RunDir
-from orchestrator.operations.follow import LogLine, events_of, log_lines
+from orchestrator.operations.follow import events_of, follow_log_lines, log_lines
+from orchestrator.operations.logs import Lines, last_of
 
 _LEVEL_CODES = {"WARNING": YELLOW, "ERROR": RED, "CRITICAL": RED, "DEBUG": DIM}
 
 
-def shown_log_lines(run_dir: RunDir, step: str | None, *, follow: bool, json: bool, paint: Painter) -> Iterator[str]:
-    """The lines of a run, or of one step of it, as they are shown."""
+def shown_logs(
+    run_dir: RunDir, step: str | None, *, follow: bool, tail: int | None, json: bool, times: bool, paint: Painter
+) -> Iterator[str]:
+    """The lines of a run, or of one step of it, as they are shown: as much text at a time as there is."""
     if step is not None:
         _check_step(run_dir, step)
-    for line in log_lines(run_dir, step, follow=follow):
-        yield _as_json(line) if json else _as_text(line, paint)
+    found = follow_log_lines(run_dir, step, tail) if follow else log_lines(run_dir, step)
+    for lines in found if follow or tail is None else last_of(found, tail):
+        yield _as_json(lines) if json else _as_text(lines, paint, times)
 
 
-def _as_text(line: LogLine, paint: Painter) -> str:
-    code = _LEVEL_CODES.get(line.level, "")
-    text = f"{line.level:<8} {line.text}" if line.level else line.text
-    return "\n".join(f"{paint(BLUE, line.step)} {paint(DIM, '|')} {paint(code, part)}" for part in text.split("\n"))
+def _as_text(lines: Lines, paint: Painter, times: bool) -> str:
+    when = f"{paint(DIM, _local(lines.at))} " if times else ""
+    front = f"{when}{paint(BLUE, lines.step)} {paint(DIM, '|')} "
+    shown = lines.lines
+    if lines.level:
+        said = f"{lines.level:<8} {lines.logger}: " if lines.logger else f"{lines.level:<8} "
+        shown = [f"{said}{shown[0]}", *shown[1:]]
+    code = _LEVEL_CODES.get(lines.level, "")
+    if code:
+        shown = [paint(code, line) for line in shown]
+    return front + f"\n{front}".join(shown)
 
 
-def _as_json(line: LogLine) -> str:
-    fields = {"step": line.step, "stream": line.stream, "line": line.text}
-    return json_module.dumps({**fields, "level": line.level} if line.level else fields)
+def _local(at: datetime | None) -> str:
+    return " " * 23 if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def _as_json(lines: Lines) -> str:
+    same: dict[str, str] = {"step": lines.step, "stream": lines.stream}
+    more = {"level": lines.level, "logger": lines.logger, "at": format_instant(lines.at) if lines.at else ""}
+    filled = {name: value for name, value in more.items() if value}
+    texts = ["\n".join(lines.lines)] if lines.stream == "log" else lines.lines
+    return "\n".join(msgspec.json.encode({**same, "line": text, **filled}).decode() for text in texts)
 
 
 def _check_step(run_dir: RunDir, step: str) -> None:

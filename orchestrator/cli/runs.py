@@ -122,15 +122,22 @@ def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None
         print(encode_line(event).decode().rstrip() if json else event_row(event, paint), flush=follow)
 
 
-@app.command(epilog="Example: orchestrator runs logs last --step load[a] --follow")
-def logs(run: RunArgument, step: Step = None, follow: Follow = False, json: Json = False) -> None:
-    """Print what the steps of a run printed and logged."""
-    from orchestrator.cli.logs_view import shown_log_lines
+@app.command(epilog="Example: orchestrator runs logs last --step load[a] --tail 100")
+def logs(
+    run: RunArgument,
+    step: Step = None,
+    follow: Follow = False,
+    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N lines.")] = None,
+    times: Annotated[bool, typer.Option("--times", help="Show when each line was written, where it is known.")] = False,
+    json: Json = False,
+) -> None:
+    """Print what the steps of a run printed and logged, each attempt in the order of writing."""
+    from orchestrator.cli.logs_view import shown_logs
 
     with workspace(only_reads=True) as found:
         run_dir = _begun(found, run, follow)
-    for line in shown_log_lines(run_dir, step, follow=follow, json=json, paint=painter()):
-        print(line, flush=follow)
+    for text in shown_logs(run_dir, step, follow=follow, tail=tail, json=json, times=times, paint=painter()):
+        print(text, flush=follow)
 
 
 @app.command(epilog="Example: orchestrator runs wait last --timeout 10m && echo done")

@@ -17,6 +17,9 @@ from orchestrator.layout import MAPPING_KEY
 
 DEFAULT_OUTPUT = "result"
 
+# More tags than this on one asset help nobody to find it.
+MOST_TAGS = 1000
+
 _KEY_SEPARATOR = re.compile(r"\W+")
 # Kinds of metadata that plain JSON cannot tell apart from text or lists; they travel as {"kind": ..., "value": ...}.
 _SPECIAL_KINDS = frozenset({"url", "path", "markdown", "table", "float", "instant"})
@@ -164,6 +167,11 @@ class AssetMaterialization:
         object.__setattr__(self, "description", description)
         object.__setattr__(self, "metadata", plain_metadata(metadata or {}, f"asset {key}"))
         object.__setattr__(self, "partition", None if partition is None else str(partition))
+        if tags is not None and len(tags) > MOST_TAGS:
+            raise DefinitionError(
+                f"Asset {key} has {len(tags):,} tags; at most {MOST_TAGS:,} are recorded.",
+                hint="Tags are for finding things. Put data where the asset is.",
+            )
         object.__setattr__(self, "tags", {str(name): str(value) for name, value in (tags or {}).items()})
 
 

@@ -14,6 +14,7 @@ import sys
 
 from orchestrator.location.attempt import Wake
 from orchestrator.location.loading import Target
+from orchestrator.location.output import install_streams
 from orchestrator.location.server import LocationServer
 from orchestrator.messages import ToLocation
 from orchestrator.wire import Channel
@@ -28,6 +29,7 @@ def main() -> None:
     for descriptor in (connection.fileno(), wake, side.fileno()):
         os.set_inheritable(descriptor, False)
     os.set_blocking(wake, False)
+    install_streams()
     sys.argv = [target.file or str(target.module)]
     channel: Channel[ToLocation] = Channel(connection, ToLocation)
     LocationServer(target, channel, Wake(wake), side).serve()

@@ -15,11 +15,13 @@ from orchestrator.layout import FILE_MODE, AttemptDir
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.errors import error_info
 from orchestrator.location.interrupts import Interruption
+from orchestrator.location.library_logs import library_logs
 from orchestrator.location.output import captured_output, flush_streams
 from orchestrator.location.perform import perform
 from orchestrator.location.process_exit import Ending
 from orchestrator.location.recorder import Recorder
 from orchestrator.locks import HeldLock, try_lock
+from orchestrator.masking import Masker
 from orchestrator.records import AttemptSpec
 
 # In the lock file of an attempt whose outcome is recorded: its parent need not say how the process ended.
@@ -78,10 +80,12 @@ def run_attempt(
                 with suppress(OSError):
                     alive.write_note(_DONE)
 
-        with captured_output(directory):
+        mask = bound.masker()
+        with captured_output(directory, mask) as recording:
             faulthandler.enable(2)  # where a crash in C code came from, at the end of stderr.log
-            record = Recorder(spec.step, spec.attempt, write, interruption, bound.masker())
-            perform(bound, spec, record, interruption, ending)
+            record = Recorder(spec.step, spec.attempt, write, interruption, mask, lambda: recording.switch_to("log"))
+            with library_logs(record.handler()):
+                perform(bound, spec, record, interruption, ending)
         events.close()
     finally:
         alive.release()
@@ -115,14 +119,14 @@ def ended_without_outcome(directory: AttemptDir, pid: int) -> bool:
         return not directory.claim.exists()
 
 
-def fail_attempt(spec: AttemptSpec, directory: AttemptDir, wake: Wake, error: Exception) -> None:
+def fail_attempt(spec: AttemptSpec, directory: AttemptDir, wake: Wake, error: Exception, mask: Masker) -> None:
     """Records an attempt that failed before any of its own code could run."""
     try:
         alive = claim(directory)
     except AlreadyClaimed:
         return
     events = JournalWriter(directory.events)
-    record = Recorder(spec.step, spec.attempt, lambda line, _event: events.append([line]), Interruption())
+    record = Recorder(spec.step, spec.attempt, lambda line, _event: events.append([line]), Interruption(), mask)
     record(AttemptStarted, pid=os.getpid(), host="")
     record(AttemptFailed, seconds=0.0, error=error_info(error))
     events.close()

@@ -5,7 +5,6 @@ Knows nothing of processes, sockets and timeouts.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from orchestrator.definitions.instigator_contexts import Assets, Find, ScheduleC
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.definitions.requests import RunRequest, SkipReason, requests_of
 from orchestrator.location.errors import load_traceback
+from orchestrator.location.library_logs import PrintingHandler
 from orchestrator.masking import Masker
 from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
 from orchestrator.records import ALERTS_TAG, asset_name
@@ -158,7 +158,5 @@ def _context(definition: InstigatorDefinition, question: Evaluate, find: Find) -
 def _logger() -> logging.Logger:
     """A logger whose lines are part of what the evaluation printed."""
     logger = logging.Logger("orchestrator.evaluation", logging.DEBUG)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logger.addHandler(handler)
+    logger.addHandler(PrintingHandler("%(levelname)s %(message)s"))
     return logger

@@ -14,6 +14,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,7 +24,9 @@ from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.location.errors import error_info, load_traceback
 from orchestrator.location.evaluate import evaluate, evaluate_many, masked, with_alerts
+from orchestrator.location.library_logs import PrintingHandler, library_logs
 from orchestrator.location.loading import Definitions, Target, load
+from orchestrator.location.output import flush_streams, install_streams
 from orchestrator.location.refusals import planning_masker, refusal
 from orchestrator.messages import (
     PROTOCOL,
@@ -60,12 +63,10 @@ class EvaluatorServer:
         self._output = _capture_output()
 
     def serve(self) -> None:
-        try:
+        with suppress(Disconnected), library_logs(PrintingHandler()):
             self._send(Loaded(PROTOCOL, __version__, LocationInfo(), pid=os.getpid()))
             while True:
                 self._serve(self._next())
-        except Disconnected:
-            pass
 
     def _serve(self, message: ToLocation) -> None:
         if isinstance(message, Evaluate):
@@ -124,8 +125,7 @@ class EvaluatorServer:
                 return message.materializations
 
     def _printed(self) -> str:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_streams()
         size = os.fstat(self._output).st_size
         return os.pread(self._output, 4 * _LONGEST_OUTPUT, max(0, size - 4 * _LONGEST_OUTPUT)).decode(errors="replace")[
             -_LONGEST_OUTPUT:
@@ -167,6 +167,7 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[2]))
     os.set_inheritable(connection.fileno(), False)
     channel: Channel[ToLocation] = Channel(connection, ToLocation)
+    install_streams()
     sys.argv = [target.file or str(target.module)]
     try:
         definitions = load(target)

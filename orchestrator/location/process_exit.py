@@ -42,6 +42,10 @@ _TRACKERS = (
 # Files that write something when they are closed, by module and class.
 _ARCHIVES = (("gzip", "GzipFile"), ("bz2", "BZ2File"), ("lzma", "LZMAFile"), ("zipfile", "ZipFile"))
 
+# The classes behind those of `io`, which are abstract: asking those about each object takes a hundred times as long.
+_FILE: Any = io.IOBase.__base__
+_TEXT_FILE: Any = io.TextIOBase.__base__
+
 
 @cache
 def c_library() -> Any:
@@ -176,9 +180,9 @@ def flush_files() -> None:
     """Flushes every file that this process has opened and not closed, and closes archives, which write something at
     their end. Files of the parent are left alone: they are frozen, and `gc` does not list them."""
     archives = _archive_classes()
-    found: list[Any] = [one for one in gc.get_objects() if isinstance(one, (io.IOBase, *archives))]
+    found: list[Any] = [one for one in gc.get_objects() if isinstance(one, (_FILE, *archives))]
     for one in found:
-        if isinstance(one, io.TextIOBase):
+        if isinstance(one, _TEXT_FILE):
             flush(one)
     for archive in [one for one in found if isinstance(one, archives)]:
         _guarded(archive.close)
@@ -214,6 +218,16 @@ def _end_programs(grace: float) -> None:
         left = descendants(os.getpid()) - spared - left
     for tracker in trackers:
         _guarded(tracker._stop)
+    _reap()
+
+
+def _reap() -> None:
+    """Takes note of the children that have ended, so that process 1 need not."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def _has_children() -> bool:

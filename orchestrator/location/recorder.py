@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestrator import clock
-from orchestrator.definitions.values import AssetMaterialization, Expectation
-from orchestrator.errors import NotPossible
+from orchestrator.definitions.values import AssetMaterialization, Expectation, plain_metadata
+from orchestrator.errors import DefinitionError, NotPossible
 from orchestrator.events import (
     AssetMaterialized,
     AttemptEvent,
+    AttemptFailed,
     AttemptOutcome,
     ExpectationChecked,
     LogEmitted,
@@ -28,6 +29,13 @@ from orchestrator.location.process_exit import leave_copy
 from orchestrator.masking import NOTHING, Masker
 
 LONGEST_LOG_MESSAGE = 65536
+# So many characters of log lines become events of an attempt; the rest is printed.
+MOST_LOGGED = 16 << 20
+
+# An event with more bytes is not recorded as it is.
+LARGEST_EVENT = 4 << 20
+
+_STEP_LOGGER = "orchestrator.step"
 
 # The fields of events that carry words of user code. The others hold names, which other events refer to.
 _WORDS = frozenset({"message", "error", "description", "metadata", "problem", "tags", "label", "partition"})
@@ -47,7 +55,12 @@ class Recorder:
         write: Write,
         interruption: Interruption,
         mask: Masker = NOTHING,
+        before_log: Callable[[], None] = lambda: None,
+        parent: logging.Logger | None = None,
     ) -> None:
+        self._before_log = before_log
+        self._parent = parent  # whose handlers get the lines too
+        self._logged = 0
         self.step = step
         self.attempt = attempt
         self._write = write
@@ -69,7 +82,7 @@ class Recorder:
         if self.is_copy or self._is_over:
             # A line of a pool's worker, or of a daemon thread after the outcome, which is the last event.
             if kind is LogEmitted:
-                _print_line(fields)
+                _print(self._mask(_line(fields["level"], fields["message"], fields.get("logger", ""))))
             elif self.is_copy:
                 leave_copy(None)
             return
@@ -95,6 +108,9 @@ class Recorder:
         except (UnicodeEncodeError, OverflowError, TypeError, msgspec.EncodeError):
             event = _printable(event)
             line = encode_line(event)
+        if len(line) > LARGEST_EVENT:
+            event = _reduced(event, len(line))
+            line = encode_line(event)
         self._count += 1
         self._is_over = isinstance(event, AttemptOutcome)
         self._write(line, event)
@@ -106,12 +122,14 @@ class Recorder:
                 f"Step {self.step!r} stated a fact about data in a child process, where it cannot be recorded.",
                 hint="Return it to the step's own process (from a pool: as the result), and state it there.",
             )
+        # Checked when the fact was made, and user code may have changed it since.
+        metadata = plain_metadata(fact.metadata, f"a fact of step {self.step!r}")
         if isinstance(fact, AssetMaterialization):
             self(
                 AssetMaterialized,
                 asset=fact.asset_key.parts,
                 description=fact.description,
-                metadata=fact.metadata,
+                metadata=metadata,
                 partition=fact.partition,
                 tags=fact.tags,
             )
@@ -121,13 +139,37 @@ class Recorder:
                 success=fact.success,
                 label=fact.label,
                 description=fact.description,
-                metadata=fact.metadata,
+                metadata=metadata,
             )
+
+    def log(self, level: str, message: str, logger: str = "") -> None:
+        """Writes down a line that was logged. What is too much for the journal of a run is printed instead."""
+        self._before_log()
+        if len(message) > LONGEST_LOG_MESSAGE:
+            _print(self._mask(message))
+            left_out = len(message) - LONGEST_LOG_MESSAGE
+            message = f"{message[:LONGEST_LOG_MESSAGE]}... ({left_out} more characters in stderr.log)"
+        if self._logged > MOST_LOGGED:
+            _print(self._mask(_line(level, message, logger)))
+            return
+        self._logged += len(message)
+        self(LogEmitted, level=level, message=message, **({"logger": logger} if logger else {}))
+        if self._logged > MOST_LOGGED:
+            self(
+                LogEmitted,
+                level="WARNING",
+                message=f"This attempt has logged more than {MOST_LOGGED >> 20} MB: further lines go to stderr.log.",
+            )
+
+    def handler(self) -> logging.Handler:
+        """Takes records of any logger."""
+        return _Handler(self)
 
     def logger(self) -> logging.Logger:
         """A logger whose lines become events of this attempt."""
-        logger = logging.Logger("orchestrator.step", logging.DEBUG)
-        logger.addHandler(_Handler(self))
+        logger = logging.Logger(_STEP_LOGGER, logging.DEBUG)
+        logger.addHandler(self.handler())
+        logger.parent = self._parent
         return logger
 
 
@@ -162,20 +204,34 @@ class _Handler(logging.Handler):
             message = self.format(record)
         except Exception:  # bad arguments for the format string: show what there is, as logging itself would
             message = f"{record.msg} {record.args!r}"
-        if len(message) > LONGEST_LOG_MESSAGE:
-            sys.stderr.write(message + "\n")
-            left_out = len(message) - LONGEST_LOG_MESSAGE
-            message = f"{message[:LONGEST_LOG_MESSAGE]}... ({left_out} more characters in stderr.log)"
-        self._recorder(LogEmitted, level=record.levelname, message=message)
+        self._recorder.log(record.levelname, message, "" if record.name == _STEP_LOGGER else record.name)
 
 
-def _print_line(fields: dict[str, Any]) -> None:
+def _line(level: str, message: str, logger: str) -> str:
+    return f"{level} {logger}: {message}" if logger else f"{level} {message}"
+
+
+def _print(line: str) -> None:
     """Prints a log line that cannot become an event, so that it is not lost."""
     try:
-        sys.stderr.write(f"{fields['level']} {fields['message']}\n")
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
     except Exception:  # closed, or replaced by user code
         pass
+
+
+def _reduced(event: _E, size: int) -> _E:
+    """The same event without what makes it too large for a journal, which is read as a whole. What the user's code
+    can be told about raises DefinitionError; an outcome has to be recorded."""
+    if isinstance(event, AttemptFailed):
+        left_out = {"left out": f"metadata of {size >> 20} MB"}
+        return msgspec.structs.replace(event, error=msgspec.structs.replace(event.error, metadata=left_out, cause=None))
+    if isinstance(event, (AssetMaterialized, ExpectationChecked)):
+        raise DefinitionError(
+            f"A fact that step {event.step!r} states has {size >> 20} MB; at most {LARGEST_EVENT >> 20} are recorded.",
+            hint="Metadata describes data. Store the data themselves as an output of the step.",
+        )
+    return event
 
 
 def _printable(event: _E) -> _E:

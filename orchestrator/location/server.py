@@ -206,7 +206,7 @@ class LocationServer:
         except AlreadyClaimed:
             pass  # whoever claimed it knows what became of it
         except Exception as error:  # the attempt must end with an outcome, whatever keeps it from starting
-            fail_attempt(spec, directory, self._wake, error)
+            fail_attempt(spec, directory, self._wake, error, self._target.masker)
 
     def _refuse_unsafe_fork(self) -> None:
         problem = fork_problem()

@@ -18,7 +18,7 @@ from orchestrator.location.attempt import Wake, fail_attempt
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import attempt_process
 from orchestrator.location.loading import Target, load
-from orchestrator.location.output import flush_streams
+from orchestrator.location.output import flush_streams, install_streams
 from orchestrator.planning.plan import decode_plan
 from orchestrator.records import AttemptSpec, RunRecord
 
@@ -31,13 +31,14 @@ def main() -> None:
     if wake.descriptor is not None:
         os.set_inheritable(wake.descriptor, False)
     spec = msgspec.json.decode((directory.path / "spec.json").read_bytes(), type=AttemptSpec)
+    install_streams()
     sys.argv = [target.file or str(target.module)]
     try:
         record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
         pipeline = load(target).pipeline(record.pipeline)
         bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ, masker=target.masker)
     except Exception as error:  # importing runs user code
-        fail_attempt(spec, directory, wake, error)
+        fail_attempt(spec, directory, wake, error, target.masker)
     else:
         attempt_process(bound, spec, directory, wake)
 

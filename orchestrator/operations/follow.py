@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from orchestrator.event_lines import LONG_AGO, decode_lines
-from orchestrator.events import AnyEvent, LogEmitted, RunFinished, RunInterrupted
+from orchestrator.events import AnyEvent, AttemptEvent, LogEmitted, RunFinished, RunInterrupted
 from orchestrator.layout import RunDir
 from orchestrator.operations.history import is_driven
-from orchestrator.operations.logs import LogReader, log_files
+from orchestrator.operations.logs import Lines, LogFile, Logged, LogReader, as_lines, attempt_lines, last_of, log_files
 from orchestrator.run_files import is_packed, read_journal
 
 _PAUSE_S = 0.1
@@ -43,35 +42,45 @@ def follow_events(run_dir: RunDir) -> Iterator[AnyEvent]:
         time.sleep(_PAUSE_S)
 
 
-@dataclass(frozen=True)
-class LogLine:
-    """A line that a step wrote: to `stdout` or `stderr`, or, with a level, through its logger (`log`)."""
+def log_lines(run_dir: RunDir, step: str | None) -> Iterator[Lines]:
+    """Everything that the attempts of a run, or of one step, have printed and logged so far: one attempt after another
+    as they began, each in the order of writing."""
+    logged: dict[tuple[str, int], list[Logged]] = {}
+    for event in events_of(run_dir):
+        if isinstance(event, AttemptEvent) and step in (None, event.step):
+            lines = logged.setdefault((event.step, event.attempt), [])
+            if isinstance(event, LogEmitted):
+                lines.append(_logged(event))
+    files: dict[tuple[str, int], list[LogFile]] = {}
+    for source in log_files(run_dir, step):
+        files.setdefault((source.step, source.attempt), []).append(source)
+    for key in dict.fromkeys([*logged, *files]):
+        yield from attempt_lines(key[0], files.get(key, []), logged.get(key, []))
 
-    step: str
-    stream: str
-    text: str
-    level: str = ""
 
-
-def log_lines(run_dir: RunDir, step: str | None, *, follow: bool) -> Iterator[LogLine]:
-    """What attempts logged and printed. Without `follow`, all of it by step; with it, as it comes, until the run is
-    over or nobody drives it."""
+def follow_log_lines(run_dir: RunDir, step: str | None, tail: int | None = None) -> Iterator[Lines]:
+    """The same as it comes, until the run is over or nobody drives it; of what is there already, the last `tail` lines.
+    Lines of different streams that are written in the same tenth of a second may change places."""
     readers: dict[str, LogReader] = {}
     offset = 0
     while True:
-        driven = follow and is_driven(run_dir)
+        driven = is_driven(run_dir)
         read = read_journal(run_dir, offset)
         offset = read.offset
-        for event in decode_lines(read.lines):
-            if isinstance(event, LogEmitted) and step in (None, event.step):
-                yield LogLine(event.step, "log", event.message, event.level)
+        logged = [event for event in decode_lines(read.lines) if isinstance(event, LogEmitted)]
+        new = [as_lines(event.step, _logged(event)) for event in logged if step in (None, event.step)]
         for source in log_files(run_dir, step):
             reader = readers.setdefault(str(source.path), LogReader(source))
-            for line in reader.new_lines(final=not driven):
-                yield LogLine(source.step, source.stream, line)
+            new += [Lines(source.step, source.stream, lines) for lines in reader.new_lines(final=not driven)]
+        yield from new if tail is None else last_of(new, tail)
+        tail = None
         if not driven:
             return
         time.sleep(_PAUSE_S)
+
+
+def _logged(event: LogEmitted) -> Logged:
+    return Logged(event.at, event.level, event.logger, event.message)
 
 
 def _is_unborn(run_dir: RunDir, offset: int) -> bool:

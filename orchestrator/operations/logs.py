@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import tempfile
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from orchestrator.layout import AttemptDir, RunDir
+from orchestrator.layout import MARKS, AttemptDir, RunDir
+from orchestrator.output_order import Mark, decode_marks, in_order
+from orchestrator.regular import open_regular
 from orchestrator.run_files import packed_logs
 
 _TAIL_BYTES = 64 << 10
+_CHUNK = 1 << 20
 # Longer lines are cut when they are shown; the file has all of it.
 LONGEST_LINE = 2000
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+# What a terminal would act on: escape sequences (also those that set a title or the clipboard), control characters, and
+# those that change the direction of writing.
+_ESCAPES = r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x9b|\x9d|[\u202a-\u202e\u2066-\u2069]"
+_CONTROL = re.compile(rf"{_ESCAPES}|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# The characters that any of it begins with: looking for these is ten times faster.
+_SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# What reading a log file may come to; in an archive also that it is damaged.
+UNREADABLE = (OSError, KeyError, EOFError, tarfile.TarError, zlib.error)
 
 # Lines of faulthandler's report that say nothing of the user's code.
 _PACKAGE = re.escape(str(Path(__file__).resolve().parent.parent))
@@ -34,18 +49,96 @@ class LogFile:
     path: Path
     archive: Path | None = None
 
+    def marks(self) -> list[Mark]:
+        """The notes about the order of this file and its twin; none when only one of them was written to."""
+        try:
+            with replace(self, path=self.path.with_name(MARKS)).open() as file:
+                return decode_marks(file.read())
+        except UNREADABLE:
+            return []
+
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """The file for reading. Raises FileNotFoundError."""
+        """The file for reading, at any place of it. Raises one of `UNREADABLE`."""
         if self.archive is None:
-            with self.path.open("rb") as file:
+            with os.fdopen(open_regular(self.path), "rb") as file:
                 yield file
             return
-        with tarfile.open(self.archive) as archive:
+        with tarfile.open(self.archive) as archive, tempfile.TemporaryFile() as copy:
             member = archive.extractfile(str(self.path))
             if member is None:
                 raise FileNotFoundError(str(self.path))
-            yield member
+            shutil.copyfileobj(member, copy)  # going back in an archive means reading it from its beginning
+            copy.seek(0)
+            yield copy
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line that an attempt logged."""
+
+    at: datetime
+    level: str
+    logger: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines that one attempt wrote one after another: to `stdout` or `stderr`, or, with a level, through a logger
+    (`log`). `at`: when it wrote them, as far as that is known."""
+
+    step: str
+    stream: str
+    lines: list[str]
+    level: str = ""
+    logger: str = ""
+    at: datetime | None = None
+
+
+def attempt_lines(step: str, files: Sequence[LogFile], logged: Sequence[Logged]) -> Iterator[Lines]:
+    """Everything that one attempt printed and logged, in the order of writing."""
+    with ExitStack() as stack:
+        readers: dict[str, tuple[LogReader, IO[bytes], int]] = {}
+        for file in files:
+            try:
+                opened = stack.enter_context(file.open())
+            except UNREADABLE as error:
+                if not isinstance(error, (FileNotFoundError, KeyError)):
+                    yield Lines(step, file.stream, [f"({file.path.name} cannot be read: {error})"])
+                continue
+            readers[file.stream] = LogReader(file), opened, opened.seek(0, os.SEEK_END)
+        sizes = [readers[stream][2] if stream in readers else 0 for stream in ("stdout", "stderr")]
+        marks = files[0].marks() if files else []
+        for part in in_order(marks, [line.at for line in logged], *sizes):
+            if isinstance(part, int):
+                yield as_lines(step, logged[part])
+                continue
+            reader, opened, size = readers[part.stream]
+            for lines in reader.read(opened, upto=part.end, final=part.end == size):
+                yield Lines(step, part.stream, lines, at=part.at)
+
+
+def as_lines(step: str, logged: Logged) -> Lines:
+    """A logged message, of which each line is shown."""
+    text = _CONTROL.sub("", logged.text)
+    return Lines(step, "log", text.split("\n"), logged.level, logged.logger, logged.at)
+
+
+def last_of(found: Iterable[Lines], count: int) -> Iterator[Lines]:
+    """The last `count` lines."""
+    kept: deque[Lines] = deque()
+    held = 0
+    for lines in found:
+        kept.append(lines)
+        held += len(lines.lines)
+        while kept and held - len(kept[0].lines) >= count:
+            held -= len(kept.popleft().lines)
+    for lines in kept:
+        left_out = max(0, held - count)
+        held -= min(left_out, len(lines.lines))
+        if left_out < len(lines.lines):
+            yield replace(lines, lines=lines.lines[left_out:])
 
 
 def log_files(run_dir: RunDir, step: str | None = None) -> list[LogFile]:
@@ -78,7 +171,8 @@ def _packed_log_files(run_dir: RunDir) -> Iterator[LogFile]:
     with tarfile.open(packed_logs(run_dir)) as archive:
         for name in archive.getnames():
             path = Path(name)  # steps/<step>/<attempt>/stdout.log
-            yield LogFile(path.parts[1], int(path.parts[2]), path.stem, path, packed_logs(run_dir))
+            if path.suffix == ".log":
+                yield LogFile(path.parts[1], int(path.parts[2]), path.stem, path, packed_logs(run_dir))
 
 
 def _without_our_frames(lines: list[str]) -> list[str]:
@@ -94,32 +188,62 @@ class LogReader:
         self._offset = 0
         self._rest = b""
 
-    def new_lines(self, *, final: bool = False) -> Iterator[str]:
-        """The lines added; with `final`, also what stands behind the last newline."""
+    def new_lines(self, *, final: bool = False) -> Iterator[list[str]]:
+        """The lines added, in batches; with `final`, also what stands behind the last newline."""
         try:
             with self.source.open() as file:
-                file.seek(self._offset)
-                while chunk := file.read(1 << 20):
-                    self._offset += len(chunk)
-                    *complete, self._rest = (self._rest + chunk).split(b"\n")
-                    for line in complete:
-                        yield printable(line)
-                    if len(self._rest) > (1 << 20):
-                        # A line of many megabytes is shown by its beginning, and never held whole.
-                        self._rest = self._rest[: 1 << 16]
-        except FileNotFoundError:
+                yield from self.read(file, final=final)
+        except UNREADABLE:
             return
+
+    def read(self, file: IO[bytes], *, upto: int | None = None, final: bool = False) -> Iterator[list[str]]:
+        """The same, from the file that is open already; only what stands before byte `upto`, if that is given."""
+        file.seek(self._offset)
+        while chunk := file.read(_CHUNK if upto is None else min(_CHUNK, max(0, upto - self._offset))):
+            self._offset += len(chunk)
+            complete, newline, rest = chunk.rpartition(b"\n")
+            if newline:
+                yield printable_lines(self._rest + complete)
+                self._rest = rest
+            else:
+                self._rest = _shortened(self._rest + chunk)
         if final and self._rest:
-            yield printable(self._rest)
+            yield [printable(self._rest)]
             self._rest = b""
+
+
+def _shortened(rest: bytes) -> bytes:
+    """A line of many megabytes is shown by its beginning, a progress bar by its last state: neither is held whole."""
+    if len(rest) <= _CHUNK:
+        return rest
+    last = _last_state(rest)
+    return last if len(last) < len(rest) else rest[: 1 << 16]
+
+
+def printable_lines(data: bytes) -> list[str]:
+    """Lines of any bytes as text that is safe to show."""
+    text = data.decode("utf-8", errors="replace")
+    if _SUSPECT.search(text):
+        return [printable(line) for line in data.split(b"\n")]
+    lines = text.split("\n")
+    if len(data) > LONGEST_LINE and max(map(len, lines)) > LONGEST_LINE:
+        return [printable(line) for line in data.split(b"\n")]
+    return lines
 
 
 def printable(line: bytes) -> str:
     """A line of any bytes as text without control characters, cut when it is very long."""
-    text = _CONTROL.sub("", line[: 4 * LONGEST_LINE].decode("utf-8", errors="replace").rstrip("\r"))
+    line = _last_state(line)
+    text = _CONTROL.sub("", line[: 4 * LONGEST_LINE].decode("utf-8", errors="replace"))
     if len(line) > 4 * LONGEST_LINE or len(text) > LONGEST_LINE:
         return f"{text[:LONGEST_LINE]}… ({len(line):,} bytes)"
     return text
+
+
+def _last_state(line: bytes) -> bytes:
+    """What a terminal shows of a line in which carriage returns have begun it anew (a progress bar)."""
+    states = line.rstrip(b"\r").split(b"\r") if b"\r" in line else [line]
+    return next((state for state in reversed(states) if state.strip()), b"")
 
 
 def _tail(source: LogFile) -> list[str]:
@@ -128,7 +252,7 @@ def _tail(source: LogFile) -> list[str]:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             data = file.read()
-    except FileNotFoundError:
+    except UNREADABLE:
         return []
     lines = data.rstrip(b"\n").split(b"\n") if data.strip() else []
     if size > _TAIL_BYTES and len(lines) > 1:

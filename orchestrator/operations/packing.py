@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.layout import FILE_MODE, RunDir
+from orchestrator.layout import FILE_MODE, MARKS, RunDir
 from orchestrator.locks import try_lock
 from orchestrator.operations.history import progress_of
 from orchestrator.operations.logs import log_files
@@ -68,6 +68,7 @@ def _pack_logs(run_dir: RunDir) -> None:
     files = [source.path for source in log_files(run_dir) if source.path.exists() and source.path.stat().st_size]
     if not files:
         return
+    files += run_dir.steps.glob(f"*/*/{MARKS}")
     unfinished = packed_logs(run_dir).with_suffix(".tmp")
     with tarfile.open(unfinished, "w:gz") as archive:
         for path in files:

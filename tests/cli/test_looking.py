@@ -129,6 +129,46 @@ class TestRuns:
         lines = [json.loads(line) for line in done.here("runs", "logs", "last", "--json").ok().out.splitlines()]
         assert {line["stream"] for line in lines} == {"stdout", "stderr", "log"}
 
+    def test_logs_come_in_the_order_of_writing_from_every_stream(self, bench):
+        bench.write("""
+            import logging, os, subprocess, sys
+            from orchestrator import pipeline, step
+
+            @step
+            def talks(context):
+                print("1 printed")
+                print("2 to stderr", file=sys.stderr)
+                context.log.info("3 logged")
+                logging.getLogger("lib").info("4 by a library")
+                print("5 printed again")
+                subprocess.run(["sh", "-c", "echo 6 by a program"])
+                print("7 in two ", end="")
+                print("parts")
+                context.log.warning("8 at the end\\n8 on two lines")
+
+            @pipeline
+            def talking():
+                talks()
+        """)
+        bench("run", "talking").ok()
+        out = bench.here("runs", "logs", "last").ok().out
+        assert out == (
+            "talks | 1 printed\n"
+            "talks | 2 to stderr\n"
+            "talks | INFO     3 logged\n"
+            "talks | INFO     lib: 4 by a library\n"
+            "talks | 5 printed again\n"
+            "talks | 6 by a program\n"
+            "talks | 7 in two parts\n"
+            "talks | WARNING  8 at the end\n"
+            "talks | 8 on two lines\n"
+        )
+        assert bench.here("runs", "logs", "last", "--tail", "3").ok().out == "".join(out.splitlines(True)[-3:])
+        assert bench.here("runs", "logs", "last", "--times").ok().out.splitlines()[0].startswith("20")
+        bench.here("state", "compact").ok()
+        assert not list(bench.state.glob("runs/*/steps")), "it is packed"
+        assert bench.here("runs", "logs", "last").ok().out == out
+
     def test_waiting_for_a_run_that_is_over_tells_how_it_ended(self, done):
         assert done("runs", "wait", "last").code == 0
         done("run", "loads", FAIL="a")

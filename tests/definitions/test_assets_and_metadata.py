@@ -176,3 +176,9 @@ def test_errors_of_definitions_survive_pickling():
 def test_letters_of_any_alphabet_tell_asset_keys_apart():
     assert AssetKey("roh/größe").parts == ("roh", "größe")
     assert AssetKey("ö") != AssetKey("ü")
+
+
+def test_a_thousand_tags_are_enough():
+    AssetMaterialization("a", tags={str(n): "x" for n in range(1000)})
+    error = refusal(AssetMaterialization, "a", tags={str(n): "x" for n in range(1001)})
+    assert error.message == "Asset a has 1,001 tags; at most 1,000 are recorded."
