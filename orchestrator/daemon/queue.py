@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -128,38 +129,43 @@ class Queue:
         """Starts what may start. Limits are read and slots are taken under the admission lock, so that no other process
         is let in between the two."""
         limits = limits_of(self._workspace.settings.run_queue)
+        unavailable = self._unavailable(candidates)
+        limited = {run.run_id for run in candidates if is_limited(run, limits)}
+        if not limited:
+            admission = admit(candidates, self._active(), limits, now, unavailable)
+            return self._carry_out(admission, {run.run_id: run for run in candidates}, now)
         lock = try_admission(self._state)
+        if lock is None:
+            others = [run for run in candidates if run.run_id not in limited]
+            admission = admit(others, self._active(), limits, now, unavailable)
+            self._look_at = now + LOOK
+            busy = dict.fromkeys(limited, busy_reason(self._state))
+            return self._carry_out(admission, {run.run_id: run for run in others}, now, busy)
         try:
-            unavailable = self._unavailable(candidates)
-            if lock is None:
-                open_to_all = [run for run in candidates if not is_limited(run, limits)]
-                admission = admit(open_to_all, self._active(), limits, now, unavailable)
-                reason = busy_reason(self._state)
-                self.waiting = {run.run_id: reason for run in candidates if is_limited(run, limits)}
-                self.waiting.update(admission.waiting)
-            else:
-                running = self._counting()
-                rivals = waiting_commands(self._state, running)
-                admission = admit([*candidates, *rivals], running, limits, now, unavailable)
-                own = {run.run_id: run for run in candidates}
-                self.waiting = {run_id: why for run_id, why in admission.waiting.items() if run_id in own}
-                self._publish([own[run_id] for run_id in admission.claims if run_id in own])
-            return self._carry_out(admission, candidates, now, is_settled=lock is not None)
+            running = self._counting()
+            rivals = waiting_commands(self._state, running)
+            admission = admit([*candidates, *rivals], running, limits, now, unavailable)
+            return self._carry_out(admission, {run.run_id: run for run in candidates}, now)
         finally:
-            if lock is not None:
-                lock.release()
+            lock.release()
 
     def _carry_out(
-        self, admission: Admission, candidates: list[QueuedRun], now: datetime, *, is_settled: bool
+        self,
+        admission: Admission,
+        own: Mapping[str, QueuedRun],
+        now: datetime,
+        waiting: Mapping[str, str] = MappingProxyType({}),
     ) -> datetime | None:
-        own = {run.run_id for run in candidates}
+        """Starts a handful of the admitted runs that are ours to start; foreground runs start themselves."""
+        self.waiting = {**waiting, **{run_id: why for run_id, why in admission.waiting.items() if run_id in own}}
+        self._publish([own[run_id] for run_id in admission.claims if run_id in own])
         chosen = [run_id for run_id in admission.run_ids if run_id in own][:_HANDFUL]
         if chosen:
             crash_point("queue.admitted")
             self._launch(chosen, now)
             self._running = -1
             return now
-        if admission.claims or not is_settled:
+        if admission.claims:
             self._look_at = now + LOOK  # commands in other processes do not say when they free a slot
         return self._next_instant(now)
 
@@ -167,7 +173,7 @@ class Queue:
         """The runs that count in limits: those that are driven here, and those that others drive."""
         own = self._active()
         known = {run.run_id for run in own}
-        return own + [run for run in holders(self._state, clean=True) if run.run_id not in known]
+        return own + holders(self._state, besides=known, clean=True)
 
     def _publish(self, runs: list[QueuedRun]) -> None:
         """Lets commands in other processes see which runs are next in line."""

@@ -11,7 +11,7 @@ No database is needed, so that two commands without a daemon, and a command besi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -98,11 +98,16 @@ def reason_to_wait(
     return why_not(run, rivals(state, holding), holding, limits, now)
 
 
-def holders(state: StateDir, *, clean: bool = False) -> list[QueuedRun]:
-    """The runs that count in limits now. `clean` removes the files of those that do not count any more: only under the
-    admission lock, because a slot is written before its run is locked."""
+def holders(state: StateDir, *, besides: Container[str] = (), clean: bool = False) -> list[QueuedRun]:
+    """The runs that count in limits now, `besides` those that the caller knows of.
+
+    `clean` removes the files of those that do not count any more: only under the admission lock, because a slot is
+    written before its run is locked.
+    """
     found = []
     for run_id in _names(state):
+        if run_id in besides:
+            continue
         if not counts(state.run(run_id)):
             if clean:
                 drop_slot(state, run_id)
