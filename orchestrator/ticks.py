@@ -106,6 +106,7 @@ class Instigator(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     last_tick_at: datetime | None = None  # of any outcome
     failures: int = 0  # ticks that failed in a row
     gone_at: datetime | None = None
+    replaces: str | None = None  # what it seems to be the new name of, and was on when it was forgotten
     declared: ScheduleInfo | SensorInfo | None = None
 
 

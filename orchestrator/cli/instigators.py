@@ -90,11 +90,12 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
         with store_of(found) as store:
             for one in chosen:
                 try:
-                    after = turn_on(store, one, now) if on else turn_off(store, one, now)
+                    after = turn_on(store, one, now, known.everything) if on else turn_off(store, one, now)
                 except NotPossible as error:
                     refused.append(error)
                     continue
-                print(f"{after.id} is {'on' if on else 'off'}.{_first(after, now) if on else ''}")
+                already = " already" if one.is_on == on else ""
+                print(f"{after.id} is {'on' if on else 'off'}{already}.{_first(after, now) if on else ''}")
         running = _daemon_runs(found)
     if on and chosen and not running:
         say("No daemon is running, so nothing happens yet: orchestrator daemon start")
@@ -163,6 +164,27 @@ def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], N
         one = pick(look_up(found, clock.now(), [name]), name, schedules=schedules)
         with store_of(found) as store:
             act(store, one)
+
+
+def forget_one(name: str, *, schedules: bool) -> None:
+    """Forgets a schedule or sensor whose definition is gone. Raises NotPossible when it is not gone."""
+    from orchestrator import clock
+    from orchestrator.operations.instigators import forget, look_up, pick
+    from orchestrator.store.deliveries import list_deliveries
+
+    with workspace() as found:
+        known = look_up(found, clock.now(), [name])
+        one = pick(known, name, schedules=schedules)
+        with store_of(found) as store:
+            undelivered = len(store(list_deliveries, one.id))
+            renamed = forget(store, one, known.everything)
+    print(f"{one.id} is forgotten.")
+    if undelivered:
+        alerts = "1 alert" if undelivered == 1 else f"{undelivered:,} alerts"
+        say(f"With {alerts} that never got through." if renamed is None else f"{renamed.id} takes over {alerts}.")
+    if renamed is not None:
+        word, like = ("schedule", "has the same pipeline and cron") if schedules else ("sensor", "looks for the same")
+        say(f"{renamed.id} is off and {like}. To turn it on: orchestrator {word} start {renamed.id}")
 
 
 def names_of(*, schedules: bool) -> list[str]:

@@ -60,6 +60,8 @@ TickStates = Annotated[
     list[str] | None, typer.Option(metavar="STATE", help="Only ticks in this state; may be repeated.")
 ]
 TickLimit = Annotated[int, typer.Option(min=1, metavar="N", help="How many at most.")]
+TickId = Annotated[str | None, typer.Option("--tick", metavar="ID", help="Only this tick.")]
+FollowLogs = Annotated[bool, typer.Option("--follow", "-f", help="Print new output as it comes.")]
 Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
 
 

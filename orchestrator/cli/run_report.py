@@ -15,6 +15,7 @@ from orchestrator.cli.runs_view import (
     MOST_ASSETS,
     MOST_FAILURES,
     MOST_STEPS,
+    ago,
     error_lines,
     headline,
     metadata_summary,
@@ -28,7 +29,8 @@ from orchestrator.events import AssetMaterialized, Event, ExpectationChecked
 from orchestrator.layout import RunDir
 from orchestrator.operations.logs import last_lines
 from orchestrator.records import RunRecord, asset_name
-from orchestrator.states import RunState, StepState
+from orchestrator.states import ACTIVE_RUN_STATES, RunState, StepState
+from orchestrator.store.acknowledgements import Acknowledgement
 
 _ALL = "orchestrator runs show {} --steps"
 
@@ -43,12 +45,18 @@ def report(
     paint: Painter,
     every_step: bool = False,
     with_origin: bool = False,
+    has_owner: bool | None = None,
+    acknowledged: Acknowledgement | None = None,
 ) -> Iterator[str]:
     """The lines of a report: how it went, its steps, what failed and why, what it wrote, what to do next. With its
     origin for whoever did not just ask for it."""
     steps = progress.network.in_order()
     summary = run_detail(record, progress)
-    yield headline(summary, [step.state for step in steps], now, paint)
+    is_abandoned = has_owner is False and progress.status in ACTIVE_RUN_STATES
+    yield headline(summary, [step.state for step in steps], now, paint, is_abandoned=is_abandoned)
+    if acknowledged is not None:
+        note = f": {acknowledged.note}" if acknowledged.note else ""
+        yield f"  {paint(DIM, 'seen')}    acknowledged {ago(acknowledged.acknowledged_at, now)}{note}"
     if with_origin:
         yield from origin_lines(record, paint, everything=every_step)
         yield ""
@@ -58,7 +66,7 @@ def report(
     yield from _assets(facts, paint)
     if progress.reason and progress.status is not RunState.SUCCESS and not progress.failed:
         yield f"\n{paint(YELLOW, progress.reason)}"
-    yield from _next(record, progress, run_dir, paint)
+    yield from _next(record, progress, run_dir, paint, has_owner=has_owner)
 
 
 def _steps(steps: list[RunStep], run_id: str, paint: Painter, every_step: bool) -> Iterator[str]:
@@ -149,9 +157,14 @@ def _what_was_written(times: list[AssetMaterialized]) -> str:
     return f"{len(times)} {'partitions' if partitions else 'times'}{named}"
 
 
-def _next(record: RunRecord, progress: RunProgress, run_dir: RunDir, paint: Painter) -> Iterator[str]:
+def _next(
+    record: RunRecord, progress: RunProgress, run_dir: RunDir, paint: Painter, *, has_owner: bool | None
+) -> Iterator[str]:
     yield ""
-    if progress.interrupted or progress.status is RunState.STARTED:
+    if has_owner and progress.status in ACTIVE_RUN_STATES:
+        yield f"{paint(DIM, 'follow')}  orchestrator runs events {record.run_id} --follow"
+        yield f"{paint(DIM, 'cancel')}  orchestrator runs cancel {record.run_id}"
+    elif progress.interrupted or progress.status is RunState.STARTED:
         yield f"{paint(DIM, 'resume')}  orchestrator runs resume {record.run_id}"
     elif progress.status in (RunState.FAILURE, RunState.CANCELED):
         yield f"{paint(DIM, 'again')}   orchestrator run --from-failure {record.run_id}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.workspace import Workspace
     from orchestrator.records import RunSummary
 
-app = group("List, show, follow, cancel, resume and delete runs.")
+app = group("List, show, follow, cancel, resume, acknowledge and delete runs.")
 
 Step = Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step, such as clean or load[a].")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")]
@@ -60,7 +60,11 @@ def list_(
         if total > len(runs):
             say(f"and {total - len(runs)} older (--limit 0 for all)")
     else:
-        say("No runs match." if (pipeline or status or tag or since) else "No runs yet. Start one: orchestrator run")
+        say(
+            "No runs match."
+            if (pipeline or status or tag or since)
+            else "No runs yet. Start one: orchestrator run PIPELINE"
+        )
 
 
 @app.command(epilog="Example: orchestrator runs show last")
@@ -70,13 +74,16 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one run: who asked for it, with what, its steps, what failed and why, what it wrote."""
+    from msgspec import to_builtins
+
     from orchestrator import clock
     from orchestrator.cli.queued import unbegun_json, unbegun_words
     from orchestrator.cli.run_report import report
     from orchestrator.engine.summary import run_detail
     from orchestrator.operations.follow import events_of
-    from orchestrator.operations.history import progress_of
+    from orchestrator.operations.history import is_driven, progress_of
     from orchestrator.run_files import read_record
+    from orchestrator.store.acknowledgements import acknowledgement_of
 
     with workspace(only_reads=True) as found:
         unbegun = _unbegun(found, run)
@@ -87,9 +94,12 @@ def show(
                 print(unbegun_words(unbegun, clock.now()))
             return
         run_dir = _run_dir(found, run)
+        with store_of(found) as store:
+            acknowledged = store(acknowledgement_of, run_dir.run_id)
+    has_owner = is_driven(run_dir)
     record, progress = read_record(run_dir), progress_of(run_dir)
     if json:
-        print_json(run_detail(record, progress))
+        print_json({**to_builtins(run_detail(record, progress)), "acknowledged": acknowledged})
         return
     lines = report(
         record,
@@ -100,6 +110,8 @@ def show(
         paint=painter(),
         every_step=steps,
         with_origin=True,
+        has_owner=has_owner,
+        acknowledged=acknowledged,
     )
     for line in lines:
         print(line)
@@ -198,6 +210,25 @@ def resume(run: RunArgument, no_wait: NoWait = False, json: Json = False) -> int
     """Go on with a run whose owner is gone. Steps that succeeded are not run again; ones that still run are awaited."""
     with workspace() as found:
         return _take_over(found, _run_dir(found, run), json, no_wait=no_wait)
+
+
+@app.command(epilog="Example: orchestrator runs acknowledge last --note 'the supplier sent no file'")
+def acknowledge(
+    run: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Failed runs, each by a unique beginning of its id.")
+    ],
+    note: Annotated[str | None, typer.Option(metavar="TEXT", help="Why it failed, or what was done.")] = None,
+) -> None:
+    """Note that somebody knows of failed runs: they are no problem in `status` any more."""
+    from orchestrator import clock
+    from orchestrator.operations.acknowledge import acknowledge_failure
+    from orchestrator.store.runs import resolve_run
+
+    with workspace() as found, store_of(found) as store:
+        run_ids = [store(resolve_run, reference) for reference in run]
+        for run_id in run_ids:
+            acknowledge_failure(store, run_id, note, clock.now())
+            print(f"Acknowledged the failure of run {run_id}.")
 
 
 @app.command(epilog="Example: orchestrator runs delete 7k2m --yes")

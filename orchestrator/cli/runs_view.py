@@ -89,10 +89,12 @@ def counts(states: Sequence[StepState]) -> str:
     return f"{total}: {', '.join(parts)}" if parts else total
 
 
-def headline(run: RunSummary, states: Sequence[StepState], now: datetime, paint: Painter) -> str:
+def headline(
+    run: RunSummary, states: Sequence[StepState], now: datetime, paint: Painter, *, is_abandoned: bool = False
+) -> str:
     """One line that says how a run went."""
-    symbol, code = RUN_STYLES[run.status]
-    status = paint(f"{BOLD};{code}", f"{symbol} {run.status}")
+    symbol, code = ("✗", RED) if is_abandoned else RUN_STYLES[run.status]
+    status = paint(f"{BOLD};{code}", f"{symbol} {'owner gone' if is_abandoned else run.status}")
     took = duration(run, now)
     took = f" in {took}" if took and run.status in (RunState.SUCCESS, RunState.FAILURE, RunState.CANCELED) else ""
     return f"{status}  {paint(BOLD, run.pipeline)}  run {run.run_id}{took}  {paint(DIM, counts(states))}"

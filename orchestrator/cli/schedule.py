@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.instigators import names_of, show_list, show_ticks, switch, with_one
-from orchestrator.cli.options import EveryOne, Json, Tail, TickLimit, TickStates, group
+from orchestrator.cli.instigators import forget_one, names_of, show_list, show_ticks, switch, with_one
+from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
 from orchestrator.cli.output import print_json, say
 from orchestrator.errors import UsageError
 
@@ -47,6 +47,20 @@ def ticks(
 ) -> None:
     """List what became of each occurrence, the newest first."""
     show_ticks(name, status or [], limit, schedules=True, follow=tail, json=json)
+
+
+@app.command(epilog="Example: orchestrator schedule logs nightly --follow")
+def logs(
+    name: OptionalName = None,
+    tick: TickId = None,
+    follow: FollowLogs = False,
+    limit: TickLimit = 20,
+    json: Json = False,
+) -> None:
+    """Print what schedules printed and logged when they were evaluated, and why they failed."""
+    from orchestrator.cli.tick_logs import show_logs
+
+    show_logs(name, tick, limit, schedules=True, follow=follow, json=json)
 
 
 @app.command(
@@ -110,10 +124,7 @@ def preview(
 @app.command(epilog="Example: orchestrator schedule forget old_nightly")
 def forget(name: Name) -> None:
     """Forget a schedule whose definition is gone."""
-    from orchestrator.operations.instigators import forget as forget_it
-
-    with_one(name, schedules=True, act=forget_it)
-    print(f"{name} is forgotten.")
+    forget_one(name, schedules=True)
 
 
 def instant_of(text: str | None) -> datetime | None:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.instigators import names_of, show_list, show_ticks, switch, with_one
-from orchestrator.cli.options import EveryOne, Json, Tail, TickLimit, TickStates, group
+from orchestrator.cli.instigators import forget_one, names_of, show_list, show_ticks, switch, with_one
+from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
 from orchestrator.errors import NotPossible, UsageError
 
-app = group("Turn sensors on and off, look at their ticks, cursors and keys.")
+app = group("Turn sensors on and off, look at their ticks, cursors, keys and failed alerts.")
 
 _complete = lambda: names_of(schedules=False)  # noqa: E731
 Names = Annotated[
@@ -18,6 +18,9 @@ Names = Annotated[
     typer.Argument(metavar="[NAME]...", help="Which; each a name, or location/name.", autocompletion=_complete),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or location/name.", autocompletion=_complete)]
+FailedRun = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="Only the alert about this run: its id, or a beginning of it.")
+]
 OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one.", autocompletion=_complete)]
 
 
@@ -45,6 +48,44 @@ def ticks(
 ) -> None:
     """List what came of each look, the newest first; with --tail, live."""
     show_ticks(name, status or [], limit, schedules=False, follow=tail, json=json)
+
+
+@app.command(epilog="Example: orchestrator sensor logs alert --follow")
+def logs(
+    name: OptionalName = None,
+    tick: TickId = None,
+    follow: FollowLogs = False,
+    limit: TickLimit = 20,
+    json: Json = False,
+) -> None:
+    """Print what sensors and alerts printed and logged when they were evaluated, and why they failed."""
+    from orchestrator.cli.tick_logs import show_logs
+
+    show_logs(name, tick, limit, schedules=False, follow=follow, json=json)
+
+
+@app.command(epilog="Example: orchestrator sensor deliveries alert")
+def deliveries(name: OptionalName = None, json: Json = False) -> None:
+    """List the alerts that have failed and not got through: of which run, why, and when each is tried again."""
+    from orchestrator.cli.deliveries import show_deliveries
+
+    show_deliveries(name, json=json)
+
+
+@app.command(epilog="Example: orchestrator sensor retry alert 7k2m")
+def retry(name: Name, run: FailedRun = None) -> None:
+    """Try failed alerts again now, also those that were given up: all of a sensor, or the one about a run."""
+    from orchestrator.cli.deliveries import retry_alerts
+
+    retry_alerts(name, run)
+
+
+@app.command(epilog="Example: orchestrator sensor acknowledge alert 7k2m")
+def acknowledge(name: Name, run: FailedRun = None) -> None:
+    """Dismiss failed alerts, all of a sensor or the one about a run: they are not tried again."""
+    from orchestrator.cli.deliveries import acknowledge_alerts
+
+    acknowledge_alerts(name, run)
 
 
 @app.command(epilog="Example: orchestrator sensor preview new_files")
@@ -79,15 +120,13 @@ def forget(
     key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="A run key, to make it usable again.")] = None,
 ) -> None:
     """Make a run key usable again; without a key, forget a sensor whose definition is gone."""
-    from orchestrator.operations.instigators import forget as forget_it
     from orchestrator.operations.instigators import free_key
 
     if key is None:
         try:
-            with_one(name, schedules=False, act=forget_it)
+            forget_one(name, schedules=False)
         except NotPossible as error:
             raise NotPossible(error.message, hint="Name the run key that is to be usable again.") from None
-        print(f"{name} is forgotten.")
         return
     with_one(name, schedules=False, act=lambda store, one: free_key(store, one, key))
     print(f"The next time {name} asks for {key!r}, it runs.")

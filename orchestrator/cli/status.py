@@ -14,11 +14,11 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command(epilog="Example: orchestrator status || notify-send 'orchestrator needs you'")
 def status(json: Json = False) -> int:
     """Say whether all is well: locations, runs, the state. Exits with 0 only if it is."""
-    from orchestrator.cli.status_view import status_lines
+    from orchestrator.cli.status_view import MOST_RUNS, status_lines
     from orchestrator.operations.status import look
 
     with workspace(only_reads=True) as found:
-        seen = look(found)
+        seen = look(found, most_failed=None if json else MOST_RUNS)
     if json:
         print_json(seen)
     else:

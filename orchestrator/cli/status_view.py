@@ -16,7 +16,7 @@ from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, Lo
 from orchestrator.records import RunSummary
 
 # One screen: of more than this the rest is counted.
-_MOST_RUNS = 8
+MOST_RUNS = 8
 _MOST_INSTIGATORS = 16
 _MOST_WAITING = 5
 _TRACEBACK_LINES = 8
@@ -36,7 +36,8 @@ def status_lines(status: Status, paint: Painter) -> Iterator[str]:
     yield from _waiting(status, paint)
     yield from _runs("running", status.active_runs, status, paint, instant)
     yield from _runs("interrupted", status.interrupted_runs, status, paint, instant)
-    yield from _runs("failed in the last day", status.failed_runs, status, paint, instant)
+    total = max(status.failed_count, len(status.failed_runs))
+    yield from _runs("failed in the last day", status.failed_runs, status, paint, instant, total)
 
 
 def _verdict(status: Status, paint: Painter) -> Iterator[str]:
@@ -45,7 +46,9 @@ def _verdict(status: Status, paint: Painter) -> Iterator[str]:
     where = _cut_front(status.workspace, _columns() - len(verdict) - 3)
     yield f"{paint(f'{BOLD};{GREEN if status.ok else RED}', verdict)}   {paint(DIM, where)}"
     for problem in status.problems:
-        first, *more = textwrap.wrap(problem, _columns() - 4, break_long_words=False, break_on_hyphens=False) or [""]
+        first, *more = textwrap.wrap(problem.text, _columns() - 4, break_long_words=False, break_on_hyphens=False) or [
+            ""
+        ]
         yield f"  {paint(RED, '-')} {first}"
         yield from (f"    {line}" for line in more)
 
@@ -138,7 +141,7 @@ def _not_run(status: Status, paint: Painter, instant: datetime) -> Iterator[str]
         return
     yield _title("not run", paint)
     pad = max(len(one.name) for one in status.not_run)
-    for one in status.not_run[:_MOST_RUNS]:
+    for one in status.not_run[:MOST_RUNS]:
         count = f"{one.count:,} occurrence{'' if one.count == 1 else 's'}"
         noticed = paint(DIM, f"(noticed {ago(one.noticed_at, instant)})")
         yield f"  {paint(YELLOW, '−')} {one.name.ljust(pad)}  {count}, {_span(one.first, one.last, instant)} {noticed}"
@@ -161,14 +164,18 @@ def _waiting(status: Status, paint: Painter) -> Iterator[str]:
         yield f"  {others} {more}queued" + ("" if daemon.running else ", until a daemon runs")
 
 
-def _runs(title: str, runs: Sequence[RunSummary], status: Status, paint: Painter, instant: datetime) -> Iterator[str]:
+def _runs(
+    title: str, runs: Sequence[RunSummary], status: Status, paint: Painter, instant: datetime, total: int | None = None
+) -> Iterator[str]:
     if not runs:
         return
     yield _title(title, paint)
     interrupted = {run.run_id for run in status.interrupted_runs}
-    yield from (f"  {line}" for line in run_table(runs[:_MOST_RUNS], instant, interrupted, margin=2).split("\n"))
-    if len(runs) > _MOST_RUNS:
-        yield paint(DIM, f"  and {len(runs) - _MOST_RUNS} more: orchestrator runs list")
+    yield from (f"  {line}" for line in run_table(runs[:MOST_RUNS], instant, interrupted, margin=2).split("\n"))
+    more = (len(runs) if total is None else total) - min(len(runs), MOST_RUNS)
+    if more > 0:
+        which = "" if total is None else " --status FAILURE --since 1d --limit 0"
+        yield paint(DIM, f"  and {more:,} more: orchestrator runs list{which}")
 
 
 def _title(text: str, paint: Painter) -> str:

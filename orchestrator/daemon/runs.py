@@ -31,7 +31,7 @@ from orchestrator.operations.slots import drop_slot
 from orchestrator.records import RunRecord, split_handle
 from orchestrator.run_files import pending_runs, read_journal, read_record
 from orchestrator.state_dir import unusable
-from orchestrator.states import RunState
+from orchestrator.states import RunState, StepState
 from orchestrator.store.damage import end_lost_runs
 from orchestrator.store.ingest import ingest, ingest_pending
 from orchestrator.store.runs import begun_runs
@@ -197,7 +197,10 @@ class Runs:
         del self._drivers[run_id]
         self._pool.end_run(run_id)
         self._ended.append(run_id)
-        self._log.info("run ended", run=run_id, pipeline=driver.record.pipeline, status=str(driver.progress.status))
+        failed = driver.progress.status is RunState.FAILURE
+        say = self._log.error if failed else self._log.info
+        facts = {"run": run_id, "pipeline": driver.record.pipeline, "status": str(driver.progress.status)}
+        say("run failed" if failed else "run ended", **facts, **({"error": _why(driver)} if failed else {}))
 
     def _lose(self, run_id: str, error: RunDamaged, now: datetime) -> None:
         """Ends a run whose files were removed under it."""
@@ -326,3 +329,10 @@ def _last_owner(run_dir: RunDir) -> Owner | None:
         if isinstance(event, (RunStarted, RunResumed)):
             owner = event.owner
     return owner
+
+
+def _why(driver: RunDriver) -> str:
+    """The error of the first failed step, or what else the run failed of."""
+    failed = (step for step in driver.progress.network.in_order() if step.state is StepState.FAILURE and step.error)
+    step = next(failed, None)
+    return f"{step.key}: {step.error.headline()}" if step is not None and step.error else driver.progress.reason

@@ -21,6 +21,7 @@ from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.sights import Sight, see
 from orchestrator.engine.pace import next_evaluation_at, spread
+from orchestrator.engine.renames import predecessor_of, take_over
 from orchestrator.ids import new_run_id
 from orchestrator.operations import positions
 from orchestrator.operations.workspace import Workspace
@@ -200,9 +201,13 @@ class Sensors:
         seen = positions.read(remembered.cursor)
         if seen is not None:
             return remembered, seen
-        after = replace(remembered, cursor=positions.beginning(self._store, declared))
+        renamed = predecessor_of(remembered, list(self._registry.remembered.values()))
+        changes = self._deliveries.adopt(renamed.id, remembered.id) if renamed else {}
+        after = take_over(remembered, renamed) if renamed else remembered
+        if positions.read(after.cursor) is None:
+            after = replace(after, cursor=positions.beginning(self._store, declared))
         self._registry.remember(after)
-        self._outbox.add(now, instigator=after, urgent=True)
+        self._outbox.add(now, instigator=after, deliveries=changes, urgent=True)
         return after, positions.read(after.cursor) or {}
 
     def _nothing(self, id: str, declared: SensorInfo, remembered: Instigator, now: datetime, reason: str) -> None:

@@ -180,12 +180,14 @@ def first_seen(location: str, declared: Declared, now: datetime) -> Instigator:
 
 def turn_on(remembered: Instigator, now: datetime) -> Instigator:
     """On from this moment, inclusive. The time it was off is never made up."""
-    return replace(remembered, is_on=True, changed_at=now, since=now, since_inclusive=True, ahead=(), failures=0)
+    return replace(
+        remembered, is_on=True, changed_at=now, since=now, since_inclusive=True, ahead=(), failures=0, replaces=None
+    )
 
 
 def turn_off(remembered: Instigator, now: datetime) -> Instigator:
     """Off from this moment. Its cursor and its keys stay."""
-    return replace(remembered, is_on=False, changed_at=now, since=None, since_inclusive=True, ahead=())
+    return replace(remembered, is_on=False, changed_at=now, since=None, since_inclusive=True, ahead=(), replaces=None)
 
 
 def on_change(remembered: Instigator, declared: Declared, now: datetime) -> Instigator:

@@ -1,5 +1,5 @@
 """The condition of everything, as records: what `status` shows and prints as JSON. Nothing is looked up or judged here:
-`status` looks, `verdict` judges.
+`status` looks, `health` judges.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator.messages import BrokenInfo
 from orchestrator.records import RunSummary
-from orchestrator.store.overview import NotRun
+from orchestrator.store.overview import ActiveRun, Behind, NotRun, SkippedInARow, UndeliveredAlerts
 from orchestrator.ticks import Tick
 
 
@@ -42,6 +42,8 @@ class InstigatorStatus(msgspec.Struct, frozen=True):
     last: Tick | None = None
     when: str = ""
     failing_since: datetime | None = None
+    renamed_to: str | None = None  # of one that is gone and still on: what may have taken its place, and is off
+    replaces: str | None = None  # what this one may have taken the place of, and was forgotten while it was on
 
 
 class DaemonStatus(msgspec.Struct, frozen=True):
@@ -64,18 +66,41 @@ class DaemonStatus(msgspec.Struct, frozen=True):
     waiting: dict[str, str] = {}  # run: why it waits
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """Something that needs somebody. `subject` is the run, schedule, sensor, pipeline or location that it is about;
+    `hint` says what to do, with commands in backticks."""
+
+    kind: str
+    subject: str
+    sentence: str
+    hint: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The sentence with the hint."""
+        return f"{self.sentence}: {self.hint}" if self.hint else self.sentence
+
+
 class Status(msgspec.Struct, frozen=True):
-    """What `status` shows. `problems` says in a sentence each what keeps `ok` from being true."""
+    """What `status` shows. `problems` is what keeps `ok` from being true.
+
+    `failed_runs` are those of the last day, as many as were asked for; `failed_count` counts all of them.
+    """
 
     ok: bool
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
     workspace: str
     state_dir: str
     locations: tuple[LocationStatus, ...]
     active_runs: tuple[RunSummary, ...] = ()
     interrupted_runs: tuple[RunSummary, ...] = ()
     failed_runs: tuple[RunSummary, ...] = ()
-    standing_failures: tuple[RunSummary, ...] = ()  # of schedules and sensors, and nothing has succeeded since
+    failed_count: int = 0
+    standing_failures: tuple[RunSummary, ...] = ()  # the last run of its pipeline, and nobody has acknowledged it
+    usual: tuple[ActiveRun, ...] = ()  # active runs, with the usual duration of their pipeline
+    skipped: tuple[SkippedInARow, ...] = ()
+    behind: tuple[Behind, ...] = ()
+    undelivered: tuple[UndeliveredAlerts, ...] = ()
     daemon: DaemonStatus = DaemonStatus(running=False)
     instigators: tuple[InstigatorStatus, ...] = ()
     queue_paused: bool = False  # run_queue.max_concurrent_runs is 0

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator import clock
 from orchestrator.deleted import Deleted, note_deleted
-from orchestrator.engine import due
+from orchestrator.engine import due, renames
 from orchestrator.errors import (
     DefinitionError,
     ExecutionError,
@@ -33,6 +33,7 @@ from orchestrator.operations.workspace import (
     unknown_locations,
 )
 from orchestrator.state_dir import unusable
+from orchestrator.store.deliveries import move_deliveries
 from orchestrator.store.instigators import forget_instigator, forget_key, list_instigators, save_instigators
 from orchestrator.store.session import Store, open_store
 from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, instigator_id
@@ -140,15 +141,20 @@ def pick(known: Known, name: str, *, schedules: bool) -> Instigator:
     raise NotFound(f"There is no {kind} {name!r}.", hint=hint, details=known.unknown)
 
 
-def turn_on(store: Store, one: Instigator, now: datetime) -> Instigator:
-    """Turns it on from this moment. Raises NotPossible when it is on, or its definition is gone."""
+def turn_on(store: Store, one: Instigator, now: datetime, everything: Sequence[Instigator] = ()) -> Instigator:
+    """Turns it on from this moment; changes nothing when it is on. One that was renamed goes on where it was under its
+    old name. Raises NotPossible when its definition is gone."""
     if one.is_on and one.gone_at is None:
-        raise NotPossible(f"{one.id} is on already.")
+        return one
     if one.gone_at is not None:
         raise NotPossible(
             f"{one.id} is not defined any more.", hint="Bring its definition back, or `forget` it for good."
         )
     after = due.turn_on(one, now)
+    renamed = renames.predecessor_of(one, everything)
+    if renamed is not None:
+        after = replace(renames.take_over(after, renamed), replaces=None)
+        store(move_deliveries, renamed.id, after.id)
     if after.cursor is None and isinstance(one.declared, SensorInfo):
         after = replace(after, cursor=positions.beginning(store, one.declared))
     store(save_instigators, [after])
@@ -156,9 +162,9 @@ def turn_on(store: Store, one: Instigator, now: datetime) -> Instigator:
 
 
 def turn_off(store: Store, one: Instigator, now: datetime) -> Instigator:
-    """Turns it off; what it has started goes on. Raises NotPossible when it is off."""
-    if not one.is_on:
-        raise NotPossible(f"{one.id} is off already.")
+    """Turns it off; what it has started goes on. Changes nothing when it is off."""
+    if not one.is_on and one.replaces is None:
+        return one
     after = due.turn_off(one, now)
     store(save_instigators, [after])
     return after
@@ -172,12 +178,19 @@ def set_cursor(store: Store, one: Instigator, cursor: str | None) -> None:
     store(save_instigators, [replace(one, cursor=cursor)])
 
 
-def forget(store: Store, one: Instigator) -> None:
-    """Forgets a definition that is gone. Raises NotPossible when it is not."""
+def forget(store: Store, one: Instigator, everything: Sequence[Instigator] = ()) -> Instigator | None:
+    """Forgets a definition that is gone, and returns what seems to be its new name if that is off. Failed alerts go to
+    the new name, or are forgotten too. Raises NotPossible when it is not gone."""
     if one.gone_at is None:
         raise NotPossible(f"{one.id} is still defined.", hint="Only what is gone can be forgotten.")
+    successor = renames.successor_of(one, everything)
+    if successor is not None:
+        after = renames.take_over(successor, one)
+        store(save_instigators, [after])
+        store(move_deliveries, one.id, after.id)
     store(forget_instigator, one.id)
     _log_forgotten(store, one, None)
+    return successor if successor is not None and not successor.is_on else None
 
 
 def free_key(store: Store, one: Instigator, key: str) -> None:

@@ -1,5 +1,5 @@
 """Looking at everything at once. What cannot be looked at is part of the answer, and never an error. What it means is
-for `verdict` to say.
+for `health` to say.
 """
 
 from __future__ import annotations
@@ -12,22 +12,36 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator import clock
+from orchestrator.engine.renames import successor_of
 from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, OrchestratorError
 from orchestrator.messages import BrokenInfo
-from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
+from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Problem, Status
 from orchestrator.operations.daemon import describe_daemon
+from orchestrator.operations.health import problems_of
 from orchestrator.operations.history import is_abandoned
 from orchestrator.operations.instigators import next_instants, reconciled
 from orchestrator.operations.tickets import tickets
 from orchestrator.operations.unbegun import in_terminal
-from orchestrator.operations.verdict import problems_of
 from orchestrator.operations.workspace import LoadedLocation, StillLoading, Workspace, load_locations
 from orchestrator.pulse import daemon_pid, last_beat
 from orchestrator.records import RunSummary
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
 from orchestrator.store.damage import list_damage
 from orchestrator.store.instigators import list_instigators
-from orchestrator.store.overview import NotRun, failing_since, not_run_since, standing_failures
+from orchestrator.store.overview import (
+    ActiveRun,
+    Behind,
+    NotRun,
+    SkippedInARow,
+    UndeliveredAlerts,
+    active_runs,
+    behind_schedule,
+    failing_since,
+    not_run_since,
+    skipped_in_a_row,
+    standing_failures,
+    undelivered_alerts,
+)
 from orchestrator.store.runs import RunFilter, count_runs, list_runs
 from orchestrator.store.session import Store, open_store
 from orchestrator.store.ticks import latest_ticks
@@ -39,7 +53,6 @@ RECENT = timedelta(days=1)
 _PATIENCE_S = 4.0
 # A location that takes longer to load is shown as it is: loading.
 _LOADING_S = 6.0
-_MOST_RUNS = 5
 _TAIL_BYTES = 8192
 
 
@@ -51,14 +64,19 @@ class _Index(msgspec.Struct):
     failing_since: dict[str, datetime] = {}
     unfinished: list[RunSummary] = []
     failed: list[RunSummary] = []
+    failed_count: int = 0
     standing: list[RunSummary] = []
+    usual: list[ActiveRun] = []
+    skipped: list[SkippedInARow] = []
+    behind: list[Behind] = []
+    undelivered: list[UndeliveredAlerts] = []
     not_run: list[NotRun] = []
     queued: int = 0
     damage: list[tuple[str, str]] = []
 
 
-def look(workspace: Workspace) -> Status:
-    """Everything, as it is now."""
+def look(workspace: Workspace, most_failed: int | None = None) -> Status:
+    """Everything, as it is now; of the failed runs of the last day the newest `most_failed`."""
     now = clock.now()
     daemon, told = _daemon(workspace, now)
     # Locations are loaded before the index is opened: others may need that meanwhile.
@@ -67,7 +85,7 @@ def look(workspace: Workspace) -> Status:
     index, unreadable = _Index(), None
     if told is not None or not daemon.running:
         try:
-            index = _index(workspace, now, loaded)
+            index = _index(workspace, now, loaded, most_failed)
         except OrchestratorError as error:
             unreadable = error.message
     interrupted = tuple(
@@ -82,7 +100,12 @@ def look(workspace: Workspace) -> Status:
         active_runs=tuple(run for run in index.unfinished if run not in interrupted),
         interrupted_runs=interrupted,
         failed_runs=tuple(index.failed),
+        failed_count=index.failed_count,
         standing_failures=tuple(index.standing),
+        usual=tuple(index.usual),
+        skipped=tuple(index.skipped),
+        behind=tuple(index.behind),
+        undelivered=tuple(_with_state(alerts, index) for alerts in index.undelivered),
         daemon=replace(daemon, queued=index.queued),
         instigators=tuple(_instigators(index, told, now)),
         not_run=tuple(index.not_run),
@@ -91,7 +114,8 @@ def look(workspace: Workspace) -> Status:
         unreadable=unreadable,
         damaged=tuple(problem for _, problem in index.damage),
     )
-    problems = (*([settings_error] if settings_error else ()), *problems_of(status, clock.now()))
+    settings = [Problem("settings", status.workspace, settings_error)] if settings_error else []
+    problems = (*settings, *problems_of(status, clock.now()))
     return replace(status, ok=not problems, problems=problems)
 
 
@@ -175,10 +199,11 @@ def _location(location: LoadedLocation) -> LocationStatus:
     return LocationStatus(location.name, False, (), str(location.error), trace or None, "broken")
 
 
-def _index(workspace: Workspace, now: datetime, loaded: list[LoadedLocation] | None) -> _Index:
+def _index(workspace: Workspace, now: datetime, loaded: list[LoadedLocation] | None, most_failed: int | None) -> _Index:
     """Raises OrchestratorError when the state cannot be looked into. What `loaded` locations declare counts as well as
     what is remembered; a daemon has brought both together."""
     since = now - RECENT
+    failed = RunFilter(statuses=(RunState.FAILURE,), since=since, limit=None)
     with open_store(workspace.state, patience=_PATIENCE_S) as store:
         stored = store(list_instigators)
         instigators = stored if loaded is None else reconciled(loaded, stored, now)
@@ -187,8 +212,13 @@ def _index(workspace: Workspace, now: datetime, loaded: list[LoadedLocation] | N
             latest={tick.name: tick for tick in store(latest_ticks)},
             failing_since=_failing_since(store, instigators),
             unfinished=store(list_runs, RunFilter(statuses=tuple(ACTIVE_RUN_STATES), limit=None)),
-            failed=store(list_runs, RunFilter(statuses=(RunState.FAILURE,), since=since, limit=_MOST_RUNS)),
-            standing=store(standing_failures, since, _MOST_RUNS),
+            failed=store(list_runs, replace(failed, limit=most_failed)),
+            failed_count=store(count_runs, failed),
+            standing=store(standing_failures),
+            usual=store(active_runs),
+            skipped=store(skipped_in_a_row),
+            behind=store(behind_schedule),
+            undelivered=store(undelivered_alerts),
             not_run=store(not_run_since, since),
             queued=store(count_runs, RunFilter(statuses=(RunState.QUEUED,), limit=None)),
             damage=store(list_damage),
@@ -200,6 +230,13 @@ def _waiting_in_terminals(workspace: Workspace) -> dict[str, str]:
         return {ticket.run.run_id: in_terminal(ticket) for ticket in tickets(workspace.state)}
     except OrchestratorError:
         return {}  # why the state cannot be used is said where it is looked into
+
+
+def _with_state(alerts: UndeliveredAlerts, index: _Index) -> UndeliveredAlerts:
+    """With whether the sensor is there and on: otherwise nothing is tried again."""
+    return replace(
+        alerts, is_on=any(one.id == alerts.sensor and one.is_on and one.gone_at is None for one in index.instigators)
+    )
 
 
 def _failing_since(store: Store, instigators: list[Instigator]) -> dict[str, datetime]:
@@ -221,10 +258,17 @@ def _instigators(index: _Index, told: dict[str, Any] | None, now: datetime) -> l
             last=index.latest.get(one.id),
             when=_when(one),
             failing_since=index.failing_since.get(one.id),
+            renamed_to=_renamed_to(one, index.instigators),
+            replaces=one.replaces,
         )
         for one in index.instigators
         if one.is_on or one.gone_at is None
     ]
+
+
+def _renamed_to(one: Instigator, everything: list[Instigator]) -> str | None:
+    successor = successor_of(one, everything) if one.is_on and one.gone_at is not None else None
+    return successor.id if successor is not None and not successor.is_on else None
 
 
 def _when(one: Instigator) -> str:

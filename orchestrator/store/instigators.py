@@ -31,11 +31,12 @@ def save_instigators(database: Database, rows: list[Instigator]) -> None:
 
 @writes
 def forget_instigator(database: Database, id: str) -> bool:
-    """Removes one, with its used keys; whether it was there. Its ticks stay until they are old."""
+    """Removes one, with its used keys and failed alerts; whether it was there. Its ticks stay until they are old."""
     with database.transaction():
         found = database.row("SELECT 1 FROM instigators WHERE id = ?", [id])
         database.execute("DELETE FROM instigators WHERE id = ?", [id])
         database.execute("DELETE FROM run_keys WHERE instigator = ?", [id])
+        database.execute("DELETE FROM deliveries WHERE sensor = ?", [id])
     return found is not None
 
 

@@ -42,7 +42,7 @@ TABLES = (
     "damage",
 )
 
-_REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_keys", "run_endings", "deliveries")
+_REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_keys", "run_endings")
 
 _naming = threading.Lock()
 

@@ -133,7 +133,7 @@ def indexed_record(database: Database, run_id: str) -> RunRecord:
 def delete_run(database: Database, run_id: str) -> None:
     """Removes a run from the index, with its events and materializations. Its files are not touched."""
     with database.transaction():
-        for table in ("runs", "events", "steps", "materializations", "damage", "queue"):
+        for table in ("runs", "events", "steps", "materializations", "damage", "queue", "acknowledged_runs"):
             database.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
 
 

@@ -28,6 +28,7 @@ from orchestrator.wire import Channel, Disconnected
 
 # The modules whose declared operations may be called by name.
 SERVED = (
+    "acknowledgements",
     "assets",
     "damage",
     "deliveries",

@@ -57,6 +57,8 @@ class TickFilter(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[TickState, ...] = ()
     since: datetime | None = None
     limit: int = 100
+    tick_id: str | None = None
+    with_output: bool = False  # only those that printed something or failed
 
 
 @writes
@@ -143,6 +145,11 @@ def _condition(which: TickFilter) -> tuple[str, list[Any]]:
     if which.name is not None:
         conditions.append("instigator = ?")
         parameters.append(which.name)
+    if which.tick_id is not None:
+        conditions.append("tick_id = ?")
+        parameters.append(which.tick_id)
+    if which.with_output:
+        conditions.append("(output IS NOT NULL OR error IS NOT NULL)")
     if which.since is not None:
         conditions.append("occurred_at >= ?")
         parameters.append(to_timestamp(which.since))

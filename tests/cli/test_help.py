@@ -46,6 +46,7 @@ def test_every_command_that_shows_something_can_do_so_as_json():
     silent = {("init",), ("pipeline", "config"), ("runs", "cancel"), ("runs", "delete"), ("asset", "wipe")}
     silent |= {("state", "restore"), ("state", "rebuild")}
     silent |= {(noun, verb) for noun in ("schedule", "sensor") for verb in ("start", "stop", "forget", "cursor")}
+    silent |= {("sensor", "retry"), ("sensor", "acknowledge"), ("runs", "acknowledge")}
     silent |= {("daemon", verb) for verb in ("start", "stop", "tick", "logs")}
     for words, command in ALL:
         has_json = any("--json" in parameter.opts for parameter in command.params)

@@ -260,6 +260,9 @@ class TestWhileItRuns:
             refused = running("runs", *command)
             assert refused.code == 4
             assert "is being driven by another process" in refused.err
+        shown = running.here("runs", "show", "last").ok().out
+        assert "orchestrator runs resume" not in shown
+        assert "orchestrator runs cancel " in shown
         self.go(running)
         assert running.owner.wait() == 0
 
@@ -269,7 +272,10 @@ class TestWhileItRuns:
         assert "owner gone" in running.here("runs", "list").out
         status = running.here("status")
         assert status.code == 1
-        assert "nobody drives run" in status.out
+        assert "has no owner: `orchestrator runs resume" in status.out
+        shown = running.here("runs", "show", "last").ok().out
+        assert "owner gone" in shown
+        assert "orchestrator runs resume " in shown
         resuming = running.start("runs", "resume", "last")
         running.wait_until(lambda: any(e["event"] == "run_resumed" for e in running.events()), "the run to be resumed")
         self.go(running)

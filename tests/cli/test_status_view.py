@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.cli.output import Painter
 from orchestrator.cli.status_view import status_lines
-from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
+from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Problem, Status
 from orchestrator.records import RunSummary
 from orchestrator.states import RunState
 
@@ -73,8 +73,18 @@ def test_a_concern_that_is_well_takes_no_room():
 
 
 def test_one_problem_is_one_line_in_a_pipe():
-    problem = "x " * 200
-    assert f"  - {problem.strip()}" in page(ok=False, problems=(problem,))
+    problem = Problem("state", "x", "x " * 200, "`orchestrator state check`")
+    assert f"  - {problem.text}" in page(ok=False, problems=(problem,))
+
+
+def test_of_many_failed_runs_it_says_how_many_more_there_are_than_were_asked_for():
+    runs = tuple(
+        RunSummary(run_id=f"{number:012}", pipeline="p", mode="m", status=RunState.FAILURE, created_at=NOW)
+        for number in range(8)
+    )
+    more = "  and 20 more: orchestrator runs list --status FAILURE --since 1d --limit 0"
+    assert more in page(failed_runs=runs, failed_count=28)
+    assert not any("more:" in line for line in page(failed_runs=runs, failed_count=8))
 
 
 def test_of_a_long_traceback_the_end_is_shown():

@@ -179,7 +179,7 @@ def test_status_shows_what_it_has_and_the_location_as_loading(hanging, monkeypat
     seen = hanging.json("status")
     assert {one["name"]: one["state"] for one in seen["locations"]} == {"h": "loading", "good": "loaded"}
     assert seen["ok"] is False
-    assert any("h is still loading" in problem for problem in seen["problems"])
+    assert any("h is still loading" in problem["sentence"] for problem in seen["problems"])
     shown = hanging.here("status")
     assert shown.code == 1
     assert "h     loading" in shown.out

@@ -72,7 +72,7 @@ def test_each_is_told_and_the_good_ones_go_on(bench):
     bench("run", "good").ok()
     assert (bench.path / "worked").exists()
     status = bench.json("status")
-    assert sum("preset 'p' can never be valid" in problem for problem in status["problems"]) == 1
+    assert sum("preset 'p' can never be valid" in problem["sentence"] for problem in status["problems"]) == 1
     assert len(status["problems"]) >= len(WRONG)
     for command in (["run", "empty"], ["schedule", "preview", "cron"], ["sensor", "start", "main/often"]):
         refused = bench(*command)
@@ -118,6 +118,8 @@ def test_a_broken_schedule_stays_on_and_goes_on_when_it_is_right_again(bench, da
         "main/other": (True, False),
     }
     save("30 0 * * *")
+    cron = lambda: bench.json("schedule", "list")[0]["definition"]["cron"]  # noqa: E731
+    daemon.until(lambda: cron() == "30 0 * * *", "the new definition")
     daemon.until(lambda: bench.json("status")["ok"], "all is well")
     daemon.until(lambda: "30 0 * * *" in str(bench.json("schedule", "list")), "the mended schedule")
     (schedule,) = bench.json("schedule", "list")
