@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -169,3 +170,13 @@ def test_a_secret_that_would_be_stored_is_refused_and_one_of_the_environment_is_
     assert "hunter2" not in str(refused.value)
     assert "hunter2" not in repr(plan({"env": "P"}))
     plan("hunter2", stored=False)
+
+
+def test_the_page_about_configuration_is_true_about_what_yaml_reads():
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    for text, value in [("010", 10), ("0x1F", 31), ("0o14", 12), ("1e3", 1000.0), ("~", None), ("TRUE", True)]:
+        assert f"`{text}`" in page
+        assert plain(read_config([], [f"a={text}"])) == {"a": value}
+    for text in ("yes", "no", "on", "off", "12:30", "2020-12-30", "1_000", "a # b: c"):
+        assert text in page
+        assert plain(read_config([], [f"a={text}"])) == {"a": text}
