@@ -14,9 +14,10 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.runs import Runs
-from orchestrator.engine.queue import PUT_OFF, Admission, admit, is_limited, is_postponed, limits_of
+from orchestrator.engine.queue import PUT_OFF, Admission, admit, is_limited, is_postponed, limits_of, room_for_runs
 from orchestrator.errors import NotPossible, OrchestratorError, StoreError
 from orchestrator.layout import RunDir
+from orchestrator.limits import free_descriptors
 from orchestrator.operations.create import create_run, make_durable
 from orchestrator.operations.slots import busy_reason, holders, reason_to_wait, try_admission, write_slot
 from orchestrator.operations.tickets import publish_claims, waiting_commands
@@ -30,6 +31,8 @@ from orchestrator.ticks import QueuedRun, as_queued
 _HANDFUL = 20
 # Runs that wait for a slot which another process may free are looked at this often.
 LOOK = timedelta(seconds=0.25)
+
+_NO_DESCRIPTORS = "the daemon has too few file descriptors for more runs at a time: raise its limit (`ulimit -n`)"
 
 
 class Queue:
@@ -159,7 +162,13 @@ class Queue:
         """Starts a handful of the admitted runs that are ours to start; foreground runs start themselves."""
         self.waiting = {**waiting, **{run_id: why for run_id, why in admission.waiting.items() if run_id in own}}
         self._publish([own[run_id] for run_id in admission.claims if run_id in own])
-        chosen = [run_id for run_id in admission.run_ids if run_id in own][:_HANDFUL]
+        admitted = [run_id for run_id in admission.run_ids if run_id in own]
+        chosen = admitted[:_HANDFUL]
+        room = room_for_runs(free_descriptors(), len(self._runs.active)) if chosen else 0
+        if room < len(chosen):
+            chosen = chosen[:room]
+            self.waiting.update(dict.fromkeys(admitted[room:], _NO_DESCRIPTORS))
+            self._look_at = now + LOOK
         if chosen:
             crash_point("queue.admitted")
             self._launch(chosen, now)

@@ -19,6 +19,11 @@ PAUSED = "the queue is paused (run_queue.max_concurrent_runs is 0)"
 # More holders of one limit than this are not named in a reason.
 _MOST_NAMED = 3
 
+# What a run that is driven needs: its lock, its journal, and what is opened to look at its steps.
+DESCRIPTORS_PER_RUN = 4
+# What is kept for commands that ask, for the processes of locations, and for reading what has ended.
+DESCRIPTORS_RESERVED = 16
+
 
 @dataclass(frozen=True)
 class TagLimitRule:
@@ -94,6 +99,13 @@ def admit(
             tally.add(run, is_next=True)
             capacity -= not run.foreground
     return Admission(tuple(admitted), waiting, tuple(claims))
+
+
+def room_for_runs(free_descriptors: int, active: int) -> int:
+    """How many more runs may begin with that many file descriptors free. One may in any case when none is active: with
+    fewer descriptors than that nothing would ever run."""
+    room = max(0, (free_descriptors - DESCRIPTORS_RESERVED) // DESCRIPTORS_PER_RUN)
+    return max(room, 0 if active else 1)
 
 
 def in_order(runs: Sequence[QueuedRun]) -> list[QueuedRun]:

@@ -20,6 +20,7 @@ from typing import Any
 from orchestrator.clock import monotonic
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
 from orchestrator.layout import FILE_MODE, StateDir
+from orchestrator.limits import free_descriptors
 from orchestrator.store.database import Database
 from orchestrator.store.kinds import kind_of
 from orchestrator.store.readers import Readers, Task
@@ -51,6 +52,10 @@ MOST_CLIENTS = 128
 SILENT_S = 600.0
 # What a command may send at once: the ids of a million runs.
 LARGEST_CALL = 64 << 20
+# With fewer file descriptors free than this, silent connections are closed.
+_DESCRIPTORS_KEPT = 8
+# After this long somebody may have closed a file, and a connection can be taken.
+_AGAIN_S = 0.5
 # Calls that may wait on one connection. Commands wait for each answer.
 _MOST_WAITING = 16
 
@@ -83,6 +88,7 @@ class StoreServer:
         self._clients: list[_Client] = []
         self.readers = Readers(database)
         self._changes = 0
+        self._not_before = 0.0
         self.extra: Mapping[str, Callable[..., Any]] = {}
         self.before_call: Callable[[], None] = lambda: None
 
@@ -117,7 +123,7 @@ class StoreServer:
 
     def descriptors(self) -> Iterator[int]:
         """What becomes readable when somebody wants something."""
-        if self._listener is not None:
+        if self._listener is not None and monotonic() >= self._not_before:
             yield self._listener.fileno()
         yield self.readers.fileno()
         for client in self._clients:
@@ -131,7 +137,8 @@ class StoreServer:
 
     def next_deadline(self) -> float | None:
         """When to serve again at the latest, on the monotonic clock, even if nobody asks."""
-        return self.readers.next_deadline()
+        deadlines = [self.readers.next_deadline(), self._not_before if self._not_before > monotonic() else None]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     @property
     def is_busy(self) -> bool:
@@ -181,7 +188,10 @@ class StoreServer:
         while self._listener is not None:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # nobody is there, or there are no descriptors: then they wait
+            except BlockingIOError:
+                return
+            except OSError:  # no descriptors: they wait, and so do we, or the loop would turn all the time
+                self._not_before = now + _AGAIN_S
                 return
             if _is_same_user(connection) and self._has_room():
                 self._clients.append(_Client(Channel(connection, Call, LARGEST_CALL), now))
@@ -190,10 +200,10 @@ class StoreServer:
 
     def _has_room(self) -> bool:
         """Whether there is room for one more, after the one that was silent for longest has made some."""
-        if len(self._clients) >= MOST_CLIENTS:
+        if len(self._clients) >= MOST_CLIENTS or free_descriptors() < _DESCRIPTORS_KEPT:
             silent = [client for client in self._clients if client.is_silent]
             if not silent:
-                return False
+                return len(self._clients) < MOST_CLIENTS
             self._drop(min(silent, key=lambda client: client.since))
         return True
 
