@@ -41,6 +41,8 @@ class Shapes:
 
     def __init__(self, core_schema: Schema) -> None:
         self._definitions: dict[str, Schema] = {}
+        self._known: dict[int, list[Schema]] = {}  # by the identity of schemas, which live as long as this does
+        self._core_schema = core_schema
         self.root = self._leaves(core_schema)
 
     def item(self, leaves: Iterable[Schema], index: int) -> list[Schema]:
@@ -82,7 +84,9 @@ class Shapes:
         return True
 
     def _leaves(self, schema: Schema) -> list[Schema]:
-        return list(self._flat(schema, frozenset()))
+        if id(schema) not in self._known:
+            self._known[id(schema)] = list(self._flat(schema, frozenset()))
+        return self._known[id(schema)]
 
     def _flat(self, schema: Schema, seen: frozenset[str]) -> Iterator[Schema]:
         kind = schema.get("type")

@@ -130,7 +130,7 @@ def check_presets(pipeline: PipelineDefinition) -> None:
             continue  # valid or not depends on the mode it will be run in
         mode = pipeline.mode(preset.mode)
         problems = config_problems(
-            pipeline, mode, preset.config, {}, nodes=pipeline.graph.nodes, resources=resources_of(mode)
+            pipeline, mode, preset.config, {}, nodes=pipeline.graph.nodes, resources=resources_of(mode), stored=False
         )
         hopeless = [str(problem) for problem in problems if not problem.incomplete]
         if hopeless:

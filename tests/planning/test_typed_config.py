@@ -9,10 +9,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from orchestrator import ConfigError, Mode, Preset, pipeline, resource, step
 from orchestrator.cli.run_config import read_config
+from orchestrator.errors import UsageError
+from orchestrator.location.loading import check_presets
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.typed import plain, typed_texts
@@ -180,3 +184,42 @@ def test_the_page_about_configuration_is_true_about_what_yaml_reads():
     for text in ("yes", "no", "on", "off", "12:30", "2020-12-30", "1_000", "a # b: c"):
         assert text in page
         assert plain(read_config([], [f"a={text}"])) == {"a": text}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    path=st.sampled_from(["a", "a.b", "steps.sells.config.zip", "steps.loose.config", ""]),
+    text=st.text(max_size=8) | st.text("-[]{}:,&*a!<'|>%#?~0.\n \"", max_size=12),
+)
+@example("a", "{null: 1}")
+@example("a", "!!int x")
+@example("a", "&a [*a]")
+@example("a", "2023-02-30")
+@example("a", "\udcff")
+@example("a", "0x_")
+@example("a", "9" * 5000)
+def test_whatever_is_typed_is_read_or_refused(path, text):
+    try:
+        config = read_config([], [f"{path}={text}"])
+    except (UsageError, ConfigError):
+        return
+    request = PlanRequest(pipeline="outer", config=plain(config), typed=tuple(typed_texts(config)))
+    request = msgspec.json.decode(msgspec.json.encode(request), type=PlanRequest)
+    with pytest.raises(ConfigError):  # something is always missing
+        plan_run(outer, request, {})
+
+
+def test_a_preset_may_have_a_secret_for_tests_and_is_refused_where_it_would_be_stored():
+    @step
+    def enters(config: Login): ...
+
+    secret = {"steps": {"enters": {"config": {"password": "hunter2"}}}}
+
+    @pipeline(presets=[Preset("local", config=secret)])
+    def entering():
+        enters()
+
+    check_presets(entering)
+    assert entering.execute_in_process(preset="local").success
+    with pytest.raises(ConfigError, match="is a secret"):
+        plan_run(entering, PlanRequest(pipeline="entering", preset="local"), {})
