@@ -20,6 +20,7 @@ from orchestrator.deleted import Used, read_deleted
 from orchestrator.errors import SchemaTooNew, StoreBusy, StoreDamaged, StoreError
 from orchestrator.layout import STATE_DIR_MODE, StateDir
 from orchestrator.locks import HeldLock, read_note, try_lock
+from orchestrator.pulse import is_alive, is_suspended
 from orchestrator.run_files import pending_runs, run_ids_on_disk
 from orchestrator.store import maintenance
 from orchestrator.store.damage import LOST_WITH_DATABASE, note_damage
@@ -31,6 +32,8 @@ from orchestrator.store.schema import migrate
 # How long a command waits for another one to be done with the database. Holders need milliseconds; what takes longer
 # is a large ingest, a compaction, or a program that is not ours.
 PATIENCE_S = 10.0
+# One of ours that is at work is worth waiting for: a backup, a rebuild or a compaction of a large state takes minutes.
+WORKING_PATIENCE_S = 600.0
 # From when on waiting is worth a word.
 NOTICE_S = 1.0
 # Beyond this the write-ahead log is folded into the file when the store is closed.
@@ -67,7 +70,7 @@ class BriefStore(Store):
 class Patience:
     """How long to wait for whoever has the database, and whom to tell about it once it takes noticeably long."""
 
-    def __init__(self, seconds: float, tell: Callable[[str], None] | None) -> None:
+    def __init__(self, seconds: float | None, tell: Callable[[str], None] | None) -> None:
         self._started = monotonic()
         self._seconds = seconds
         self._tell = tell
@@ -76,10 +79,11 @@ class Patience:
     def tell(self) -> Callable[[str], None] | None:
         return self._tell
 
-    def wait(self, busy: StoreBusy) -> None:
-        """Waits a little. Raises `busy` when that has been done for long enough."""
+    def wait(self, busy: StoreBusy, holder: int = 0) -> None:
+        """Waits a little. Raises `busy` once that was done for long enough. For `holder`, a process of ours that is
+        at work, that is longer than for one that is suspended, or for another program."""
         waited = monotonic() - self._started
-        if waited > self._seconds:
+        if waited > (patience_with(holder) if self._seconds is None else self._seconds):
             raise busy
         if self._tell is not None and waited > NOTICE_S:
             self._tell(f"waiting: {busy.message}")
@@ -87,9 +91,14 @@ class Patience:
         time.sleep(random.uniform(0.002, 0.02))
 
 
+def patience_with(holder: int) -> float:
+    """For how long to wait for that process; 0 stands for one that is not known."""
+    return WORKING_PATIENCE_S if holder and is_alive(holder) and not is_suspended(holder) else PATIENCE_S
+
+
 @contextmanager
 def open_store(
-    state: StateDir, *, patience: float = PATIENCE_S, ingest: bool = True, tell: Callable[[str], None] | None = None
+    state: StateDir, *, patience: float | None = None, ingest: bool = True, tell: Callable[[str], None] | None = None
 ) -> Iterator[Store]:
     """The store of a state directory, with everything that journals have taken in. Raises StoreBusy, StoreError.
 
@@ -147,11 +156,13 @@ def _lock(state: StateDir, waiting: Patience, *, ask: bool = True) -> HeldLock |
             if (lock := try_lock(state.lock)) is not None:
                 break
             holder = read_note(state.lock) or "unknown"
+            pid = int(holder) if holder.isdigit() else 0
             waiting.wait(
                 StoreBusy(
                     f"The state in {state.path} is in use by process {holder}.",
                     hint="Try again, or look at what that process does.",
-                )
+                ),
+                pid,
             )
     except OSError as error:
         raise StoreError(f"{state.lock} cannot be locked: {error.strerror}.") from error

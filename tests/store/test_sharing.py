@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import SchemaTooNew, StoreBusy, StoreError
 from orchestrator.state_dir import prepare
+from orchestrator.store import session
 from orchestrator.store.database import Database
 from orchestrator.store.remote import reachable
 from orchestrator.store.runs import RunFilter, list_runs
@@ -92,6 +94,29 @@ def test_a_program_that_is_not_ours_is_named_and_waited_for(state, hold):
 def test_a_holder_that_was_killed_holds_nothing(state, hold):
     holder = hold(HOLD, state.path)
     os.kill(holder.pid, signal.SIGKILL)
+    with open_store(state) as store:
+        assert store(list_runs, RunFilter()) == []
+
+
+def test_a_process_of_ours_that_is_at_work_is_waited_for_longer_than_one_that_is_not(state, hold):
+    assert session.patience_with(0) == session.PATIENCE_S
+    assert session.patience_with(2**22 + 1) == session.PATIENCE_S
+    holder = hold(HOLD, state.path)
+    assert session.patience_with(holder.pid) == session.WORKING_PATIENCE_S
+    os.kill(holder.pid, signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + 20
+        while session.patience_with(holder.pid) != session.PATIENCE_S:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.kill(holder.pid, signal.SIGCONT)
+
+
+def test_whoever_works_for_longer_than_a_stranger_may_is_waited_for(state, hold, monkeypatch):
+    monkeypatch.setattr(session, "PATIENCE_S", 0.0)
+    holder = hold(HOLD, state.path)
+    threading.Timer(0.5, close, [holder]).start()
     with open_store(state) as store:
         assert store(list_runs, RunFilter()) == []
 
