@@ -47,6 +47,18 @@ def warnings(text: str) -> list[str]:
     return [*found, "Both day fields are restricted, so a day that matches either one is enough (as in cron)."]
 
 
+# Names that look like a region's time and are a fixed offset all year.
+_FIXED = {"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
+
+
+def zone_note(timezone: str) -> str | None:
+    """What may surprise about a time zone; None if nothing does."""
+    region = _FIXED.get(timezone)
+    if region is None:
+        return None
+    return f"{timezone} is a fixed offset, without daylight saving time. Where clocks change, name a region: {region}."
+
+
 def _zone_prefix(text: str) -> str | None:
     if (found := re.match(r"(?:CRON_)?TZ=(\S+) ?(.*)", text, re.IGNORECASE)) is None:
         return None

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.cron import instants_after, instants_between, load_zone, next_instant
-from orchestrator.cron_advice import warnings
+from orchestrator.cron_advice import warnings, zone_note
 from orchestrator.cron_expression import parse_cron
 from tests import cron_oracle
 
@@ -457,3 +457,9 @@ def test_an_unknown_zone_is_refused_with_the_one_that_is_meant(name, meant):
 def test_a_zone_like_no_other_is_refused_with_an_example(name):
     with pytest.raises(ValueError, match=r"is not a time zone"):
         load_zone(name)
+
+
+def test_a_zone_that_is_a_fixed_offset_is_noted():
+    assert "without daylight saving time" in zone_note("EST")
+    assert "America/New_York" in zone_note("EST")
+    assert zone_note("America/New_York") is None

@@ -85,7 +85,7 @@ def next_(
     from orchestrator import clock
     from orchestrator.cli.ticks_view import local
     from orchestrator.cron import instants_after, load_zone
-    from orchestrator.cron_advice import warnings
+    from orchestrator.cron_advice import warnings, zone_note
     from orchestrator.cron_expression import parse_cron
 
     cron, timezone = _expression(name, cron, timezone)
@@ -105,7 +105,7 @@ def next_(
     for occurrence in occurrences:
         note = f"   {occurrence['note']}" if occurrence["note"] else ""
         print(f"{local(occurrence['at'], timezone)}   {occurrence['at']:%Y-%m-%d %H:%M}Z{note}")
-    for warning in warnings(cron):
+    for warning in filter(None, (*warnings(cron), zone_note(timezone))):
         say(f"note: {warning}")
 
 
