@@ -98,24 +98,11 @@ def check_selection(shape: Shape, *, continues: bool) -> None:
                     " of its keys yet.",
                     hint="Continue an earlier run, with --rerun RUN or --from-failure RUN.",
                 )
-            _check_keys(shape, key, keys)
         if not continues:
             _check_producers_selected(shape, key)
     for node in shape.nodes():
-        if node.key not in shape.selected:
-            _check_producers_unselected(shape, node)
-
-
-def _check_keys(shape: Shape, key: str, keys: tuple[str, ...]) -> None:
-    for depth, dynamic in enumerate(shape.pipeline.graph.nodes[key].scope[: len(keys)]):
-        producer = dynamic.rpartition(".")[0]
-        for others in shape.selected.get(producer, ()):
-            if all(mine == other for mine, other in zip(keys[:depth], others, strict=False)):
-                raise ConfigError(
-                    f"Step {producer!r} is selected, so its new keys are not known yet, and {instance_key(key, keys)!r}"
-                    " names one.",
-                    hint=f"Select {key!r} as a whole, or leave {producer!r} out.",
-                )
+        for dynamic in node.scope:
+            _check_new_keys(shape, node, dynamic.rpartition(".")[0])
 
 
 def _check_producers_selected(shape: Shape, key: str) -> None:
@@ -131,13 +118,21 @@ def _check_producers_selected(shape: Shape, key: str) -> None:
             )
 
 
-def _check_producers_unselected(shape: Shape, node: Node) -> None:
-    """A step that is there for its outputs only has them for the keys of an earlier run, not for new ones."""
-    for dynamic in node.scope:
-        producer = dynamic.rpartition(".")[0]
-        if producer in shape.selected:
+def _check_new_keys(shape: Shape, node: Node, producer: str) -> None:
+    """A step is selected for all new keys that a selected one makes, or the others would have no value and no part."""
+    mine = shape.selected.get(node.key, frozenset())
+    for made in shape.selected.get(producer, ()):
+        if any(keys == made[: len(keys)] for keys in mine):
+            continue
+        named = next((keys for keys in mine if made == keys[: len(made)]), None)
+        if named is not None:
             raise ConfigError(
-                f"Step {producer!r} is selected, so it makes new keys, and {node.key!r}, which is mapped over them and"
-                " is needed by another selected step, is not.",
-                hint=f"Select {node.key!r} as well.",
+                f"Step {producer!r} is selected, so its new keys are not known yet, and"
+                f" {instance_key(node.key, named)!r} names one.",
+                hint=f"Select {instance_key(node.key, made)!r} as a whole, or leave {producer!r} out.",
             )
+        raise ConfigError(
+            f"Step {instance_key(producer, made)!r} is selected, so it makes new keys, and {node.key!r}, which is"
+            " mapped over them and takes part in this run, is not selected for them.",
+            hint=f"Select {instance_key(node.key, made)!r} as well.",
+        )

@@ -3,7 +3,6 @@ and all keys of each, with no regard for time. The engine's code is not used for
 """
 
 from dataclasses import dataclass, field
-from itertools import product
 from random import Random
 
 from orchestrator.planning.plan import Plan, PlannedInput, PlannedOutput, PlannedStep, Source
@@ -289,17 +288,11 @@ def random_choice(random, nodes, fates):
 
 
 def is_possible(nodes, chosen):
-    """Whether a choice can be carried out: what makes keys is not chosen together with some of these keys, nor without
-    what is mapped over them."""
+    """Whether a choice can be carried out: a step is chosen for all keys that a chosen step makes anew."""
     by_name = {node.name: node for node in nodes}
     for name in needed_by(nodes, chosen):
         makers = [dynamic.rpartition(".")[0] for dynamic in by_name[name].scope]
-        if name not in chosen and any(maker in chosen for maker in makers):
-            return False
-        for wanted, (depth, maker) in product(chosen.get(name, ()), enumerate(makers)):
-            if depth < len(wanted) and any(
-                all(mine == other for mine, other in zip(wanted[:depth], others, strict=False))
-                for others in chosen.get(maker, ())
-            ):
+        for made in (made for maker in makers for made in chosen.get(maker, ())):
+            if not any(made[: len(wanted)] == wanted for wanted in chosen.get(name, ())):
                 return False
     return True
