@@ -13,6 +13,7 @@ import socket
 import sys
 
 from orchestrator.location.attempt import Wake
+from orchestrator.location.debugger import refuse_breakpoints
 from orchestrator.location.loading import Target
 from orchestrator.location.output import install_streams
 from orchestrator.location.server import LocationServer
@@ -30,6 +31,7 @@ def main() -> None:
         os.set_inheritable(descriptor, False)
     os.set_blocking(wake, False)
     install_streams()
+    refuse_breakpoints()
     sys.argv = [target.file or str(target.module)]
     channel: Channel[ToLocation] = Channel(connection, ToLocation)
     LocationServer(target, channel, Wake(wake), side).serve()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import linecache
 import os
+import sys
 import sysconfig
 import traceback
 from bdb import BdbQuit
@@ -157,12 +158,19 @@ def _kind(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     lines = [_own_words(error), *_members(error), *_notes(error)]
-    if is_a(error, BdbQuit):
+    if is_a(error, BdbQuit) and not _has_terminal():
         lines.append(NO_TERMINAL)
     text = "\n".join(line for line in lines if line)
     if len(text) > _LONGEST_MESSAGE:
         text = f"{text[:_LONGEST_MESSAGE]}... ({len(text) - _LONGEST_MESSAGE} more characters)"
     return text
+
+
+def _has_terminal() -> bool:
+    try:
+        return sys.stdin.isatty()
+    except Exception:  # closed, or replaced by anything
+        return False
 
 
 def _own_words(error: BaseException) -> str:

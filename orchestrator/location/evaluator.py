@@ -22,6 +22,7 @@ import msgspec
 from orchestrator._version import __version__
 from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.errors import NotFound, OrchestratorError
+from orchestrator.location.debugger import refuse_breakpoints
 from orchestrator.location.errors import error_info, load_traceback
 from orchestrator.location.evaluate import evaluate, evaluate_many, masked, with_alerts
 from orchestrator.location.library_logs import PrintingHandler, library_logs
@@ -168,6 +169,7 @@ def main() -> None:
     os.set_inheritable(connection.fileno(), False)
     channel: Channel[ToLocation] = Channel(connection, ToLocation)
     install_streams()
+    refuse_breakpoints()
     sys.argv = [target.file or str(target.module)]
     try:
         definitions = load(target)

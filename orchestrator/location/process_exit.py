@@ -32,12 +32,14 @@ PROGRAM_GRACE_S = 2.0
 _BETWEEN_LOOKS_S = 0.01
 _ROUNDS = 10
 _PR_SET_CHILD_SUBREAPER = 36
-# Helper processes of these libraries clean up behind a process that has ended (shared memory, semaphores). They are
-# let go last and by themselves, where a signal would leave behind what they are there to remove.
+# Helper processes of these libraries clean up behind a process that has ended (shared memory, semaphores): module,
+# object, and the attribute with the process id. They are let go last and by themselves, where a signal would leave
+# behind what they are there to remove.
 _TRACKERS = (
-    "multiprocessing.resource_tracker",
-    "loky.backend.resource_tracker",
-    "joblib.externals.loky.backend.resource_tracker",
+    ("multiprocessing.forkserver", "_forkserver", "_forkserver_pid"),
+    ("multiprocessing.resource_tracker", "_resource_tracker", "_pid"),
+    ("loky.backend.resource_tracker", "_resource_tracker", "_pid"),
+    ("joblib.externals.loky.backend.resource_tracker", "_resource_tracker", "_pid"),
 )
 # Files that write something when they are closed, by module and class.
 _ARCHIVES = (("gzip", "GzipFile"), ("bz2", "BZ2File"), ("lzma", "LZMAFile"), ("zipfile", "ZipFile"))
@@ -200,7 +202,7 @@ def _end_programs(grace: float) -> None:
     if not _has_children():
         return
     trackers = _trackers()
-    spared = {tracker._pid for tracker in trackers}
+    spared = set(trackers)
     left = descendants(os.getpid()) - spared
     if left and grace:
         names = ", ".join(sorted(_program_names(left))[:5])
@@ -216,7 +218,7 @@ def _end_programs(grace: float) -> None:
             break
         signal_processes(left, signal.SIGKILL)
         left = descendants(os.getpid()) - spared - left
-    for tracker in trackers:
+    for tracker in trackers.values():
         _guarded(tracker._stop)
     _reap()
 
@@ -239,9 +241,15 @@ def _has_children() -> bool:
     return True
 
 
-def _trackers() -> list[Any]:
-    found: list[Any] = [getattr(sys.modules.get(name), "_resource_tracker", None) for name in _TRACKERS]
-    return [one for one in found if getattr(one, "_pid", None) and _is_child(one._pid)]
+def _trackers() -> dict[int, Any]:
+    """The helpers that this process has started itself, by process id."""
+    found = {}
+    for module, name, attribute in _TRACKERS:
+        helper = getattr(sys.modules.get(module), name, None)
+        pid = getattr(helper, attribute, None)
+        if pid and _is_child(pid):
+            found[pid] = helper
+    return found
 
 
 def _is_child(pid: int) -> bool:

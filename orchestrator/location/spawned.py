@@ -17,6 +17,7 @@ from orchestrator.layout import AttemptDir, RunDir
 from orchestrator.location.attempt import Wake, fail_attempt
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import attempt_process
+from orchestrator.location.debugger import refuse_breakpoints
 from orchestrator.location.loading import Target, load
 from orchestrator.location.output import flush_streams, install_streams
 from orchestrator.planning.plan import decode_plan
@@ -32,6 +33,7 @@ def main() -> None:
         os.set_inheritable(wake.descriptor, False)
     spec = msgspec.json.decode((directory.path / "spec.json").read_bytes(), type=AttemptSpec)
     install_streams()
+    refuse_breakpoints()
     sys.argv = [target.file or str(target.module)]
     try:
         record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)

@@ -100,6 +100,25 @@ PIPELINES = """
         note(f"/dev/shm/left_{os.getppid()}_{os.getpid()}")
 
     @step
+    def forkserver():
+        process = multiprocessing.get_context("forkserver").Process(target=later, args=("forkserver",))
+        process.start()
+
+    @step
+    def stops_to_look():
+        breakpoint()
+
+    @step
+    def closes_its_streams():
+        sys.stdout.close()
+        sys.stderr = None
+        os.close(2)
+
+    @step
+    def replaces_its_streams():
+        sys.stdout = object()
+
+    @step
     def twice():
         os.fork()
 
@@ -135,7 +154,8 @@ PIPELINES = """
     def everything():
         for each in (thread, executor, process_pool, child, daemonic_child, handler, handler_of_a_failure, finalizer,
                      buffers, raising_thread, programs, leaves_by_itself, shared_memory, twice, forks_and_exits,
-                     forks_and_raises, pool_of_workers, code_75, code_86):
+                     forks_and_raises, pool_of_workers, code_75, code_86, forkserver, stops_to_look,
+                     closes_its_streams, replaces_its_streams):
             each()
 
     @step(timeout=1)
@@ -196,18 +216,30 @@ def ended(request, tmp_path_factory):
         ("process_pool", ["process_pool"]),
         ("child", ["child"]),
         ("handler", ["handler"]),
+        ("forkserver", ["forkserver"]),
     ],
 )
 def test_work_that_was_handed_on_is_done_and_its_output_kept(ended, step, lines):
     assert ended.status(step) == "SUCCESS"
     assert set(lines) <= set(ended.bench.ledger())
     assert all(f"printed by {line}" in ended.log(step) for line in lines)
+    assert "left running" not in ended.log(step, "stderr")
 
 
 def test_exit_handlers_run_after_a_failure_too(ended):
     assert ended.status("handler_of_a_failure") == "FAILURE"
     assert "handler_of_a_failure" in ended.bench.ledger()
     assert "finalizer" in ended.bench.ledger()
+
+
+@pytest.mark.parametrize("step", ["closes_its_streams", "replaces_its_streams"])
+def test_a_step_may_do_anything_to_its_streams(ended, step):
+    assert ended.status(step) == "SUCCESS"
+
+
+def test_a_breakpoint_fails_the_step_and_says_what_to_do(ended):
+    assert ended.error("stops_to_look").startswith("NoTerminal: A debugger needs a terminal")
+    assert "execute_in_process" in ended.error("stops_to_look")
 
 
 def test_a_daemonic_child_is_terminated_as_python_does(ended):

@@ -2,6 +2,7 @@
 
 import asyncio
 import bdb
+import sys
 
 import pandas as pd
 import pytest
@@ -237,5 +238,6 @@ def test_an_exception_that_cannot_be_described_is_recorded_all_the_same(error, k
     assert words in found.message
 
 
-def test_a_debugger_without_a_terminal_says_what_to_do():
+def test_a_debugger_without_a_terminal_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
     assert "execute_in_process" in error_of(raises(bdb.BdbQuit())).message
