@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.output_order import Mark, Piece, decode_marks, encode_mark, in_order
 
+# However slow the machine is.
+LOADED = settings(deadline=None)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 # What an attempt does: writes so many bytes to a stream, or logs a line.
 actions = st.lists(st.one_of(st.tuples(st.sampled_from(["stdout", "stderr"]), st.integers(1, 50)), st.just(("log", 0))))
@@ -31,6 +33,7 @@ def written(actions):
     return marks, events, sizes, done
 
 
+@LOADED
 @given(actions)
 def test_everything_comes_in_the_order_of_writing(actions):
     marks, events, sizes, done = written(actions)
@@ -44,6 +47,7 @@ def test_everything_comes_in_the_order_of_writing(actions):
     assert found == done
 
 
+@LOADED
 @given(actions, st.data())
 def test_whatever_notes_are_lost_every_byte_and_every_event_comes_once(actions, data):
     marks, events, sizes, _ = written(actions)
@@ -61,6 +65,7 @@ def test_notes_survive_being_written_down():
     assert decode_marks(b"".join(map(encode_mark, marks))) == marks
 
 
+@LOADED
 @given(st.binary(max_size=200))
 def test_damaged_notes_are_still_in_order(data):
     marks = decode_marks(data)

@@ -306,10 +306,10 @@ def test_no_exit_code_of_user_code_means_anything_to_us(ended, code):
 
 def test_what_the_module_registered_runs_where_it_was_imported(ended):
     """A forked step does not run it, or the module's temporary directory would be gone for the next one."""
-    of_steps = [
-        line for line in ended.bench.ledger() if line.startswith("handler_of_the_module:") and "None" not in line
-    ]
-    assert bool(of_steps) is not ended.is_forked
+    lines = [line for line in ended.bench.ledger() if line.startswith("handler_of_the_module:")]
+    # A fork server's worker imports the module itself, and since Python 3.13 it runs exit handlers.
+    steps = {line.partition(":")[2] for line in lines} - {"None", "forkserver"}
+    assert bool(steps) is not ended.is_forked
 
 
 def test_a_file_of_the_module_is_not_written_once_per_step(ended):
