@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from orchestrator.settings import (
 from tests.readme import BLOCK, README, ROOT, carry_out, tour
 
 TEXT = README.read_text()
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def plain(line):
@@ -50,8 +52,8 @@ def test_every_command_of_the_tour_begins_to_print_what_is_shown(walked):
 
 
 def named_commands():
-    """Every `orchestrator ...` in the README, in its tour or in a sentence."""
-    found = re.findall(r"(?:^\$ |`)(orchestrator [^`\n]*)", TEXT, re.MULTILINE)
+    """Every `orchestrator ...` in the README and the pages behind it, in a block or in a sentence."""
+    found = re.findall(r"(?:^\$ |`)(orchestrator [^`\n]*)", "\n".join(map(Path.read_text, PAGES)), re.MULTILINE)
     return sorted({re.split(r" [|&>#] |  +|;", line)[0].strip() for line in found})
 
 
@@ -71,7 +73,8 @@ def test_every_command_that_is_named_exists_with_its_options(line, bench):
 
 
 def test_the_workspace_file_that_is_shown_is_one_and_leaves_out_nothing(tmp_path):
-    (text,) = [body for _, body in BLOCK.findall(TEXT) if body.startswith("# .orchestrator.yaml")]
+    shown = (ROOT / "docs" / "workspace-file.md").read_text()
+    (text,) = [body for _, body in BLOCK.findall(shown) if body.startswith("# .orchestrator.yaml")]
     path = tmp_path / ".orchestrator.yaml"
     path.write_text(text)
     settings = load_settings(path)
@@ -84,6 +87,17 @@ def test_the_workspace_file_that_is_shown_is_one_and_leaves_out_nothing(tmp_path
         assert f"{name}:" in text, name
 
 
-def test_every_file_that_is_linked_is_there():
-    for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_linked_is_there(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_linked_from_the_first():
+    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in TEXT] == []
+
+
+def test_the_first_commands_stand_alone_to_be_copied():
+    """Each is a block of its own, with nothing but the command."""
+    blocks = re.findall(r"^```\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert blocks[:2] == ["python3 examples/start.py\n", "python3 tests/run.py\n"]
