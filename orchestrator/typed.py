@@ -70,6 +70,15 @@ def plain(value: Any) -> Any:
     return value
 
 
+def storable(value: Any) -> Any:
+    """The value with a text in place of each number that JSON has no form for: it would be stored as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def typed_texts(value: Any, place: Place = ()) -> Iterable[tuple[Place, str]]:
     """The text of each typed value inside `value`, by its place. Outer ones come after those inside them."""
     inside = opened(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.records import SYSTEM_TAG_PREFIX
 from orchestrator.ticks import Requested
+from orchestrator.typed import storable
 
 LONGEST_KEY = 1000
 MOST_REQUESTS = 100_000
@@ -118,9 +119,9 @@ def _items(result: Any) -> Iterator[Any]:
 
 def _requested(item: RunRequest | Mapping[str, Any]) -> Requested:
     if not isinstance(item, RunRequest):
-        return Requested(config=dict(item))
+        return Requested(config=storable(item))
     pipeline = _name_of(item.pipeline)
-    return Requested(item.run_key, dict(item.config), dict(item.tags), pipeline, item.mode, item.preset)
+    return Requested(item.run_key, storable(item.config), dict(item.tags), pipeline, item.mode, item.preset)
 
 
 def _name_of(pipeline: Any) -> Any:

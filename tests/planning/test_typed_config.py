@@ -1,6 +1,7 @@
 """A configuration as it was typed: what is stored with the run, and what steps and inputs get of it."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -13,8 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from orchestrator import ConfigError, Mode, Preset, pipeline, resource, step
+from orchestrator import ConfigError, Mode, Preset, RunRequest, pipeline, resource, step
 from orchestrator.cli.run_config import read_config
+from orchestrator.definitions.config import ConfigSchema
+from orchestrator.definitions.requests import requests_of
 from orchestrator.errors import UsageError
 from orchestrator.location.loading import check_presets
 from orchestrator.planning.compile import plan_run
@@ -223,3 +226,20 @@ def test_a_preset_may_have_a_secret_for_tests_and_is_refused_where_it_would_be_s
     assert entering.execute_in_process(preset="local").success
     with pytest.raises(ConfigError, match="is a secret"):
         plan_run(entering, PlanRequest(pipeline="entering", preset="local"), {})
+
+
+def test_an_infinite_number_given_in_python_is_not_stored_as_nothing():
+    @step
+    def bounded(config: dict[str, float]): ...
+
+    requested, _ = requests_of(RunRequest(config={"a": [math.inf]}), who="x", none_means_run=False)
+    assert requested[0].config == {"a": ["inf"]}
+    config = {"steps": {"bounded": {"config": {"high": math.inf, "low": -math.inf, "n": 1.5}}}}
+
+    @pipeline(presets=[Preset("wide", config=config)])
+    def bounding():
+        bounded()
+
+    request = PlanRequest(pipeline="bounding", preset="wide")
+    stored = json.loads(msgspec.json.encode(plan_run(bounding, request, {}).config))["steps"]["bounded"]["config"]
+    assert ConfigSchema(dict[str, float]).check(stored, {}) == ({"high": math.inf, "low": -math.inf, "n": 1.5}, ())
