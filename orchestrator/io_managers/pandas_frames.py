@@ -222,7 +222,15 @@ def _same_dtype(one: Any, other: Any) -> bool:
 
     if isinstance(one, pd.StringDtype) and isinstance(other, pd.StringDtype):
         return (one.na_value is pd.NA) == (other.na_value is pd.NA)  # where the letters are kept does not matter
+    if isinstance(one, pd.DatetimeTZDtype) and isinstance(other, pd.DatetimeTZDtype):
+        return bool(one.unit == other.unit and _zone(one.tz) == _zone(other.tz))
     return bool(one == other)
+
+
+def _zone(zone: Any) -> Any:
+    """What a time zone is, whichever library it is of: zoneinfo, pytz or datetime."""
+    offset = zone.utcoffset(None)
+    return str(zone) if offset is None else offset
 
 
 def _check_index(frame: Any, table: pa.Table, back: Any) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import enum
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,9 @@ PANDAS = {
     "times, milliseconds": lambda: series(["2024-01-01", None], "datetime64[ms]"),
     "times, nanoseconds": lambda: series([1, None], "datetime64[ns]"),
     "times with a zone": lambda: pd.DataFrame({"c": pd.to_datetime(["2024-01-01 00:30"]).tz_localize(BERLIN)}),
+    "times with a zone of zoneinfo": lambda: pd.DataFrame(
+        {"c": pd.to_datetime(["2024-01-01 00:30"]).tz_localize(ZoneInfo(BERLIN))}
+    ),
     "times with a zone, ns": lambda: series(np.array([1], "datetime64[ns]"), "datetime64[ns, UTC]"),
     "times with an offset": lambda: pd.DataFrame({"c": pd.to_datetime(["2024-01-01 00:30+05:30"])}),
     "durations": lambda: series(pd.to_timedelta([90_000, -1, None], unit="s"), None),
