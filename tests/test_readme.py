@@ -23,7 +23,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 def plain(line):
     """A line without what differs from one day to the next."""
-    line = re.sub(r"\b[0-9a-z]{12}\b", "RUN", line)
+    line = re.sub(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b", "DAY", re.sub(r"\b[0-9a-z]{12}\b", "RUN", line))
     line = re.sub(r"\d[\d:.,]*\s?(s|ms|m|h|d)\b( \d+[smh])?", "TIME", line)
     return re.sub(r" +", " ", re.sub(r"\d+", "N", re.sub(r"just now|TIME ago", "AGO", line)))
 

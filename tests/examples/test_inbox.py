@@ -61,4 +61,4 @@ def test_a_missing_column_is_not_tried_again(tmp_path):
 
 def test_the_summary_keeps_to_new_yorks_evenings(inbox):
     found = inbox.json("schedule", "next", "after_work", "--from", "2026-03-06", "--count", "2")
-    assert found == ["2026-03-06T23:00:00Z", "2026-03-09T22:00:00Z"]
+    assert [occurrence["at"] for occurrence in found] == ["2026-03-06T23:00:00Z", "2026-03-09T22:00:00Z"]
