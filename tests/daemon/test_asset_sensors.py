@@ -197,6 +197,28 @@ def test_an_evaluation_that_fails_is_shown_the_same_again(materials):
     assert materials.consumed == ["a:1"]
 
 
+@pytest.mark.parametrize("how", ["raise OSError('down')", "os._exit(3)", "import time; time.sleep(60)"])
+@pytest.mark.parametrize(
+    ("read", "consumed"), [("every", ["a:1", "a:2", "a:3", "a:4"]), ("latest", ["a:3", "a:4"])], ids=["every", "latest"]
+)
+def test_whatever_an_evaluation_fails_of_and_whoever_dies_no_materialization_is_lost(materials, how, read, consumed):
+    body = f"""
+        open("attempts", "a").write(f"{{context.attempt}} ")
+        if os.path.exists("down"): {how}
+        return request(materialization)"""
+    materials.begin(it(body, read=read, timeout=0.5))
+    (materials.bench.path / "down").touch()
+    materials.make("a:1 a:2").make("a:3")
+    assert materials.consumed == []
+    assert materials.one("it").failures >= 2
+    materials.ticking.__exit__()
+    materials.ticking.__enter__()
+    (materials.bench.path / "down").unlink()
+    materials.make("a:4").go_on()
+    assert materials.consumed == consumed
+    assert (materials.bench.path / "attempts").read_text().startswith("1 2 ")
+
+
 def test_a_cursor_that_nobody_can_read_begins_anew_and_disturbs_nobody(materials):
     materials.begin(it(read="every")).make("a:1")
     materials.set_cursor("it", '{"a": 0}')
