@@ -50,13 +50,30 @@ def format_instant(instant: datetime) -> str:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in "90s", "15m", "24h", "7d", "1h30m"; raises ValueError for anything else."""
+    """Seconds in "90s", "15m", "24h", "7d", "1h30m", or in an ISO 8601 duration ("PT1H30M"); raises ValueError for
+    anything else."""
     compact = text.strip().replace(" ", "")
+    if compact[:1] in ("P", "p"):
+        return _parse_iso_duration(text, compact.upper())
     if re.fullmatch(r"\d+(\.\d+)?", compact):
         return float(compact)
     if not compact or _DURATION.sub("", compact):
         raise ValueError(f"{text!r} is not a duration; write it like 90s, 15m, 24h, 7d or 1h30m")
     return sum(float(amount) * _UNITS[unit] for amount, unit in _DURATION.findall(compact))
+
+
+def _parse_iso_duration(text: str, compact: str) -> float:
+    import pendulum  # takes 60 ms, and few write durations this way
+
+    try:
+        found = pendulum.parse(compact)
+    except ValueError:
+        found = None
+    if not isinstance(found, pendulum.Duration) or not compact[-1].isalpha() or compact.endswith("T"):
+        raise ValueError(f"{text!r} is not an ISO 8601 duration; write it like PT90S, PT1H30M or P7D")
+    if found.years or found.months:
+        raise ValueError(f"{text!r} has years or months, whose length differs; write it in weeks or days")
+    return found.total_seconds()
 
 
 def format_duration(seconds: float) -> str:

@@ -28,6 +28,30 @@ def test_durations_are_read(text, seconds):
     assert clock.parse_duration(text) == seconds
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("PT90S", 90), ("PT1H30M", 5400), ("P7D", 604800), ("P1W", 604800), ("P1DT12H", 129600), ("pt5m", 300)],
+)
+def test_iso_durations_are_read_too(text, seconds):
+    assert clock.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("P", "not an ISO 8601 duration"),
+        ("PT", "not an ISO 8601 duration"),
+        ("P5", "not an ISO 8601 duration"),
+        ("PTfive", "not an ISO 8601 duration"),
+        ("P1M", "years or months, whose length differs"),
+        ("P1Y", "years or months, whose length differs"),
+    ],
+)
+def test_an_iso_duration_without_a_fixed_length_is_refused(text, said):
+    with pytest.raises(ValueError, match=said):
+        clock.parse_duration(text)
+
+
 @pytest.mark.parametrize("text", ["", "x", "7x", "h", "1h banana", "-5s", "1h2"])
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="is not a duration"):
