@@ -352,9 +352,10 @@ class LocationProcess:
 
     def _last_words(self) -> str:
         self._output.seek(0, os.SEEK_END)
-        self._output.seek(max(0, self._output.tell() - _LAST_WORDS))
+        self._output.seek(max(0, self._output.tell() - 4 * _LAST_WORDS))
         said = self._output.read().decode(errors="replace").strip()
-        return Masker(self.spec.environment[name] for name in self.spec.secrets)(said)
+        # Before anything is cut off: half a secret would not be found.
+        return Masker(self.spec.environment[name] for name in self.spec.secrets)(said)[-_LAST_WORDS:]
 
 
 def _refused(message: Refusal) -> OrchestratorError:

@@ -128,9 +128,9 @@ class EvaluatorServer:
     def _printed(self) -> str:
         flush_streams()
         size = os.fstat(self._output).st_size
-        return os.pread(self._output, 4 * _LONGEST_OUTPUT, max(0, size - 4 * _LONGEST_OUTPUT)).decode(errors="replace")[
-            -_LONGEST_OUTPUT:
-        ]
+        data = os.pread(self._output, 4 * _LONGEST_OUTPUT, max(0, size - 4 * _LONGEST_OUTPUT))
+        # Before anything is cut off: half a secret would not be found.
+        return self._target.masker(data.decode(errors="replace"))[-_LONGEST_OUTPUT:]
 
     def _next(self) -> ToLocation:
         while not self._waiting:

@@ -145,12 +145,13 @@ class Recorder:
     def log(self, level: str, message: str, logger: str = "") -> None:
         """Writes down a line that was logged. What is too much for the journal of a run is printed instead."""
         self._before_log()
+        message = self._mask(message)  # before anything is cut off: half a secret would not be found
         if len(message) > LONGEST_LOG_MESSAGE:
-            _print(self._mask(message))
+            _print(message)
             left_out = len(message) - LONGEST_LOG_MESSAGE
             message = f"{message[:LONGEST_LOG_MESSAGE]}... ({left_out} more characters in stderr.log)"
         if self._logged > MOST_LOGGED:
-            _print(self._mask(_line(level, message, logger)))
+            _print(_line(level, message, logger))
             return
         self._logged += len(message)
         self(LogEmitted, level=level, message=message, **({"logger": logger} if logger else {}))

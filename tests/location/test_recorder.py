@@ -12,6 +12,7 @@ from orchestrator.location import recorder
 from orchestrator.location.errors import error_info
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.recorder import Recorder
+from orchestrator.masking import Masker
 
 
 @pytest.fixture
@@ -90,3 +91,10 @@ def test_log_lines_beyond_a_limit_are_printed(record, events, capsys, monkeypatc
         record.logger().info(f"{number}" * 60)
     assert [event.message[:10] for event in events] == ["0000000000", "1111111111", "This attem"]
     assert capsys.readouterr().err.splitlines() == [f"INFO {number * 60}" for number in "234"]
+
+
+def test_a_secret_at_the_place_where_a_line_is_cut_is_hidden_as_a_whole(events, capsys):
+    record = Recorder("s", 1, lambda _line, event: events.append(event), Interruption(), Masker(["enchantress"]))
+    record.logger().info("x" * (recorder.LONGEST_LOG_MESSAGE - 4) + "enchantress")
+    assert "encha" not in events[0].message
+    assert "encha" not in capsys.readouterr().err
