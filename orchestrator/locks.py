@@ -12,12 +12,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import DISK_FULL
 from orchestrator.layout import FILE_MODE
-from orchestrator.regular import read_regular
+from orchestrator.regular import NotRegular, read_regular
 
 _LONGEST_NOTE = 4096
 
@@ -71,6 +72,9 @@ os.register_at_fork(after_in_child=_drop_inherited)
 def try_lock(path: Path) -> HeldLock | None:
     """The lock on `path`, created if need be; None when somebody else holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, FILE_MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotRegular(errno.EINVAL, "not a regular file", str(path))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

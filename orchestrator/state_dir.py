@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestrator.errors import DISK_FULL, SchemaTooNew, StoreError
 from orchestrator.layout import FILE_MODE, LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
+from orchestrator.regular import NotRegular, read_regular
 from orchestrator.trust import is_private_group, user_name
 
 # With less than this left on the disk, no attempt is started. A failed one costs a few kilobytes.
@@ -26,15 +27,16 @@ def prepare(path: Path, tell: Callable[[str], None] = lambda _: None) -> StateDi
     state = StateDir(path)
     try:
         _require_own(state, tell)
-        if not state.format_file.exists():
+        if not os.path.lexists(state.format_file):
             _create(state)
-        found = json.loads(state.format_file.read_bytes())["format"]
+        found = int(json.loads(read_regular(state.format_file, 4096))["format"])
+        _complete(state)
+    except NotRegular:
+        raise _damaged_format(state) from None
     except OSError as error:
         raise unusable(path, error) from error
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(
-            f"{state.format_file} is damaged.", hint=f'It should hold {{"format": {LAYOUT_FORMAT}}}.'
-        ) from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _damaged_format(state) from None
     if found > LAYOUT_FORMAT:
         raise SchemaTooNew(
             f"{path} was made by a newer version of orchestrator (layout {found}; this one knows {LAYOUT_FORMAT}).",
@@ -104,6 +106,50 @@ def check_usable(path: Path) -> None:
         raise unusable(path, error) from error
 
 
+def mend_layout(path: Path) -> list[str]:
+    """Puts back what a state directory cannot be used without: its directories, and the file that says which layout it
+    has. What has their names is renamed. What was done, a sentence each; nothing where there is no state directory."""
+    state = StateDir(path)
+    if not path.is_dir() or not any(os.path.lexists(one) for one in (state.format_file, state.database)):
+        return []
+    directories = (state.pending, state.runs, state.storage)
+    wrong = [one for one in directories if os.path.lexists(one) and not one.is_dir()]
+    done = [f"{one} was no directory. It is called {_renamed(one).name} now." for one in wrong]
+    try:
+        int(json.loads(read_regular(state.format_file, 4096))["format"])
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        done.append(f"{state.format_file} was damaged. It is called {_renamed(state.format_file).name} now.")
+        _write_format(state)
+    return done
+
+
+def _renamed(path: Path) -> Path:
+    return path.rename(path.with_name(f"{path.name}.damaged-{os.getpid()}"))
+
+
+def _damaged_format(state: StateDir) -> StoreError:
+    return StoreError(
+        f"{state.format_file} is damaged.",
+        hint=f'It should hold {{"format": {LAYOUT_FORMAT}}}. `orchestrator state check --repair` writes it again.',
+    )
+
+
+def _complete(state: StateDir) -> None:
+    """Makes directories again that were removed."""
+    for directory in (state.pending, state.runs, state.storage):
+        if not directory.is_dir():
+            try:
+                directory.mkdir(mode=STATE_DIR_MODE)
+            except FileExistsError:
+                if not directory.is_dir():
+                    raise StoreError(
+                        f"{directory} should be a directory, and is not.",
+                        hint="`orchestrator state check --repair` puts what is there aside.",
+                    ) from None
+
+
 def unusable(path: Path, error: OSError) -> StoreError:
     """The error for a state directory that the operating system refuses us."""
     hint = "Correct its owner or permissions, or set another state_dir in the workspace file."
@@ -139,7 +185,10 @@ def _create(state: StateDir) -> None:
     state.path.chmod(STATE_DIR_MODE)
     for directory in (state.pending, state.runs, state.storage):
         directory.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
-    # Last, and by rename: the directory is complete once this file is there.
+    _write_format(state)  # last: the directory is complete once this file is there
+
+
+def _write_format(state: StateDir) -> None:
     unfinished = state.format_file.with_suffix(f".{os.getpid()}.tmp")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
     os.write(descriptor, json.dumps({"format": LAYOUT_FORMAT}).encode())
@@ -150,8 +199,8 @@ def _create(state: StateDir) -> None:
 def _refuse_foreign(state: StateDir) -> None:
     """Refuses a directory that has something else in it: it would be made private, and filled with our files."""
     ours = {state.pending.name, state.runs.name, state.storage.name}
-    if not state.path.is_dir():
-        return
+    if not state.path.is_dir() or (os.path.lexists(state.database) and state.runs.is_dir()):
+        return  # the latter: one of ours, whose file that says so was removed
     others = [entry.name for entry in state.path.iterdir() if entry.name not in ours and entry.suffix != ".tmp"]
     if others:
         raise StoreError(

@@ -73,19 +73,35 @@ def rebuild(json: Json = False) -> None:
         say(line)
 
 
-@app.command(epilog="Example: orchestrator state check || orchestrator state rebuild")
-def check(json: Json = False) -> int:
+@app.command(epilog="Example: orchestrator state check --repair")
+def check(
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended; originals go to the backups.")] = (
+        False
+    ),
+    json: Json = False,
+) -> int:
     """Look for damage: files that cannot be read, an index that differs from the journals, leftovers."""
+    from orchestrator.operations.repair import repair_state
     from orchestrator.operations.upkeep import check_state
+    from orchestrator.state_dir import mend_layout
 
+    done = []
     with workspace() as found:
+        if repair:
+            done += mend_layout(found.settings.state_path)
+            done += repair_state(found.state)
         problems = check_state(found.state)
     if json:
-        print_json({"ok": not problems, "problems": problems})
-    elif not problems:
+        print_json({"ok": not problems, "problems": problems, **({"repaired": done} if repair else {})})
+        return StoreError.exit_code if problems else OK
+    for line in done:
+        print(line)
+    if not problems:
         print("The state is in order.")
-    for problem in problems if not json else ():
+    for problem in problems:
         say(problem)
+    if problems and not repair:
+        say("`orchestrator state check --repair` mends what can be mended.")
     return StoreError.exit_code if problems else OK
 
 

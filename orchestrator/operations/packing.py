@@ -11,11 +11,13 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.errors import RunDamaged
 from orchestrator.layout import FILE_MODE, MARKS, RunDir
 from orchestrator.locks import try_lock
 from orchestrator.operations.history import progress_of
 from orchestrator.operations.logs import log_files
-from orchestrator.run_files import packed_file, packed_logs
+from orchestrator.regular import read_regular
+from orchestrator.run_files import is_packed, packed_file, packed_logs, unpacked
 
 
 def pack(run_dir: RunDir) -> bool:
@@ -24,21 +26,32 @@ def pack(run_dir: RunDir) -> bool:
     Whatever the moment at which this is interrupted, the run stays readable: the open files go only once the packed
     ones are complete.
     """
-    if packed_file(run_dir).exists():
-        _remove_open_files(run_dir)  # of a packing that was cut short
+    if is_packed(run_dir):
+        if run_dir.run_json.exists() and _is_whole(run_dir):
+            _remove_open_files(run_dir)  # of a packing that was cut short
         return False
     lock = try_lock(run_dir.owner_lock)
     if lock is None:
         return False
     try:
-        if not progress_of(run_dir).is_finished:
-            return False
+        try:
+            if not progress_of(run_dir).is_finished:
+                return False
+        except (RunDamaged, FileNotFoundError):
+            return False  # it is left as it is, for `state check` to find
         _pack_logs(run_dir)
         _pack_journal(run_dir)
         _remove_open_files(run_dir)
         return True
     finally:
         lock.release()
+
+
+def _is_whole(run_dir: RunDir) -> bool:
+    try:
+        return unpacked(read_regular(packed_file(run_dir)))[1] is None
+    except OSError:
+        return False
 
 
 def size_on_disk(path: str) -> int:

@@ -6,19 +6,33 @@ from __future__ import annotations
 
 import os
 import stat
+import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from orchestrator import clock
-from orchestrator.errors import DaemonError, OrchestratorError
+from orchestrator.errors import DaemonError, OrchestratorError, RunDamaged
+from orchestrator.event_lines import Undecodable, decode_line, decode_lines
+from orchestrator.events import AnyEvent, AttemptEvent, EventUnreadable, OutputStored
 from orchestrator.ids import RUN_ID
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
-from orchestrator.operations.history import is_driven, progress_of
+from orchestrator.operations.history import is_driven, replayed
 from orchestrator.operations.packing import pack, size_on_disk
-from orchestrator.run_files import read_journal, run_ids_on_disk
+from orchestrator.records import RunRecord
+from orchestrator.regular import read_regular, why
+from orchestrator.run_files import (
+    is_packed,
+    packed_file,
+    packed_logs,
+    read_journal,
+    read_record,
+    run_ids_on_disk,
+    unpacked,
+)
 from orchestrator.store import maintenance
 from orchestrator.store.damage import list_damage
 from orchestrator.store.salvage import Salvaged, known_ordinals, salvage
@@ -93,14 +107,25 @@ def rebuild_index(state: StateDir) -> Rebuilt:
     beside_daemon = is_locked(state.daemon_lock)
     damaged = None if beside_daemon else set_aside_damaged(state)
     is_new = damaged is None and not os.path.lexists(state.database)
+    if damaged is not None:
+        return _from_damaged(state, *damaged)
     run_ids = run_ids_on_disk(state)
     with open_store(state, ingest=False) as store:
-        if damaged is None:
-            return Rebuilt(len(run_ids), store(maintenance.rebuild, state, run_ids), is_new=is_new)
-        path, problem = damaged
+        return Rebuilt(len(run_ids), store(maintenance.rebuild, state, run_ids), is_new=is_new)
+
+
+def rebuild_damaged(state: StateDir) -> Rebuilt | None:
+    """As `rebuild_index`, when the database cannot be read; None when it can."""
+    damaged = set_aside_damaged(state)
+    return None if damaged is None else _from_damaged(state, *damaged)
+
+
+def _from_damaged(state: StateDir, path: Path, problem: str) -> Rebuilt:
+    run_ids = run_ids_on_disk(state)
+    with open_store(state, ingest=False) as store:
         saved = salvage(path, store.database, run_ids)
         lines = maintenance.rebuild(store.database, state, run_ids, known_ordinals(path))
-        return Rebuilt(len(run_ids), lines, path, problem, tuple(saved))
+    return Rebuilt(len(run_ids), lines, path, problem, tuple(saved))
 
 
 def newest_backup(state: StateDir) -> Path | None:
@@ -111,7 +136,7 @@ def newest_backup(state: StateDir) -> Path | None:
 
 def check_state(state: StateDir) -> list[str]:
     """Everything that is not as it should be, each in a sentence; nothing is changed but the usual ingestion."""
-    problems = list(_private(state))
+    problems = [*_private(state), *_strange_marks(state)]
     try:
         with open_store(state) as store:
             store(maintenance.scan)
@@ -120,31 +145,106 @@ def check_state(state: StateDir) -> list[str]:
     except OrchestratorError as error:
         return [*problems, str(error)]
     problems += [problem for _, problem in damage]
+    known = {run_id for run_id, _ in damage}
+    stored = _Stored(state)
     for run_dir in run_dirs(state):
-        problems += _run_problems(state, run_dir, indexed)
-    problems += _leftovers(state)
-    return problems
+        if run_dir.run_id not in known:
+            problems += _run_problems(state, run_dir, indexed, stored)
+    problems += stored.problems()
+    return problems + [f"{path} was left by a run that never came into being" for path in leftovers(state)]
 
 
 def run_dirs(state: StateDir) -> list[RunDir]:
     """The directories of all runs."""
-    return [RunDir(Path(entry.path)) for entry in os.scandir(state.runs) if RUN_ID.fullmatch(entry.name)]
+    return [state.run(run_id) for run_id in run_ids_on_disk(state)]
 
 
-def _run_problems(state: StateDir, run_dir: RunDir, indexed: dict[str, tuple[str, int]]) -> Iterator[str]:
+class _Stored:
+    """Which runs have stored values, and which should have: a run that stored something, of a pipeline whose other
+    runs have their values here. Values of managers that keep them elsewhere are nobody's business here."""
+
+    def __init__(self, state: StateDir) -> None:
+        try:
+            self._there = {entry.name for entry in os.scandir(state.storage)}
+        except OSError:
+            self._there = set()
+        self._storing: dict[tuple[str, str, str], list[str]] = {}
+
+    def take(self, record: RunRecord, events: list[AnyEvent]) -> None:
+        if any(isinstance(event, OutputStored) for event in events):
+            self._storing.setdefault((record.location, record.pipeline, record.mode), []).append(record.run_id)
+
+    def problems(self) -> Iterator[str]:
+        for run_ids in self._storing.values():
+            if self._there.isdisjoint(run_ids):
+                continue
+            for run_id in run_ids:
+                if run_id not in self._there:
+                    yield f"the stored values of run {run_id} are gone; a run that continues it cannot read them"
+
+
+def _run_problems(
+    state: StateDir, run_dir: RunDir, indexed: dict[str, tuple[str, int]], stored: _Stored
+) -> Iterator[str]:
     run_id = run_dir.run_id
     try:
-        progress = progress_of(run_dir)
-        lines = len(read_journal(run_dir).lines)
-    except Exception as error:  # whatever a damaged file leads to: that is what is being looked for
-        yield f"the files of run {run_id} cannot be read: {type(error).__name__}: {error}"
+        record = read_record(run_dir)
+        lines = read_journal(run_dir).lines
+        events = decode_lines(lines)
+        progress = replayed(run_dir, record, events)
+    except FileNotFoundError:
+        yield f"{run_dir.path} holds no run"
         return
+    except (RunDamaged, OSError) as error:
+        yield getattr(error, "message", str(error))
+        return
+    stored.take(record, events)
     if is_driven(run_dir) or state.pending_marker(run_id).exists():
         return  # it grows: what the index has of it is behind by nature
+    yield from _unreadable_parts(run_dir, events)
     if run_id not in indexed:
         yield f"run {run_id} is not in the index (`orchestrator state rebuild` puts it there)"
-    elif indexed[run_id] != (str(progress.status), lines):
-        yield f"the index has run {run_id} as {indexed[run_id]}, its journal as {(str(progress.status), lines)}"
+    elif indexed[run_id] != (str(progress.status), len(lines)):
+        yield (
+            f"the index has run {run_id} as {indexed[run_id]}, its journal as {(str(progress.status), len(lines))}"
+            " (`orchestrator state check --repair` puts both together)"
+        )
+
+
+def _unreadable_parts(run_dir: RunDir, events: list[AnyEvent]) -> Iterator[str]:
+    bad = sum(isinstance(event, EventUnreadable) and not event.step for event in events)
+    if bad and not is_packed(run_dir):
+        yield from (problem for problem in _bad_lines(run_dir))
+    if is_packed(run_dir):
+        yield from _packed_problems(run_dir)
+    elif not run_dir.steps.is_dir() and any(isinstance(event, AttemptEvent) for event in events):
+        yield f"the directory `steps` of run {run_dir.run_id} is missing: what its steps printed is gone"
+
+
+def _bad_lines(run_dir: RunDir) -> Iterator[str]:
+    for number, line in enumerate(read_journal(run_dir).lines):
+        try:
+            decode_line(line)
+        except Undecodable:
+            yield f"line {number + 1} of the journal of run {run_dir.run_id} cannot be read"
+
+
+def _packed_problems(run_dir: RunDir) -> Iterator[str]:
+    problem = unpacked(read_regular(packed_file(run_dir)))[1]
+    if problem is not None:
+        yield f"the packed files of run {run_dir.run_id} are damaged: {problem}"
+    if os.path.lexists(packed_logs(run_dir)):
+        try:
+            with tarfile.open(packed_logs(run_dir)) as archive:
+                archive.getnames()
+        except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError) as error:
+            yield f"what run {run_dir.run_id} printed cannot be read: {why(error)}"
+
+
+def _strange_marks(state: StateDir) -> Iterator[str]:
+    for entry in os.scandir(state.pending):
+        if not RUN_ID.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+            yield f"{entry.path} is no mark of a run"
 
 
 def _private(state: StateDir) -> Iterator[str]:
@@ -153,10 +253,10 @@ def _private(state: StateDir) -> Iterator[str]:
         yield f"{state.path} can be read by others (mode {mode:04o}); `chmod 700` makes it private"
 
 
-def _leftovers(state: StateDir) -> Iterator[str]:
-    for entry in os.scandir(state.runs):
-        if entry.name.startswith(".") and clock.now().timestamp() - entry.stat().st_mtime > 3600:
-            yield f"{entry.path} was left by a run that never came into being; it can be deleted"
+def leftovers(state: StateDir) -> list[Path]:
+    """What was left by runs that never came into being, for longer than one takes to be made."""
+    entries = (entry for entry in os.scandir(state.runs) if entry.name.startswith("."))
+    return [Path(entry.path) for entry in entries if clock.now().timestamp() - entry.stat().st_mtime > 3600]
 
 
 def _size(state: StateDir) -> int:

@@ -12,10 +12,11 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.deleted import Used, read_deleted
-from orchestrator.errors import StoreError
+from orchestrator.errors import RunDamaged, StoreError
 from orchestrator.ids import new_run_id
-from orchestrator.layout import StateDir
+from orchestrator.layout import RunDir, StateDir
 from orchestrator.records import Trigger
+from orchestrator.run_files import read_journal, read_record
 from orchestrator.store.codec import from_json, from_timestamp
 from orchestrator.store.database import Database
 from orchestrator.store.ingest import delete_index, ingest
@@ -145,6 +146,9 @@ def rebuild(
         known_runs = {row[0] for row in database.rows("SELECT run_id FROM runs")}
         known = ordinals or database.rows("SELECT id, ordinal FROM materializations")
         _stay_deleted(database, used, set(run_ids))
+        # Of a run that cannot be read any more the index is all there is.
+        kept = {run_id for run_id in run_ids if run_id in known_runs and not _is_readable(state.run(run_id))}
+        run_ids = [run_id for run_id in run_ids if run_id not in kept]
         delete_index(database, run_ids)
         _count_from(database, max((row[1] for row in known), default=0) + 1)
         lines = ingest(database, state, run_ids)
@@ -161,6 +165,15 @@ def rebuild(
         )
         _catch_up_with_cursors(database)
     return lines
+
+
+def _is_readable(run_dir: RunDir) -> bool:
+    try:
+        read_record(run_dir)
+        read_journal(run_dir)
+    except (RunDamaged, FileNotFoundError):
+        return False
+    return True
 
 
 def _stay_deleted(database: Database, used: Used, with_files: set[str]) -> None:

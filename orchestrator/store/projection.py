@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from orchestrator import events as ev
 from orchestrator.states import RunState, StepState
@@ -42,9 +43,11 @@ class Projection:
     def apply(self, event: ev.Event) -> None:
         """Changes the rows as the event says. Events come in the order of the journal, each once."""
         if isinstance(event, (ev.RunStarted, ev.RunResumed)):
-            self.run.status = RunState.STARTED
-            self.run.started_at = self.run.started_at or event.at
-            self.run.finished_at = None
+            if self.run.status is not RunState.CANCELING:  # whoever takes a run over goes on ending it
+                self.run.status = RunState.STARTED
+            if isinstance(event, ev.RunStarted):
+                self.run.started_at = self.run.started_at or event.at
+            self.run.finished_at, self.run.reason = None, ""
         elif isinstance(event, ev.RunCancelRequested):
             self.run.status = RunState.CANCELING
         elif isinstance(event, ev.RunInterrupted):
@@ -72,23 +75,26 @@ class Projection:
         if step.status is StepState.FAILURE:
             return  # for good: what follows is an attempt made for its failure hooks
         self.touched.add(key)
-        if change is not _SAME:
+        if isinstance(change, StepState):
             step.status = change
         if isinstance(event, ev.AttemptLaunched):
+            # From here on the row is about this attempt.
             step.attempts = event.attempt
+            step.started_at = step.finished_at = step.duration_s = step.error = None
         elif isinstance(event, ev.AttemptStarted):
-            step.started_at, step.finished_at = event.at, None
+            step.started_at, step.finished_at, step.duration_s = event.at, None, None
         elif isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCanceled)):
             step.duration_s, step.finished_at = event.seconds, event.at
-            step.error = None
-        elif isinstance(event, (ev.AttemptDied, ev.AttemptLost)) and step.started_at is not None:
-            step.duration_s, step.finished_at = (event.at - step.started_at).total_seconds(), event.at
+        elif isinstance(event, (ev.AttemptDied, ev.AttemptLost)):
+            step.finished_at = event.at
+            step.duration_s = None if step.started_at is None else (event.at - step.started_at).total_seconds()
         elif isinstance(event, ev.StepFailed):
             step.error = event.error.headline()
 
 
-_SAME = None
-_CHANGES: dict[type, StepState | None] = {
+# Stands for a state that an event does not change. Not None, which a dictionary gives for what it does not have.
+_SAME: Final = object()
+_CHANGES: dict[type, StepState | object] = {
     ev.StepReused: StepState.REUSED,
     ev.StepSkipped: StepState.SKIPPED,
     ev.StepAbandoned: StepState.ABANDONED,

@@ -12,7 +12,7 @@ from importlib import resources
 from orchestrator.errors import SchemaTooNew
 from orchestrator.store.database import Database
 
-MIGRATIONS = ("0001_initial", "0002_daemon", "0003_alerts", "0004_recovery")
+MIGRATIONS = ("0001_initial", "0002_daemon", "0003_alerts", "0004_recovery", "0005_step_times")
 VERSION = len(MIGRATIONS)
 
 
@@ -35,12 +35,13 @@ def migrate(database: Database, back_up: Callable[[], None], reopen: Callable[[]
         back_up()
     with database.transaction():
         for name in MIGRATIONS[version:]:
-            database.execute(_sql(name))
+            database.execute(statement_of(name))
         database.execute("DELETE FROM meta WHERE name = 'schema_version'")
         database.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(VERSION)])
     database.checkpoint()
     return reopen()
 
 
-def _sql(name: str) -> str:
+def statement_of(name: str) -> str:
+    """The SQL of a migration."""
     return resources.files("orchestrator.store").joinpath("migrations", f"{name}.sql").read_text()

@@ -76,7 +76,9 @@ def test_a_database_that_is_up_to_date_is_not_copied(state):
 
 def test_a_migration_that_fails_leaves_the_older_database_as_it_was(state, monkeypatch):
     make_older(state, 1)
-    monkeypatch.setattr("orchestrator.store.schema._sql", lambda name: "CREATE TABLE ticks (x INTEGER); SELEKT 1")
+    monkeypatch.setattr(
+        "orchestrator.store.schema.statement_of", lambda name: "CREATE TABLE ticks (x INTEGER); SELEKT 1"
+    )
     with pytest.raises(Exception, match="SELEKT"), open_store(state):
         pass
     database = Database(state.database)
