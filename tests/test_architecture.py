@@ -41,6 +41,7 @@ VOCABULARY = {
     "settings",
     "state_dir",
     "states",
+    "terminal",
     "ticks",
     "trust",
     "typed",

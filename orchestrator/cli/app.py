@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from orchestrator.cli.outcome import exit_with_outcome
+from orchestrator.cli.output import prepare_streams, put
 from orchestrator.cli.plain_values import take_plain_values_as_they_are
 
 # name: (module, what `--help` says, heading). A module has `app`: a group of commands, or a single one.
@@ -78,7 +79,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from orchestrator._version import __version__
 
-        typer.echo(f"orchestrator {__version__}")
+        put(f"orchestrator {__version__}")
         raise typer.Exit
 
 
@@ -104,6 +105,7 @@ def orchestrator(
 
 def run_command_line(arguments: list[str] | None = None) -> None:
     """Runs a command line and exits the process with its code."""
+    prepare_streams()
     take_plain_values_as_they_are()
     exit_with_outcome(lambda: app(args=arguments, standalone_mode=False, prog_name="orchestrator"))
 

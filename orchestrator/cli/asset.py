@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import AssetArgument, Json, Yes, confirm, group, store
-from orchestrator.cli.output import print_json, say
+from orchestrator.cli.output import print_json, put, say
 from orchestrator.errors import OrchestratorError, UsageError
 
 app = group("Look at the assets that runs have written.")
@@ -29,7 +29,7 @@ def list_(
     if json:
         print_json(assets)
     elif assets:
-        print(asset_table(assets, clock.now()))
+        put(asset_table(assets, clock.now()))
     else:
         say("No assets yet. A step records one with context.log_asset(...), and so do IO managers that store tables.")
 
@@ -48,7 +48,7 @@ def show(key: AssetArgument, json: Json = False) -> None:
         print_json(asset)
     else:
         for line in asset_page(asset, clock.now(), painter()):
-            print(line)
+            put(line)
 
 
 @app.command(epilog="Example: orchestrator asset history raw/orders --partition 2026-11-01")
@@ -71,7 +71,7 @@ def history(
     if json:
         print_json(found)
     elif found:
-        print(history_table(found, clock.now()))
+        put(history_table(found, clock.now()))
     else:
         say("No materialization matches.")
 
@@ -98,7 +98,7 @@ def wipe(
     )
     with store() as opened:
         count = opened(wipe_assets, None if all_ else parsed, now=clock.now())
-    print(f"Wiped {count} asset{'' if count == 1 else 's'}.")
+    put(f"Wiped {count} asset{'' if count == 1 else 's'}.")
 
 
 def parse_key(text: str) -> tuple[str, ...]:

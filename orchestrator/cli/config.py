@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.cli.options import Json, group, workspace
 from orchestrator.cli.outcome import OK, show_error
-from orchestrator.cli.output import painter, print_json, say
+from orchestrator.cli.output import painter, print_json, put, say
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED
 
 app = group("Check and show the workspace file.")
@@ -46,12 +46,12 @@ def check(json: Json = False) -> int:
         )
     else:
         paint = painter()
-        print(f"{found.settings.path}")
+        put(f"{found.settings.path}")
         for location in locations:
             state = paint(RED, "✗ broken") if location.error else paint(GREEN, "✓ loaded")
             if location.broken():
                 state = paint(RED, "✗ in part")
-            print(f"  {state}  {paint(BOLD, location.name)}  {paint(DIM, ', '.join(_pipelines(location)))}")
+            put(f"  {state}  {paint(BOLD, location.name)}  {paint(DIM, ', '.join(_pipelines(location)))}")
         for name, problem in unforkable.items():
             say(f"warning: Runs of location {name!r} will be refused. It cannot be forked safely: {problem}.")
             say(f"hint: {SPAWN_HINT}")
@@ -73,8 +73,8 @@ def show(json: Json = False) -> None:
     else:
         path = shown.pop("path")
         shown["retention"] = {what: _age(seconds) for what, seconds in shown["retention"].items()}
-        print(f"# {path}")
-        print(yaml.safe_dump(shown, sort_keys=False, default_flow_style=None).rstrip())
+        put(f"# {path}")
+        put(yaml.safe_dump(shown, sort_keys=False, default_flow_style=None).rstrip())
 
 
 def _age(seconds: float) -> str | float:

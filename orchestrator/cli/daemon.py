@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.cli.options import Json, group, workspace
-from orchestrator.cli.output import painter, print_json, say
+from orchestrator.cli.output import painter, print_json, put, say
 from orchestrator.errors import DaemonError, UsageError
 
 app = group("Start, stop and watch the process that runs schedules and sensors.")
@@ -70,7 +70,7 @@ def status(json: Json = False) -> int:
         print_json(told)
     else:
         for line in _lines(told):
-            print(line)
+            put(line)
     return NOT_RUNNING if any(not one["alive"] for one in told["concerns"]) else 0
 
 
@@ -87,7 +87,7 @@ def logs(
     if not path.exists():
         raise DaemonError("No daemon has run here yet.", hint="Start one with `orchestrator daemon start`.")
     for line in daemon_log.follow(path, lines) if follow else daemon_log.last_lines(path, lines):
-        print(line, end="", flush=True)
+        put(line, end="", flush=True)
 
 
 @app.command(epilog="Example: orchestrator daemon tick")
@@ -117,14 +117,14 @@ def install(
     with workspace() as found:
         installer = installer_for(found)
         if show:
-            print(installer.text(), end="")
+            put(installer.text(), end="")
             return
         done = installer.install(save_environment=save_environment)
     if json:
         print_json(done)
         return
     for line in installed_lines(done, found.settings.path):
-        print(line)
+        put(line)
 
 
 @app.command(epilog="Example: orchestrator daemon uninstall")
@@ -139,7 +139,7 @@ def uninstall(json: Json = False) -> None:
         print_json(done)
         return
     for line in uninstalled_lines(done):
-        print(line)
+        put(line)
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

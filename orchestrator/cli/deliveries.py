@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.options import store_of, workspace
-from orchestrator.cli.output import Cell, print_json, say, table
+from orchestrator.cli.output import Cell, print_json, put, say, table
 from orchestrator.cli.styles import BOLD, RED, YELLOW
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def show_deliveries(name: str | None, *, json: bool) -> None:
     if json:
         print_json([_as_json(one) for one in deliveries])
     elif deliveries:
-        print(delivery_table(deliveries, now))
+        put(delivery_table(deliveries, now))
     else:
         say("No failed alerts.")
 
@@ -42,7 +42,7 @@ def retry_alerts(name: str, run: str | None) -> None:
 
     id, count = _with_failed(name, run, retry_alerts)
     if count:
-        print(f"{_alerts(count)} of {id}: tried again now.")
+        put(f"{_alerts(count)} of {id}: tried again now.")
         with workspace() as found:
             if not is_locked(found.state.daemon_lock):
                 say("No daemon is running, so nothing happens yet: orchestrator daemon start")
@@ -54,7 +54,7 @@ def acknowledge_alerts(name: str, run: str | None) -> None:
 
     id, count = _with_failed(name, run, acknowledge_alerts)
     if count:
-        print(f"{_alerts(count)} of {id}: acknowledged, and not tried again.")
+        put(f"{_alerts(count)} of {id}: acknowledged, and not tried again.")
 
 
 def delivery_table(deliveries: list[Delivery], now: datetime) -> str:

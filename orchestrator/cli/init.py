@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.output import put
 from orchestrator.errors import NotPossible, StoreError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -47,14 +48,14 @@ def init(
 
 def _explain(directory: Path) -> None:
     go = "" if directory == Path() else f"cd {directory} && "
-    print(f"Made a workspace in {directory.absolute()}:\n")
-    print("  .orchestrator.yaml   where the pipelines are, and how they are run")
-    print("  pipelines.py         an example pipeline, a schedule and a sensor (both off): change them")
-    print("  test_pipelines.py    tests of it\n")
-    print("Next:\n")
-    print(f"  {go}orchestrator run hello")
-    print("  orchestrator asset show hello/longest_words     what it made")
-    print("  orchestrator schedule next every_morning        when the schedule would run it")
-    print("  orchestrator sensor start new_texts             react to texts that are put into inbox/ ...")
-    print("  orchestrator daemon start                       ... for as long as this runs")
-    print("  python -m pytest                                the tests, if pytest is installed")
+    put(f"Made a workspace in {directory.absolute()}:\n")
+    put("  .orchestrator.yaml   where the pipelines are, and how they are run")
+    put("  pipelines.py         an example pipeline, a schedule and a sensor (both off): change them")
+    put("  test_pipelines.py    tests of it\n")
+    put("Next:\n")
+    put(f"  {go}orchestrator run hello")
+    put("  orchestrator asset show hello/longest_words     what it made")
+    put("  orchestrator schedule next every_morning        when the schedule would run it")
+    put("  orchestrator sensor start new_texts             react to texts that are put into inbox/ ...")
+    put("  orchestrator daemon start                       ... for as long as this runs")
+    put("  python -m pytest                                the tests, if pytest is installed")

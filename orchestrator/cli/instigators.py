@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.options import store_of, workspace
-from orchestrator.cli.output import print_json, say
+from orchestrator.cli.output import print_json, put, say
 from orchestrator.errors import DaemonError, NotPossible, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show_list(*, schedules: bool, json: bool) -> None:
     if json:
         print_json([_as_json(one, latest, upcoming) for one in everything])
     elif everything:
-        print(instigator_table(everything, latest, upcoming, now))
+        put(instigator_table(everything, latest, upcoming, now))
         if not running and any(one.is_on for one in everything):
             say("No daemon is running, so none of them does anything: orchestrator daemon start")
         for problem in broken:
@@ -95,7 +95,7 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
                     refused.append(error)
                     continue
                 already = " already" if one.is_on == on else ""
-                print(f"{after.id} is {'on' if on else 'off'}{already}.{_first(after, now) if on else ''}")
+                put(f"{after.id} is {'on' if on else 'off'}{already}.{_first(after, now) if on else ''}")
         running = _daemon_runs(found)
     if on and chosen and not running:
         say("No daemon is running, so nothing happens yet: orchestrator daemon start")
@@ -129,9 +129,9 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
     if json:
         print_json([as_json(tick) for tick in ticks])
     elif ticks:
-        print(tick_table(ticks, now))
+        put(tick_table(ticks, now))
         if one is not None and (failure := last_failure(ticks, now)):
-            print(f"\n{failure}")
+            put(f"\n{failure}")
     else:
         say("No ticks yet." if not status else "No ticks like that.")
 
@@ -178,7 +178,7 @@ def forget_one(name: str, *, schedules: bool) -> None:
         with store_of(found) as store:
             undelivered = len(store(list_deliveries, one.id))
             renamed = forget(store, one, known.everything)
-    print(f"{one.id} is forgotten.")
+    put(f"{one.id} is forgotten.")
     if undelivered:
         alerts = "1 alert" if undelivered == 1 else f"{undelivered:,} alerts"
         say(f"With {alerts} that never got through." if renamed is None else f"{renamed.id} takes over {alerts}.")

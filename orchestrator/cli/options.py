@@ -121,8 +121,17 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("This destroys something and nobody can be asked.", hint="Say --yes if it is meant.")
-    if not typer.confirm(question, err=True):
-        raise typer.Abort
+    from orchestrator.cli.outcome import INTERRUPTED
+    from orchestrator.cli.output import say, shown
+
+    try:
+        agreed = typer.confirm(shown(question), err=True)
+    except typer.Abort:  # Ctrl-C, or the end of the input
+        agreed = False
+        say("")
+    if not agreed:
+        say("Nothing was changed.")
+        raise typer.Exit(INTERRUPTED)
 
 
 def _run_ids() -> list[str]:

@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.cli.options import Json, PipelineArgument, group, workspace
 from orchestrator.cli.outcome import OK, show_error
-from orchestrator.cli.output import Cell, painter, print_json, say, table
+from orchestrator.cli.output import Cell, painter, print_json, put, say, table
 from orchestrator.cli.styles import BOLD, DIM
 
 app = group("List pipelines, show their graphs, print configuration templates.")
@@ -37,7 +37,7 @@ def list_(json: Json = False) -> int:
             [Cell(info.name, BOLD), name, str(info.steps), ", ".join(info.modes), info.description or ""]
             for name, info in infos
         ]
-        print(table(["PIPELINE", "LOCATION", "STEPS", "MODES", "DESCRIPTION"], rows, right=frozenset({2})))
+        put(table(["PIPELINE", "LOCATION", "STEPS", "MODES", "DESCRIPTION"], rows, right=frozenset({2})))
     elif not errors:
         say("No pipelines. A location's module defines one with @pipeline.")
     for error in errors:
@@ -60,13 +60,13 @@ def show(name: PipelineArgument, mode: Mode = None, json: Json = False) -> None:
         print_json({**_as_dict(pipeline.info), "location": pipeline.location, "plan": planned.plan})
         return
     paint = painter()
-    print(f"{paint(BOLD, pipeline.info.name)}  {paint(DIM, pipeline.info.where)}")
+    put(f"{paint(BOLD, pipeline.info.name)}  {paint(DIM, pipeline.info.where)}")
     if planned.description:
-        print(planned.description.strip())
-    print(f"modes: {', '.join(pipeline.info.modes)}" + _presets(pipeline.info.presets))
-    print()
+        put(planned.description.strip())
+    put(f"modes: {', '.join(pipeline.info.modes)}" + _presets(pipeline.info.presets))
+    put()
     for line in graph_lines(planned.plan, paint):
-        print(line)
+        put(line)
 
 
 @app.command(epilog="Example: orchestrator pipeline config flights > flights.yaml")
@@ -77,7 +77,7 @@ def config(name: PipelineArgument, mode: Mode = None) -> None:
     with workspace() as found:
         pipeline = find_pipeline(found, name)
         text = template(found, pipeline, mode or pipeline.info.modes[0])
-    print(text, end="")
+    put(text, end="")
 
 
 def _presets(presets: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator import clock
 from orchestrator.cli.options import workspace
-from orchestrator.cli.output import print_json, say
+from orchestrator.cli.output import print_json, put, say
 from orchestrator.errors import ExecutionError, NotPossible
 from orchestrator.operations.instigators import look_up, next_instants, pick
 from orchestrator.simulation.once import Preview, ask_once
@@ -40,7 +40,7 @@ def _show(id: str, preview: Preview) -> None:
         told = {key: value for key, value in msgspec.to_builtins(request).items() if value}
         if request.run_key in preview.used:
             told["already used"] = True
-        print(yaml.safe_dump([told], sort_keys=False, allow_unicode=True), end="")
+        put(yaml.safe_dump([told], sort_keys=False, allow_unicode=True), end="")
     if preview.problems:
         raise ExecutionError(f"{id} would fail, and run nothing:\n" + "\n".join(preview.problems))
     if not evaluation.requests:

@@ -13,7 +13,7 @@ import typer
 
 from orchestrator.cli.options import Json, NoWait, OptionalPipelineArgument, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
-from orchestrator.cli.output import painter, print_json, say
+from orchestrator.cli.output import painter, print_json, put, say
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None,
         with store_of(found) as store:
             print_json(store(get_run, run_id).summary)
     else:
-        print(run_id)
+        put(run_id)
     if not is_locked(found.state.daemon_lock):
         say("It waits in the queue until a daemon runs: orchestrator daemon start")
     elif not json:
@@ -238,5 +238,5 @@ def _show(driver: Any, facts: list[Any], json: bool) -> None:
         print_json(run_detail(driver.record, driver.progress))
         return
     for line in report(driver.record, driver.progress, driver.run_dir, facts, now=clock.now(), paint=painter()):
-        print(line)
+        put(line)
     sys.stdout.flush()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from orchestrator import events as ev
 from orchestrator.cli.events_view import event_line
 from orchestrator.cli.live_steps import how_far, live_lines
-from orchestrator.cli.output import painter
+from orchestrator.cli.output import is_live, say
 from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration, now
 from orchestrator.engine.progress import RunProgress
@@ -35,7 +35,7 @@ class Display(Protocol):
 
 def make_display(record: RunRecord) -> Display:
     """The live view if stderr is a terminal, else plain lines."""
-    if painter(sys.stderr).enabled:
+    if is_live(sys.stderr):
         return LiveDisplay(record)
     return PlainDisplay(record)
 
@@ -63,7 +63,7 @@ class PlainDisplay:
             self._say(at, text)
 
     def _say(self, at: datetime, text: str) -> None:
-        print(f"{at.astimezone():%H:%M:%S}  {text}", file=sys.stderr, flush=True)
+        say(f"{at.astimezone():%H:%M:%S}  {text}", flush=True)
 
 
 class LiveDisplay:

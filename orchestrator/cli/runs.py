@@ -10,7 +10,7 @@ import typer
 
 from orchestrator.cli.options import Json, NoWait, RunArgument, Yes, confirm, group, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
-from orchestrator.cli.output import painter, print_json, say
+from orchestrator.cli.output import painter, print_json, put, put_json, say
 from orchestrator.errors import NotPossible, UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def list_(
     if json:
         print_json(runs)
     elif runs:
-        print(run_table(runs, clock.now(), interrupted))
+        put(run_table(runs, clock.now(), interrupted))
         _say_why_they_wait(found, runs)
         _say_damage([damaged[run.run_id] for run in runs if run.run_id in damaged])
         if total > len(runs):
@@ -91,7 +91,7 @@ def show(
             if json:
                 print_json(unbegun_json(unbegun))
             else:
-                print(unbegun_words(unbegun, clock.now()))
+                put(unbegun_words(unbegun, clock.now()))
             return
         run_dir = _run_dir(found, run)
         with store_of(found) as store:
@@ -114,7 +114,7 @@ def show(
         acknowledged=acknowledged,
     )
     for line in lines:
-        print(line)
+        put(line)
 
 
 @app.command(epilog="Example: orchestrator runs events last --follow")
@@ -128,10 +128,13 @@ def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None
         run_dir = _begun(found, run, follow)
     paint = painter()
     if json and not follow:
-        print("[" + ",\n ".join(encode_line(event).decode().rstrip() for event in events_of(run_dir)) + "]")
+        put_json("[" + ",\n ".join(encode_line(event).decode().rstrip() for event in events_of(run_dir)) + "]")
         return
     for event in follow_events(run_dir) if follow else events_of(run_dir):
-        print(encode_line(event).decode().rstrip() if json else event_row(event, paint), flush=follow)
+        if json:
+            put_json(encode_line(event).decode().rstrip(), flush=follow)
+        else:
+            put(event_row(event, paint), flush=follow)
 
 
 @app.command(epilog="Example: orchestrator runs logs last --step load[a] --tail 100")
@@ -149,7 +152,7 @@ def logs(
     with workspace(only_reads=True) as found:
         run_dir = _begun(found, run, follow)
     for text in shown_logs(run_dir, step, follow=follow, tail=tail, json=json, times=times, paint=painter()):
-        print(text, flush=follow)
+        put_json(text, flush=follow) if json else put(text, flush=follow)
 
 
 @app.command(epilog="Example: orchestrator runs wait last --timeout 10m && echo done")
@@ -169,14 +172,14 @@ def wait(
         run = _full_id(found, run)
         never_begun = wait_until_begun(lambda: _unbegun(found, run), patience, say)
         if never_begun is not None:
-            print_json(unbegun_json(never_begun)) if json else print(f"{run}  {never_begun.summary.status}")
+            print_json(unbegun_json(never_begun)) if json else put(f"{run}  {never_begun.summary.status}")
             return INTERRUPTED
         run_dir = _run_dir(found, run)
     detail = wait_for(run_dir, patience, started)
     if json:
         print_json(detail)
     else:
-        print(f"{detail.run_id}  {detail.status}")
+        put(f"{detail.run_id}  {detail.status}")
     return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(detail.status, RUN_FAILED)
 
 
@@ -191,15 +194,15 @@ def cancel(run: RunArgument) -> int:
     with workspace() as found:
         waiting = find_tickets(found.state, run)
         if len(waiting) == 1 and give_up(found.state, waiting[0].run.run_id):
-            print(f"Asked the command that waits with run {waiting[0].run.run_id} to stop waiting.")
+            put(f"Asked the command that waits with run {waiting[0].run.run_id} to stop waiting.")
             return OK
         with store_of(found) as store:
             run_id = store(resolve_run, run)
             became = cancel_run(store, run_id, "orchestrator runs cancel", clock.now())
         if became is Canceled.DEQUEUED:
-            print(f"Canceled run {run_id}, which was waiting in the queue.")
+            put(f"Canceled run {run_id}, which was waiting in the queue.")
         elif became is Canceled.ASKED:
-            print(f"Asked run {run_id} to stop.")
+            put(f"Asked run {run_id} to stop.")
         else:
             return _end_here(found, found.state.run(run_id))
         return OK
@@ -228,7 +231,7 @@ def acknowledge(
         run_ids = [store(resolve_run, reference) for reference in run]
         for run_id in run_ids:
             acknowledge_failure(store, run_id, note, clock.now())
-            print(f"Acknowledged the failure of run {run_id}.")
+            put(f"Acknowledged the failure of run {run_id}.")
 
 
 @app.command(epilog="Example: orchestrator runs delete 7k2m --yes")
@@ -248,7 +251,7 @@ def delete(
         with store_of(found) as store:
             for run_id in run_ids:
                 remove_run(store, run_id, clock.now())
-                print(f"Deleted run {run_id}.")
+                put(f"Deleted run {run_id}.")
 
 
 def _say_damage(problems: list[str]) -> None:
@@ -266,7 +269,7 @@ def _say_why_they_wait(found: Workspace, runs: list[RunSummary]) -> None:
     waiting = waiting_reasons(found.state) if queued else None
     for run_id in queued:
         assert waiting is not None
-        print(f"{run_id} waits: {waiting.reason(run_id)}")
+        put(f"{run_id} waits: {waiting.reason(run_id)}")
 
 
 def _end_here(found: Workspace, run_dir: RunDir) -> int:
@@ -278,7 +281,7 @@ def _end_here(found: Workspace, run_dir: RunDir) -> int:
     except NotPossible:
         if not is_driven(run_dir):
             raise
-        print(f"Asked run {run_dir.run_id} to stop.")  # somebody took it over this moment, and has been asked as well
+        put(f"Asked run {run_dir.run_id} to stop.")  # somebody took it over this moment, and has been asked as well
     return OK
 
 

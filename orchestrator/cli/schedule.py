@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.cli.instigators import forget_one, names_of, show_list, show_ticks, switch, with_one
 from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
-from orchestrator.cli.output import print_json, say
+from orchestrator.cli.output import print_json, put, say
 from orchestrator.errors import UsageError
 
 app = group("Turn schedules on and off, look at their ticks and at what comes next.")
@@ -104,7 +104,7 @@ def next_(
         return
     for occurrence in occurrences:
         note = f"   {occurrence['note']}" if occurrence["note"] else ""
-        print(f"{local(occurrence['at'], timezone)}   {occurrence['at']:%Y-%m-%d %H:%M}Z{note}")
+        put(f"{local(occurrence['at'], timezone)}   {occurrence['at']:%Y-%m-%d %H:%M}Z{note}")
     for warning in filter(None, (*warnings(cron), zone_note(timezone))):
         say(f"note: {warning}")
 

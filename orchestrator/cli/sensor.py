@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.instigators import forget_one, names_of, show_list, show_ticks, switch, with_one
 from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
+from orchestrator.cli.output import put
 from orchestrator.errors import NotPossible, UsageError
 
 app = group("Turn sensors on and off, look at their ticks, cursors, keys and failed alerts.")
@@ -108,10 +109,10 @@ def cursor(
     if set_ is not None and clear:
         raise UsageError("Give --set or --clear, not both.")
     if set_ is None and not clear:
-        with_one(name, schedules=False, act=lambda _store, one: print(one.cursor if one.cursor is not None else ""))
+        with_one(name, schedules=False, act=lambda _store, one: put(one.cursor if one.cursor is not None else ""))
         return
     with_one(name, schedules=False, act=lambda store, one: set_cursor(store, one, set_))
-    print(f"{name} starts anew." if clear else f"{name} goes on from there.")
+    put(f"{name} starts anew." if clear else f"{name} goes on from there.")
 
 
 @app.command(epilog="Example: orchestrator sensor forget new_files 2026-11-01.csv")
@@ -129,4 +130,4 @@ def forget(
             raise NotPossible(error.message, hint="Name the run key that is to be usable again.") from None
         return
     with_one(name, schedules=False, act=lambda store, one: free_key(store, one, key))
-    print(f"The next time {name} asks for {key!r}, it runs.")
+    put(f"The next time {name} asks for {key!r}, it runs.")

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from orchestrator.cli.output import Cell, painter, say, table
+from orchestrator.cli.output import Cell, painter, put, put_json, say, table
 from orchestrator.cli.styles import BOLD, DIM, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, local, why_not_run
 from orchestrator.clock import format_duration, format_instant
@@ -51,9 +51,9 @@ def _print_json(ticks: Iterable[SimulatedTick]) -> None:
     encode = msgspec.json.Encoder().encode
     before = "["
     for tick in ticks:
-        print(f"{before}\n  {encode(tick).decode()}", end="")
+        put_json(f"{before}\n  {encode(tick).decode()}", end="")
         before = ","
-    print("\n]" if before == "," else "[]")
+    put_json("\n]" if before == "," else "[]")
 
 
 def _print_for_people(simulation: Simulation, everything: bool) -> None:
@@ -62,21 +62,21 @@ def _print_for_people(simulation: Simulation, everything: bool) -> None:
     lines = _TickLines(simulation.schedules)
     for tick in simulation.ticks():
         if everything:
-            print(lines.line(tick))
+            put(lines.line(tick))
         elif simulation.wants_all:
             few.append(tick)
             simulation.wants_all = len(few) <= FEW
         remarkable.take(tick)
     if everything and simulation.totals:
-        print()
+        put()
     elif simulation.wants_all and few:
-        print("\n".join(map(lines.line, few)) + "\n")
-    print(_heading(simulation))
+        put("\n".join(map(lines.line, few)) + "\n")
+    put(_heading(simulation))
     if simulation.totals:
-        print("\n" + _totals_table(simulation))
+        put("\n" + _totals_table(simulation))
     for paragraph in (_clock_changes(simulation), *remarkable.paragraphs()):
         if paragraph:
-            print("\n" + paragraph)
+            put("\n" + paragraph)
     if not simulation.wants_all and not everything:
         say("\nEvery tick: --all, or --json.")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import Json, workspace
-from orchestrator.cli.output import print_json, say, table
+from orchestrator.cli.output import print_json, put, say, table
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -45,5 +45,5 @@ def sql(
         print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
         return
     rows = [["" if value is None else str(value) for value in row] for row in result.rows]
-    print(table(list(result.columns), rows) if result.columns else "")
+    put(table(list(result.columns), rows) if result.columns else "")
     say(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")

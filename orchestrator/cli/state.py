@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.cli.options import Json, Yes, confirm, group, workspace
 from orchestrator.cli.outcome import OK
-from orchestrator.cli.output import print_json, say
+from orchestrator.cli.output import print_json, put, say
 from orchestrator.cli.state_view import rebuilt_words
 from orchestrator.errors import StoreError
 
@@ -25,7 +25,7 @@ def backup(json: Json = False) -> None:
 
     with workspace() as found:
         path = back_up_state(found.state)
-    print_json({"backup": str(path)}) if json else print(path)
+    print_json({"backup": str(path)}) if json else put(str(path))
 
 
 @app.command(epilog="Example: orchestrator state restore .orchestrator/backups/20261122T131500-manual.duckdb")
@@ -39,7 +39,7 @@ def restore(
     with workspace() as found:
         confirm(f"Replace the database by {backup}?", yes)
         saved = restore_state(found.state, backup)
-    print(f"Restored {backup}. What was there before is in {saved}.")
+    put(f"Restored {backup}. What was there before is in {saved}.")
 
 
 @app.command(epilog="Example: orchestrator state compact")
@@ -52,7 +52,7 @@ def compact(json: Json = False) -> None:
     if json:
         print_json(result)
     else:
-        print(
+        put(
             f"Packed {_counted(result.packed, 'run')}; {_size(result.bytes_before)} became {_size(result.bytes_after)}."
         )
 
@@ -68,7 +68,7 @@ def rebuild(json: Json = False) -> None:
     if json:
         print_json(rebuilt)
         return
-    print(f"Rebuilt the index from {_counted(rebuilt.lines, 'event')} of {_counted(rebuilt.runs, 'run')}.")
+    put(f"Rebuilt the index from {_counted(rebuilt.lines, 'event')} of {_counted(rebuilt.runs, 'run')}.")
     for line in rebuilt_words(rebuilt, backup):
         say(line)
 
@@ -95,9 +95,9 @@ def check(
         print_json({"ok": not problems, "problems": problems, **({"repaired": done} if repair else {})})
         return StoreError.exit_code if problems else OK
     for line in done:
-        print(line)
+        put(line)
     if not problems:
-        print("The state is in order.")
+        put("The state is in order.")
     for problem in problems:
         say(problem)
     if problems and not repair:

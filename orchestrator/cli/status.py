@@ -6,7 +6,7 @@ import typer
 
 from orchestrator.cli.options import Json, workspace
 from orchestrator.cli.outcome import OK, RUN_FAILED
-from orchestrator.cli.output import painter, print_json
+from orchestrator.cli.output import painter, print_json, put
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -23,5 +23,5 @@ def status(json: Json = False) -> int:
         print_json(seen)
     else:
         for line in status_lines(seen, painter()):
-            print(line)
+            put(line)
     return OK if seen.ok else RUN_FAILED

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from orchestrator.cli.output import Cell, Painter, table, width
+from orchestrator.cli.output import Cell, Painter, has_width, table, width
 from orchestrator.cli.runs_view import ago, run_table
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, until
@@ -189,7 +189,7 @@ def _age(since: datetime, instant: datetime) -> str:
 
 def _columns() -> int:
     """What fits on a line. In a pipe everything does: one problem a line."""
-    return width() if sys.stdout.isatty() else sys.maxsize
+    return width() if has_width() else sys.maxsize
 
 
 def _span(first: datetime, last: datetime, instant: datetime) -> str:

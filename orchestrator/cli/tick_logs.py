@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.options import store_of, workspace
-from orchestrator.cli.output import Painter, painter, print_json, say
+from orchestrator.cli.output import Painter, painter, print_json, put, say
 from orchestrator.cli.styles import BOLD, DIM
 from orchestrator.cli.ticks_view import TICK_STYLES, what
 from orchestrator.errors import NotFound
@@ -45,7 +45,7 @@ def show_logs(name: str | None, tick_id: str | None, limit: int, *, schedules: b
     if json:
         print_json([log_json(tick) for tick in reversed(ticks)])
     elif ticks:
-        print("\n".join(line for tick in reversed(ticks) for line in log_lines(tick, painter())))
+        put("\n".join(line for tick in reversed(ticks) for line in log_lines(tick, painter())))
     else:
         say("Nothing was printed yet.")
 
@@ -77,7 +77,7 @@ def _follow(look: Callable[[], list[Tick]], *, json: bool) -> None:
             if json:
                 print_json(log_json(tick))
             else:
-                print("\n".join(log_lines(tick, painter())))
+                put("\n".join(log_lines(tick, painter())))
         sys.stdout.flush()
         shown = [tick.tick_id for tick in ticks]
         newest = ticks[-1].at if ticks else None

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import clock
-from orchestrator.cli.output import print_json
+from orchestrator.cli.output import print_json, put
 from orchestrator.cli.runs_view import ago
 from orchestrator.cli.ticks_view import TICK_STYLES, as_json, tick_line, timeline, until, what
 from orchestrator.errors import OrchestratorError
@@ -83,7 +83,7 @@ def tail(look: LookSince, *, json: bool) -> None:
             if json:
                 print_json(as_json(tick))
             else:
-                print(tick_line(tick))
+                put(tick_line(tick))
         sys.stdout.flush()
         is_first = False
         time.sleep(_LOOK_S)

@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestrator.errors import gist
 from orchestrator.layout import FILE_MODE, StateDir
+from orchestrator.terminal import on_one_line, printable, safe_json, wants_color
 
 _LARGEST_BYTES = 10 << 20
 _KEPT = 3
@@ -46,11 +47,12 @@ class _Lines(logging.Formatter):
         facts: dict[str, Any] = getattr(record, "facts", {})
         if self._as_json:
             line = {"at": at, "level": record.levelname.lower(), "message": record.getMessage(), **facts}
-            return json.dumps(line, default=str, ensure_ascii=False)
+            return safe_json(json.dumps(line, default=str, ensure_ascii=False))
         said = "".join(f" {name}={_plain(value)}" for name, value in facts.items() if name != "traceback")
         blocks = "" if getattr(record, "is_repeated", False) else "".join(map(_block, facts.values()))
         begin, end = self._colours.get(record.levelno, ("", ""))
-        return f"{at} {begin}{record.levelname.lower():<7} {record.getMessage()}{end}{said}{blocks}"
+        message = on_one_line(record.getMessage())
+        return f"{at} {begin}{record.levelname.lower():<7} {message}{end}{printable(said)}{printable(blocks)}"
 
 
 def _plain(value: Any) -> str:
@@ -74,15 +76,21 @@ class DaemonLog:
         self._told: dict[tuple[str, str], None] = {}
         self._logger = logging.Logger("orchestrator.daemon", logging.INFO)
         self._logger.addHandler(
-            _Private(state.daemon_log, maxBytes=_LARGEST_BYTES, backupCount=_KEPT, encoding="utf-8", delay=True)
+            _Private(
+                state.daemon_log,
+                maxBytes=_LARGEST_BYTES,
+                backupCount=_KEPT,
+                encoding="utf-8",
+                delay=True,
+                errors="backslashreplace",
+            )
         )
         if echo:
             self._logger.addHandler(logging.StreamHandler(sys.stderr))
         for handler in self._logger.handlers:
-            on_terminal = (
-                type(handler) is logging.StreamHandler and sys.stderr.isatty() and "NO_COLOR" not in os.environ
-            )
-            handler.setFormatter(_Lines(as_json=log_format == "json", coloured=on_terminal))
+            is_echo = type(handler) is logging.StreamHandler
+            coloured = is_echo and wants_color(os.environ, is_terminal=sys.stderr.isatty())
+            handler.setFormatter(_Lines(as_json=log_format == "json", coloured=coloured))
 
     def info(self, message: str, **facts: Any) -> None:
         self._say(logging.INFO, message, facts)

@@ -17,14 +17,14 @@ def last_lines(log: Path, count: int) -> list[str]:
     kept: deque[str] = deque(maxlen=count)
     for path in (log.with_name(f"{log.name}.1"), log):
         if path.exists():
-            with path.open(errors="replace") as file:
+            with path.open(encoding="utf-8", errors="replace") as file:
                 kept.extend(file)
     return list(kept)
 
 
 def follow(log: Path, count: int) -> Iterator[str]:
     """The last lines, and then each as it is written, in whatever file the log is by then. Never ends."""
-    file = log.open(errors="replace")
+    file = log.open(encoding="utf-8", errors="replace")
     try:
         yield from _tail(file, log, count)
         while True:
@@ -32,7 +32,7 @@ def follow(log: Path, count: int) -> Iterator[str]:
             if _is_rotated(file, log):
                 yield from _complete_lines(file)  # what was written between our last look and the rotation
                 file.close()
-                file = log.open(errors="replace")
+                file = log.open(encoding="utf-8", errors="replace")
             else:
                 time.sleep(_PAUSE_S)
     finally:
@@ -45,7 +45,7 @@ def _tail(file: IO[str], log: Path, count: int) -> list[str]:
     if len(kept) < count:
         before = log.with_name(f"{log.name}.1")
         if before.exists():
-            with before.open(errors="replace") as older:
+            with before.open(encoding="utf-8", errors="replace") as older:
                 kept.extendleft(reversed(deque(older, maxlen=count - len(kept))))
     return list(kept)
 

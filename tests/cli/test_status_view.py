@@ -72,7 +72,8 @@ def test_a_concern_that_is_well_takes_no_room():
     assert not any("store" in line for line in page(daemon=DaemonStatus(running=True, pid=7, concerns=told)))
 
 
-def test_one_problem_is_one_line_in_a_pipe():
+def test_one_problem_is_one_line_in_a_pipe(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     problem = Problem("state", "x", "x " * 200, "`orchestrator state check`")
     assert f"  - {problem.text}" in page(ok=False, problems=(problem,))
 
