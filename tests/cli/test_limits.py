@@ -239,7 +239,7 @@ class TestBesideADaemon:
         go(limited, "first")
         assert holder.wait(timeout=30) == 0
         holds(limited, "queued")
-        assert "come first" in said(limited, "later") or queued in said(limited, "later")
+        limited.wait_until(lambda: queued in said(limited, "later"), "the reason says who came first")
         go(limited, "queued")
         holds(limited, "later")
         go(limited)
