@@ -29,7 +29,7 @@ def follow_events(run_dir: RunDir) -> Iterator[AnyEvent]:
         yield from events_of(run_dir)
         return
     while True:
-        driven = is_driven(run_dir)  # before reading: an owner that ends in between has left its last lines
+        going = _is_going(run_dir)
         read = read_journal(run_dir, offset)
         offset = read.offset
         for event in decode_lines(read.lines, at):
@@ -37,7 +37,7 @@ def follow_events(run_dir: RunDir) -> Iterator[AnyEvent]:
             yield event
             if isinstance(event, (RunFinished, RunInterrupted)):
                 return
-        if not driven and not _is_unborn(run_dir, offset):
+        if not going:
             return
         time.sleep(_PAUSE_S)
 
@@ -64,17 +64,17 @@ def follow_log_lines(run_dir: RunDir, step: str | None, tail: int | None = None)
     readers: dict[str, LogReader] = {}
     offset = 0
     while True:
-        driven = is_driven(run_dir)
+        going = _is_going(run_dir)
         read = read_journal(run_dir, offset)
         offset = read.offset
         logged = [event for event in decode_lines(read.lines) if isinstance(event, LogEmitted)]
         new = [as_lines(event.step, _logged(event)) for event in logged if step in (None, event.step)]
         for source in log_files(run_dir, step):
             reader = readers.setdefault(str(source.path), LogReader(source))
-            new += [Lines(source.step, source.stream, lines) for lines in reader.new_lines(final=not driven)]
+            new += [Lines(source.step, source.stream, lines) for lines in reader.new_lines(final=not going)]
         yield from new if tail is None else last_of(new, tail)
         tail = None
-        if not driven:
+        if not going:
             return
         time.sleep(_PAUSE_S)
 
@@ -83,5 +83,11 @@ def _logged(event: LogEmitted) -> Logged:
     return Logged(event.at, event.level, event.logger, event.message)
 
 
-def _is_unborn(run_dir: RunDir, offset: int) -> bool:
-    return offset == 0 and run_dir.path.exists() and not run_dir.journal.exists()
+def _is_going(run_dir: RunDir) -> bool:
+    """Whether lines may still come. Asked before reading: an owner that ends in between has left its last lines.
+
+    A run that is being created has no journal yet, and no owner. Its owner takes the lock first, so the journal is
+    looked for before the lock: the other way round, a run that begins in between would be taken for one that is over.
+    """
+    is_unborn = run_dir.path.exists() and not run_dir.journal.exists() and not is_packed(run_dir)
+    return is_unborn or is_driven(run_dir)
