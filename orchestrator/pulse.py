@@ -26,7 +26,7 @@ def daemon_pid(state: StateDir) -> int | None:
     if not is_locked(state.daemon_lock):
         return None
     note = read_note(state.daemon_lock)
-    return int(note) if note.isdigit() else 0
+    return int(note) if note.isascii() and note.isdigit() else 0
 
 
 def beat(state: StateDir, now: datetime) -> None:
@@ -76,6 +76,11 @@ def silence(state: StateDir, now: datetime) -> DaemonSilent:
     still = ""
     if ago is not None and ago > STOPPED:
         still = f", and its loop has not turned for {format_duration(ago.total_seconds())}"
+    if not pid:  # no number that anybody could send a signal to
+        return DaemonSilent(
+            f"The daemon does not answer{still}, and its process is not known: {state.daemon_lock} does not say.",
+            hint="It is starting or ending: try again in a moment.",
+        )
     if is_suspended(pid):
         return DaemonSilent(
             f"The daemon (process {pid}) is suspended{still}.", hint=f"`kill -CONT {pid}` lets it go on."

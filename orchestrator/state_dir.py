@@ -70,7 +70,7 @@ def _require_own(state: StateDir, tell: Callable[[str], None]) -> None:
             f"Other users can write into the state directory {path} (mode {mode:04o}).",
             hint=f"It holds values that your steps load. Look at what is in it, then `chmod 700 {path}`.",
         )
-    if mode & 0o077:
+    if mode & 0o077 and os.path.lexists(state.format_file):  # what is not ours is refused as it is
         path.chmod(STATE_DIR_MODE)
         tell(f"The state directory {path} was open to others (mode {mode:04o}); it is now 0700.")
 

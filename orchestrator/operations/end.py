@@ -19,6 +19,7 @@ from orchestrator.operations.slots import drop_slot, has_live_attempt
 from orchestrator.state_dir import unusable
 from orchestrator.states import TERMINAL_RUN_STATES
 from orchestrator.store import maintenance
+from orchestrator.store.instigators import used_keys
 from orchestrator.store.queue import cancel_queued
 from orchestrator.store.runs import delete_run, get_run
 from orchestrator.store.session import Store
@@ -66,6 +67,8 @@ def log_deletion(store: Store, run_id: str, now: datetime, *, is_listed: bool = 
         key = maintenance.key_of(store(get_run, run_id).summary.trigger)
     except NotFound:
         key = None
+    if key is not None and not store(used_keys, key[0], [key[1]]):
+        key = None  # it was forgotten, and is free
     instigator, run_key = key or (None, None)
     entry = Deleted(now, run_id, instigator, run_key, is_listed)
     try:

@@ -188,6 +188,7 @@ def _opening(path: Path | None) -> Iterator[None]:
     import duckdb
 
     if path is not None:
+        path = Path(path)
         for file in (path, path.with_name(f"{path.name}.wal")):
             _require_file(file)
     try:

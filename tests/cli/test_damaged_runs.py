@@ -214,3 +214,19 @@ def test_a_terminal_whose_run_is_removed_under_it_says_so_and_brings_nothing_bac
     assert b"were removed while it ran" in err
     assert not run.exists()
     assert [one["status"] for one in bench.json("runs", "list")] in ([], ["FAILURE"])
+
+
+def test_a_daemon_whose_run_is_removed_under_it_ends_that_run_and_goes_on(bench):
+    bench.start("daemon", "start", to=bench.path / "daemon.out")
+    bench.wait_until(lambda: bench("daemon", "status").code == 0)
+    bench.here("run", "long", "--detach").ok()
+    bench.wait_until(lambda: "second" in bench.ledger())
+    (run,) = (bench.state / "runs").iterdir()
+    shutil.rmtree(run)
+    bench.wait_until(lambda: bench.json("runs", "list")[0]["status"] == "FAILURE")
+    assert not run.exists()
+    assert run.name in said(bench.here("status")).out
+    bench.here("run", "small", "--detach").ok()
+    bench.wait_until(lambda: bench.json("runs", "list")[0]["status"] == "SUCCESS")
+    (bench.path / "go").touch()
+    bench.here("daemon", "stop").ok()

@@ -16,7 +16,7 @@ def small_disk(bench, daemon):
     bench.write(HELD)
     bench.state.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={STATE_MB}m", "tmpfs", bench.state], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", f"size={STATE_MB}m,mode=0700", "tmpfs", bench.state], capture_output=True
     )
     if mounted.returncode != 0:
         pytest.skip("needs the right to mount")

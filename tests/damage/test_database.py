@@ -9,14 +9,17 @@ import pytest
 
 from orchestrator.clock import now
 from orchestrator.errors import SchemaTooNew, StoreDamaged, StoreError
+from orchestrator.operations.end import remove_run
+from orchestrator.operations.instigators import free_key
 from orchestrator.operations.upkeep import check_state, rebuild_index, restore_state
 from orchestrator.planning.plan import encode_plan
 from orchestrator.records import Trigger
 from orchestrator.state_dir import prepare
 from orchestrator.store.maintenance import back_up, scan
 from orchestrator.store.session import open_store
+from orchestrator.ticks import Instigator
 from tests.engine.lives import plan
-from tests.store.journals import a_finished_run, an_asset
+from tests.store.journals import a_finished_run, an_asset, at
 
 RUNS, TICKS = 12, 40
 SENSOR = "main/inbox"
@@ -40,11 +43,12 @@ def original(tmp_path_factory):
     state = prepare(tmp_path_factory.mktemp("original") / "state")
     for number in range(RUNS):
         trigger = Trigger("sensor", SENSOR, f"key {number}")
-        a_finished_run(state, an_asset("a", seconds=3 + number % 5), seconds=number, trigger=trigger, plan=PLAN)
+        run = a_finished_run(state, an_asset("a", seconds=3 + number % 5), seconds=number, trigger=trigger, plan=PLAN)
+        run.steps.mkdir()
     with open_store(state) as store:
         fill(store.database)
         store.database.checkpoint()
-    a_finished_run(state, seconds=99, plan=PLAN)  # this one is in the write-ahead log only
+    a_finished_run(state, seconds=99, plan=PLAN).steps.mkdir()  # this one is in the write-ahead log only
     with open_store(state):
         pass
     return state
@@ -235,3 +239,38 @@ def test_a_database_that_was_removed_is_made_again_before_anything_else_is_done(
     assert "cursors" in told[0]
     (problem,) = check_state(state)
     assert "was missing" in problem
+
+
+def a_run_by_key(state, key, **more):
+    return a_finished_run(state, trigger=Trigger("sensor", SENSOR, key), plan=PLAN, **more)
+
+
+def keys_of(state):
+    return {key for (key,) in rows(state, "SELECT run_key FROM run_keys")}
+
+
+@pytest.mark.parametrize("how", ["an older backup is restored", "the database is removed", "the database is damaged"])
+def test_a_deleted_run_stays_deleted_and_its_key_stays_used(tmp_path, how):
+    state = prepare(tmp_path / "state")
+    early = a_run_by_key(state, "early")
+    with open_store(state) as store:
+        backup = back_up(store.database, state, "manual", now=now())
+    late = a_run_by_key(state, "late")
+    forgotten = a_run_by_key(state, "forgotten")
+    with open_store(state) as store:
+        for key in ("early", "late", "forgotten"):
+            store.database.execute("INSERT INTO run_keys VALUES (?, ?, 'x') ON CONFLICT DO NOTHING", [SENSOR, key])
+        sensor = Instigator(id=SENSOR, location="main", name="inbox", kind="sensor", is_on=True, changed_at=at(0))
+        free_key(store, sensor, "forgotten")
+        for run in (early, late, forgotten):
+            remove_run(store, run.run_id, now())
+    if how == "an older backup is restored":
+        restore_state(state, backup)
+    elif how == "the database is removed":
+        state.database.unlink()
+        log_of(state).unlink(missing_ok=True)
+    else:
+        in_its_place(state.database, "garbage")
+        rebuild_index(state)
+    assert keys_of(state) == {"early", "late"}
+    assert rows(state, "SELECT run_id FROM runs") == []
