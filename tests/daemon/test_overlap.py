@@ -47,8 +47,9 @@ def scheduled(bench, daemon):
         due_at = one.since.replace(second=0, microsecond=0)
         with open_store(StateDir(bench.state)) as store:
             store(save_instigators, [replace(one, since=due_at, since_inclusive=True)])
+        before = len(begun(bench))
         process = bench.start("run", *foreground, to=bench.path / "mine.out")
-        bench.wait_until(lambda: "mine" in begun(bench), "the foreground run")
+        bench.wait_until(lambda: len(begun(bench)) > before, "the foreground run")
         daemon.start(to=bench.path / "daemon.out")
         return process
 
@@ -74,16 +75,36 @@ def test_skip_does_not_run_beside_a_foreground_run_of_its_pipeline(bench, schedu
     assert process.wait(timeout=30) == 0
 
 
-def test_skip_counts_the_rerun_of_one_of_its_runs(bench, scheduled):
+def test_skip_counts_the_rerun_of_one_of_its_runs(bench, daemon, scheduled):
     (bench.path / "go-mine").touch()
-    bench("run", *BY_HAND).ok()
-    (bench.path / "go-mine").unlink()
-    process = scheduled("skipping", "--rerun", "last")
-    bench.wait_until(lambda: len(begun(bench)) >= 2, "the run that is run again")
-    bench.wait_until(lambda: ticks(bench, "skipping"), "a tick")
-    assert "scheduled" not in begun(bench)
+    first = scheduled("skipping", *BY_HAND)
+    assert first.wait(timeout=30) == 0
+    (bench.path / "go-scheduled").touch()
+    bench.wait_until(lambda: SCHEDULED in finished(bench), "a run of the schedule itself")
+    daemon.stop()
+    (bench.path / "go-scheduled").unlink()
+    own = finished(bench)[SCHEDULED]
+    known = {one["tick_id"] for one in bench.json("schedule", "ticks", "skipping")}
+    process = scheduled("skipping", "--rerun", own)
+    bench.wait_until(lambda: {one["tick_id"] for one in reasons(bench)} - known, "a new skipped tick")
+    assert [run["trigger"]["kind"] for run in bench.json("runs", "list") if run["status"] == "STARTED"] == ["rerun"]
     go(bench)
     assert process.wait(timeout=30) == 0
+
+
+SCHEDULED = ("schedule", "main/skipping")
+
+
+def finished(bench):
+    """The runs that succeeded, by what asked for them."""
+    runs = [run for run in bench.json("runs", "list") if run["status"] == "SUCCESS"]
+    return {(run["trigger"]["kind"], run["trigger"]["name"]): run["run_id"] for run in runs}
+
+
+def reasons(bench):
+    """The ticks that were skipped because of a run that a person started."""
+    ticks = bench.json("schedule", "ticks", "skipping")
+    return [one for one in ticks if "started by hand has not finished" in (one["skip_reason"] or "")]
 
 
 def test_a_buffered_run_waits_in_the_queue_for_a_foreground_run(bench, scheduled):
