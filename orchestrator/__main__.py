@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from orchestrator.init_process import run_as_child_of_init
+import os
+import signal
 
 
 def main() -> None:
     """Runs the command named on the command line, and exits with its code."""
-    run_as_child_of_init()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
     from orchestrator.cli.app import run_command_line
+    from orchestrator.init_process import run_as_child_of_init
 
+    run_as_child_of_init()
     run_command_line()
+
+
+def _end(*_: object) -> None:
+    """Ends on Ctrl-C while this program is still being imported: nothing has begun that would have to be undone."""
+    os.write(2, b"Interrupted.\n")
+    os._exit(130)
 
 
 if __name__ == "__main__":

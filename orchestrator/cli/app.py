@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from copy import copy
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from typer.core import TyperGroup
 from orchestrator.cli.outcome import exit_with_outcome
 from orchestrator.cli.output import prepare_streams, put
 from orchestrator.cli.plain_values import take_plain_values_as_they_are
+from orchestrator.errors import OrchestratorError
 
 # name: (module, what `--help` says, heading). A module has `app`: a group of commands, or a single one.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -35,9 +37,14 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "asset": ("asset", "Look at the assets that runs have written.", "Looking back"),
     "sql": ("sql", "Ask the state a question in SQL.", "Looking back"),
     "status": ("status", "Say whether all is well, and if not, what and why.", "Operating"),
+    "completion": ("completion", "Print the script that completes command lines in a shell.", "Operating"),
     "config": ("config", "Check and show the workspace file.", "Operating"),
     "state": ("state", "Back up, restore, compact, rebuild and check the state.", "Operating"),
 }
+
+
+# Set by the script that `orchestrator completion` prints.
+_COMPLETION_VARIABLE = "_ORCHESTRATOR_COMPLETE"
 
 
 class LazyGroup(TyperGroup):
@@ -56,6 +63,8 @@ class LazyGroup(TyperGroup):
         module = importlib.import_module(f"orchestrator.cli.{COMMANDS[cmd_name][0]}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        for leaf in getattr(command, "commands", {"": command}).values():
+            _take_workspace(leaf, self)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -65,8 +74,28 @@ class LazyGroup(TyperGroup):
                 formatter.write_dl(rows, col_max=12, col_spacing=3)
 
 
+def _take_workspace(command: Any, group: Any) -> None:
+    """Has a command take --workspace too, so that it may stand before its name or behind it."""
+    option = copy(next(parameter for parameter in group.params if parameter.name == "workspace"))
+    option.expose_value = False
+    command.params.append(option)
+
+
+def _use_workspace(ctx: typer.Context, workspace: str | None) -> str | None:
+    if workspace is not None:
+        from orchestrator.settings import WORKSPACE_VARIABLE, named_workspace
+
+        try:
+            os.environ[WORKSPACE_VARIABLE] = str(named_workspace(workspace, "--workspace"))
+        except OrchestratorError:
+            if not ctx.resilient_parsing:  # else it is still being typed
+                raise
+    return workspace
+
+
 app = typer.Typer(
     cls=LazyGroup,
+    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -85,9 +114,15 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def orchestrator(
-    workspace: Annotated[
+    workspace: Annotated[  # noqa: ARG001
         str | None,
-        typer.Option("--workspace", "-w", metavar="PATH", help="The workspace file, or the directory it is in."),
+        typer.Option(
+            "--workspace",
+            "-w",
+            metavar="PATH",
+            callback=_use_workspace,
+            help="The workspace file, or the directory it is in.",
+        ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: Annotated[  # noqa: ARG001
@@ -95,10 +130,6 @@ def orchestrator(
     ] = False,
 ) -> None:
     """Run, schedule and watch data pipelines on one machine."""
-    if workspace is not None:
-        from orchestrator.settings import WORKSPACE_VARIABLE, named_workspace
-
-        os.environ[WORKSPACE_VARIABLE] = str(named_workspace(workspace, "--workspace"))
     if debug:
         os.environ["ORCHESTRATOR_DEBUG"] = "1"
 
@@ -107,7 +138,17 @@ def run_command_line(arguments: list[str] | None = None) -> None:
     """Runs a command line and exits the process with its code."""
     prepare_streams()
     take_plain_values_as_they_are()
+    if _COMPLETION_VARIABLE in os.environ:
+        _prepare_completion()
     exit_with_outcome(lambda: app(args=arguments, standalone_mode=False, prog_name="orchestrator"))
+
+
+def _prepare_completion() -> None:
+    """Lets a shell ask for completions. It shows them under what is being typed: no place for errors."""
+    from typer.completion import completion_init  # type: ignore[attr-defined]
+
+    completion_init()
+    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (until the process ends)
 
 
 if __name__ == "__main__":

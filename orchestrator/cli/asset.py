@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.completers import asset_names
 from orchestrator.cli.options import AssetArgument, Json, Yes, confirm, group, store
 from orchestrator.cli.output import print_json, put, say
 from orchestrator.errors import OrchestratorError, UsageError
@@ -16,7 +17,9 @@ app = group("Look at the assets that runs have written.")
 
 @app.command("list", epilog="Example: orchestrator asset list raw")
 def list_(
-    prefix: Annotated[str | None, typer.Argument(metavar="[PREFIX]", help="Only assets below this key.")] = None,
+    prefix: Annotated[
+        str | None, typer.Argument(metavar="PREFIX", help="Only assets below this key.", autocompletion=asset_names)
+    ] = None,
     json: Json = False,
 ) -> None:
     """List the assets with what was last said of each."""
@@ -54,7 +57,7 @@ def show(key: AssetArgument, json: Json = False) -> None:
 @app.command(epilog="Example: orchestrator asset history raw/orders --partition 2026-11-01")
 def history(
     key: AssetArgument,
-    partition: Annotated[list[str] | None, typer.Option(help="Only this partition; may be repeated.")] = None,
+    partition: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this partition.")] = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many at most; 0 for all.")] = 20,
     json: Json = False,
 ) -> None:
@@ -78,7 +81,9 @@ def history(
 
 @app.command(epilog="Example: orchestrator asset wipe raw/orders")
 def wipe(
-    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="The assets to forget.")] = None,
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY", help="The assets to forget.", autocompletion=asset_names)
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Forget every asset.")] = False,
     yes: Yes = False,
 ) -> None:

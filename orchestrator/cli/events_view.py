@@ -9,7 +9,7 @@ import msgspec
 from orchestrator import events as ev
 from orchestrator.cli.output import Painter
 from orchestrator.cli.runs_view import metadata_summary
-from orchestrator.cli.styles import BLUE, DIM, GREEN, RED, YELLOW
+from orchestrator.cli.styles import CYAN, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration
 from orchestrator.records import asset_name
 
@@ -24,7 +24,7 @@ def event_line(event: ev.Event) -> tuple[str, str] | None:
         case ev.AttemptSucceeded(post_mortem=True):
             return None
         case ev.AttemptStarted(step=step, attempt=attempt):
-            return BLUE, f"{step} started" + (f" (attempt {attempt})" if attempt > 1 else "")
+            return CYAN, f"{step} started" + (f" (attempt {attempt})" if attempt > 1 else "")
         case ev.AttemptSucceeded(step=step, seconds=seconds):
             return GREEN, f"{step} succeeded in {format_duration(seconds)}"
         case ev.StepFailed(step=step, error=error):
@@ -54,7 +54,7 @@ def event_line(event: ev.Event) -> tuple[str, str] | None:
         case ev.RunCancelRequested(by=by):
             return YELLOW, f"canceling ({by}); once more to kill" if by == "Ctrl-C" else f"canceling ({by})"
         case ev.RunResumed():
-            return BLUE, "resumed"
+            return CYAN, "resumed"
         case _:
             return None
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from orchestrator.cli.output import Painter
-from orchestrator.cli.styles import BLUE, BOLD, DIM
+from orchestrator.cli.styles import BOLD, CYAN, DIM
 from orchestrator.planning.plan import Plan, PlannedInput, PlannedStep, Source
 
 
@@ -46,7 +46,7 @@ def _outputs(step: PlannedStep, paint: Painter) -> str:
     names = [
         f"{output.name}{'[*]' if output.dynamic else ''}{'?' if output.optional else ''}" for output in step.outputs
     ]
-    return paint(BLUE, f" → {', '.join(names)}")
+    return paint(CYAN, f" → {', '.join(names)}")
 
 
 def _needs(step: PlannedStep) -> str:

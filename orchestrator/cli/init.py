@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.options import single
 from orchestrator.cli.output import put
 from orchestrator.errors import NotPossible, StoreError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = single()
 
 FILES = {
     ".orchestrator.yaml": "workspace.yaml",
@@ -24,7 +25,7 @@ FILES = {
 
 @app.command(epilog="Example: orchestrator init shop && cd shop && orchestrator run hello")
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; created if it is not there.")] = Path(),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; created if it is not there.")] = Path(),
 ) -> None:
     """Make a working workspace with an example pipeline, ready to run. Files that exist are never overwritten."""
     existing = [name for name in FILES if (directory / name).exists()]

@@ -118,7 +118,7 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
         one = pick(known, name, schedules=schedules) if name else None
         wanted = [one] if one else known.of_kind(schedules=schedules)
         kinds = ("schedule",) if schedules else ("sensor", "asset_sensor", "run_status_sensor")
-        which = TickFilter(name=one.id if one else None, kinds=kinds, statuses=_states(status), limit=limit)
+        which = TickFilter(name=one.id if one else None, kinds=kinds, statuses=_states(status), limit=limit or None)
 
         if follow:
             tail(lambda seen: _look(found, wanted, which, seen), json=json)
@@ -185,20 +185,6 @@ def forget_one(name: str, *, schedules: bool) -> None:
     if renamed is not None:
         word, like = ("schedule", "has the same pipeline and cron") if schedules else ("sensor", "looks for the same")
         say(f"{renamed.id} is off and {like}. To turn it on: orchestrator {word} start {renamed.id}")
-
-
-def names_of(*, schedules: bool) -> list[str]:
-    """Names, for completion in the shell."""
-    from orchestrator import clock
-    from orchestrator.cli.options import COMPLETION_S
-    from orchestrator.operations.instigators import look_up
-
-    try:
-        with workspace(quiet=True) as found:
-            known = look_up(found, clock.now(), patience=COMPLETION_S)
-        return [one.name for one in known.of_kind(schedules=schedules)]
-    except Exception:  # a shell that completes a word has no place to show an error
-        return []
 
 
 def _states(status: list[str]) -> tuple[Any, ...]:

@@ -40,25 +40,25 @@ def how_far(states: Sequence[StepState]) -> str:
     return ", ".join([words, *(f"{found[state]:,} {word}" for state, word in told.items() if found[state])])
 
 
-def live_lines(steps: Sequence[RunStep], room: int, now: datetime) -> Iterator[tuple[str, str]]:
-    """(text, colour) of at most `room` lines, in the order of the plan."""
+def live_lines(steps: Sequence[RunStep], room: int, now: datetime) -> Iterator[list[tuple[str, str]]]:
+    """At most `room` lines, in the order of the plan, each as pieces of (text, color)."""
     if len(steps) <= room:
         lines = [_one(step, now) for step in steps]
     else:
-        lines = [line for members in _families(steps) for line in _family(members, now)]
+        lines = [line for members in families(steps) for line in _family(members, now)]
     shown = lines
     if len(lines) > room:
         chosen = sorted(range(len(lines)), key=lambda place: (lines[place].rank, place))[: max(1, room - 1)]
         shown = [lines[place] for place in sorted(chosen)]
     pad = max((len(line.indent + line.name) for line in shown), default=0)
     for line in shown:
-        name = f"{line.indent}{line.symbol} {line.name.ljust(pad - len(line.indent))}"
-        yield f"{name}  {line.note}".rstrip(), line.colour
+        rest = f" {line.name.ljust(pad - len(line.indent))}  {line.note}".rstrip()
+        yield [(line.indent, ""), (line.symbol, line.colour), (rest, "")]
     if len(shown) < len(lines):
-        yield f"    and {len(lines) - len(shown):,} more", DIM
+        yield [(f"    and {len(lines) - len(shown):,} more", DIM)]
 
 
-def _families(steps: Sequence[RunStep]) -> Iterator[list[RunStep]]:
+def families(steps: Sequence[RunStep]) -> Iterator[list[RunStep]]:
     """The steps with those that are one step of the plan, run for each key, together."""
     families: dict[str, list[RunStep]] = {}
     for step in steps:
@@ -71,17 +71,23 @@ def _family(members: list[RunStep], now: datetime) -> Iterator[Line]:
         yield _one(members[0], now)
         return
     done = sum(step.state in TERMINAL_STEP_STATES for step in members)
-    symbol, colour = STEP_STYLES[_together(members, done)]
+    symbol, colour = STEP_STYLES[together(members)]
     filled = _BAR * done // len(members)
     bar = "━" * filled + "─" * (_BAR - filled)
-    name = members[0].key.partition("[")[0]
-    yield Line(-1, symbol, f"{name}[…]", f"{bar} {done:,} of {len(members):,} done", colour)
+    yield Line(-1, symbol, family_name(members), f"{bar} {done:,} of {len(members):,} done", colour)
     for step in members:
         if step.state in _TOLD:
             yield _one(step, now, indent="    ")
 
 
-def _together(members: list[RunStep], done: int) -> StepState:
+def family_name(members: Sequence[RunStep]) -> str:
+    """What the steps that are one step of the plan are called together."""
+    return f"{members[0].key.partition('[')[0]}[…]"
+
+
+def together(members: Sequence[RunStep]) -> StepState:
+    """The one state that stands for all of them."""
+    done = sum(step.state in TERMINAL_STEP_STATES for step in members)
     if done < len(members):
         return StepState.RUNNING if any(step.state in _TOLD for step in members) or done else StepState.WAITING
     return StepState.FAILURE if any(step.state is StepState.FAILURE for step in members) else StepState.SUCCESS
@@ -94,8 +100,9 @@ def _one(step: RunStep, now: datetime, indent: str = "  ") -> Line:
 
 
 def _how_it_is(step: RunStep, now: datetime) -> str:
-    if step.state is StepState.RUNNING and step.started_at is not None:
-        took = format_duration(max(0.0, (now - step.started_at).total_seconds()))
+    if step.state is StepState.RUNNING:
+        began = step.started_at or now  # its process is being started
+        took = format_duration(max(0.0, (now - began).total_seconds()))
         return f"{took:>7}" + (f"  attempt {step.attempt}" if step.attempt > 1 else "")
     if step.state is StepState.RETRYING and step.due_at is not None:
         wait = max(0.0, (step.due_at - now).total_seconds())

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from orchestrator.cli.output import Painter
-from orchestrator.cli.styles import BLUE, DIM, RED, YELLOW
+from orchestrator.cli.styles import CYAN, DIM, RED, YELLOW
 from orchestrator.clock import format_instant
 from orchestrator.errors import NotFound
 from orchestrator.layout import RunDir
@@ -33,7 +33,7 @@ def shown_logs(
 
 def _as_text(lines: Lines, paint: Painter, times: bool) -> str:
     when = f"{paint(DIM, _local(lines.at))} " if times else ""
-    front = f"{when}{paint(BLUE, lines.step)} {paint(DIM, '|')} "
+    front = f"{when}{paint(CYAN, lines.step)} {paint(DIM, '|')} "
     shown = lines.lines
     if lines.level:
         said = f"{lines.level:<8} {lines.logger}: " if lines.logger else f"{lines.level:<8} "

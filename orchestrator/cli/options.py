@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from orchestrator.cli.completers import asset_names, pipeline_names, run_ids, tick_states
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ RunArgument = Annotated[
     typer.Argument(
         metavar="RUN",
         help="A run's id, a unique beginning of it, or `last`.",
-        autocompletion=lambda: _run_ids(),
+        autocompletion=run_ids,
     ),
 ]
 PipelineArgument = Annotated[
@@ -32,15 +33,15 @@ PipelineArgument = Annotated[
     typer.Argument(
         metavar="PIPELINE",
         help="The pipeline's name, or location/name.",
-        autocompletion=lambda: _pipeline_names(),
+        autocompletion=pipeline_names,
     ),
 ]
 OptionalPipelineArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[PIPELINE]",
+        metavar="PIPELINE",
         help="The pipeline's name, or location/name.",
-        autocompletion=lambda: _pipeline_names(),
+        autocompletion=pipeline_names,
     ),
 ]
 AssetArgument = Annotated[
@@ -48,7 +49,7 @@ AssetArgument = Annotated[
     typer.Argument(
         metavar="KEY",
         help='The asset: raw/orders, or \'["raw", "orders"]\'.',
-        autocompletion=lambda: _asset_names(),
+        autocompletion=asset_names,
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -57,16 +58,55 @@ NoWait = Annotated[
 ]
 EveryOne = Annotated[bool, typer.Option("--all", help="All of them.")]
 TickStates = Annotated[
-    list[str] | None, typer.Option(metavar="STATE", help="Only ticks in this state; may be repeated.")
+    list[str] | None, typer.Option(metavar="STATE", help="Only ticks in this state.", autocompletion=tick_states)
 ]
-TickLimit = Annotated[int, typer.Option(min=1, metavar="N", help="How many at most.")]
+TickLimit = Annotated[int, typer.Option(min=0, metavar="N", help="How many at most; 0 for all.")]
 TickId = Annotated[str | None, typer.Option("--tick", metavar="ID", help="Only this tick.")]
 FollowLogs = Annotated[bool, typer.Option("--follow", "-f", help="Print new output as it comes.")]
 Tail = Annotated[bool, typer.Option("--tail", help="Follow live.")]
 
 
-# A shell that completes a word waits for this long for locations to load.
-COMPLETION_S = 2.0
+class Command(TyperCommand):
+    """A command whose help names values in one way: RUN, [RUN], RUN... and says which options repeat."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", *(_usage(parameter) for parameter in self.params if is_argument(parameter))]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        arguments = [(_usage(one), getattr(one, "help", None) or "") for one in self.params if is_argument(one)]
+        options = [
+            (record[0], _with_repeating(record[1], parameter))
+            for parameter in self.get_params(ctx)
+            if not is_argument(parameter) and (record := parameter.get_help_record(ctx)) is not None
+        ]
+        for heading, rows in (("Arguments", arguments), ("Options", options)):
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
+def is_argument(parameter: Any) -> bool:
+    """Whether a parameter of a command is given by its place."""
+    return bool(parameter.param_type_name == "argument")
+
+
+def _usage(argument: Any) -> str:
+    name = f"{argument.metavar}" if argument.required else f"[{argument.metavar}]"
+    return f"{name}..." if argument.nargs == -1 else name
+
+
+def _with_repeating(text: str, option: Any) -> str:
+    if not option.multiple or "repeat" in text:
+        return text
+    sentence, dot, rest = text.partition(".")
+    return f"{sentence}; may be repeated{dot}{rest}"
+
+
+class House(typer.Typer):
+    """A typer app whose commands are ours."""
+
+    def command(self, *given: Any, **more: Any) -> Any:
+        return super().command(*given, **{"cls": Command, **more})
 
 
 class Group(TyperGroup):
@@ -80,7 +120,12 @@ class Group(TyperGroup):
 
 def group(help_text: str) -> typer.Typer:
     """A group of commands in the house manner."""
-    return typer.Typer(cls=Group, help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    return House(cls=Group, help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
+def single() -> typer.Typer:
+    """An app of one command."""
+    return House(rich_markup_mode=None, add_completion=False)
 
 
 @contextmanager
@@ -132,39 +177,3 @@ def confirm(question: str, yes: bool) -> None:
     if not agreed:
         say("Nothing was changed.")
         raise typer.Exit(INTERRUPTED)
-
-
-def _run_ids() -> list[str]:
-    from orchestrator.store.runs import run_ids
-
-    return _completions(lambda: [*_opened(run_ids), "last"])
-
-
-def _pipeline_names() -> list[str]:
-    from orchestrator.operations.workspace import load_locations
-
-    def names() -> list[str]:
-        with workspace(quiet=True) as found:
-            loaded = load_locations(found, patience=COMPLETION_S)
-        return [info.name for location in loaded for info in location.pipelines()]
-
-    return _completions(names)
-
-
-def _asset_names() -> list[str]:
-    from orchestrator.records import asset_name
-    from orchestrator.store.assets import list_assets
-
-    return _completions(lambda: [asset_name(asset.asset) for asset in _opened(list_assets)])
-
-
-def _opened(operation: Any) -> Any:
-    with store(only_reads=True) as opened:
-        return opened(operation)
-
-
-def _completions(find: Any) -> list[str]:
-    try:
-        return list(find())
-    except Exception:  # a shell that completes a word has no place to show an error
-        return []

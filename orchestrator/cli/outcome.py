@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -24,6 +25,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 def exit_with_outcome(command: Callable[[], Any]) -> NoReturn:
     """Runs a command and exits with its code. An error of ours is a message; any other is a traceback."""
     try:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = code_of(command)
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.completers import mode_names
 from orchestrator.cli.options import Json, PipelineArgument, group, workspace
 from orchestrator.cli.outcome import OK, show_error
 from orchestrator.cli.output import Cell, painter, print_json, put, say, table
@@ -13,7 +14,9 @@ from orchestrator.cli.styles import BOLD, DIM
 
 app = group("List pipelines, show their graphs, print configuration templates.")
 
-Mode = Annotated[str | None, typer.Option(help="The mode; needed when there are several.")]
+Mode = Annotated[
+    str | None, typer.Option(metavar="MODE", help="The mode; needed when there are several.", autocompletion=mode_names)
+]
 
 
 @app.command("list", epilog="Example: orchestrator pipeline list")

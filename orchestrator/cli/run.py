@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, NoWait, OptionalPipelineArgument, store_of, workspace
+from orchestrator.cli.completers import ended_runs, executor_names, failed_runs, mode_names, preset_names
+from orchestrator.cli.options import Json, NoWait, OptionalPipelineArgument, single, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json, put, say
 from orchestrator.errors import UsageError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.start import Continued, RunOptions
     from orchestrator.operations.workspace import Workspace
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = single()
 
 _EPILOG = """Example: orchestrator run flights --mode duckdb --preset july --select '*report' --tag who=me
 
@@ -44,18 +45,33 @@ def run(
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="One value of the configuration.")
     ] = None,
-    mode: Annotated[str | None, typer.Option(metavar="MODE", help="The mode to run in.")] = None,
-    preset: Annotated[str | None, typer.Option(metavar="PRESET", help="A preset of the pipeline.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(metavar="MODE", help="The mode to run in.", autocompletion=mode_names)
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="PRESET", help="A preset of the pipeline.", autocompletion=preset_names)
+    ] = None,
     select: Annotated[
         list[str] | None, typer.Option("--select", "-s", metavar="QUERY", help="Run only these steps.")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag for the run.")] = None,
     executor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="subprocess, in_process or a dotted path.")
+        str | None,
+        typer.Option(metavar="NAME", help="subprocess, in_process or a dotted path.", autocompletion=executor_names),
     ] = None,
-    rerun: Annotated[str | None, typer.Option(metavar="RUN", help="Run all of an earlier run again.")] = None,
+    rerun: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN", help="Run all of an earlier run again: its id, or `last`.", autocompletion=ended_runs
+        ),
+    ] = None,
     from_failure: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Run what did not succeed in an earlier run.")
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Run what did not succeed in an earlier run: its id, or `last`.",
+            autocompletion=failed_runs,
+        ),
     ] = None,
     memoize: Annotated[bool, typer.Option("--memoize", help="Reuse outputs of the same version.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Queue it for the daemon, and return.")] = False,

@@ -7,16 +7,19 @@ from __future__ import annotations
 import sys
 import time
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator import events as ev
 from orchestrator.cli.events_view import event_line
 from orchestrator.cli.live_steps import how_far, live_lines
 from orchestrator.cli.output import is_live, say
-from orchestrator.cli.styles import BLUE, BOLD, DIM, GREEN, RED, YELLOW
+from orchestrator.cli.styles import BOLD, CYAN, DIM
 from orchestrator.clock import format_duration, now
 from orchestrator.engine.progress import RunProgress
 from orchestrator.records import RunRecord
+
+if TYPE_CHECKING:
+    from orchestrator.cli.live import Piece
 
 _REFRESH_S = 0.1
 # Drawing takes longer with ten thousand steps; after it there is at least this many times as long for the run itself.
@@ -70,16 +73,13 @@ class LiveDisplay:
     """The steps of a run in place, redrawn as they change. Ends by taking itself away: the report follows."""
 
     def __init__(self, record: RunRecord) -> None:
-        from rich.console import Console
-        from rich.live import Live
+        from orchestrator.cli.live import LiveLines
 
         self._record = record
-        self._console = Console(stderr=True)
         self._started = time.monotonic()
         self._draw_at = 0.0
         self._notes: list[tuple[str, str]] = []
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._live.start()
+        self._live = LiveLines(sys.stderr, transient=True)
 
     def event(self, event: ev.Event) -> None:
         if isinstance(event, (ev.AttemptStarted, ev.AttemptSucceeded, ev.StepReused, ev.StepSkipped, ev.StepAbandoned)):
@@ -93,30 +93,24 @@ class LiveDisplay:
         started = time.monotonic()
         if started < self._draw_at and not progress.is_finished:
             return
-        self._live.update(self._view(progress), refresh=True)
+        self._live.show(self._view(progress))
         drawn = time.monotonic()
         self._draw_at = max(started + _REFRESH_S, drawn + _PAUSE * (drawn - started))
 
     def close(self) -> None:
-        self._live.stop()
+        self._live.close()
 
-    def _view(self, progress: RunProgress) -> Any:
-        from rich.text import Text
-
+    def _view(self, progress: RunProgress) -> list[list[Piece]]:
         steps = progress.network.in_order()
         took = format_duration(time.monotonic() - self._started)
         verb = "canceling" if progress.canceling else "running"
-        view = Text(overflow="ellipsis", no_wrap=True)
-        view.append(f"▸ {verb}  ", style="blue bold")
-        view.append(self._record.pipeline, style="bold")
-        view.append(f"  {took:<6}  {how_far([step.state for step in steps])}")
-        view.append(f"  run {self._record.run_id}\n", style="dim")
-        room = max(4, self._console.size.height - len(self._notes) - 4)
-        for text, code in live_lines(steps, room, now()):
-            view.append(text + "\n", style=_STYLE[code])
-        for code, note in self._notes:
-            view.append(f"  {note}\n", style=_STYLE[code])
-        return view
-
-
-_STYLE = {RED: "red", GREEN: "green", YELLOW: "yellow", BLUE: "blue", DIM: "dim", BOLD: "bold"}
+        head: list[Piece] = [
+            (f"▸ {verb}  ", f"{BOLD};{CYAN}"),
+            (self._record.pipeline, BOLD),
+            (f"  {took:<6}  {how_far([step.state for step in steps])}", ""),
+            (f"  run {self._record.run_id}", DIM),
+        ]
+        _, lines = self._live.size
+        notes = self._notes[-max(1, lines // 4) :]
+        room = max(1, lines - 1 - len(notes))
+        return [head, *live_lines(steps, room, now()), *([(f"  {note}", code)] for code, note in notes)]

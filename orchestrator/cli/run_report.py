@@ -4,9 +4,12 @@ in.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.cli.live_steps import families, family_name, together
 from orchestrator.cli.output import Painter
 from orchestrator.cli.run_origin import origin_lines
 from orchestrator.cli.runs_view import (
@@ -16,6 +19,7 @@ from orchestrator.cli.runs_view import (
     MOST_FAILURES,
     MOST_STEPS,
     ago,
+    counts,
     error_lines,
     headline,
     metadata_summary,
@@ -69,17 +73,43 @@ def report(
     yield from _next(record, progress, run_dir, paint, has_owner=has_owner)
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A step, or all that are one step of the plan."""
+
+    key: str
+    state: StepState
+    seconds: float | None
+    note: str
+
+
 def _steps(steps: list[RunStep], run_id: str, paint: Painter, every_step: bool) -> Iterator[str]:
-    shown = steps
-    if len(steps) > MOST_STEPS and not every_step:
-        shown = [step for step in steps if step.state is not StepState.SUCCESS][:MOST_STEPS]
-        slowest = sorted((step for step in steps if step.seconds is not None), key=lambda s: -(s.seconds or 0))[:5]
-        shown = [step for step in steps if step in shown or step in slowest]
-    pad = min(40, max((len(step.key) for step in shown), default=0))
-    for step in shown:
-        yield step_line(step.key, step.state, step.seconds, _note(step), paint, pad)
-    if len(shown) < len(steps):
-        yield paint(DIM, f"    and {len(steps) - len(shown):,} more: {_ALL.format(run_id)}")
+    if len(steps) <= MOST_STEPS or every_step:
+        rows = [_row([step]) for step in steps]
+    else:
+        rows = [_row(members) for members in families(steps)]
+    shown = rows
+    if len(rows) > MOST_STEPS and not every_step:
+        shown = [row for row in rows if row.state is not StepState.SUCCESS][:MOST_STEPS]
+        slowest = sorted((row for row in rows if row.seconds is not None), key=lambda row: -(row.seconds or 0))[:5]
+        shown = [row for row in rows if row in shown or row in slowest]
+    pad = min(40, max((len(row.key) for row in shown), default=0))
+    for row in shown:
+        yield step_line(row.key, row.state, row.seconds, row.note, paint, pad)
+    if len(shown) < len(rows):
+        yield paint(DIM, f"    and {len(rows) - len(shown):,} more: {_ALL.format(run_id)}")
+    elif len(rows) < len(steps):
+        yield paint(DIM, f"    each of them: {_ALL.format(run_id)}")
+
+
+def _row(members: list[RunStep]) -> _Row:
+    """One line for the step, or for all the keys of it: then its time is that of the slowest."""
+    if len(members) == 1:
+        (step,) = members
+        return _Row(step.key, step.state, step.seconds, _note(step))
+    slowest = max((step.seconds for step in members if step.seconds is not None), default=None)
+    note = counts([step.state for step in members])
+    return _Row(family_name(members), together(members), slowest, f"slowest of {note}" if slowest is not None else note)
 
 
 def _note(step: RunStep) -> str:
@@ -97,19 +127,34 @@ def _note(step: RunStep) -> str:
 
 
 def _failures(steps: list[RunStep], run_dir: RunDir, paint: Painter, every_step: bool) -> Iterator[str]:
-    """What has failed and why. Of very many, one for each way to fail: a thousand steps mostly fail in one or two."""
+    """What has failed and why. Keys of a step that fail in one way are told once: a thousand mostly fail in one or
+    two."""
     failed = [step for step in steps if step.state is StepState.FAILURE and step.error is not None]
-    shown = failed
-    if len(failed) > MOST_FAILURES and not every_step:
-        ways = {step.error.headline(): step for step in reversed(failed) if step.error is not None}
-        shown = [step for step in failed if step in ways.values()][:MOST_FAILURES]
-    for step in shown:
+    ways: dict[object, list[RunStep]] = {}
+    for step in failed:
+        ways.setdefault(step.key if every_step else _way(step), []).append(step)
+    shown = list(ways.values()) if every_step else list(ways.values())[:MOST_FAILURES]
+    for alike in shown:
         yield ""
-        yield from _failure(step, run_dir, paint)
-    if len(shown) < len(failed):
-        verb = "has" if len(failed) - len(shown) == 1 else "have"
-        like = "in the same way" if len(shown) < MOST_FAILURES else "too"
-        yield paint(DIM, f"\n{len(failed) - len(shown):,} more {verb} failed {like}: {_ALL.format(run_dir.run_id)}")
+        yield from _failure(alike[0], run_dir, paint)
+        if len(alike) > 1:
+            others = ", ".join(step.key for step in alike[1:4])
+            more = f" and {len(alike) - 4:,} more" if len(alike) > 4 else ""
+            yield paint(DIM, f"    {others}{more} failed in the same way: {_ALL.format(run_dir.run_id)}")
+    left_out = sum(map(len, ways.values())) - sum(map(len, shown))
+    if left_out:
+        verb = "has" if left_out == 1 else "have"
+        yield paint(DIM, f"\n{left_out:,} more {verb} failed too: {_ALL.format(run_dir.run_id)}")
+
+
+def _way(step: RunStep) -> tuple[object, ...]:
+    """What is the same of steps that fail in one way: all but the numbers and the keys in their messages."""
+    assert step.error is not None
+    text = step.error.headline()
+    for key in step.key.partition("[")[2].rstrip("]").replace("][", ",").split(","):
+        text = re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "#", text) if key else text
+    places = tuple((frame.file, frame.line) for frame in step.error.frames[-1:])
+    return step.planned.key, re.sub(r"\b0x[0-9a-f]+|\d+", "#", text), places
 
 
 def _failure(step: RunStep, run_dir: RunDir, paint: Painter) -> Iterator[str]:

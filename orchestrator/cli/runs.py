@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.completers import (
+    active_runs,
+    ended_runs,
+    failed_runs,
+    pipeline_names,
+    resumable_runs,
+    run_states,
+    step_names,
+)
 from orchestrator.cli.options import Json, NoWait, RunArgument, Yes, confirm, group, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json, put, put_json, say
@@ -21,15 +30,25 @@ if TYPE_CHECKING:
 
 app = group("List, show, follow, cancel, resume, acknowledge and delete runs.")
 
-Step = Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step, such as clean or load[a].")]
+Step = Annotated[
+    str | None,
+    typer.Option("--step", metavar="STEP", help="Only this step, such as clean or load[a].", autocompletion=step_names),
+]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")]
+
+
+_A_RUN = "A run's id, a unique beginning of it, or `last`."
+ActiveRun = Annotated[str, typer.Argument(metavar="RUN", help=_A_RUN, autocompletion=active_runs)]
+ResumableRun = Annotated[str, typer.Argument(metavar="RUN", help=_A_RUN, autocompletion=resumable_runs)]
 
 
 @app.command("list", epilog="Example: orchestrator runs list --pipeline flights --status FAILURE --since 2d")
 def list_(
-    pipeline: Annotated[str | None, typer.Option(metavar="PIPELINE", help="Only runs of this pipeline.")] = None,
+    pipeline: Annotated[
+        str | None, typer.Option(metavar="PIPELINE", help="Only runs of this pipeline.", autocompletion=pipeline_names)
+    ] = None,
     status: Annotated[
-        list[str] | None, typer.Option(metavar="STATE", help="Only runs in this state; may be repeated.")
+        list[str] | None, typer.Option(metavar="STATE", help="Only runs in this state.", autocompletion=run_states)
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="K[=V]", help="Only runs with this tag.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only later ones: 2h, 7d, 2026-03-01.")] = None,
@@ -184,7 +203,7 @@ def wait(
 
 
 @app.command(epilog="Example: orchestrator runs cancel last")
-def cancel(run: RunArgument) -> int:
+def cancel(run: ActiveRun) -> int:
     """Cancel a run: steps that are running are told to stop, no other starts."""
     from orchestrator import clock
     from orchestrator.operations.end import Canceled, cancel_run
@@ -209,7 +228,7 @@ def cancel(run: RunArgument) -> int:
 
 
 @app.command(epilog="Example: orchestrator runs resume last")
-def resume(run: RunArgument, no_wait: NoWait = False, json: Json = False) -> int:
+def resume(run: ResumableRun, no_wait: NoWait = False, json: Json = False) -> int:
     """Go on with a run whose owner is gone. Steps that succeeded are not run again; ones that still run are awaited."""
     with workspace() as found:
         return _take_over(found, _run_dir(found, run), json, no_wait=no_wait)
@@ -218,7 +237,12 @@ def resume(run: RunArgument, no_wait: NoWait = False, json: Json = False) -> int
 @app.command(epilog="Example: orchestrator runs acknowledge last --note 'the supplier sent no file'")
 def acknowledge(
     run: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Failed runs, each by a unique beginning of its id.")
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Failed runs, each by a unique beginning of its id, or `last`.",
+            autocompletion=failed_runs,
+        ),
     ],
     note: Annotated[str | None, typer.Option(metavar="TEXT", help="Why it failed, or what was done.")] = None,
 ) -> None:
@@ -236,7 +260,12 @@ def acknowledge(
 
 @app.command(epilog="Example: orchestrator runs delete 7k2m --yes")
 def delete(
-    run: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, each by a unique beginning of its id.")],
+    run: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN", help="Runs, each by a unique beginning of its id, or `last`.", autocompletion=ended_runs
+        ),
+    ],
     yes: Yes = False,
 ) -> None:
     """Delete runs: their files, their stored values, their events. Tables and files that steps wrote elsewhere stay."""

@@ -7,20 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.instigators import forget_one, names_of, show_list, show_ticks, switch, with_one
+from orchestrator.cli.completers import instigator_names, time_zones
+from orchestrator.cli.instigators import forget_one, show_list, show_ticks, switch, with_one
 from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
 from orchestrator.cli.output import print_json, put, say
 from orchestrator.errors import UsageError
 
 app = group("Turn schedules on and off, look at their ticks and at what comes next.")
 
-_complete = lambda: names_of(schedules=True)  # noqa: E731
+_complete = lambda: instigator_names(schedules=True)  # noqa: E731
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Which; each a name, or location/name.", autocompletion=_complete),
+    typer.Argument(metavar="NAME", help="Which; each a name, or location/name.", autocompletion=_complete),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or location/name.", autocompletion=_complete)]
-OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one.", autocompletion=_complete)]
+OptionalName = Annotated[str | None, typer.Argument(metavar="NAME", help="Only this one.", autocompletion=_complete)]
 
 
 @app.command("list", epilog="Example: orchestrator schedule list")
@@ -71,7 +72,9 @@ def next_(
     cron: Annotated[
         str | None, typer.Option(metavar="CRON", help="Any cron expression, instead of a schedule.")
     ] = None,
-    timezone: Annotated[str, typer.Option(metavar="ZONE", help="The zone of --cron.")] = "UTC",
+    timezone: Annotated[
+        str, typer.Option(metavar="ZONE", help="The zone of --cron.", autocompletion=time_zones)
+    ] = "UTC",
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when on; now by default.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when.")] = None,
     count: Annotated[

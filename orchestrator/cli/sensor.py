@@ -6,23 +6,24 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.instigators import forget_one, names_of, show_list, show_ticks, switch, with_one
+from orchestrator.cli.completers import instigator_names
+from orchestrator.cli.instigators import forget_one, show_list, show_ticks, switch, with_one
 from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
 from orchestrator.cli.output import put
 from orchestrator.errors import NotPossible, UsageError
 
 app = group("Turn sensors on and off, look at their ticks, cursors, keys and failed alerts.")
 
-_complete = lambda: names_of(schedules=False)  # noqa: E731
+_complete = lambda: instigator_names(schedules=False)  # noqa: E731
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Which; each a name, or location/name.", autocompletion=_complete),
+    typer.Argument(metavar="NAME", help="Which; each a name, or location/name.", autocompletion=_complete),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or location/name.", autocompletion=_complete)]
 FailedRun = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="Only the alert about this run: its id, or a beginning of it.")
+    str | None, typer.Argument(metavar="RUN-ID", help="Only the alert about this run: its id, or a beginning of it.")
 ]
-OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one.", autocompletion=_complete)]
+OptionalName = Annotated[str | None, typer.Argument(metavar="NAME", help="Only this one.", autocompletion=_complete)]
 
 
 @app.command("list", epilog="Example: orchestrator sensor list")
@@ -45,7 +46,7 @@ def stop(names: Names = None, everyone: EveryOne = False) -> None:
 
 @app.command(epilog="Example: orchestrator sensor ticks --tail")
 def ticks(
-    name: OptionalName = None, status: TickStates = None, limit: TickLimit = 100, tail: Tail = False, json: Json = False
+    name: OptionalName = None, status: TickStates = None, limit: TickLimit = 20, tail: Tail = False, json: Json = False
 ) -> None:
     """List what came of each look, the newest first; with --tail, live."""
     show_ticks(name, status or [], limit, schedules=False, follow=tail, json=json)
@@ -118,7 +119,7 @@ def cursor(
 @app.command(epilog="Example: orchestrator sensor forget new_files 2026-11-01.csv")
 def forget(
     name: Name,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="A run key, to make it usable again.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="A run key, to make it usable again.")] = None,
 ) -> None:
     """Make a run key usable again; without a key, forget a sensor whose definition is gone."""
     from orchestrator.operations.instigators import free_key

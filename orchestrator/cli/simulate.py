@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.instigators import names_of
-from orchestrator.cli.options import Json, workspace
+from orchestrator.cli.completers import instigator_names
+from orchestrator.cli.options import Json, single, workspace
 from orchestrator.cli.output import say
 from orchestrator.errors import UsageError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.simulation.simulate import Simulation
     from orchestrator.simulation.spans import Span
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = single()
 _WAYS = "Write 2026-03-29, 2026-03-29T01:00+01:00, or +7d for that much later."
 
 
@@ -40,7 +40,7 @@ def simulate(
         typer.Option(
             metavar="NAME",
             help="As if this schedule or sensor were turned on then; may be repeated.",
-            autocompletion=lambda: [*names_of(schedules=True), *names_of(schedules=False)],
+            autocompletion=lambda: [*instigator_names(schedules=True), *instigator_names(schedules=False)],
         ),
     ] = None,
     run_duration: Annotated[

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Json, workspace
+from orchestrator.cli.options import Json, single, workspace
 from orchestrator.cli.output import print_json, put, say, table
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = single()
 
 _EPILOG = """Example: orchestrator sql "SELECT pipeline, status, count(*) FROM runs GROUP BY ALL"
 

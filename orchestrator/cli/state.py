@@ -5,15 +5,19 @@ the store.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.completers import backup_files
 from orchestrator.cli.options import Json, Yes, confirm, group, workspace
 from orchestrator.cli.outcome import OK
-from orchestrator.cli.output import print_json, put, say
+from orchestrator.cli.output import print_json, put, say, table
 from orchestrator.cli.state_view import rebuilt_words
 from orchestrator.errors import StoreError
+
+if TYPE_CHECKING:
+    from orchestrator.layout import StateDir
 
 app = group("Back up, restore, compact, rebuild and check the state.")
 
@@ -28,18 +32,46 @@ def backup(json: Json = False) -> None:
     print_json({"backup": str(path)}) if json else put(str(path))
 
 
-@app.command(epilog="Example: orchestrator state restore .orchestrator/backups/20261122T131500-manual.duckdb")
+@app.command(epilog="Example: orchestrator state restore 20261122T131500-manual.duckdb")
 def restore(
-    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="A file made by `state backup`.")],
+    backup: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="BACKUP",
+            help="A file made by `state backup`, or the name of one; without it, the backups are listed.",
+            autocompletion=backup_files,
+        ),
+    ] = None,
     yes: Yes = False,
+    json: Json = False,
 ) -> None:
     """Put a backup in the database's place. What is there now is backed up first; journals are taken in again."""
-    from orchestrator.operations.upkeep import restore_state
+    from orchestrator.operations.upkeep import find_backup, restore_state
 
     with workspace() as found:
-        confirm(f"Replace the database by {backup}?", yes)
-        saved = restore_state(found.state, backup)
-    put(f"Restored {backup}. What was there before is in {saved}.")
+        if backup is None:
+            _list_backups(found.state, json)
+            return
+        chosen = find_backup(found.state, backup)
+        confirm(f"Replace the database by {chosen}?", yes)
+        saved = restore_state(found.state, chosen)
+    if json:
+        print_json({"restored": str(chosen), "saved": str(saved)})
+    else:
+        put(f"Restored {chosen}. What was there before is in {saved}.")
+
+
+def _list_backups(state: StateDir, json: bool) -> None:
+    from orchestrator.operations.upkeep import backups
+
+    there = backups(state)
+    if json:
+        print_json({"backups": [{"path": str(path), "bytes": path.stat().st_size} for path in there]})
+    elif there:
+        put(table(["BACKUP", "SIZE"], [[path.name, _size(path.stat().st_size)] for path in there]))
+        say(f"They are in {state.backups}. To restore one: orchestrator state restore {there[0].name}")
+    else:
+        say("No backups yet. Make one: orchestrator state backup")
 
 
 @app.command(epilog="Example: orchestrator state compact")

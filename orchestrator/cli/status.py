@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
-from orchestrator.cli.options import Json, workspace
+from orchestrator.cli.options import Json, single, workspace
 from orchestrator.cli.outcome import OK, RUN_FAILED
 from orchestrator.cli.output import painter, print_json, put
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = single()
 
 
 @app.command(epilog="Example: orchestrator status || notify-send 'orchestrator needs you'")

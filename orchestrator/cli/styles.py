@@ -5,12 +5,13 @@ from __future__ import annotations
 from orchestrator.states import RunState, StepState
 
 # ANSI colour codes, so that plain lines need no library; rich understands the names beside them.
-RED, GREEN, YELLOW, BLUE, DIM, BOLD = "31", "32", "33", "34", "2", "1"
+# No blue: it cannot be read on a black palette.
+RED, GREEN, YELLOW, CYAN, DIM, BOLD = "31", "32", "33", "36", "2", "1"
 
 STEP_STYLES: dict[StepState, tuple[str, str]] = {
     StepState.WAITING: ("·", DIM),
     StepState.READY: ("·", DIM),
-    StepState.RUNNING: ("▸", BLUE),
+    StepState.RUNNING: ("▸", CYAN),
     StepState.RETRYING: ("↻", YELLOW),
     StepState.SUCCESS: ("✓", GREEN),
     StepState.FAILURE: ("✗", RED),
@@ -22,8 +23,8 @@ STEP_STYLES: dict[StepState, tuple[str, str]] = {
 
 RUN_STYLES: dict[RunState, tuple[str, str]] = {
     RunState.QUEUED: ("…", DIM),
-    RunState.STARTING: ("▸", BLUE),
-    RunState.STARTED: ("▸", BLUE),
+    RunState.STARTING: ("▸", CYAN),
+    RunState.STARTED: ("▸", CYAN),
     RunState.SUCCESS: ("✓", GREEN),
     RunState.FAILURE: ("✗", RED),
     RunState.CANCELING: ("■", YELLOW),

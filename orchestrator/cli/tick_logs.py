@@ -30,7 +30,7 @@ def show_logs(name: str | None, tick_id: str | None, limit: int, *, schedules: b
     with workspace() as found:
         if name is not None:
             name = pick(look_up(found, clock.now(), [name]), name, schedules=schedules).id
-        which = TickFilter(name=name, kinds=kinds, with_output=tick_id is None, tick_id=tick_id, limit=limit)
+        which = TickFilter(name=name, kinds=kinds, with_output=tick_id is None, tick_id=tick_id, limit=limit or None)
 
         def look() -> list[Tick]:
             with store_of(found) as store:

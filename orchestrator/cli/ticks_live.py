@@ -11,17 +11,18 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator import clock
 from orchestrator.cli.output import print_json, put
 from orchestrator.cli.runs_view import ago
+from orchestrator.cli.styles import BOLD, DIM, RED
 from orchestrator.cli.ticks_view import TICK_STYLES, as_json, tick_line, timeline, until, what
 from orchestrator.errors import OrchestratorError
 from orchestrator.ticks import Instigator, Tick
 
 if TYPE_CHECKING:
-    from rich.text import Text
+    from orchestrator.cli.live import Piece
 
 # The newest ticks that are kept of each.
 KEPT = 120
@@ -29,7 +30,6 @@ KEPT = 120
 OVERLAP = timedelta(seconds=10)
 _LOOK_S = 1.0
 _FIRST_LINES = 20
-_NAMES = {"31": "red", "32": "green", "33": "yellow", "34": "blue", "2": "dim", "1": "bold"}
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,12 @@ def tail(look: LookSince, *, json: bool) -> None:
 
 
 def _live(look: LookSince, seen: Seen) -> None:
-    from rich.live import Live
-    from rich.text import Text
+    from orchestrator.cli.live import LiveLines
 
     last = Look(())
-    with Live(Text("looking ..."), auto_refresh=False) as live:
+    live = LiveLines(sys.stdout, transient=False)
+    try:
+        live.show([[("looking ...", "")]])
         while True:
             problem = ""
             try:
@@ -102,77 +103,65 @@ def _live(look: LookSince, seen: Seen) -> None:
                 seen.take(last.ticks)
             except OrchestratorError as error:
                 problem = error.message
-            size = live.console.size
-            live.update(_page(seen, last, problem, clock.now(), size.width, size.height), refresh=True)
+            columns, lines = live.size
+            live.show(page(seen, last, problem, clock.now(), columns, lines))
             time.sleep(_LOOK_S)
+    finally:
+        live.close()
 
 
-def _page(seen: Seen, last: Look, problem: str, now: datetime, width: int, height: int) -> Text:
-    from rich.text import Text
-
-    page = Text(no_wrap=True, overflow="ellipsis")
+def page(seen: Seen, last: Look, problem: str, now: datetime, columns: int, lines: int) -> list[list[Piece]]:
+    """The view, in so many lines: how many are on, each of them, the newest ticks, what the symbols mean."""
     shown = [one for one in last.instigators if one.is_on or seen.by_name.get(one.id)]
     shown.sort(key=lambda one: (not one.is_on, not one.failures, one.id))
     on = sum(one.is_on for one in shown)
     failing = sum(one.is_on and one.failures > 0 for one in shown)
-    page.append(f"{now.astimezone():%H:%M:%S}  {on} on", style="bold")
-    page.append(f", {failing} failing" if failing else "", style="bold red")
-    page.append(f"   {problem}" if problem else "", style="red")
-    page.append("\n\n")
-    name_width = min(max((len(one.id) for one in shown), default=4), max(12, width // 4))
-    used = 4
-    for number, one in enumerate(shown):
-        lines = _lines(one, seen.by_name.get(one.id, ()), last.upcoming.get(one.id), now, name_width, width)
-        if used + len(lines) > height - 4 and number < len(shown) - 1:
-            page.append(f"... and {len(shown) - number} more: give a name, or a taller terminal\n", style="dim")
-            used += 1
-            break
-        used += len(lines)
-        for line in lines:
-            page.append_text(_cut(line, width)).append("\n")
-    page.append("\n")
-    for tick in seen.recent(height - used - 2):
-        page.append_text(_cut(_event(tick, name_width), width)).append("\n")
+    head = [
+        (f"{now.astimezone():%H:%M:%S}  {on} on", BOLD),
+        (f", {failing} failing" if failing else "", f"{BOLD};{RED}"),
+        (f"   {problem}" if problem else "", RED),
+    ]
     legend = "  ".join(f"{symbol} {state.lower()}" for state, (symbol, _) in TICK_STYLES.items())
-    page.append_text(_cut(Text(f"{legend}   Ctrl-C ends this view, and nothing else", style="dim"), width))
-    return page
+    foot = [(f"{legend}   Ctrl-C ends this view, and nothing else", DIM)]
+    name_width = min(max((len(one.id) for one in shown), default=4), max(12, columns // 4))
+    body: list[list[Piece]] = [[]]
+    most = max(2, lines - 5)
+    for number, one in enumerate(shown):
+        block = _lines(one, seen.by_name.get(one.id, ()), last.upcoming.get(one.id), now, name_width, columns)
+        if len(body) + len(block) > most and number < len(shown) - 1:
+            more = f"... and {len(shown) - number} more: give a name, or a taller terminal"
+            body.append([(more, DIM)])
+            break
+        body += block
+    body.append([])
+    body += [_event(tick, name_width) for tick in seen.recent(lines - len(body) - 2)]
+    return [head, *body, foot]
 
 
 def _lines(
-    one: Instigator, ticks: Sequence[Tick], next_at: datetime | None, now: datetime, name_width: int, width: int
-) -> list[Text]:
+    one: Instigator, ticks: Sequence[Tick], next_at: datetime | None, now: datetime, name_width: int, columns: int
+) -> list[list[Piece]]:
     """One of them: its name, its newest ticks, what they have asked for and when the next is due; then why it fails."""
-    from rich.text import Text
-
     runs = sum(len(tick.run_ids) for tick in ticks)
     due = ("next " + until(next_at, now) if next_at else "on") if one.is_on else "off"
     told = f"{runs:>5} run{' ' if runs == 1 else 's'}  {due:<15}"
-    length = max(8, width - name_width - len(told) - 4)
-    line = Text(_fit(one.id, name_width), style="bold" if one.is_on else "dim").append("  ")
+    length = max(8, columns - name_width - len(told) - 4)
     symbols = timeline(ticks, length)
-    for symbol, colour in symbols:
-        line.append(symbol, style=_NAMES[colour])
-    line.append(" " * (length - len(symbols)) + told, style="" if one.is_on else "dim")
+    line: list[Piece] = [(f"{_fit(one.id, name_width)}  ", BOLD if one.is_on else DIM), *symbols]
+    line.append((" " * (length - len(symbols)) + told, "" if one.is_on else DIM))
     newest = ticks[-1] if ticks else None
     if newest is None or not newest.error or not one.is_on:
         return [line]
     times = f", {one.failures} times in a row" if one.failures > 1 else ""
-    return [line, Text(f"{'':{name_width}}  {ago(newest.at, now)}{times}: {what(newest)}", style="red")]
+    return [line, [(f"{'':{name_width}}  {ago(newest.at, now)}{times}: {what(newest)}", RED)]]
 
 
-def _event(tick: Tick, name_width: int) -> Text:
-    from rich.text import Text
-
-    symbol, colour = TICK_STYLES[tick.status]
+def _event(tick: Tick, name_width: int) -> list[Piece]:
+    symbol, code = TICK_STYLES[tick.status]
     scheduled = f"for {tick.scheduled_at:%m-%d %H:%M}Z  " if tick.scheduled_at else ""
-    at = f"{tick.at.astimezone():%H:%M:%S}"
-    return Text(f"{at} {symbol} {_fit(tick.name, name_width)}  {scheduled}{what(tick)}", style=_NAMES[colour])
+    at = f"{tick.at.astimezone():%H:%M:%S} "
+    return [(at, ""), (symbol, code), (f" {_fit(tick.name, name_width)}  {scheduled}{what(tick)}", "")]
 
 
 def _fit(text: str, length: int) -> str:
     return text.ljust(length) if len(text) <= length else text[: length - 1] + "…"
-
-
-def _cut(line: Any, width: int) -> Any:
-    line.truncate(width, overflow="ellipsis")
-    return line

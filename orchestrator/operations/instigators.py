@@ -55,18 +55,18 @@ class Known:
 
 def look_up(workspace: Workspace, now: datetime, names: Sequence[str] = (), *, patience: float | None = None) -> Known:
     """All schedules and sensors. A running daemon knows them; without one locations are loaded, for no longer than
-    `patience`, and before the store is opened: others may want that meanwhile.
+    `patience`, and before the store is opened: others may want that meanwhile. The store is waited for as long again.
 
     With `names` only these are needed: what the daemon does not know yet may have been written a moment ago.
     """
     told = _told_by_daemon(workspace)
     if told is not None:
-        with open_store(workspace.state, tell=workspace.tell) as store:
+        with open_store(workspace.state, patience=patience, tell=workspace.tell) as store:
             known = Known(store(list_instigators), *told)
         if all(_is_among(known.everything, name) for name in names):
             return known
     locations = _load_for(workspace, names, patience)
-    with open_store(workspace.state, tell=workspace.tell) as store:
+    with open_store(workspace.state, patience=patience, tell=workspace.tell) as store:
         stored = store(list_instigators)
     broken = tuple((location.name, one) for location in locations for one in location.broken())
     return Known(reconciled(locations, stored, now), tuple(unknown_locations(locations)), broken)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator import clock
-from orchestrator.errors import DaemonError, OrchestratorError, RunDamaged
+from orchestrator.errors import DaemonError, OrchestratorError, RunDamaged, StoreError
 from orchestrator.event_lines import Undecodable, decode_line, decode_lines
 from orchestrator.events import AnyEvent, AttemptEvent, EventUnreadable, OutputStored
 from orchestrator.ids import RUN_ID
@@ -130,8 +130,23 @@ def _from_damaged(state: StateDir, path: Path, problem: str) -> Rebuilt:
 
 def newest_backup(state: StateDir) -> Path | None:
     """The newest backup that may be restored."""
-    found = [path for path in state.backups.glob("*.duckdb") if "-damaged" not in path.name]
-    return max(found, key=lambda path: path.name, default=None)
+    return next(iter(backups(state)), None)
+
+
+def find_backup(state: StateDir, wanted: Path) -> Path:
+    """The backup at that path, or with that name among the backups. Raises StoreError."""
+    for path in (wanted, state.backups / wanted):
+        if path.is_file():
+            return path
+    raise StoreError(
+        f"There is no backup {wanted}.", hint=f"`orchestrator state restore` lists those in {state.backups}."
+    )
+
+
+def backups(state: StateDir) -> list[Path]:
+    """The backups that may be restored, the newest first."""
+    found = (path for path in state.backups.glob("*.duckdb") if "-damaged" not in path.name)
+    return sorted(found, key=lambda path: path.name, reverse=True)
 
 
 def check_state(state: StateDir) -> list[str]:

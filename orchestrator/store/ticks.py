@@ -56,7 +56,7 @@ class TickFilter(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...] = ()
     statuses: tuple[TickState, ...] = ()
     since: datetime | None = None
-    limit: int = 100
+    limit: int | None = 100  # None: all
     tick_id: str | None = None
     with_output: bool = False  # only those that printed something or failed
 
@@ -80,9 +80,8 @@ def commit_ticks(database: Database, batch: TickBatch) -> None:
 def list_ticks(database: Database, which: TickFilter) -> list[Tick]:
     """The ticks that pass the filter, newest first."""
     condition, parameters = _condition(which)
-    rows = database.rows(
-        f"SELECT {_COLUMNS} FROM ticks WHERE {condition} {_NEWEST_FIRST} LIMIT {int(which.limit)}", parameters
-    )
+    limit = "" if which.limit is None else f" LIMIT {int(which.limit)}"
+    rows = database.rows(f"SELECT {_COLUMNS} FROM ticks WHERE {condition} {_NEWEST_FIRST}{limit}", parameters)
     return [_tick(row) for row in rows]
 
 

@@ -24,7 +24,7 @@ def mapped(count, *, done=0, running=(), failed=()):
 
 
 def shown(steps, room=12):
-    return [text for text, _ in live_lines(steps, room, NOW)]
+    return ["".join(text for text, _ in line) for line in live_lines(steps, room, NOW)]
 
 
 def test_all_steps_are_shown_where_they_fit():

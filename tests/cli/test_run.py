@@ -329,6 +329,8 @@ def test_of_many_failures_each_way_to_fail_is_told_once(bench):
     done = bench("run", "many", "--executor", "in_process")
     assert (done.code, done.out.count(" failed: ")) == (1, 2), done
     run = bench.json("runs", "list")[0]["run_id"]
-    assert f"48 more have failed in the same way: orchestrator runs show {run} --steps" in done.out
-    assert re.search(rf"^    and \d+ more: orchestrator runs show {run} --steps$", done.out, re.MULTILINE)
+    others = "check[n2], check[n4], check[n6] and 21 more"
+    assert f"{others} failed in the same way: orchestrator runs show {run} --steps" in done.out
+    assert re.search(r"^  ✗ check\[…\] .* slowest of 50 steps: 50 failed$", done.out, re.MULTILINE)
+    assert f"each of them: orchestrator runs show {run} --steps" in done.out
     assert bench.here("runs", "show", run, "--steps").out.count(" failed: ") == 50

@@ -7,8 +7,7 @@ import textwrap
 
 import pytest
 
-from orchestrator.cli import instigators as cli_instigators
-from orchestrator.cli import options
+from orchestrator.cli import completers
 from orchestrator.errors import NotFound
 from orchestrator.execution.pool import LocationPool
 from orchestrator.layout import StateDir
@@ -112,8 +111,8 @@ def test_no_command_holds_the_state_while_it_waits_for_user_code(good, watched, 
 @pytest.mark.parametrize("schedules", [True, False])
 def test_neither_does_completion_in_the_shell(good, watched, monkeypatch, schedules):
     monkeypatch.chdir(good.path)
-    assert cli_instigators.names_of(schedules=schedules) == (["nightly"] if schedules else ["look"])
-    assert options._pipeline_names() == ["work"]
+    assert completers.instigator_names(schedules=schedules) == (["nightly"] if schedules else ["look"])
+    assert completers.pipeline_names() == ["work"]
     assert watched
 
 
@@ -186,10 +185,10 @@ def test_status_shows_what_it_has_and_the_location_as_loading(hanging, monkeypat
 
 
 def test_completion_gives_what_has_loaded_so_far(hanging, monkeypatch, capsys):
-    monkeypatch.setattr(options, "COMPLETION_S", 1.0)
+    monkeypatch.setattr(completers, "COMPLETION_S", 1.0)
     monkeypatch.chdir(hanging.path)
-    assert options._pipeline_names() == ["work"]
-    assert cli_instigators.names_of(schedules=True) == ["nightly"]
+    assert completers.pipeline_names() == ["work"]
+    assert completers.instigator_names(schedules=True) == ["nightly"]
     assert capsys.readouterr().err == ""
 
 

@@ -1,0 +1,179 @@
+"""What words can be completed to in a shell: names, ids and values of options. Finds them quickly or not at all, holds
+the store only to read, and never while a location is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.messages import PipelineInfo
+    from orchestrator.operations.workspace import Workspace
+
+# For this long locations may load, and the store be busy, while somebody waits for the shell.
+COMPLETION_S = 2.0
+STORE_S = 0.5
+_MOST = 50
+
+
+def run_ids() -> list[str]:
+    """The newest runs, and `last`."""
+    from orchestrator.store.runs import run_ids as newest
+
+    return _completions(lambda: [*_stored(newest), "last"])
+
+
+def active_runs() -> list[str]:
+    """The runs that can be canceled: they wait or are under way."""
+    from orchestrator.states import ACTIVE_RUN_STATES, RunState
+
+    return _completions(lambda: _runs_in({RunState.QUEUED, *ACTIVE_RUN_STATES}))
+
+
+def resumable_runs() -> list[str]:
+    """The runs whose owner may be gone."""
+    from orchestrator.states import ACTIVE_RUN_STATES
+
+    return _completions(lambda: _runs_in(ACTIVE_RUN_STATES))
+
+
+def ended_runs() -> list[str]:
+    """The runs that are over."""
+    from orchestrator.states import TERMINAL_RUN_STATES
+
+    return _completions(lambda: _runs_in(TERMINAL_RUN_STATES))
+
+
+def failed_runs() -> list[str]:
+    """The runs that failed or were canceled."""
+    from orchestrator.states import RunState
+
+    return _completions(lambda: _runs_in({RunState.FAILURE, RunState.CANCELED}))
+
+
+def pipeline_names() -> list[str]:
+    """The pipelines of all locations that load in time."""
+    return _completions(lambda: [info.name for info in _pipelines()])
+
+
+def asset_names() -> list[str]:
+    """The assets of the catalog."""
+    from orchestrator.records import asset_name
+    from orchestrator.store.assets import list_assets
+
+    return _completions(lambda: [asset_name(asset.asset) for asset in _stored(list_assets)])
+
+
+def mode_names(ctx: typer.Context) -> list[str]:
+    """The modes of the pipeline on the command line; without one, of all."""
+    return _completions(lambda: [mode for info in _pipelines(_given(ctx)) for mode in info.modes])
+
+
+def preset_names(ctx: typer.Context) -> list[str]:
+    """Likewise its presets."""
+    return _completions(lambda: [preset for info in _pipelines(_given(ctx)) for preset in info.presets])
+
+
+def step_names(ctx: typer.Context) -> list[str]:
+    """The steps of the run on the command line."""
+    return _completions(lambda: _steps_of(str(ctx.params.get("run") or "last")))
+
+
+def executor_names() -> list[str]:
+    """The executors that come with this program."""
+    return ["subprocess", "in_process"]
+
+
+def run_states() -> list[str]:
+    """The states of a run."""
+    from orchestrator.states import RunState
+
+    return [str(state) for state in RunState]
+
+
+def tick_states() -> list[str]:
+    """The states of a tick."""
+    from orchestrator.states import TickState
+
+    return [str(state) for state in TickState]
+
+
+def time_zones() -> list[str]:
+    """The time zones that this machine knows."""
+    from zoneinfo import available_timezones
+
+    return sorted(available_timezones())
+
+
+def backup_files() -> list[str]:
+    """The backups of the state."""
+    from orchestrator.operations.upkeep import backups
+
+    return _completions(lambda: [str(path) for path in _in_workspace(lambda found: backups(found.state))])
+
+
+def instigator_names(*, schedules: bool) -> list[str]:
+    """The schedules, or the sensors."""
+    from orchestrator import clock
+    from orchestrator.operations.instigators import look_up
+
+    def names(found: Workspace) -> list[str]:
+        known = look_up(found, clock.now(), patience=COMPLETION_S)
+        return [one.name for one in known.of_kind(schedules=schedules)]
+
+    return _completions(lambda: _in_workspace(names))
+
+
+def _given(ctx: typer.Context) -> str | None:
+    name = ctx.params.get("pipeline") or ctx.params.get("name")
+    return str(name).rpartition("/")[2] if name else None
+
+
+def _pipelines(name: str | None = None) -> list[PipelineInfo]:
+    from orchestrator.operations.workspace import load_locations
+
+    loaded = _in_workspace(lambda found: load_locations(found, patience=COMPLETION_S))
+    infos = [info for location in loaded for info in location.pipelines()]
+    return [info for info in infos if name in (None, info.name)] or infos
+
+
+def _runs_in(states: Iterable[Any]) -> list[str]:
+    from orchestrator.store.runs import RunFilter, list_runs
+
+    return [run.run_id for run in _stored(list_runs, RunFilter(statuses=tuple(states), limit=_MOST))]
+
+
+def _steps_of(reference: str) -> list[str]:
+    from orchestrator.operations.follow import events_of
+    from orchestrator.store.runs import resolve_run
+
+    run_id = _stored(resolve_run, reference)
+    events = _in_workspace(lambda found: events_of(found.state.run(run_id)))
+    return sorted({step for event in events if (step := getattr(event, "step", None))})
+
+
+def _stored(operation: Any, *arguments: Any) -> Any:
+    from orchestrator.store.session import open_store
+
+    def ask(found: Workspace) -> Any:
+        with open_store(found.state, patience=STORE_S) as store:
+            return store(operation, *arguments)
+
+    return _in_workspace(ask)
+
+
+def _in_workspace(act: Callable[[Workspace], Any]) -> Any:
+    from orchestrator.cli.options import workspace
+
+    with workspace(quiet=True, only_reads=True) as found:
+        return act(found)
+
+
+def _completions(find: Callable[[], Iterable[str]]) -> list[str]:
+    try:
+        return list(dict.fromkeys(find()))
+    except Exception:  # a shell that completes a word has no place to show an error
+        return []
