@@ -32,6 +32,7 @@ VOCABULARY = {
     "locks",
     "masking",
     "messages",
+    "outliving",
     "output_order",
     "process_tree",
     "pulse",

@@ -4,7 +4,7 @@ say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -57,13 +57,14 @@ def list_(
 ) -> None:
     """List runs, the newest first."""
     from orchestrator import clock
+    from orchestrator.cli.run_filter import run_filter
     from orchestrator.cli.runs_view import run_table
     from orchestrator.operations.history import is_abandoned
     from orchestrator.operations.unbegun import with_waiting
     from orchestrator.store.damage import list_damage
     from orchestrator.store.runs import count_runs, list_runs
 
-    which = _filter(pipeline, status or [], tag or [], since, limit)
+    which = run_filter(pipeline, status or [], tag or [], since, limit)
     with workspace(only_reads=True) as found, store_of(found) as store:
         runs = store(list_runs, which)
         total = store(count_runs, which) if not json and limit and len(runs) == limit else len(runs)
@@ -370,29 +371,6 @@ def _run_dir(found: Workspace, reference: str) -> RunDir:
             hint=f"Its events are still there: orchestrator sql \"FROM events WHERE run_id = '{run_id}' ORDER BY seq\"",
         )
     return run_dir
-
-
-def _filter(pipeline: str | None, status: list[str], tag: list[str], since: str | None, limit: int) -> Any:
-    from orchestrator import clock
-    from orchestrator.errors import near_misses
-    from orchestrator.states import RunState
-    from orchestrator.store.runs import RunFilter
-
-    for name in status:
-        if name.upper() not in RunState.__members__:
-            raise UsageError(f"{name!r} is not a state of a run.", hint=near_misses(name.upper(), list(RunState)))
-    try:
-        since_at = clock.parse_instant_or_age(since, now=clock.now()) if since else None
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    tags = tuple((name, value if equals else None) for name, equals, value in (item.partition("=") for item in tag))
-    return RunFilter(
-        pipeline=pipeline,
-        statuses=tuple(RunState(name.upper()) for name in status),
-        tags=tags,
-        since=since_at,
-        limit=limit or None,
-    )
 
 
 def _seconds(text: str | None) -> float | None:

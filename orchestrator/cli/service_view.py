@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,15 +21,26 @@ def installed_lines(done: Installed, workspace: Path) -> Iterator[str]:
         yield "    orchestrator daemon install --save-environment"
     elif done.environment_file is not None:
         yield f"Its environment variables are in {done.environment_file}."
+    if done.absence is not None:
+        yield from _without_system(done.absence, workspace)
     if done.other_daemon is not None:
         yield f"A daemon that was started by hand (process {done.other_daemon}) runs already. To hand over, type:"
         yield "    orchestrator daemon stop"
     elif done.to_type:
-        yield "Then type:" if done.missing else "To start it, now and at every login, type:"
+        start = "To start it, now and at every login, type:"
+        yield "Where it does, type:" if done.absence else "Then type:" if done.missing else start
     yield from _indented(done.to_type)
     if done.lingers is not True and done.file.endswith(".service"):
         yield "So that it also runs while you are not logged in, type once:"
         yield "    loginctl enable-linger"
+
+
+def _without_system(absence: str, workspace: Path) -> Iterator[str]:
+    """Why nothing has been started, and what starts the daemon instead."""
+    yield f"{absence}, so nothing reads this file. To start the daemon without it, type:"
+    yield f"    orchestrator --workspace {shlex.quote(str(workspace))} daemon start --detach"
+    yield "and have that run when the machine starts (cron: @reboot). In a container, make `daemon start` its command."
+    yield "Where there is only cron, let it run `orchestrator daemon tick` every minute."
 
 
 def uninstalled_lines(done: Uninstalled) -> Iterator[str]:

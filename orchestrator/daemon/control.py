@@ -18,6 +18,7 @@ from orchestrator.errors import DaemonError, DaemonSilent, StoreError
 from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.operations.daemon import ask, describe_daemon
 from orchestrator.operations.workspace import Workspace
+from orchestrator.outliving import OutlivingProcess
 from orchestrator.pulse import daemon_pid, is_suspended, silence
 
 How = Literal["graceful", "drain", "cancel"]
@@ -33,7 +34,7 @@ def start_detached(workspace: Workspace, log_format: str = "text") -> int:
         raise already_running(state, already)
     command = [sys.executable, "-P", "-m", "orchestrator", "--workspace", str(workspace.settings.path)]
     with open(state.daemon_err, "w+b", opener=_private) as errors:
-        process = subprocess.Popen(
+        process = OutlivingProcess(
             [*command, "daemon", "start", "--quiet", "--log-format", log_format],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -36,6 +36,7 @@ class Installed(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()  # variables that the environment file does not give yet
     other_daemon: int | None = None  # a daemon that was started by hand, and is in the way
     is_started: bool = False
+    absence: str | None = None  # what is not here of systemd or launchd, which would read the file
     lingers: bool | None = None  # whether it runs while nobody is logged in; None: not known, or no such thing
     to_type: tuple[str, ...] = ()
 
@@ -74,13 +75,14 @@ class Installer:
         if is_new:
             _write(file, content, directory_mode=0o755)
         if not system.works():
-            return Installed(str(file), environment, missing, to_type=_typed(system.start_by_hand(service)))
+            to_type = _typed(system.start_by_hand(service))
+            return Installed(str(file), environment, missing, absence=system.absence(), to_type=to_type)
         carry_out(system.enable(service))
         ours, running = system.pid_of(service), daemon_pid(self.workspace.state)
         other = running if running != ours else None
         if missing or other is not None:
             return Installed(
-                str(file), environment, missing, other, False, system.lingers(), _typed(system.start(service))
+                str(file), environment, missing, other, lingers=system.lingers(), to_type=_typed(system.start(service))
             )
         if is_new or ours is None:
             carry_out(system.start(service))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ class System(Protocol):
 
     def content_of(self, service: Service) -> bytes:
         """What stands in it. Raises NotPossible."""
+        ...
+
+    def absence(self) -> str | None:
+        """What this machine lacks of it, in a sentence; None when it has all."""
         ...
 
     def works(self) -> bool:
@@ -77,12 +82,18 @@ class Systemd:
     """User units: no root is needed, and they run as the user."""
 
     units: Path
+    booted: Path = Path("/run/systemd/system")  # where systemd is process 1, by its own definition
 
     def file_of(self, service: Service) -> Path:
         return self.units / f"{service.name}.service"
 
     def content_of(self, service: Service) -> bytes:
         return systemd_unit(service).encode(errors="surrogateescape")
+
+    def absence(self) -> str | None:
+        if shutil.which("systemctl") is None:
+            return "There is no systemctl here"
+        return None if self.booted.exists() else "systemd does not run here"
 
     def works(self) -> bool:
         return _succeeds("systemctl", "--user", "show-environment")
@@ -129,6 +140,9 @@ class Launchd:
 
     def content_of(self, service: Service) -> bytes:
         return launchd_agent(service, self.logs / f"{service.name}.log")
+
+    def absence(self) -> str | None:
+        return None if shutil.which("launchctl") else "There is no launchctl here"
 
     def works(self) -> bool:
         return _succeeds("launchctl", "print", self._domain)

@@ -49,6 +49,7 @@ from orchestrator.messages import (
     MakeTemplate,
     Refusal,
 )
+from orchestrator.outliving import OutlivingProcess
 from orchestrator.records import AttemptSpec
 from orchestrator.wire import Channel, Disconnected, Garbled
 
@@ -262,7 +263,7 @@ class LocationProcess:
             str(side.fileno()),
         ]
         try:
-            return subprocess.Popen(
+            return OutlivingProcess(
                 [self.spec.python, *arguments],
                 cwd=self.spec.working_dir,
                 env={**os.environ, **self.spec.environment},

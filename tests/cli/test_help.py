@@ -43,7 +43,14 @@ def test_the_options_in_an_example_exist(words, command):
 
 
 def test_every_command_that_shows_something_can_do_so_as_json():
-    silent = {("init",), ("pipeline", "config"), ("runs", "cancel"), ("runs", "delete"), ("asset", "wipe")}
+    silent = {
+        ("init",),
+        ("completion",),
+        ("pipeline", "config"),
+        ("runs", "cancel"),
+        ("runs", "delete"),
+        ("asset", "wipe"),
+    }
     silent |= {("state", "restore"), ("state", "rebuild")}
     silent |= {(noun, verb) for noun in ("schedule", "sensor") for verb in ("start", "stop", "forget", "cursor")}
     silent |= {("sensor", "retry"), ("sensor", "acknowledge"), ("runs", "acknowledge")}

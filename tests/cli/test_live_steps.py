@@ -49,8 +49,8 @@ def test_two_thousand_steps_of_one_kind_are_one_line_and_the_ones_that_matter():
         "  ✓ numbers            2.00s",
         "  ▸ square[…]        ━━━━━━━━━━────────── 1,000 of 2,000 done",
         "    ✗ square[n7]",
-        "    ▸ square[n1000]",
-        "    ▸ square[n1001]",
+        "    ▸ square[n1000]    0.00s",
+        "    ▸ square[n1001]    0.00s",
         "  · total",
     ]
     states = [one.state for one in steps]
@@ -61,7 +61,7 @@ def test_however_much_goes_wrong_it_fits_and_what_runs_comes_first():
     lines = shown(mapped(2000, failed=range(1000), running=[1500]), room=8)
     assert len(lines) == 8
     assert lines[0] == "  ▸ square[…]        ━━━━━━━━━━────────── 1,000 of 2,000 done"
-    assert "    ▸ square[n1500]" in lines
+    assert "    ▸ square[n1500]    0.00s" in lines
     assert lines[-1] == "    and 995 more"
 
 
