@@ -67,6 +67,12 @@ class LazyGroup(TyperGroup):
             _take_workspace(leaf, self)
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end without a word
+            raise typer.Abort from None
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         for heading in dict.fromkeys(heading for _, _, heading in COMMANDS.values()):
             rows = [(name, text) for name, (_, text, where) in COMMANDS.items() if where == heading]

@@ -78,9 +78,7 @@ def _explained(error: OSError) -> OrchestratorError | None:
     try:
         Path.cwd()
     except OSError:
-        return ConfigError(
-            "The working directory does not exist any more.", hint="Change to one that does: cd DIRECTORY"
-        )
+        return ConfigError("The working directory was deleted.", hint="Change to one that exists.")
     return None
 
 

@@ -28,7 +28,7 @@ def installed_lines(done: Installed, workspace: Path) -> Iterator[str]:
         yield "    orchestrator daemon stop"
     elif done.to_type:
         start = "To start it, now and at every login, type:"
-        yield "Where it does, type:" if done.absence else "Then type:" if done.missing else start
+        yield "On a machine that has it, type:" if done.absence else "Then type:" if done.missing else start
     yield from _indented(done.to_type)
     if done.lingers is not True and done.file.endswith(".service"):
         yield "So that it also runs while you are not logged in, type once:"
