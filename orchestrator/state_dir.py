@@ -47,8 +47,9 @@ def prepare(path: Path, tell: Callable[[str], None] = lambda _: None) -> StateDi
     return state
 
 
-def _require_own(state: StateDir, tell: Callable[[str], None]) -> None:
-    """Refuses a directory that somebody else owns or could have filled: it holds values that steps unpickle."""
+def _require_own(state: StateDir, tell: Callable[[str], None] | None) -> None:
+    """Refuses a directory that another user owns or could have filled: it holds values that steps unpickle. Closes an
+    empty or merely readable one to others; without `tell` nothing is changed."""
     path = state.path
     if path.is_symlink():
         _require_own_link(state)
@@ -65,14 +66,26 @@ def _require_own(state: StateDir, tell: Callable[[str], None]) -> None:
             hint=f"Work as {user_name(found.st_uid)}, give the directory to {user_name(uid)} with `chown -R`, or set"
             " another state_dir in the workspace file.",
         )
-    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not is_private_group(found.st_gid, uid)):
+    can_write = mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not is_private_group(found.st_gid, uid))
+    if can_write and (any(path.iterdir()) if tell is None else not _closed_while_empty(path, mode)):
         raise StoreError(
             f"Other users can write into the state directory {path} (mode {mode:04o}).",
             hint=f"It holds values that your steps load. Look at what is in it, then `chmod 700 {path}`.",
         )
-    if mode & 0o077 and os.path.lexists(state.format_file):  # what is not ours is refused as it is
+    # What is not ours is refused as it is, and what is created is private from the start.
+    if mode & 0o077 and tell is not None and os.path.lexists(state.format_file):
         path.chmod(STATE_DIR_MODE)
         tell(f"The state directory {path} was open to others (mode {mode:04o}); it is now 0700.")
+
+
+def _closed_while_empty(path: Path, mode: int) -> bool:
+    """Closes a directory to others; whether it was empty then. If it was not, it is opened again: what is in it may be
+    theirs. A new volume is often open to everybody."""
+    path.chmod(STATE_DIR_MODE)
+    if any(path.iterdir()):
+        path.chmod(mode)
+        return False
+    return True
 
 
 def _require_own_link(state: StateDir) -> None:
@@ -97,7 +110,7 @@ def check_usable(path: Path) -> None:
         if state.format_file.exists():
             prepare(path)
             return
-        _require_own(state, lambda _: None)
+        _require_own(state, None)
         _refuse_foreign(state)
         nearest = next(directory for directory in (path, *path.parents) if directory.exists())
         # Asking for permission is not enough: root has every permission, on a read-only file system too.

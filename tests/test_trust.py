@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import ConfigError, StoreError
 from orchestrator.layout import StateDir
 from orchestrator.settings import find_workspace
-from orchestrator.state_dir import make_private, prepare
+from orchestrator.state_dir import check_usable, make_private, prepare
 from orchestrator.trust import Facts, Identity, is_private_group, my_identity, objection, objection_to_ancestor
 
 ME, ROOT, MALLORY = 1000, 0, 4711
@@ -153,6 +153,25 @@ def test_a_state_directory_that_others_can_write_is_refused(tmp_path):
     assert stat.S_IMODE(state.path.stat().st_mode) == 0o777
     state.path.chmod(0o702)
     assert "chmod 700" in said(state.path)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])
+def test_an_empty_one_that_others_can_write_is_closed_as_a_new_volume_is(tmp_path, mode):
+    path = tmp_path / "volume"
+    path.mkdir()
+    path.chmod(mode)
+    check_usable(path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode, "checking changes nothing"
+    prepare(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_one_in_which_others_may_have_planted_something_is_not(tmp_path):
+    path = tmp_path / "volume"
+    (path / "storage").mkdir(parents=True)
+    path.chmod(0o777)
+    assert "Other users can write" in said(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o777
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o711])

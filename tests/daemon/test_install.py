@@ -367,4 +367,6 @@ class TestSupervision:
         assert told == [b"WATCHDOG=1"] * 3
 
     def test_without_a_supervisor_nothing_is_told(self):
-        Supervisor({}).ready()
+        environment = {"WATCHDOG_USEC": "1", "PATH": "/bin"}
+        Supervisor(environment).ready()
+        assert environment == {"PATH": "/bin"}, "its children must not speak to a supervisor either"

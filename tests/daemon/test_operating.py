@@ -252,6 +252,7 @@ class TestLog:
         log = DaemonLog(state, echo=False)
         log.info("lost")
         log.close()
+        assert list(state.daemon_log.iterdir()) == []
 
     def test_the_last_lines_are_shown(self, running):
         assert len(running.bench("daemon", "logs", "-n", "1").ok().out.splitlines()) == 1

@@ -59,6 +59,8 @@ def test_letting_a_process_go_twice_lets_nothing_else_go(pool):
 
     process.close()
 
+    null = os.stat(os.devnull)
+    assert [os.fstat(descriptor).st_rdev for descriptor in ours] == [null.st_rdev] * len(ours)
     for descriptor in ours:
         os.close(descriptor)
 
