@@ -54,13 +54,38 @@ def left_behind(bench):
 
 
 def test_many_commands_without_a_daemon_go_one_after_another(limited):
+    """Each step is held until all the others say that they wait: none of them may have begun by then."""
     names = [f"r{number}" for number in range(5)]
-    go(limited)
     commands = [run(limited, name) for name in names]
+    for done in range(5):
+        limited.wait_until(lambda done=done: len(begun(limited)) > done, "the next one")
+        going = begun(limited)[-1]
+        for name in set(names) - set(begun(limited)):
+            waits(limited, name)
+        assert len(begun(limited)) == done + 1, "one began beside another"
+        go(limited, going)
     assert [command.wait(timeout=60) for command in commands] == [0] * 5
     assert sorted(begun(limited)) == sorted(ended(limited)) == names
     assert most_at_a_time(limited) == 1
     assert left_behind(limited) == []
+
+
+def test_reading_the_limits_and_taking_the_slot_is_one_step(limited):
+    """A command is stopped when it has its slot and no run yet: another one must neither start nor give up."""
+    reached = f"{POINTS[0]}@{limited.path}/reached"
+    first = run(limited, "first", ORCHESTRATOR_CRASH_AT=reached, ORCHESTRATOR_CRASH_SIGNAL="SIGSTOP")
+    limited.wait_until(lambda: (limited.path / "reached").exists(), "the first one has its slot")
+    second = run(limited, "second")
+    busy = f"another run is just being let in (by process {first.pid})"
+    limited.wait_until(lambda: busy in said(limited, "second"), "the reason")
+    assert begun(limited) == []
+    first.send_signal(signal.SIGCONT)
+    holds(limited, "first")
+    limited.wait_until(lambda: "1 of 1 runs with db=x are going" in said(limited, "second"), "the new reason")
+    assert begun(limited) == ["first"]
+    go(limited)
+    assert (first.wait(timeout=30), second.wait(timeout=30)) == (0, 0)
+    assert most_at_a_time(limited) == 1
 
 
 def test_a_run_that_waits_says_for_what_and_is_seen_everywhere(limited):
