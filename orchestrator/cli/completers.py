@@ -69,17 +69,17 @@ def asset_names() -> list[str]:
 
 def mode_names(ctx: typer.Context) -> list[str]:
     """The modes of the pipeline on the command line; without one, of all."""
-    return _completions(lambda: [mode for info in _pipelines(_given(ctx)) for mode in info.modes])
+    return _completions(lambda: [mode for info in _pipelines(_pipeline_given(ctx)) for mode in info.modes])
 
 
 def preset_names(ctx: typer.Context) -> list[str]:
     """Likewise its presets."""
-    return _completions(lambda: [preset for info in _pipelines(_given(ctx)) for preset in info.presets])
+    return _completions(lambda: [preset for info in _pipelines(_pipeline_given(ctx)) for preset in info.presets])
 
 
 def step_names(ctx: typer.Context) -> list[str]:
     """The steps of the run on the command line."""
-    return _completions(lambda: _steps_of(str(ctx.params.get("run") or "last")))
+    return _completions(lambda: _steps_of(_given(ctx, "run") or "last"))
 
 
 def executor_names() -> list[str]:
@@ -127,9 +127,16 @@ def instigator_names(*, schedules: bool) -> list[str]:
     return _completions(lambda: _in_workspace(names))
 
 
-def _given(ctx: typer.Context) -> str | None:
-    name = ctx.params.get("pipeline") or ctx.params.get("name")
-    return str(name).rpartition("/")[2] if name else None
+def _pipeline_given(ctx: typer.Context) -> str | None:
+    name = _given(ctx, "pipeline", "name")
+    return name.rpartition("/")[2] if name else None
+
+
+def _given(ctx: typer.Context, *names: str) -> str | None:
+    """The argument on the command line. While the value of an option is missing it is not parsed, and left over."""
+    parsed = (ctx.params.get(name) for name in names)
+    left_over = (word for word in ctx.args if not word.startswith("-"))
+    return next((str(value) for value in (*parsed, *left_over) if value), None)
 
 
 def _pipelines(name: str | None = None) -> list[PipelineInfo]:

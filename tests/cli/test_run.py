@@ -320,7 +320,7 @@ def test_of_many_failures_each_way_to_fail_is_told_once(bench):
 
         @step
         def check(n: int) -> None:
-            raise (ValueError("odd") if n % 2 else TypeError("even"))
+            raise (ValueError(f"odd {n}") if n % 2 else TypeError(f"even n{n}, at 0x{n:x}"))
 
         @pipeline
         def many():

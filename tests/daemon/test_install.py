@@ -16,6 +16,7 @@ import pytest
 from orchestrator.daemon.install import installer_for, variables_of
 from orchestrator.daemon.service import Service, environment_file, launchd_agent, systemd_unit
 from orchestrator.daemon.supervised import Supervisor
+from orchestrator.daemon.systems import Systemd
 from orchestrator.errors import NotPossible
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import load_settings
@@ -204,6 +205,22 @@ class TestInstalling:
 
     def files(self, home):
         return sorted(path for path in (home / ".config").rglob("*") if path.is_file())
+
+    @pytest.mark.parametrize("arguments", [[], ["--save-environment"]])
+    def test_where_there_is_no_systemctl_it_says_so_and_what_to_do(self, home, tmp_path_factory, arguments):
+        empty = tmp_path_factory.mktemp("empty")
+        done = self.bench("daemon", "install", *arguments, HOME=home, PATH=empty, XDG_CONFIG_HOME="").ok()
+        assert "There is no systemctl here, so nothing reads this file." in done.out
+        assert "orchestrator --workspace " in done.out
+        assert "daemon start --detach" in done.out
+
+    def test_where_systemd_does_not_run_it_says_so(self, tmp_path, monkeypatch):
+        (tmp_path / "systemctl").touch(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert Systemd(tmp_path, tmp_path / "none").absence() == "systemd does not run here"
+        assert Systemd(tmp_path, tmp_path).absence() is None
+        monkeypatch.setenv("PATH", "")
+        assert Systemd(tmp_path, tmp_path).absence() == "There is no systemctl here"
 
     def test_print_shows_the_unit_and_writes_nothing(self, home):
         shown = self.command(home, "install", "--print").ok()
