@@ -15,8 +15,9 @@
     │  └─ SchemaTooNew                5   written by a newer version
     ├─ ExecutionError                 6   processes that run user code
     │  └─ LocationDied                6   a location process ended by itself
-    └─ DaemonError                    7   the daemon is needed and absent, or present and in the way
-       └─ DaemonSilent                7   there is a daemon, and it does not answer
+    ├─ DaemonError                    7   the daemon is needed and absent, or present and in the way
+    │  └─ DaemonSilent                7   there is a daemon, and it does not answer
+    └─ TimedOut                       8   what a command waits for did not happen in the time it was given
 
 A step that fails is not an error here: it is data (see `events`), because it is the user's program that failed.
 This module knows nothing of how an error is shown.
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 
 # What the operating system calls a disk, or a share of one, that has no room left.
@@ -47,6 +49,12 @@ class OrchestratorError(Exception):
     """
 
     exit_code = 1
+
+    @classmethod
+    def kind(cls) -> str:
+        """The name of this error for scripts: `not_found` of NotFound, `store` of StoreError."""
+        words = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Error") or "error")
+        return words.lower()
 
     def __init__(self, message: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         super().__init__(message)
@@ -164,6 +172,12 @@ class DaemonError(OrchestratorError):
 
 class DaemonSilent(DaemonError):
     """There is a daemon, and it does not answer: it is suspended, hangs, or has only just begun or ended."""
+
+
+class TimedOut(OrchestratorError):
+    """A command was told how long to wait, and what it waits for has not happened by then. Nothing is wrong with it."""
+
+    exit_code = 8
 
 
 def gist(error: str) -> str:

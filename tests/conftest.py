@@ -75,7 +75,8 @@ class Bench:
                 contextlib.redirect_stderr(err),
             ):
                 code = outcome.code_of(
-                    lambda: app([*map(str, arguments)], standalone_mode=False, prog_name="orchestrator")
+                    lambda: app([*map(str, arguments)], standalone_mode=False, prog_name="orchestrator"),
+                    json=outcome.wants_json([*map(str, arguments)]),
                 )
         finally:
             os.environ.clear()

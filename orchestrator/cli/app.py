@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.cli.outcome import exit_with_outcome
+from orchestrator.cli.outcome import exit_with_outcome, wants_json
 from orchestrator.cli.output import prepare_streams, put
 from orchestrator.cli.plain_values import take_plain_values_as_they_are
 from orchestrator.errors import OrchestratorError
@@ -106,7 +106,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with `orchestrator init`, then `orchestrator run hello`. Every command has --help with an example.",
+    epilog="""Begin with `orchestrator init`, then `orchestrator run hello`. Every command has --help with an example.
+
+\b
+Exit codes: 0 done; 1 a run failed, or all is not well; 2 usage; 3 configuration or definition;
+4 not found, or not possible now; 5 state; 6 executor; 7 daemon; 8 timed out; 70 a bug;
+130 interrupted or canceled; 141 the output was not read.""",
 )
 
 
@@ -146,7 +151,10 @@ def run_command_line(arguments: list[str] | None = None) -> None:
     take_plain_values_as_they_are()
     if _COMPLETION_VARIABLE in os.environ:
         _prepare_completion()
-    exit_with_outcome(lambda: app(args=arguments, standalone_mode=False, prog_name="orchestrator"))
+    given = sys.argv[1:] if arguments is None else arguments
+    exit_with_outcome(
+        lambda: app(args=arguments, standalone_mode=False, prog_name="orchestrator"), json=wants_json(given)
+    )
 
 
 def _prepare_completion() -> None:

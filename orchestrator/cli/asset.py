@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json as json_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from orchestrator.cli.completers import asset_names
 from orchestrator.cli.options import AssetArgument, Json, Yes, confirm, group, store
-from orchestrator.cli.output import print_json, put, say
+from orchestrator.cli.output import print_json, put, say, whole
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.records import asset_name
 
 app = group("Look at the assets that runs have written.")
 
@@ -30,7 +31,7 @@ def list_(
     with store(only_reads=True) as opened:
         assets = opened(list_assets, parse_key(prefix) if prefix else ())
     if json:
-        print_json(assets)
+        print_json([_with_name(asset) for asset in assets])
     elif assets:
         put(asset_table(assets, clock.now()))
     else:
@@ -48,7 +49,7 @@ def show(key: AssetArgument, json: Json = False) -> None:
     with store(only_reads=True) as opened:
         asset = opened(get_asset, parse_key(key))
     if json:
-        print_json(asset)
+        print_json(_with_name(asset))
     else:
         for line in asset_page(asset, clock.now(), painter()):
             put(line)
@@ -72,7 +73,7 @@ def history(
         which = HistoryFilter(partitions=tuple(partition or ()), limit=limit or None)
         found = opened(asset_history, parsed, which)
     if json:
-        print_json(found)
+        print_json([_with_name(one) for one in found])
     elif found:
         put(history_table(found, clock.now()))
     else:
@@ -86,6 +87,7 @@ def wipe(
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Forget every asset.")] = False,
     yes: Yes = False,
+    json: Json = False,
 ) -> None:
     """Remove assets from the catalog. Runs and data stay, and an asset comes back with its next materialization."""
     from orchestrator import clock
@@ -103,7 +105,15 @@ def wipe(
     )
     with store() as opened:
         count = opened(wipe_assets, None if all_ else parsed, now=clock.now())
+    if json:
+        print_json({"wiped": count})
+        return
     put(f"Wiped {count} asset{'' if count == 1 else 's'}.")
+
+
+def _with_name(record: Any) -> dict[str, Any]:
+    """A record about an asset, with the asset's name as people write it."""
+    return {"name": asset_name(record.asset), **whole(record)}
 
 
 def parse_key(text: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.cli.options import Json, group, workspace
-from orchestrator.cli.outcome import OK, show_error
+from orchestrator.cli.outcome import OK, error_json, show_error
 from orchestrator.cli.output import painter, print_json, put, say
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED
 
@@ -32,17 +32,22 @@ def check(json: Json = False) -> int:
     broken = [*wrong, *(error for location in locations for error in location.errors())]
     if json:
         print_json(
-            [
-                {
-                    "location": location.name,
-                    "loaded": location.error is None,
-                    "error": str(location.error) if location.error else None,
-                    "pipelines": _pipelines(location),
-                    "broken": location.broken(),
-                    "fork_problem": unforkable.get(location.name),
-                }
-                for location in locations
-            ]
+            {
+                "ok": not broken,
+                "workspace": str(found.settings.path),
+                "errors": [error_json(error) for error in broken],
+                "locations": [
+                    {
+                        "location": location.name,
+                        "loaded": location.error is None,
+                        "error": str(location.error) if location.error else None,
+                        "pipelines": _pipelines(location),
+                        "broken": location.broken(),
+                        "fork_problem": unforkable.get(location.name),
+                    }
+                    for location in locations
+                ],
+            }
         )
     else:
         paint = painter()
@@ -55,7 +60,7 @@ def check(json: Json = False) -> int:
         for name, problem in unforkable.items():
             say(f"warning: Runs of location {name!r} will be refused. It cannot be forked safely: {problem}.")
             say(f"hint: {SPAWN_HINT}")
-    for error in wrong if json else broken:
+    for error in broken:
         show_error(error)
     return broken[0].exit_code if broken else OK
 

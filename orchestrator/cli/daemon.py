@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import contextlib
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, group, workspace
-from orchestrator.cli.output import painter, print_json, put, say
+from orchestrator.cli.options import Json, group, store_of, workspace
+from orchestrator.cli.outcome import error_json, show_error
+from orchestrator.cli.output import painter, print_json, print_json_line, put, say, whole
 from orchestrator.errors import DaemonError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.layout import StateDir
+    from orchestrator.operations.workspace import Workspace
 
 app = group("Start, stop and watch the process that runs schedules and sensors.")
 
 LogFormat = Annotated[str, typer.Option("--log-format", metavar="text|json", help="How log lines are written.")]
 NOT_RUNNING = 7
+_LOG_LINE = re.compile(r"(\d{4}-\S+Z) (\w+) +(.*)")
+_MOST_TICKS = 100_000
 
 
 @app.command(epilog="Example: orchestrator daemon start --detach")
@@ -21,15 +31,22 @@ def start(
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running, and return once it answers.")] = False,
     log_format: LogFormat = "text",
     quiet: Annotated[bool, typer.Option("--quiet", hidden=True, help="Write to the log file only.")] = False,
+    json: Json = False,
 ) -> int:
     """Run schedules, sensors and the queue, in the foreground until Ctrl-C."""
     if log_format not in ("text", "json"):
         raise UsageError(f"{log_format!r} is no log format.", hint="There is text and json.")
+    if json and not detach:
+        raise UsageError(
+            "--json goes with --detach.", hint="For log lines as JSON: orchestrator daemon start --log-format json"
+        )
     with workspace() as found:
         if detach:
             from orchestrator.daemon.control import start_detached
 
             pid = start_detached(found, log_format)
+            if json:
+                print_json({"pid": pid, "log": str(found.state.daemon_log)})
             say(f"The daemon runs as process {pid}. It says what it does in {found.state.daemon_log}.")
             return 0
         from orchestrator.daemon.process import run_daemon
@@ -41,6 +58,7 @@ def start(
 def stop(
     drain: Annotated[bool, typer.Option("--drain", help="Wait for the runs in flight.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the runs in flight.")] = False,
+    json: Json = False,
 ) -> None:
     """Stop the daemon. Steps that run go on, and the next daemon takes them over."""
     from orchestrator.daemon.control import stop_daemon
@@ -53,6 +71,8 @@ def stop(
             how="drain" if drain else "cancel" if cancel else "graceful",
             patience=86400.0 if drain else 60.0,
         )
+    if json:
+        print_json({"stopped": was_there})
     say("The daemon has stopped." if was_there else "No daemon is running.")
 
 
@@ -65,9 +85,16 @@ def status(json: Json = False) -> int:
     from orchestrator.operations.daemon import describe_daemon
 
     with workspace() as found:
-        told = describe_daemon(found.state)
+        try:
+            told = describe_daemon(found.state)
+        except DaemonError as error:
+            if not json:
+                raise
+            print_json(_absent(found.state, error))
+            show_error(error)
+            return error.exit_code
     if json:
-        print_json(told)
+        print_json({"running": True, **told, "error": None})
     else:
         for line in _lines(told):
             put(line)
@@ -78,6 +105,7 @@ def status(json: Json = False) -> int:
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, metavar="N", help="How many of the last lines.")] = 50,
+    json: Json = False,
 ) -> None:
     """Print what the daemon has said."""
     from orchestrator.operations import daemon_log
@@ -87,19 +115,27 @@ def logs(
     if not path.exists():
         raise DaemonError("No daemon has run here yet.", hint="Start one with `orchestrator daemon start`.")
     for line in daemon_log.follow(path, lines) if follow else daemon_log.last_lines(path, lines):
-        put(line, end="", flush=True)
+        if json:
+            print_json_line(_line_json(line))
+        else:
+            put(line, end="", flush=True)
 
 
 @app.command(epilog="Example: orchestrator daemon tick")
-def tick() -> int:
+def tick(json: Json = False) -> int:
     """Do everything that is due, wait for the runs that come of it, and end: for machines that have a cron already.
 
     What becomes due meanwhile is left to the next pass. Beside a daemon, or another pass, there is nothing to do.
     """
+    from orchestrator.clock import now
     from orchestrator.daemon.process import run_daemon
 
+    began = now()
     with workspace() as found:
-        return run_daemon(found, once=True)
+        code = run_daemon(found, once=True)
+        if json:
+            print_json(_came_of_it(found, began))
+    return code
 
 
 @app.command(epilog="Example: orchestrator daemon install --save-environment")
@@ -117,7 +153,8 @@ def install(
     with workspace() as found:
         installer = installer_for(found)
         if show:
-            put(installer.text(), end="")
+            text = installer.text()
+            print_json({"text": text}) if json else put(text, end="")
             return
         done = installer.install(save_environment=save_environment)
     if json:
@@ -140,6 +177,40 @@ def uninstall(json: Json = False) -> None:
         return
     for line in uninstalled_lines(done):
         put(line)
+
+
+def _absent(state: StateDir, error: DaemonError) -> dict[str, Any]:
+    """What is known of a daemon that does not answer, or is not there."""
+    from orchestrator.pulse import daemon_pid, last_beat
+
+    pid = daemon_pid(state)
+    told: dict[str, Any] = {"running": pid is not None, "pid": pid, "loop_at": last_beat(state), "concerns": []}
+    return {**told, "error": error_json(error)}
+
+
+def _came_of_it(found: Workspace, began: datetime) -> dict[str, Any]:
+    """The ticks of a pass, and the runs that were created in it."""
+    from orchestrator.cli.ticks_view import as_json
+    from orchestrator.store.runs import RunFilter, list_runs
+    from orchestrator.store.ticks import TickFilter, list_ticks
+
+    with store_of(found) as store:
+        ticks = store(list_ticks, TickFilter(since=began, limit=_MOST_TICKS))
+        runs = store(list_runs, RunFilter(since=began, limit=None))
+    return {"ticks": [as_json(one) for one in ticks], "runs": [whole(run) for run in runs]}
+
+
+def _line_json(line: str) -> dict[str, Any]:
+    """A line of the log as a record. Lines of a traceback stand by themselves."""
+    import msgspec
+
+    with contextlib.suppress(msgspec.DecodeError):
+        record = msgspec.json.decode(line)
+        if isinstance(record, dict):
+            return record
+    found = _LOG_LINE.match(line)
+    at, level, message = found.groups() if found is not None else (None, None, line)
+    return {"at": at, "level": level, "message": message.rstrip()}
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

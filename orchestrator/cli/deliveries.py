@@ -35,25 +35,30 @@ def show_deliveries(name: str | None, *, json: bool) -> None:
         say("No failed alerts.")
 
 
-def retry_alerts(name: str, run: str | None) -> None:
+def retry_alerts(name: str, run: str | None, *, json: bool) -> None:
     """Has failed alerts tried again now."""
     from orchestrator.locks import is_locked
     from orchestrator.operations.deliveries import retry_alerts
 
     id, count = _with_failed(name, run, retry_alerts)
+    if json:
+        print_json({"sensor": id, "alerts": count})
     if count:
-        put(f"{_alerts(count)} of {id}: tried again now.")
+        if not json:
+            put(f"{_alerts(count)} of {id}: tried again now.")
         with workspace() as found:
             if not is_locked(found.state.daemon_lock):
                 say("No daemon is running, so nothing happens yet: orchestrator daemon start")
 
 
-def acknowledge_alerts(name: str, run: str | None) -> None:
+def acknowledge_alerts(name: str, run: str | None, *, json: bool) -> None:
     """Dismisses failed alerts."""
     from orchestrator.operations.deliveries import acknowledge_alerts
 
     id, count = _with_failed(name, run, acknowledge_alerts)
-    if count:
+    if json:
+        print_json({"sensor": id, "alerts": count})
+    elif count:
         put(f"{_alerts(count)} of {id}: acknowledged, and not tried again.")
 
 

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import single
-from orchestrator.cli.output import put
+from orchestrator.cli.options import Json, single
+from orchestrator.cli.output import print_json, put
 from orchestrator.errors import NotPossible, StoreError
 
 app = single()
@@ -26,6 +26,7 @@ FILES = {
 @app.command(epilog="Example: orchestrator init shop && cd shop && orchestrator run hello")
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; created if it is not there.")] = Path(),
+    json: Json = False,
 ) -> None:
     """Make a working workspace with an example pipeline, ready to run. Files that exist are never overwritten."""
     existing = [name for name in FILES if (directory / name).exists()]
@@ -44,7 +45,10 @@ def init(
             ignore.write_text(".orchestrator/\n__pycache__/\n")
     except OSError as error:
         raise StoreError(f"{directory.absolute()} cannot be written: {error.strerror}.") from error
-    _explain(directory)
+    if json:
+        print_json({"directory": str(directory.absolute()), "files": list(FILES)})
+    else:
+        _explain(directory)
 
 
 def _explain(directory: Path) -> None:

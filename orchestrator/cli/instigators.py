@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.options import store_of, workspace
-from orchestrator.cli.output import print_json, put, say
+from orchestrator.cli.output import print_json, put, say, whole
 from orchestrator.errors import DaemonError, NotPossible, UsageError
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def upcoming_of(found: Workspace, everything: list[Instigator], now: datetime) -
     return upcoming | {one["id"]: datetime.fromisoformat(one["at"]) for one in told if one["id"] in ids}
 
 
-def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool) -> None:
-    """Turns some, or all, on or off. One that cannot be keeps none of the others from it."""
+def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool, json: bool) -> int:
+    """Turns some, or all, on or off; the exit code. One that cannot be keeps none of the others from it."""
     from orchestrator import clock
-    from orchestrator.cli.outcome import show_error
+    from orchestrator.cli.outcome import OK, error_json, show_error
     from orchestrator.operations.instigators import look_up, pick, turn_off, turn_on
 
     if bool(names) == everyone:
@@ -86,23 +86,37 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
             chosen = [one for one in chosen if not (on and one.gone_at)]
         else:
             chosen = [pick(known, name, schedules=schedules) for name in names or ()]
-        refused: list[NotPossible] = []
+        done: list[tuple[Instigator, bool]] = []
+        refused: list[tuple[str, NotPossible]] = []
         with store_of(found) as store:
             for one in chosen:
                 try:
                     after = turn_on(store, one, now, known.everything) if on else turn_off(store, one, now)
                 except NotPossible as error:
-                    refused.append(error)
+                    refused.append((one.id, error))
                     continue
-                already = " already" if one.is_on == on else ""
-                put(f"{after.id} is {'on' if on else 'off'}{already}.{_first(after, now) if on else ''}")
+                done.append((after, one.is_on != on))
         running = _daemon_runs(found)
+    if json:
+        errors = [{"name": id, **error_json(refusal)} for id, refusal in refused]
+        results = [_switched(after, now, changed) for after, changed in done]
+        last = error_json(refused[-1][1]) if refused else None
+        print_json({"results": results, "refused": errors, "daemon_running": running, "error": last})
+    for after, changed in done if not json else ():
+        already = "" if changed else " already"
+        put(f"{after.id} is {'on' if on else 'off'}{already}.{_first(after, now) if on else ''}")
     if on and chosen and not running:
         say("No daemon is running, so nothing happens yet: orchestrator daemon start")
-    if refused:
-        for one_more in refused[:-1]:
-            show_error(one_more)
-        raise refused[-1]
+    for _, refusal in refused:
+        show_error(refusal)
+    return refused[-1][1].exit_code if refused else OK
+
+
+def _switched(after: Instigator, now: datetime, changed: bool) -> dict[str, Any]:
+    from orchestrator.operations.instigators import next_instants
+
+    next_at = next(iter(next_instants(after, now)), None) if after.is_on else None
+    return {"name": after.id, "kind": after.kind, "on": after.is_on, "changed": changed, "next_at": next_at}
 
 
 def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bool, follow: bool, json: bool) -> None:
@@ -155,8 +169,10 @@ def _look(found: Workspace, wanted: list[Instigator], which: Any, seen: datetime
     return Look(tuple(ticks), tuple(current), upcoming_of(found, current, clock.now()))
 
 
-def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], None], only_reads: bool = False) -> None:
-    """Does something to one schedule or sensor."""
+def with_one(
+    name: str, *, schedules: bool, act: Callable[[Store, Instigator], None], only_reads: bool = False
+) -> Instigator:
+    """Does something to one schedule or sensor; which one, as it was before."""
     from orchestrator import clock
     from orchestrator.operations.instigators import look_up, pick
 
@@ -164,9 +180,10 @@ def with_one(name: str, *, schedules: bool, act: Callable[[Store, Instigator], N
         one = pick(look_up(found, clock.now(), [name]), name, schedules=schedules)
         with store_of(found) as store:
             act(store, one)
+    return one
 
 
-def forget_one(name: str, *, schedules: bool) -> None:
+def forget_one(name: str, *, schedules: bool, json: bool) -> None:
     """Forgets a schedule or sensor whose definition is gone. Raises NotPossible when it is not gone."""
     from orchestrator import clock
     from orchestrator.operations.instigators import forget, look_up, pick
@@ -178,7 +195,11 @@ def forget_one(name: str, *, schedules: bool) -> None:
         with store_of(found) as store:
             undelivered = len(store(list_deliveries, one.id))
             renamed = forget(store, one, known.everything)
-    put(f"{one.id} is forgotten.")
+    if json:
+        renamed_to = renamed.id if renamed is not None else None
+        print_json({"forgotten": one.id, "alerts": undelivered, "renamed_to": renamed_to})
+    else:
+        put(f"{one.id} is forgotten.")
     if undelivered:
         alerts = "1 alert" if undelivered == 1 else f"{undelivered:,} alerts"
         say(f"With {alerts} that never got through." if renamed is None else f"{renamed.id} takes over {alerts}.")
@@ -226,5 +247,5 @@ def _as_json(one: Instigator, latest: dict[str, Any], upcoming: dict[str, dateti
         "last_tick": as_json(last) if last is not None else None,
         "failures": one.failures,
         "cursor": one.cursor,
-        "definition": one.declared,
+        "definition": whole(one.declared),
     }

@@ -80,7 +80,27 @@ def print_json(value: Any) -> None:
     """The records as JSON: instants in ISO 8601 (UTC), ids as strings, indented for reading."""
     import msgspec
 
-    put_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    put_json(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+
+
+def whole(record: Any) -> Any:
+    """A record as JSON values with every field: also those that are left out of files when they have their default."""
+    import msgspec
+
+    if isinstance(record, msgspec.Struct):
+        tag = record.__struct_config__.tag
+        tagged = {record.__struct_config__.tag_field or "type": tag} if tag is not None else {}
+        return tagged | {name: whole(getattr(record, name)) for name in record.__struct_fields__}
+    if isinstance(record, dict):
+        return {name: whole(value) for name, value in record.items()}
+    return [whole(one) for one in record] if isinstance(record, (list, tuple)) else record
+
+
+def print_json_line(value: Any) -> None:
+    """One record of many on a line of its own, at once: the next may come much later."""
+    import msgspec
+
+    put_json(msgspec.json.encode(value, enc_hook=str).decode(), flush=True)
 
 
 def put_json(text: str, *, end: str = "\n", flush: bool = False) -> None:

@@ -9,7 +9,7 @@ import typer
 from orchestrator.cli.completers import mode_names
 from orchestrator.cli.options import Json, PipelineArgument, group, workspace
 from orchestrator.cli.outcome import OK, show_error
-from orchestrator.cli.output import Cell, painter, print_json, put, say, table
+from orchestrator.cli.output import Cell, painter, print_json, put, say, table, whole
 from orchestrator.cli.styles import BOLD, DIM
 
 app = group("List pipelines, show their graphs, print configuration templates.")
@@ -33,6 +33,10 @@ def list_(json: Json = False) -> int:
         for info in location.process.loaded.info.pipelines
     ]
     errors = [error for location in locations for error in location.errors()]
+    if json and errors and not infos:
+        for error in errors[1:]:
+            show_error(error)
+        raise errors[0]
     if json:
         print_json([{"location": name, **_as_dict(info)} for name, info in infos])
     elif infos:
@@ -60,7 +64,14 @@ def show(name: PipelineArgument, mode: Mode = None, json: Json = False) -> None:
         chosen = mode or pipeline.info.modes[0]
         planned = plan(found, pipeline, PlanRequest(pipeline=pipeline.info.name, mode=chosen, check=False))
     if json:
-        print_json({**_as_dict(pipeline.info), "location": pipeline.location, "plan": planned.plan})
+        print_json(
+            {
+                **_as_dict(pipeline.info),
+                "location": pipeline.location,
+                "description": planned.description,
+                "plan": whole(planned.plan),
+            }
+        )
         return
     paint = painter()
     put(f"{paint(BOLD, pipeline.info.name)}  {paint(DIM, pipeline.info.where)}")
@@ -73,13 +84,18 @@ def show(name: PipelineArgument, mode: Mode = None, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: orchestrator pipeline config flights > flights.yaml")
-def config(name: PipelineArgument, mode: Mode = None) -> None:
+def config(name: PipelineArgument, mode: Mode = None, json: Json = False) -> None:
     """Print a configuration template: every field there is, with its type and default."""
     from orchestrator.operations.workspace import find_pipeline, template
 
     with workspace() as found:
         pipeline = find_pipeline(found, name)
-        text = template(found, pipeline, mode or pipeline.info.modes[0])
+        chosen = mode or pipeline.info.modes[0]
+        text = template(found, pipeline, chosen)
+    if json:
+        where = {"pipeline": pipeline.info.name, "location": pipeline.location, "mode": chosen}
+        print_json({**where, "template": text})
+        return
     put(text, end="")
 
 
@@ -88,4 +104,4 @@ def _presets(presets: tuple[str, ...]) -> str:
 
 
 def _as_dict(info: object) -> dict[str, object]:
-    return {name: getattr(info, name) for name in info.__struct_fields__}  # type: ignore[attr-defined]
+    return dict(whole(info))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
-
-import msgspec
 
 from orchestrator.cli.runs_view import ago
 from orchestrator.operations.unbegun import Unbegun
@@ -16,8 +13,3 @@ def unbegun_words(run: Unbegun, now: datetime) -> str:
     at = (run.summary.finished_at if run.is_over else None) or run.summary.created_at
     head = f"run {run.run_id}  {run.summary.pipeline}  {run.summary.status} {ago(at, now)}"
     return f"{head}\nIt never began: {run.reason}." if run.is_over else f"{head}\nIt waits: {run.reason}."
-
-
-def unbegun_json(run: Unbegun) -> dict[str, Any]:
-    """The same as `--json` prints it: like any run, with what it waits for."""
-    return {**msgspec.to_builtins(run.summary), "waits_for": None if run.is_over else run.reason, "steps": []}

@@ -13,8 +13,8 @@ import typer
 
 from orchestrator.cli.completers import ended_runs, executor_names, failed_runs, mode_names, preset_names
 from orchestrator.cli.options import Json, NoWait, OptionalPipelineArgument, single, store_of, workspace
-from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
-from orchestrator.cli.output import painter, print_json, put, say
+from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED, interrupted_json
+from orchestrator.cli.output import painter, print_json, print_json_line, put, say
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,14 +115,18 @@ def _start_loading(found: Workspace, pipeline: str | None) -> None:
 
 
 def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None, json: bool) -> int:
+    from orchestrator import clock
+    from orchestrator.cli.run_json import page_of, unbegun_json
     from orchestrator.locks import is_locked
     from orchestrator.operations.enqueue import enqueue_run
-    from orchestrator.store.runs import get_run
+    from orchestrator.operations.unbegun import find_unbegun
 
     run_id = enqueue_run(found, options, continued)
     if json:
         with store_of(found) as store:
-            print_json(store(get_run, run_id).summary)
+            unbegun = find_unbegun(store, run_id)
+        now = clock.now()
+        print_json(unbegun_json(unbegun, now) if unbegun is not None else page_of(found.state.run(run_id), now))
     else:
         put(run_id)
     if not is_locked(found.state.daemon_lock):
@@ -192,13 +196,16 @@ def start_and_drive(
             )
             created = new_run(found, options, continued, terms=terms, interrupts=interrupts)
     except GaveUp:
-        return gave_up(interrupts)
+        return gave_up(interrupts, json)
     return drive(found, created.run_dir, created.lock, created.reused, json, interrupts)
 
 
-def gave_up(interrupts: Interrupts) -> int:
+def gave_up(interrupts: Interrupts, json: bool) -> int:
     """Says that a wait was interrupted; the exit code."""
-    say(f"Stopped waiting ({interrupts.by}). Nothing was started.")
+    message = f"Stopped waiting ({interrupts.by}). Nothing was started."
+    if json:
+        print_json_line(interrupted_json(message))
+    say(message)
     return INTERRUPTED
 
 
@@ -247,11 +254,11 @@ def take_signals(interrupts: Interrupts) -> None:
 
 def _show(driver: Any, facts: list[Any], json: bool) -> None:
     from orchestrator import clock
+    from orchestrator.cli.run_json import page_of
     from orchestrator.cli.run_report import report
-    from orchestrator.engine.summary import run_detail
 
     if json:
-        print_json(run_detail(driver.record, driver.progress))
+        print_json(page_of(driver.run_dir, clock.now()))
         return
     for line in report(driver.record, driver.progress, driver.run_dir, facts, now=clock.now(), paint=painter()):
         put(line)

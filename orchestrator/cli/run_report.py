@@ -106,13 +106,14 @@ def _row(members: list[RunStep]) -> _Row:
     """One line for the step, or for all the keys of it: then its time is that of the slowest."""
     if len(members) == 1:
         (step,) = members
-        return _Row(step.key, step.state, step.seconds, _note(step))
+        return _Row(step.key, step.state, step.seconds, step_note(step))
     slowest = max((step.seconds for step in members if step.seconds is not None), default=None)
     note = counts([step.state for step in members])
     return _Row(family_name(members), together(members), slowest, f"slowest of {note}" if slowest is not None else note)
 
 
-def _note(step: RunStep) -> str:
+def step_note(step: RunStep) -> str:
+    """What there is to say of a step beside its state: why it did not run, or that it needed several attempts."""
     if step.state is StepState.SKIPPED:
         return step.missing_input() or ""
     if step.state is StepState.ABANDONED:

@@ -17,16 +17,15 @@ from orchestrator.cli.completers import (
     run_states,
     step_names,
 )
+from orchestrator.cli.found_runs import begun, full_id, run_dir_of, unbegun_of
 from orchestrator.cli.options import Json, NoWait, RunArgument, Yes, confirm, group, store_of, workspace
-from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED
+from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED, error_json, show_error
 from orchestrator.cli.output import painter, print_json, put, put_json, say
-from orchestrator.errors import NotPossible, UsageError
+from orchestrator.errors import NotPossible, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.layout import RunDir
-    from orchestrator.operations.unbegun import Unbegun
     from orchestrator.operations.workspace import Workspace
-    from orchestrator.records import RunSummary
 
 app = group("List, show, follow, cancel, resume, acknowledge and delete runs.")
 
@@ -58,9 +57,10 @@ def list_(
     """List runs, the newest first."""
     from orchestrator import clock
     from orchestrator.cli.run_filter import run_filter
+    from orchestrator.cli.run_json import listed_json
     from orchestrator.cli.runs_view import run_table
     from orchestrator.operations.history import is_abandoned
-    from orchestrator.operations.unbegun import with_waiting
+    from orchestrator.operations.unbegun import why_they_wait, with_waiting
     from orchestrator.store.damage import list_damage
     from orchestrator.store.runs import count_runs, list_runs
 
@@ -71,11 +71,19 @@ def list_(
         damaged = dict(store(list_damage))
         runs = with_waiting(found.state, runs, which)
         interrupted = {run.run_id for run in runs if is_abandoned(found.state, run)}
+    waits = why_they_wait(found.state, runs)
+    now = clock.now()
     if json:
-        print_json(runs)
+        print_json(
+            [
+                listed_json(found.state, run, now, waits_for=waits.get(run.run_id), damage=damaged.get(run.run_id))
+                for run in runs
+            ]
+        )
     elif runs:
-        put(run_table(runs, clock.now(), interrupted))
-        _say_why_they_wait(found, runs)
+        put(run_table(runs, now, interrupted))
+        for run_id, reason in waits.items():
+            put(f"{run_id} waits: {reason}")
         _say_damage([damaged[run.run_id] for run in runs if run.run_id in damaged])
         if total > len(runs):
             say(f"and {total - len(runs)} older (--limit 0 for all)")
@@ -94,33 +102,31 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one run: who asked for it, with what, its steps, what failed and why, what it wrote."""
-    from msgspec import to_builtins
-
     from orchestrator import clock
-    from orchestrator.cli.queued import unbegun_json, unbegun_words
+    from orchestrator.cli.queued import unbegun_words
+    from orchestrator.cli.run_json import page_of, unbegun_json
     from orchestrator.cli.run_report import report
-    from orchestrator.engine.summary import run_detail
     from orchestrator.operations.follow import events_of
     from orchestrator.operations.history import is_driven, progress_of
     from orchestrator.run_files import read_record
     from orchestrator.store.acknowledgements import acknowledgement_of
 
     with workspace(only_reads=True) as found:
-        unbegun = _unbegun(found, run)
+        unbegun = unbegun_of(found, run)
         if unbegun is not None:
             if json:
-                print_json(unbegun_json(unbegun))
+                print_json(unbegun_json(unbegun, clock.now()))
             else:
                 put(unbegun_words(unbegun, clock.now()))
             return
-        run_dir = _run_dir(found, run)
+        run_dir = run_dir_of(found, run)
         with store_of(found) as store:
             acknowledged = store(acknowledgement_of, run_dir.run_id)
+    if json:
+        print_json(page_of(run_dir, clock.now(), acknowledged))
+        return
     has_owner = is_driven(run_dir)
     record, progress = read_record(run_dir), progress_of(run_dir)
-    if json:
-        print_json({**to_builtins(run_detail(record, progress)), "acknowledged": acknowledged})
-        return
     lines = report(
         record,
         progress,
@@ -145,7 +151,7 @@ def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None
     from orchestrator.operations.follow import events_of, follow_events
 
     with workspace(only_reads=True) as found:
-        run_dir = _begun(found, run, follow)
+        run_dir = begun(found, run, follow)
     paint = painter()
     if json and not follow:
         put_json("[" + ",\n ".join(encode_line(event).decode().rstrip() for event in events_of(run_dir)) + "]")
@@ -170,7 +176,7 @@ def logs(
     from orchestrator.cli.logs_view import shown_logs
 
     with workspace(only_reads=True) as found:
-        run_dir = _begun(found, run, follow)
+        run_dir = begun(found, run, follow)
     for text in shown_logs(run_dir, step, follow=follow, tail=tail, json=json, times=times, paint=painter()):
         put_json(text, flush=follow) if json else put(text, flush=follow)
 
@@ -181,30 +187,35 @@ def wait(
     timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Give up after this long.")] = None,
     json: Json = False,
 ) -> int:
-    """Wait until a run is over; exits with 0 if it succeeded, 1 if it failed, 130 if it was canceled."""
+    """Wait until a run is over; exits with 0 if it succeeded, 1 if it failed, 130 if it was canceled.
+
+    With --timeout it exits with 8 when the run is not over by then."""
     from orchestrator import clock
-    from orchestrator.cli.queued import unbegun_json
+    from orchestrator.cli.run_json import page_of, unbegun_json
     from orchestrator.operations.unbegun import wait_until_begun
     from orchestrator.operations.wait import wait_for
 
     started, patience = clock.monotonic(), _seconds(timeout)
     with workspace() as found:
-        run = _full_id(found, run)
-        never_begun = wait_until_begun(lambda: _unbegun(found, run), patience, say)
+        run = full_id(found, run)
+        never_begun = wait_until_begun(lambda: unbegun_of(found, run), patience, say)
         if never_begun is not None:
-            print_json(unbegun_json(never_begun)) if json else put(f"{run}  {never_begun.summary.status}")
+            if json:
+                print_json(unbegun_json(never_begun, clock.now()))
+            else:
+                put(f"{run}  {never_begun.summary.status}")
             return INTERRUPTED
-        run_dir = _run_dir(found, run)
+        run_dir = run_dir_of(found, run)
     detail = wait_for(run_dir, patience, started)
     if json:
-        print_json(detail)
+        print_json(page_of(run_dir, clock.now()))
     else:
         put(f"{detail.run_id}  {detail.status}")
     return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(detail.status, RUN_FAILED)
 
 
 @app.command(epilog="Example: orchestrator runs cancel last")
-def cancel(run: ActiveRun) -> int:
+def cancel(run: ActiveRun, json: Json = False) -> int:
     """Cancel a run: steps that are running are told to stop, no other starts."""
     from orchestrator import clock
     from orchestrator.operations.end import Canceled, cancel_run
@@ -214,25 +225,25 @@ def cancel(run: ActiveRun) -> int:
     with workspace() as found:
         waiting = find_tickets(found.state, run)
         if len(waiting) == 1 and give_up(found.state, waiting[0].run.run_id):
-            put(f"Asked the command that waits with run {waiting[0].run.run_id} to stop waiting.")
-            return OK
+            run_id = waiting[0].run.run_id
+            return _canceled(
+                run_id, "stopped_waiting", f"Asked the command that waits with run {run_id} to stop.", json
+            )
         with store_of(found) as store:
             run_id = store(resolve_run, run)
             became = cancel_run(store, run_id, "orchestrator runs cancel", clock.now())
         if became is Canceled.DEQUEUED:
-            put(f"Canceled run {run_id}, which was waiting in the queue.")
-        elif became is Canceled.ASKED:
-            put(f"Asked run {run_id} to stop.")
-        else:
-            return _end_here(found, found.state.run(run_id))
-        return OK
+            return _canceled(run_id, "dequeued", f"Canceled run {run_id}, which was waiting in the queue.", json)
+        if became is Canceled.ASKED:
+            return _canceled(run_id, "asked", f"Asked run {run_id} to stop.", json)
+        return _end_here(found, found.state.run(run_id), json)
 
 
 @app.command(epilog="Example: orchestrator runs resume last")
 def resume(run: ResumableRun, no_wait: NoWait = False, json: Json = False) -> int:
     """Go on with a run whose owner is gone. Steps that succeeded are not run again; ones that still run are awaited."""
     with workspace() as found:
-        return _take_over(found, _run_dir(found, run), json, no_wait=no_wait)
+        return _take_over(found, run_dir_of(found, run), json, no_wait=no_wait)
 
 
 @app.command(epilog="Example: orchestrator runs acknowledge last --note 'the supplier sent no file'")
@@ -246,17 +257,22 @@ def acknowledge(
         ),
     ],
     note: Annotated[str | None, typer.Option(metavar="TEXT", help="Why it failed, or what was done.")] = None,
+    json: Json = False,
 ) -> None:
     """Note that somebody knows of failed runs: they are no problem in `status` any more."""
     from orchestrator import clock
     from orchestrator.operations.acknowledge import acknowledge_failure
+    from orchestrator.store.acknowledgements import acknowledgement_of
     from orchestrator.store.runs import resolve_run
 
     with workspace() as found, store_of(found) as store:
         run_ids = [store(resolve_run, reference) for reference in run]
         for run_id in run_ids:
             acknowledge_failure(store, run_id, note, clock.now())
-            put(f"Acknowledged the failure of run {run_id}.")
+            if not json:
+                put(f"Acknowledged the failure of run {run_id}.")
+        if json:
+            print_json([{"run_id": run_id, "acknowledged": store(acknowledgement_of, run_id)} for run_id in run_ids])
 
 
 @app.command(epilog="Example: orchestrator runs delete 7k2m --yes")
@@ -268,7 +284,8 @@ def delete(
         ),
     ],
     yes: Yes = False,
-) -> None:
+    json: Json = False,
+) -> int:
     """Delete runs: their files, their stored values, their events. Tables and files that steps wrote elsewhere stay."""
     from orchestrator import clock
     from orchestrator.operations.end import remove_run
@@ -278,10 +295,25 @@ def delete(
         with store_of(found) as store:
             run_ids = [store(resolve_run, reference) for reference in run]
         confirm(f"Delete {', '.join(run_ids)}?", yes)
+        deleted: list[str] = []
+        refused: list[tuple[str, OrchestratorError]] = []
         with store_of(found) as store:
-            for run_id in run_ids:
-                remove_run(store, run_id, clock.now())
-                put(f"Deleted run {run_id}.")
+            for run_id in dict.fromkeys(run_ids):
+                try:
+                    remove_run(store, run_id, clock.now())
+                except NotPossible as error:
+                    refused.append((run_id, error))
+                    continue
+                deleted.append(run_id)
+                if not json:
+                    put(f"Deleted run {run_id}.")
+    if json:
+        errors = [{"run_id": run_id, **error_json(refusal)} for run_id, refusal in refused]
+        last = error_json(refused[-1][1]) if refused else None
+        print_json({"deleted": deleted, "refused": errors, "error": last})
+    for _, refusal in refused:
+        show_error(refusal)
+    return refused[-1][1].exit_code if refused else OK
 
 
 def _say_damage(problems: list[str]) -> None:
@@ -291,27 +323,25 @@ def _say_damage(problems: list[str]) -> None:
         say("`orchestrator state check --repair` sets aside what is damaged and mends what can be mended.")
 
 
-def _say_why_they_wait(found: Workspace, runs: list[RunSummary]) -> None:
-    from orchestrator.operations.unbegun import waiting_reasons
-    from orchestrator.states import RunState
-
-    queued = [run.run_id for run in runs if run.status is RunState.QUEUED]
-    waiting = waiting_reasons(found.state) if queued else None
-    for run_id in queued:
-        assert waiting is not None
-        put(f"{run_id} waits: {waiting.reason(run_id)}")
+def _canceled(run_id: str, outcome: str, words: str, json: bool) -> int:
+    if json:
+        print_json({"run_id": run_id, "outcome": outcome})
+    else:
+        put(words)
+    return OK
 
 
-def _end_here(found: Workspace, run_dir: RunDir) -> int:
+def _end_here(found: Workspace, run_dir: RunDir, json: bool) -> int:
     from orchestrator.operations.history import is_driven
 
     say(f"Nobody drives run {run_dir.run_id}; ending it here.")
     try:
-        _take_over(found, run_dir, ignore_limits=True)  # no step starts any more
+        _take_over(found, run_dir, json, ignore_limits=True)  # no step starts any more
     except NotPossible:
         if not is_driven(run_dir):
             raise
-        put(f"Asked run {run_dir.run_id} to stop.")  # somebody took it over this moment, and has been asked as well
+        # Another process took it over this moment, and has been asked as well.
+        return _canceled(run_dir.run_id, "asked", f"Asked run {run_dir.run_id} to stop.", json)
     return OK
 
 
@@ -332,45 +362,8 @@ def _take_over(
             )
             lock = take_over(found, run_dir, terms, interrupts)
     except GaveUp:
-        return gave_up(interrupts)
+        return gave_up(interrupts, json)
     return drive(found, run_dir, lock, [], json, interrupts)
-
-
-def _unbegun(found: Workspace, reference: str) -> Unbegun | None:
-    """The run, if it has not begun."""
-    from orchestrator.operations.unbegun import find_unbegun
-
-    with store_of(found) as store:
-        return find_unbegun(store, reference)
-
-
-def _begun(found: Workspace, reference: str, wait: bool) -> RunDir:
-    """The files of a run; with `wait`, once it has begun."""
-    from orchestrator.operations.unbegun import wait_until_begun
-
-    run_id = _full_id(found, reference)
-    unbegun = wait_until_begun(lambda: _unbegun(found, run_id), None, say) if wait else _unbegun(found, run_id)
-    if unbegun is not None:
-        raise unbegun.no_output()
-    return _run_dir(found, run_id)
-
-
-def _full_id(found: Workspace, reference: str) -> str:
-    from orchestrator.store.runs import resolve_run
-
-    with store_of(found) as store:
-        return store(resolve_run, reference)
-
-
-def _run_dir(found: Workspace, reference: str) -> RunDir:
-    run_id = _full_id(found, reference)
-    run_dir = found.state.run(run_id)
-    if not run_dir.path.exists():
-        raise NotPossible(
-            f"The files of run {run_id} are gone.",
-            hint=f"Its events are still there: orchestrator sql \"FROM events WHERE run_id = '{run_id}' ORDER BY seq\"",
-        )
-    return run_dir
 
 
 def _seconds(text: str | None) -> float | None:

@@ -31,15 +31,15 @@ def list_(json: Json = False) -> None:
 
 
 @app.command(epilog="Example: orchestrator schedule start nightly")
-def start(names: Names = None, everyone: EveryOne = False) -> None:
+def start(names: Names = None, everyone: EveryOne = False, json: Json = False) -> int:
     """Turn schedules on, from this moment."""
-    switch(names, everyone, on=True, schedules=True)
+    return switch(names, everyone, on=True, schedules=True, json=json)
 
 
 @app.command(epilog="Example: orchestrator schedule stop nightly")
-def stop(names: Names = None, everyone: EveryOne = False) -> None:
+def stop(names: Names = None, everyone: EveryOne = False, json: Json = False) -> int:
     """Turn schedules off. The time they are off is never made up."""
-    switch(names, everyone, on=False, schedules=True)
+    return switch(names, everyone, on=False, schedules=True, json=json)
 
 
 @app.command(epilog="Example: orchestrator schedule ticks nightly --status MISSED")
@@ -117,17 +117,17 @@ def preview(
     name: Name,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="For which instant; the next one by default.")] = None,
     json: Json = False,
-) -> None:
+) -> int:
     """Ask a schedule once what it would run. Nothing is run and nothing is written down."""
     from orchestrator.cli.preview import show_preview
 
-    show_preview(name, schedules=True, at=instant_of(at), json=json)
+    return show_preview(name, schedules=True, at=instant_of(at), json=json)
 
 
 @app.command(epilog="Example: orchestrator schedule forget old_nightly")
-def forget(name: Name) -> None:
+def forget(name: Name, json: Json = False) -> None:
     """Forget a schedule whose definition is gone."""
-    forget_one(name, schedules=True)
+    forget_one(name, schedules=True, json=json)
 
 
 def instant_of(text: str | None) -> datetime | None:

@@ -9,7 +9,7 @@ import typer
 from orchestrator.cli.completers import instigator_names
 from orchestrator.cli.instigators import forget_one, show_list, show_ticks, switch, with_one
 from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
-from orchestrator.cli.output import put
+from orchestrator.cli.output import print_json, put
 from orchestrator.errors import NotPossible, UsageError
 
 app = group("Turn sensors on and off, look at their ticks, cursors, keys and failed alerts.")
@@ -33,15 +33,15 @@ def list_(json: Json = False) -> None:
 
 
 @app.command(epilog="Example: orchestrator sensor start new_files")
-def start(names: Names = None, everyone: EveryOne = False) -> None:
+def start(names: Names = None, everyone: EveryOne = False, json: Json = False) -> int:
     """Turn sensors on."""
-    switch(names, everyone, on=True, schedules=False)
+    return switch(names, everyone, on=True, schedules=False, json=json)
 
 
 @app.command(epilog="Example: orchestrator sensor stop new_files")
-def stop(names: Names = None, everyone: EveryOne = False) -> None:
+def stop(names: Names = None, everyone: EveryOne = False, json: Json = False) -> int:
     """Turn sensors off. They keep their cursors and keys."""
-    switch(names, everyone, on=False, schedules=False)
+    return switch(names, everyone, on=False, schedules=False, json=json)
 
 
 @app.command(epilog="Example: orchestrator sensor ticks --tail")
@@ -75,34 +75,35 @@ def deliveries(name: OptionalName = None, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: orchestrator sensor retry alert 7k2m")
-def retry(name: Name, run: FailedRun = None) -> None:
+def retry(name: Name, run: FailedRun = None, json: Json = False) -> None:
     """Try failed alerts again now, also those that were given up: all of a sensor, or the one about a run."""
     from orchestrator.cli.deliveries import retry_alerts
 
-    retry_alerts(name, run)
+    retry_alerts(name, run, json=json)
 
 
 @app.command(epilog="Example: orchestrator sensor acknowledge alert 7k2m")
-def acknowledge(name: Name, run: FailedRun = None) -> None:
+def acknowledge(name: Name, run: FailedRun = None, json: Json = False) -> None:
     """Dismiss failed alerts, all of a sensor or the one about a run: they are not tried again."""
     from orchestrator.cli.deliveries import acknowledge_alerts
 
-    acknowledge_alerts(name, run)
+    acknowledge_alerts(name, run, json=json)
 
 
 @app.command(epilog="Example: orchestrator sensor preview new_files")
-def preview(name: Name, json: Json = False) -> None:
+def preview(name: Name, json: Json = False) -> int:
     """Ask a sensor once what it would run. Nothing is run and nothing is written down."""
     from orchestrator.cli.preview import show_preview
 
-    show_preview(name, schedules=False, at=None, json=json)
+    return show_preview(name, schedules=False, at=None, json=json)
 
 
 @app.command(epilog="Example: orchestrator sensor cursor new_files --clear")
 def cursor(
     name: Name,
     set_: Annotated[str | None, typer.Option("--set", metavar="CURSOR", help="Give it this cursor.")] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Have it start anew.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Have it start from the beginning.")] = False,
+    json: Json = False,
 ) -> None:
     """Show how far a sensor has got, or change that."""
     from orchestrator.operations.instigators import set_cursor
@@ -110,25 +111,33 @@ def cursor(
     if set_ is not None and clear:
         raise UsageError("Give --set or --clear, not both.")
     if set_ is None and not clear:
-        with_one(name, schedules=False, act=lambda _store, one: put(one.cursor if one.cursor is not None else ""))
+        one = with_one(name, schedules=False, act=lambda _store, _one: None, only_reads=True)
+        print_json({"name": one.id, "cursor": one.cursor}) if json else put(one.cursor or "")
         return
-    with_one(name, schedules=False, act=lambda store, one: set_cursor(store, one, set_))
-    put(f"{name} starts anew." if clear else f"{name} goes on from there.")
+    one = with_one(name, schedules=False, act=lambda store, one: set_cursor(store, one, set_))
+    if json:
+        print_json({"name": one.id, "cursor": set_})
+    else:
+        put(f"{name} starts from the beginning." if clear else f"{name} continues from there.")
 
 
 @app.command(epilog="Example: orchestrator sensor forget new_files 2026-11-01.csv")
 def forget(
     name: Name,
     key: Annotated[str | None, typer.Argument(metavar="KEY", help="A run key, to make it usable again.")] = None,
+    json: Json = False,
 ) -> None:
     """Make a run key usable again; without a key, forget a sensor whose definition is gone."""
     from orchestrator.operations.instigators import free_key
 
     if key is None:
         try:
-            forget_one(name, schedules=False)
+            forget_one(name, schedules=False, json=json)
         except NotPossible as error:
             raise NotPossible(error.message, hint="Name the run key that is to be usable again.") from None
         return
-    with_one(name, schedules=False, act=lambda store, one: free_key(store, one, key))
+    one = with_one(name, schedules=False, act=lambda store, one: free_key(store, one, key))
+    if json:
+        print_json({"name": one.id, "forgotten_key": key})
+        return
     put(f"The next time {name} asks for {key!r}, it runs.")

@@ -12,7 +12,7 @@ import typer
 from orchestrator.cli.completers import backup_files
 from orchestrator.cli.options import Json, Yes, confirm, group, workspace
 from orchestrator.cli.outcome import OK
-from orchestrator.cli.output import print_json, put, say, table
+from orchestrator.cli.output import print_json, put, say, table, whole
 from orchestrator.cli.state_view import rebuilt_words
 from orchestrator.errors import StoreError
 
@@ -98,7 +98,7 @@ def rebuild(json: Json = False) -> None:
         rebuilt = rebuild_index(found.state)
         backup = newest_backup(found.state)
     if json:
-        print_json(rebuilt)
+        print_json({**whole(rebuilt), "backup": str(backup) if backup is not None else None})
         return
     put(f"Rebuilt the index from {_counted(rebuilt.lines, 'event')} of {_counted(rebuilt.runs, 'run')}.")
     for line in rebuilt_words(rebuilt, backup):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.options import store_of, workspace
-from orchestrator.cli.output import Painter, painter, print_json, put, say
+from orchestrator.cli.output import Painter, painter, print_json, print_json_line, put, say
 from orchestrator.cli.styles import BOLD, DIM
 from orchestrator.cli.ticks_view import TICK_STYLES, what
 from orchestrator.errors import NotFound
@@ -75,7 +75,7 @@ def _follow(look: Callable[[], list[Tick]], *, json: bool) -> None:
             if tick.tick_id in shown or (newest is not None and tick.at < newest):
                 continue
             if json:
-                print_json(log_json(tick))
+                print_json_line(log_json(tick))
             else:
                 put("\n".join(log_lines(tick, painter())))
         sys.stdout.flush()

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator import clock
-from orchestrator.cli.output import print_json, put
+from orchestrator.cli.output import print_json_line, put
 from orchestrator.cli.runs_view import ago
 from orchestrator.cli.styles import BOLD, DIM, RED
 from orchestrator.cli.ticks_view import TICK_STYLES, as_json, tick_line, timeline, until, what
@@ -81,7 +81,7 @@ def tail(look: LookSince, *, json: bool) -> None:
         new.sort(key=lambda tick: tick.at)
         for tick in new[-_FIRST_LINES:] if is_first else new:
             if json:
-                print_json(as_json(tick))
+                print_json_line(as_json(tick))
             else:
                 put(tick_line(tick))
         sys.stdout.flush()

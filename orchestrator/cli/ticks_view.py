@@ -43,7 +43,7 @@ def last_failure(ticks: Sequence[Tick], now: datetime) -> str:
 
 def as_json(tick: Tick) -> dict[str, object]:
     """A tick as scripts get it."""
-    return {name: getattr(tick, name) for name in tick.__struct_fields__ if name != "output"}
+    return {name: getattr(tick, name) for name in tick.__struct_fields__}
 
 
 def tick_line(tick: Tick) -> str:

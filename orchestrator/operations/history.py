@@ -17,7 +17,7 @@ from orchestrator.planning.plan import decode_plan
 from orchestrator.records import RunDetail, RunRecord, RunSummary
 from orchestrator.regular import why
 from orchestrator.run_files import damaged, read_journal, read_record
-from orchestrator.states import ACTIVE_RUN_STATES
+from orchestrator.states import ACTIVE_RUN_STATES, RunState
 
 
 def progress_of(run_dir: RunDir) -> RunProgress:
@@ -52,6 +52,8 @@ def is_abandoned(state: StateDir, run: RunSummary) -> bool:
     run_dir = state.run(run.run_id)
     if run.status not in ACTIVE_RUN_STATES or is_driven(run_dir):
         return False
+    if run.status is RunState.STARTING and not run_dir.path.exists():
+        return False  # it has left the queue and has no files yet: the daemon, or the next one, begins it
     try:
         return not progress_of(run_dir).is_finished  # it may have ended since it was listed
     except FileNotFoundError:

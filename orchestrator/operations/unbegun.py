@@ -5,11 +5,11 @@ part in its beginning.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from orchestrator import clock
-from orchestrator.errors import DaemonError, NotPossible, OrchestratorError
+from orchestrator.errors import DaemonError, NotPossible, OrchestratorError, TimedOut
 from orchestrator.layout import StateDir
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.tickets import Ticket, find_tickets, tickets
@@ -94,6 +94,18 @@ def waiting_reasons(state: StateDir) -> Waiting:
         return Waiting(own, error.message.rstrip("."))
 
 
+def why_they_wait(state: StateDir, runs: Iterable[RunSummary]) -> dict[str, str]:
+    """For each of these runs that has not begun: what it waits for."""
+    waiting = [
+        run.run_id
+        for run in runs
+        if run.status is RunState.QUEUED
+        or (run.status is RunState.STARTING and not state.run(run.run_id).path.exists())
+    ]
+    reasons = waiting_reasons(state) if waiting else Waiting({}, "")
+    return {run_id: reasons.reason(run_id) for run_id in waiting}
+
+
 def in_terminal(ticket: Ticket) -> str:
     """What a foreground run waits for, and where it does."""
     return f"{ticket.reason or 'for a slot'} (a command in a terminal waits, process {ticket.pid})"
@@ -102,8 +114,8 @@ def in_terminal(ticket: Ticket) -> str:
 def wait_until_begun(
     look: Callable[[], Unbegun | None], timeout: float | None, tell: Callable[[str], None]
 ) -> Unbegun | None:
-    """Returns once the run has begun (None), or will never begin. Says so when nobody is there to begin it. Raises
-    NotPossible after `timeout` seconds."""
+    """Returns once the run has begun (None), or will never begin. Says so when no daemon is there to begin it. Raises
+    TimedOut after `timeout` seconds."""
     started = clock.monotonic()
     told = ""
     while (found := look()) is not None and not found.is_over:
@@ -111,6 +123,6 @@ def wait_until_begun(
             tell(f"Run {found.run_id} waits in the queue: {found.reason}.")
         told = found.reason
         if timeout is not None and clock.monotonic() - started > timeout:
-            raise NotPossible(f"Run {found.run_id} has not begun after {timeout:g} seconds. It waits: {found.reason}.")
+            raise TimedOut(f"Run {found.run_id} has not begun after {timeout:g} seconds. It waits: {found.reason}.")
         time.sleep(_PAUSE_S)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from orchestrator.clock import monotonic
-from orchestrator.errors import NotPossible
+from orchestrator.errors import NotPossible, TimedOut
 from orchestrator.layout import RunDir
 from orchestrator.operations.history import detail_of, is_driven, progress_of
 from orchestrator.records import RunDetail
@@ -17,8 +17,8 @@ _UNDRIVEN_PATIENCE_S = 5.0
 
 
 def wait_for(run_dir: RunDir, timeout: float | None, started: float) -> RunDetail:
-    """The run once it is over. Raises NotPossible when nobody drives it, or `timeout` seconds after `started`, which is
-    in monotonic seconds: when the caller began to wait."""
+    """The run once it is over. Raises NotPossible when its owner is gone, and TimedOut
+    `timeout` seconds after `started`: the monotonic time at which the caller began to wait."""
     undriven_since: float | None = None
     size = -1
     while True:
@@ -34,5 +34,5 @@ def wait_for(run_dir: RunDir, timeout: float | None, started: float) -> RunDetai
                 hint=f"Go on with it: orchestrator runs resume {run_dir.run_id}",
             )
         if timeout is not None and monotonic() - started > timeout:
-            raise NotPossible(f"Run {run_dir.run_id} is not over after {timeout:g} seconds.")
+            raise TimedOut(f"Run {run_dir.run_id} is not over after {timeout:g} seconds.")
         time.sleep(_PAUSE_S)

@@ -43,24 +43,6 @@ def test_the_options_in_an_example_exist(words, command):
     assert {word for word in shlex.split(example) if word.startswith("-")} <= known
 
 
-def test_every_command_that_shows_something_can_do_so_as_json():
-    silent = {
-        ("init",),
-        ("completion",),
-        ("pipeline", "config"),
-        ("runs", "cancel"),
-        ("runs", "delete"),
-        ("asset", "wipe"),
-    }
-    silent |= {("state", "restore"), ("state", "rebuild")}
-    silent |= {(noun, verb) for noun in ("schedule", "sensor") for verb in ("start", "stop", "forget", "cursor")}
-    silent |= {("sensor", "retry"), ("sensor", "acknowledge"), ("runs", "acknowledge")}
-    silent |= {("daemon", verb) for verb in ("start", "stop", "tick", "logs")}
-    for words, command in ALL:
-        has_json = any("--json" in parameter.opts for parameter in command.params)
-        assert has_json or words in silent, words
-
-
 def test_a_mistyped_command_is_nearly_found(bench):
     assert "Did you mean" in bench("pipelin", "list").err
     assert "Did you mean" in bench("runs", "lst").err

@@ -43,7 +43,7 @@ PIPELINES = """
 """
 CONTRACT = (
     "tick_id", "name", "kind", "status", "at", "scheduled_at", "duration_s", "run_ids", "run_keys", "skip_reason",
-    "error", "cursor", "occurrences", "until", "about_run",
+    "error", "cursor", "output", "occurrences", "until", "about_run",
 )  # fmt: skip
 
 

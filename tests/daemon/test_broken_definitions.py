@@ -62,7 +62,7 @@ def test_each_is_told_and_the_good_ones_go_on(bench):
     bench.write(textwrap.dedent(GOOD) + "\n\n".join(WRONG))
     done = bench("config", "check", "--json")
     assert done.code == 3
-    (location,) = bench.json("config", "check")
+    (location,) = bench.json("config", "check")["locations"]
     assert (location["loaded"], location["pipelines"]) == (True, ["good"])
     told = {f"{one['kind']} {one['name']}": one["error"] for one in location["broken"]}
     for what, said in WRONG.values():

@@ -1,0 +1,51 @@
+"""Finding the run that a command is about: by its id or a beginning of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.options import store_of
+from orchestrator.cli.output import say
+from orchestrator.errors import NotPossible
+
+if TYPE_CHECKING:
+    from orchestrator.layout import RunDir
+    from orchestrator.operations.unbegun import Unbegun
+    from orchestrator.operations.workspace import Workspace
+
+
+def unbegun_of(found: Workspace, reference: str) -> Unbegun | None:
+    """The run, if it has not begun."""
+    from orchestrator.operations.unbegun import find_unbegun
+
+    with store_of(found) as store:
+        return find_unbegun(store, reference)
+
+
+def begun(found: Workspace, reference: str, wait: bool) -> RunDir:
+    """The files of a run; with `wait`, once it has begun."""
+    from orchestrator.operations.unbegun import wait_until_begun
+
+    run_id = full_id(found, reference)
+    unbegun = wait_until_begun(lambda: unbegun_of(found, run_id), None, say) if wait else unbegun_of(found, run_id)
+    if unbegun is not None:
+        raise unbegun.no_output()
+    return run_dir_of(found, run_id)
+
+
+def full_id(found: Workspace, reference: str) -> str:
+    from orchestrator.store.runs import resolve_run
+
+    with store_of(found) as store:
+        return store(resolve_run, reference)
+
+
+def run_dir_of(found: Workspace, reference: str) -> RunDir:
+    run_id = full_id(found, reference)
+    run_dir = found.state.run(run_id)
+    if not run_dir.path.exists():
+        raise NotPossible(
+            f"The files of run {run_id} are gone.",
+            hint=f"Its events are still there: orchestrator sql \"FROM events WHERE run_id = '{run_id}' ORDER BY seq\"",
+        )
+    return run_dir
