@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from orchestrator._version import __version__
 
+# As in `typing`, which takes longer to import than all of this: a command cannot handle Ctrl-C before it is through.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.definitions.contexts import (
         HookContext,
         InputContext,

@@ -42,6 +42,9 @@ def is_live(stream: IO[str]) -> bool:
 
 def prepare_streams() -> None:
     """Lets stdout and stderr take any text, whatever their encoding."""
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started this (`>&-`)
+        nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115 (until the process ends)
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -14,6 +14,7 @@ import pytest
 import orchestrator
 from orchestrator.cli import live, output
 from orchestrator.cli.output import Cell, Painter, table
+from tests.cli.test_help import ALL
 from tests.conftest import ORCHESTRATOR
 from tests.test_terminal import OBEYED
 
@@ -75,53 +76,64 @@ def hostile(tmp_path_factory):
     bench.clean_up()
 
 
+COMMANDS = [
+    ["runs", "list"],
+    ["runs", "show", "last"],
+    ["runs", "show", "last", "--steps"],
+    ["runs", "logs", "last"],
+    ["runs", "logs", "last", "--times"],
+    ["runs", "events", "last"],
+    ["runs", "wait", EVIL],
+    ["runs", "list", "--status", EVIL],
+    ["asset", "list"],
+    ["asset", "show", "raw"],
+    ["asset", "history", "raw"],
+    ["asset", "show", EVIL],
+    ["status"],
+    ["config", "check"],
+    ["config", "show"],
+    ["pipeline", "list"],
+    ["pipeline", "show", "work"],
+    ["pipeline", "config", "work"],
+    ["pipeline", "show", EVIL],
+    ["schedule", "list"],
+    ["schedule", "ticks"],
+    ["schedule", "logs"],
+    ["schedule", "preview", "nightly"],
+    ["schedule", "next", "--cron", EVIL],
+    ["sensor", "list"],
+    ["sensor", "ticks", "looks"],
+    ["sensor", "logs"],
+    ["sensor", "preview", "looks"],
+    ["sensor", "cursor", "looks"],
+    ["sensor", "deliveries"],
+    ["simulate", "--to", "+2d"],
+    ["daemon", "logs"],
+    ["daemon", "status"],
+    ["sql", "FROM events"],
+    ["sql", "SELECT tags AS a FROM runs"],
+    ["sql", f"SELECT '{EVIL}' AS \"{EVIL}\""],
+    ["state", "check"],
+    ["state", "restore", EVIL],
+    ["run", EVIL],
+    ["run", "main/work", "--set", EVIL],
+    ["run", "main/work", "--tag", EVIL],
+    [EVIL],
+    ["runs", "list", f"--{EVIL}"],
+]
+# These show nothing but our own words and what was typed.
+OWN_WORDS = {
+    *[("init",), ("completion",), ("daemon", "start"), ("daemon", "stop"), ("daemon", "tick"), ("daemon", "install")],
+    *[("daemon", "uninstall"), ("runs", "cancel"), ("runs", "resume"), ("runs", "acknowledge"), ("runs", "delete")],
+    *[("state", "backup"), ("state", "compact"), ("state", "rebuild"), ("asset", "wipe")],
+    *[(noun, verb) for noun in ("schedule", "sensor") for verb in ("start", "stop", "forget")],
+    *[("sensor", "retry"), ("sensor", "acknowledge")],
+}
+
+
 @pytest.mark.parametrize(
     "command",
-    [
-        ["runs", "list"],
-        ["runs", "show", "last"],
-        ["runs", "show", "last", "--steps"],
-        ["runs", "logs", "last"],
-        ["runs", "logs", "last", "--times"],
-        ["runs", "events", "last"],
-        ["runs", "wait", EVIL],
-        ["runs", "list", "--status", EVIL],
-        ["asset", "list"],
-        ["asset", "show", "raw"],
-        ["asset", "history", "raw"],
-        ["asset", "show", EVIL],
-        ["status"],
-        ["config", "check"],
-        ["config", "show"],
-        ["pipeline", "list"],
-        ["pipeline", "show", "work"],
-        ["pipeline", "config", "work"],
-        ["pipeline", "show", EVIL],
-        ["schedule", "list"],
-        ["schedule", "ticks"],
-        ["schedule", "logs"],
-        ["schedule", "preview", "nightly"],
-        ["schedule", "next", "--cron", EVIL],
-        ["sensor", "list"],
-        ["sensor", "ticks", "looks"],
-        ["sensor", "logs"],
-        ["sensor", "preview", "looks"],
-        ["sensor", "cursor", "looks"],
-        ["sensor", "deliveries"],
-        ["simulate", "--to", "+2d"],
-        ["daemon", "logs"],
-        ["daemon", "status"],
-        ["sql", "FROM events"],
-        ["sql", "SELECT tags AS a FROM runs"],
-        ["sql", f"SELECT '{EVIL}' AS \"{EVIL}\""],
-        ["state", "check"],
-        ["state", "restore", EVIL],
-        ["run", EVIL],
-        ["run", "main/work", "--set", EVIL],
-        ["run", "main/work", "--tag", EVIL],
-        [EVIL],
-        ["runs", "list", f"--{EVIL}"],
-    ],
+    COMMANDS,
     ids=lambda command: " ".join(command).encode("ascii", "backslashreplace").decode()[:50],
 )
 def test_no_command_shows_what_a_terminal_would_obey(hostile, command):
@@ -129,6 +141,12 @@ def test_no_command_shows_what_a_terminal_would_obey(hostile, command):
     assert done.out or done.err
     assert not OBEYED & set(done.out + done.err), done
     assert "Traceback" not in done.err or "broken" in done.err or "OSError" in done.err, done
+
+
+def test_the_table_has_every_command():
+    """A new one belongs into it, or among those that show nothing of others."""
+    tried = {tuple(command[: len(words)]) for command in COMMANDS for words, _ in ALL}
+    assert {words for words, _ in ALL} - tried - OWN_WORDS == set()
 
 
 @pytest.mark.parametrize(
@@ -343,6 +361,16 @@ def test_a_backup_is_looked_for_before_anything_is_asked(bench):
     assert name in bench.here("state", "restore").ok().out
     assert bench.json("state", "restore")["backups"][0]["path"] == backup
     bench.here("state", "restore", name, "--yes").ok()
+
+
+def test_a_closed_stdout_is_no_bug(bench):
+    bench.write("")
+    bench.here("runs", "list").ok()
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *ORCHESTRATOR, "sql", "SELECT 1"],
+        cwd=bench.path, env=bench._environment({}), capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "1 row\n")
 
 
 def test_no_resource_warning_at_the_end(bench):
