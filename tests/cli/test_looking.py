@@ -58,7 +58,7 @@ class TestRuns:
         done("run", "loads", FAIL="b")
         listed = done.json("runs", "list")
         assert [run["status"] for run in listed] == ["FAILURE", "SUCCESS"]
-        assert list(listed[0]) == [
+        assert list(listed[0])[:9] == [
             "run_id", "pipeline", "mode", "status", "created_at", "started_at", "finished_at", "tags", "trigger",
         ]  # fmt: skip
 
@@ -251,7 +251,7 @@ class TestWhileItRuns:
 
     def test_waiting_gives_up_when_told_to(self, running):
         gave_up = running("runs", "wait", "last", "--timeout", "200ms")
-        assert gave_up.code == 4
+        assert gave_up.code == 8
         assert "is not over after 0.2 seconds" in gave_up.err
         self.go(running)
 

@@ -124,9 +124,9 @@ def test_a_preview_shows_what_would_be_run_and_which_keys_are_used_and_writes_no
 
 def test_a_cursor_can_be_shown_set_and_cleared(sensors):
     assert sensors.here("sensor", "cursor", "new_files").ok().out == "\n"
-    assert "goes on from there" in sensors.here("sensor", "cursor", "new_files", "--set", "z").ok().out
+    assert "continues from there" in sensors.here("sensor", "cursor", "new_files", "--set", "z").ok().out
     assert sensors.here("sensor", "cursor", "new_files").ok().out == "z\n"
-    assert "starts anew" in sensors.here("sensor", "cursor", "new_files", "--clear").ok().out
+    assert "starts from the beginning" in sensors.here("sensor", "cursor", "new_files", "--clear").ok().out
     assert sensors.here("sensor", "cursor", "new_files").ok().out == "\n"
     assert sensors.here("sensor", "cursor", "new_files", "--set", "z", "--clear").code == 2
     wrong = sensors.here("sensor", "cursor", "on_orders", "--set", "z")
