@@ -27,7 +27,11 @@ def begun(found: Workspace, reference: str, wait: bool) -> RunDir:
     from orchestrator.operations.unbegun import wait_until_begun
 
     run_id = full_id(found, reference)
-    unbegun = wait_until_begun(lambda: unbegun_of(found, run_id), None, say) if wait else unbegun_of(found, run_id)
+
+    def look() -> Unbegun | None:
+        return unbegun_of(found, run_id)
+
+    unbegun = wait_until_begun(found.state, look, None, say) if wait else look()
     if unbegun is not None:
         raise unbegun.no_output()
     return run_dir_of(found, run_id)

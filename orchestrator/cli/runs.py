@@ -198,7 +198,7 @@ def wait(
     started, patience = clock.monotonic(), _seconds(timeout)
     with workspace() as found:
         run = full_id(found, run)
-        never_begun = wait_until_begun(lambda: unbegun_of(found, run), patience, say)
+        never_begun = wait_until_begun(found.state, lambda: unbegun_of(found, run), patience, say)
         if never_begun is not None:
             if json:
                 print_json(unbegun_json(never_begun, clock.now()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from orchestrator import clock
 from orchestrator.errors import DaemonError, NotPossible, OrchestratorError, TimedOut
 from orchestrator.layout import StateDir
+from orchestrator.locks import is_locked
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.tickets import Ticket, find_tickets, tickets
 from orchestrator.records import RunSummary
@@ -19,6 +20,8 @@ from orchestrator.store.runs import RunFilter, get_run, resolve_run
 from orchestrator.store.session import Store
 
 _PAUSE_S = 0.2
+# How often the database is opened for a run that waits while there is no daemon.
+_SELDOM_S = 2.0
 NO_DAEMON = "no daemon is running (orchestrator daemon start)"
 
 
@@ -112,17 +115,37 @@ def in_terminal(ticket: Ticket) -> str:
 
 
 def wait_until_begun(
-    look: Callable[[], Unbegun | None], timeout: float | None, tell: Callable[[str], None]
+    state: StateDir,
+    look: Callable[[], Unbegun | None],
+    timeout: float | None,
+    tell: Callable[[str], None],
 ) -> Unbegun | None:
     """Returns once the run has begun (None), or will never begin. Says so when no daemon is there to begin it. Raises
     TimedOut after `timeout` seconds."""
-    started = clock.monotonic()
+    started = looked_at = clock.monotonic()
     told = ""
-    while (found := look()) is not None and not found.is_over:
+    found = look()
+    while found is not None and not found.is_over:
         if found.reason != told and found.reason == NO_DAEMON:
             tell(f"Run {found.run_id} waits in the queue: {found.reason}.")
         told = found.reason
         if timeout is not None and clock.monotonic() - started > timeout:
             raise TimedOut(f"Run {found.run_id} has not begun after {timeout:g} seconds. It waits: {found.reason}.")
         time.sleep(_PAUSE_S)
+        if is_worth_a_look(state, found.run_id, clock.monotonic() - looked_at):
+            looked_at = clock.monotonic()
+            found = look()
     return found
+
+
+def is_worth_a_look(state: StateDir, run_id: str, seconds: float) -> bool:
+    """Whether to ask the index about a run that has not begun, `seconds` after the last time.
+
+    Without a daemon that means to open the database, and commands that do so all the time keep a daemon from getting
+    it: one that starts is left alone until it answers. As long as there is none, only a cancel can change anything.
+    """
+    if state.run(run_id).path.exists():
+        return True
+    if is_locked(state.daemon_lock):
+        return state.daemon_sock.exists()
+    return seconds >= _SELDOM_S

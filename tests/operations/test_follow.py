@@ -1,9 +1,11 @@
-"""Following a run that begins at the very moment somebody looks."""
+"""Waiting for a run and following it: one that begins at the very moment somebody looks, one that has not begun."""
 
 from datetime import UTC, datetime
 
 from orchestrator.events import RunFinished, encode_line
+from orchestrator.locks import try_lock
 from orchestrator.operations import follow
+from orchestrator.operations.unbegun import is_worth_a_look
 from orchestrator.state_dir import prepare
 from orchestrator.states import RunState
 
@@ -30,3 +32,17 @@ def test_a_run_that_has_begun_and_has_no_owner_is_not_waited_for(tmp_path):
     run_dir.journal.touch()
     assert list(follow.follow_events(run_dir)) == []
     assert list(follow.follow_log_lines(run_dir, None)) == []
+
+
+def test_a_run_that_waits_is_looked_for_in_the_database_only_when_that_can_tell_anything(tmp_path):
+    state = prepare(tmp_path / "state")
+    assert not is_worth_a_look(state, "0123456789ab", 1.9)
+    assert is_worth_a_look(state, "0123456789ab", 2.0), "it may have been canceled"
+    daemon = try_lock(state.daemon_lock)
+    assert not is_worth_a_look(state, "0123456789ab", 60.0), "the daemon that starts needs the database"
+    state.daemon_sock.touch()
+    assert is_worth_a_look(state, "0123456789ab", 0.0), "it answers, so that nothing is opened"
+    daemon.release()
+    assert not is_worth_a_look(state, "0123456789ab", 0.0), "a socket that a dead daemon has left"
+    state.run("0123456789ab").path.mkdir()
+    assert is_worth_a_look(state, "0123456789ab", 0.0), "it has begun"
