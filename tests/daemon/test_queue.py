@@ -134,7 +134,7 @@ def test_a_detached_run_waits_for_a_daemon_and_says_so(bench, held):
     assert "It waits in the queue until a daemon runs: orchestrator daemon start" in done.err
     assert bench.json("runs", "list")[0]["status"] == "QUEUED"
     waited = bench("runs", "wait", run[:8], "--timeout", "0.3")
-    assert waited.code == 4
+    assert waited.code == 8
     assert "no daemon is running (orchestrator daemon start)" in waited.err
     for command in ("logs", "events"):
         refused = bench("runs", command, run)
