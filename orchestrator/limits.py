@@ -14,6 +14,12 @@ _OPEN = (Path("/proc/self/fd"), Path("/dev/fd"))
 # A limit beyond this is as good as none; some systems say "unlimited", and some programs loop over all numbers.
 _MOST_FILES = 1 << 16
 
+_WORDS = {
+    errno.EMFILE: "the process may open no more files",
+    errno.ENFILE: "the machine has no more file descriptors",
+    errno.EAGAIN: "the system allows no more processes",
+    errno.ENOMEM: "there is no memory left",
+}
 _HINTS = {
     errno.EMFILE: "This process has no more file descriptors. Raise its limit (`ulimit -n`), or run less at a time.",
     errno.ENFILE: "The machine has no more file descriptors. Close programs, or raise its limit.",
@@ -22,14 +28,21 @@ _HINTS = {
 }
 
 
-def is_exhaustion(error: OSError) -> bool:
-    """Whether the error says that something has run out that comes back when others let go of it."""
-    return error.errno in _HINTS
+def what_ran_out(error: BaseException) -> str | None:
+    """What the system refuses to give, when the error says that something has run out that comes back when others
+    release it; None when the error is of another kind."""
+    return _WORDS.get(_number(error))
 
 
-def hint_for(error: OSError) -> str | None:
+def hint_for(error: BaseException) -> str | None:
     """What to do about an operating system that refuses; None when the error is of another kind."""
-    return _HINTS.get(error.errno or 0)
+    return _HINTS.get(_number(error))
+
+
+def _number(error: BaseException) -> int:
+    if isinstance(error, MemoryError):
+        return errno.ENOMEM
+    return (error.errno or 0) if isinstance(error, OSError) else 0
 
 
 def raise_file_limit() -> None:

@@ -16,6 +16,9 @@ from orchestrator.ticks import NumberedMaterialization, RunEnding, ScheduleInfo,
 # Both sides must agree: a location may run in another environment, with another version installed.
 PROTOCOL = 3
 
+# Stands for a request in the refusal of a location process that cannot start an evaluator just now.
+NO_EVALUATOR = -1
+
 # What to do about a module whose import makes forking unsafe.
 SPAWN_HINT = (
     "Do that work inside a step instead of while the module is imported, or set `isolation: spawn` on the location"

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from orchestrator.engine.queue import DESCRIPTORS_PER_RUN, DESCRIPTORS_RESERVED, room_for_runs
-from orchestrator.limits import hint_for, is_exhaustion
+from orchestrator.limits import hint_for, what_ran_out
 
 
 def in_child(code, soft, hard):
@@ -66,6 +66,12 @@ def test_runs_begin_while_there_are_descriptors_for_them(free, active, room):
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM])
 def test_what_has_run_out_is_told_with_a_remedy(number):
-    assert is_exhaustion(OSError(number, "x"))
+    assert what_ran_out(OSError(number, "x"))
     assert hint_for(OSError(number, "x"))
     assert hint_for(OSError(errno.ENOENT, "x")) is None
+    assert what_ran_out(OSError(errno.ENOENT, "x")) is None
+
+
+def test_memory_that_python_cannot_get_counts_as_run_out():
+    assert what_ran_out(MemoryError()) == "there is no memory left"
+    assert hint_for(MemoryError())

@@ -15,8 +15,10 @@ from orchestrator.events import ErrorInfo, StepAbandoned, StepFailed, StepRetryS
 from orchestrator.records import AttemptSpec
 from orchestrator.states import RunState, StepState
 
-# Between two tries of an attempt that was lost: long enough for a machine to settle, short enough not to be noticed.
+# Before an attempt that was lost is made again: long enough for a machine to settle, short enough not to be noticed.
+# Twice as long each time, up to the longest: what was lost again was lost to something that lasts.
 INFRASTRUCTURE_DELAY_S = 1.0
+LONGEST_INFRASTRUCTURE_DELAY_S = 60.0
 
 Random = Callable[[], float]
 
@@ -89,7 +91,7 @@ def _after_failure(run: RunProgress, step: RunStep, now: datetime, random: Rando
     error = step.error or ErrorInfo("Error", "unknown")
     if step.lost:
         again = step.losses <= policy.infrastructure_retries
-        delay = INFRASTRUCTURE_DELAY_S
+        delay = min(INFRASTRUCTURE_DELAY_S * 2.0 ** min(step.losses - 1, 30), LONGEST_INFRASTRUCTURE_DELAY_S)
     else:
         enabled = run.plan.retries_enabled
         again = may_retry(policy, enabled=enabled, failures=step.failures, ask=step.ask, allowed=step.allow_retries)

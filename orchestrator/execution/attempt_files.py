@@ -1,7 +1,7 @@
 """Watching an attempt through its directory, and ending it. Starts none.
 
 outcome recorded                        it is over, as the outcome says
-exit.json                               it died, and its parent saw how
+exit.json                               it died, and its parent saw how; or it could not be started
 no claim                                it has not begun
 claim, alive.lock held                  it is running
 claim, alive.lock free                  it died, and nobody saw how (after a moment for its parent to tell)
@@ -66,7 +66,7 @@ class AttemptWatch:
             return outcome
         ended = self._how_it_ended()
         if ended is not None:
-            return self._last_look(events, Phase.FAILED, ended)
+            return self._last_look(events, *ended)
         if not os.path.lexists(self.directory.claim):
             return self._unclaimed(events, parent_alive)
         if is_locked(self.directory.alive):
@@ -129,12 +129,17 @@ class AttemptWatch:
             return Observation(Phase.FAILED, events, error=ErrorInfo("EventsUnreadable", self._unreadable))
         return Observation(phase, events, error=error, reason=error.message)
 
-    def _how_it_ended(self) -> ErrorInfo | None:
+    def _how_it_ended(self) -> tuple[Phase, ErrorInfo] | None:
         try:
             said = msgspec.json.decode(read_regular(self.directory.exit), type=_Exit)
         except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        return death(said.signal, said.exit_code)
+        if not said.lost:
+            return Phase.FAILED, death(said.signal, said.exit_code)
+        if said.signal is None and said.exit_code is None:
+            return Phase.LOST, ErrorInfo("Lost", said.lost)
+        how = how_it_ended(-said.signal if said.signal is not None else said.exit_code or 0)
+        return Phase.LOST, ErrorInfo("Lost", f"its process {how} {said.lost}")
 
     def _unclaimed(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
         if parent_alive and self._kill_at is None:
@@ -197,6 +202,7 @@ def _claimed_by(directory: AttemptDir) -> bytes:
 class _Exit(msgspec.Struct):
     signal: int | None = None
     exit_code: int | None = None
+    lost: str = ""  # why it has not run, when nothing of the user's has
 
 
 def _up_to_outcome(events: tuple[AnyAttemptEvent, ...]) -> Observation | None:

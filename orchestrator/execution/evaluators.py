@@ -21,6 +21,7 @@ from orchestrator.execution.location_process import LocationProcess
 from orchestrator.execution.memory import growth_mb, own_memory_kb
 from orchestrator.execution.process_end import how_it_ended
 from orchestrator.messages import (
+    NO_EVALUATOR,
     Answer,
     Evaluate,
     EvaluateMany,
@@ -47,6 +48,8 @@ _REAPED_S = 1.0
 _START_S = 600.0
 # When the machine has no room for another process (descriptors, memory), the next try comes this much later.
 _AGAIN_S = 1.0
+# What has waited for room for this long gets no answer, so that whoever asked can say what is the matter.
+_ROOM_S = 30.0
 
 
 # How soon to look again whether the rest of a message has come.
@@ -202,7 +205,7 @@ class EvaluatorPool:
         if self._waiting and not self._evaluators:
             deadlines.append(self._not_before)
         if self._room and len(self._waiting) > self._starting:
-            deadlines.append(self._waiting[self._starting].since + _PATIENCE_S)
+            deadlines.append(max(self._waiting[self._starting].since + _PATIENCE_S, self._not_before))
         return min(deadlines, default=None)
 
     def close(self) -> None:
@@ -284,6 +287,8 @@ class EvaluatorPool:
         if isinstance(message, Loaded) and not evaluator.pid:
             evaluator.pid, evaluator.size_kb = message.pid, own_memory_kb(message.pid)
             evaluator.idle_since = now
+        elif isinstance(message, Refusal) and message.request == NO_EVALUATOR:
+            self._refused(evaluator, message, now)
         elif isinstance(message, FindAsset):
             self._questions.append((evaluator, message))
         elif isinstance(message, (Answer, Refusal)) and evaluator.asked is not None:
@@ -295,6 +300,15 @@ class EvaluatorPool:
                 self._finished.append(Finished(token, None, f"{message.message}{hint}"))
         elif isinstance(message, LoadFailed):
             self._lose(evaluator, f"The module cannot be imported a second time: {message.message}")
+
+    def _refused(self, evaluator: Evaluator, refusal: Refusal, now: float) -> None:
+        """The machine has no room for it now. What waits goes on waiting for a while; those that are there answer."""
+        self._evaluators.remove(evaluator)
+        evaluator.channel.close()
+        self._not_before = now + _AGAIN_S
+        problem = f"It could not be evaluated: {refusal.message}." + (f"\n{refusal.hint}" if refusal.hint else "")
+        while self._waiting and now - self._waiting[0].since >= _ROOM_S:
+            self._finished.append(Finished(self._waiting.popleft().token, None, problem))
 
     def _lose(self, evaluator: Evaluator, problem: str, *, timed_out: bool = False) -> None:
         if evaluator not in self._evaluators:

@@ -33,7 +33,7 @@ from orchestrator.errors import (
 )
 from orchestrator.execution.process_end import how_it_ended
 from orchestrator.layout import RunDir
-from orchestrator.limits import hint_for
+from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.masking import Masker
 from orchestrator.messages import (
     PROTOCOL,
@@ -107,8 +107,10 @@ class LocationProcess:
         try:
             self._open()
         except OSError as error:
-            raise ExecutionError(
-                f"Location {spec.name!r} cannot be started: {error.strerror}.", hint=hint_for(error)
+            ran_out = what_ran_out(error)
+            kind = ExecutionError if ran_out is None else LocationDied  # the next try may find room
+            raise kind(
+                f"Location {spec.name!r} cannot be started: {ran_out or error.strerror}.", hint=hint_for(error)
             ) from error
 
     def _open(self) -> None:

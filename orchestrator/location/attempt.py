@@ -5,8 +5,10 @@ in it is for `perform`, how the process came to be for `children`.
 from __future__ import annotations
 
 import faulthandler
+import json
 import os
 from contextlib import suppress
+from pathlib import Path
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.events import AttemptEvent, AttemptFailed, AttemptOutcome, AttemptStarted
@@ -117,6 +119,36 @@ def ended_without_outcome(directory: AttemptDir, pid: int) -> bool:
         return directory.claim.read_bytes() == f"{pid}\n".encode() and directory.alive.read_bytes() != _DONE
     except FileNotFoundError:
         return not directory.claim.exists()
+
+
+def lose_attempt(spec: AttemptSpec, directory: AttemptDir, wake: Wake, reason: str) -> None:
+    """Records that an attempt could not begin, which is not the step's fault. Raises OSError if that cannot be
+    written."""
+    try:
+        alive = claim(directory)
+    except AlreadyClaimed:
+        return
+    write_exit(directory, None, lost=f"it could not be started: {reason}")
+    alive.release()
+    wake(spec.handle)
+
+
+def write_exit(directory: AttemptDir, code: int | None, *, lost: str = "") -> None:
+    """Says how a process ended: its exit code, or the signal that ended it as a negative number. `lost`: why the
+    attempt has not run, and is to be made again at no cost to the step."""
+    content: dict[str, int | str] = {"lost": lost} if lost else {}
+    if code is not None:
+        content |= {"signal": -code} if code < 0 else {"exit_code": code}
+    unfinished = Path(f"{directory.exit}.tmp")
+    write_private(unfinished, json.dumps(content).encode())
+    unfinished.replace(directory.exit)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file that only its owner may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def fail_attempt(spec: AttemptSpec, directory: AttemptDir, wake: Wake, error: Exception, mask: Masker) -> None:

@@ -18,8 +18,15 @@ import msgspec
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.errors import ExecutionError
-from orchestrator.layout import FILE_MODE, AttemptDir, RunDir
-from orchestrator.location.attempt import AlreadyClaimed, Wake, ended_without_outcome, run_attempt
+from orchestrator.layout import AttemptDir, RunDir
+from orchestrator.location.attempt import (
+    AlreadyClaimed,
+    Wake,
+    ended_without_outcome,
+    run_attempt,
+    write_exit,
+    write_private,
+)
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.forking import fork
 from orchestrator.location.interrupts import Interruption
@@ -40,12 +47,18 @@ class Child:
     pid: int
     handle: str
     directory: AttemptDir
+    is_forked: bool
 
 
 def in_child(function: Callable[[], bytes], close_inherited: Callable[[], None]) -> bytes:
     """What `function`, which is user code, gives in a copy of this process. Raises ExecutionError if it dies of it."""
     reading, writing = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
     if pid == 0:
         try:
             os.close(reading)
@@ -84,7 +97,7 @@ class Children:
         pid = self._hand_over(spec, directory)
         if pid is None:
             pid = fork(self._close_inherited, lambda: self._perform(bound, spec, directory))
-        self._running[pid] = Child(pid, spec.handle, directory)
+        self._running[pid] = Child(pid, spec.handle, directory, is_forked=True)
 
     def get_ahead(self, bound: BoundRun) -> None:
         """Forks now for the next attempt of that run, whichever it will be."""
@@ -106,7 +119,7 @@ class Children:
 
     def spawn(self, run_dir: RunDir, spec: AttemptSpec, directory: AttemptDir) -> None:
         """Starts the attempt in a fresh interpreter, which imports the module anew."""
-        _write_private(directory.path / "spec.json", msgspec.json.encode(spec))
+        write_private(directory.path / "spec.json", msgspec.json.encode(spec))
         descriptor = self._wake.descriptor
         arguments = [
             json.dumps(asdict(self._target)),
@@ -121,7 +134,7 @@ class Children:
             start_new_session=True,
         )
         process.returncode = 0  # reaped below, by pid: Popen must not try to
-        self._running[process.pid] = Child(process.pid, spec.handle, directory)
+        self._running[process.pid] = Child(process.pid, spec.handle, directory, is_forked=False)
 
     def reap(self) -> None:
         """Collects the children that have ended, and writes down how those ended that left no outcome."""
@@ -133,8 +146,10 @@ class Children:
             del self._running[child.pid]
             if ended_without_outcome(child.directory, child.pid):
                 end_family(child.handle)
+                # A copy of this process that did not get as far as its claim has run nothing of the user's.
+                lost = "before the step began" if child.is_forked and not child.directory.claim.exists() else ""
                 with suppress(OSError):  # the disk is full: the attempt counts as lost, and the others go on
-                    write_exit(child.directory, os.waitstatus_to_exitcode(status))
+                    write_exit(child.directory, os.waitstatus_to_exitcode(status), lost=lost)
                 self._wake(child.handle)
         if self._spare is not None and os.waitpid(self._spare.pid, os.WNOHANG)[0]:
             self._spare.close()
@@ -186,17 +201,3 @@ def end_family(handle: str) -> None:
 def _variables(handle: str) -> dict[str, str]:
     run_id, step, attempt = split_handle(handle)
     return {"ORCHESTRATOR_RUN_ID": run_id, "ORCHESTRATOR_STEP": step, "ORCHESTRATOR_ATTEMPT": str(attempt)}
-
-
-def write_exit(directory: AttemptDir, code: int) -> None:
-    """Says how a process ended: its exit code, or the signal that ended it as a negative number."""
-    content = {"signal": -code} if code < 0 else {"exit_code": code}
-    unfinished = Path(f"{directory.exit}.tmp")
-    _write_private(unfinished, json.dumps(content).encode())
-    unfinished.replace(directory.exit)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)

@@ -29,6 +29,8 @@ _DEEPEST_CAUSE = 8
 _MOST_DECORATORS = 40
 _MOST_MEMBERS = 50
 _MOST_INDENTED = 8
+# What is added to an error that says nothing at all, or only how much it wanted.
+OUT_OF_MEMORY = "Out of memory: the step needs more than the machine, or a limit (`ulimit -v`), leaves it."
 # What is added to the error of a debugger that found no terminal.
 NO_TERMINAL = (
     "A debugger needs a terminal, and a step runs in a process without one. Run the pipeline in yours:"
@@ -158,6 +160,8 @@ def _kind(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     lines = [_own_words(error), *_members(error), *_notes(error)]
+    if is_a(error, MemoryError):
+        lines.append(OUT_OF_MEMORY)
     if is_a(error, BdbQuit) and not _has_terminal():
         lines.append(NO_TERMINAL)
     text = "\n".join(line for line in lines if line)

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 
+from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.location.attempt import Wake
 from orchestrator.location.evaluator import EvaluatorServer
 from orchestrator.location.forking import fork, fork_problem
 from orchestrator.location.loading import Definitions, Target
-from orchestrator.messages import ToLocation
-from orchestrator.wire import Channel
+from orchestrator.messages import NO_EVALUATOR, Refusal, ToLocation
+from orchestrator.wire import Channel, Disconnected
 
 
 class EvaluatorChildren:
@@ -39,12 +40,17 @@ class EvaluatorChildren:
         """Takes one connection, and starts an evaluator on it."""
         _, descriptors, _, _ = socket.recv_fds(self._side, 16, 1)
         for descriptor in descriptors:
-            # If no process can be started the connection just closes, and whoever waits there tries again.
-            with socket.socket(fileno=descriptor) as connection, suppress(OSError):
-                if self._target.isolation == "spawn" or fork_problem() is not None:
-                    self._spawn(connection)
-                else:
-                    self._fork(definitions, connection)
+            with socket.socket(fileno=descriptor) as connection:
+                try:
+                    self._start(definitions, connection)
+                except (OSError, MemoryError) as error:
+                    _refuse(connection, what_ran_out(error) or str(error), hint_for(error))
+
+    def _start(self, definitions: Definitions, connection: socket.socket) -> None:
+        if self._target.isolation == "spawn" or fork_problem() is not None:
+            self._spawn(connection)
+        else:
+            self._fork(definitions, connection)
 
     def reap(self) -> Iterator[tuple[int, int]]:
         """Those that are gone: (pid, exit code, negative for a signal)."""
@@ -91,3 +97,10 @@ class EvaluatorChildren:
         )
         process.returncode = 0  # reaped above, by pid
         self._pids.add(process.pid)
+
+
+def _refuse(connection: socket.socket, why: str, hint: str | None) -> None:
+    """Says on the connection that no evaluator can be started for it."""
+    with suppress(OSError, Disconnected):
+        channel: Channel[ToLocation] = Channel(connection, ToLocation)
+        channel.send(Refusal(NO_EVALUATOR, "ExecutionError", why, hint))

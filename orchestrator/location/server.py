@@ -19,17 +19,20 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator._version import __version__
+from orchestrator.clock import monotonic
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.errors import DefinitionError, ExecutionError, OrchestratorError
 from orchestrator.io_managers.memory import forget_run
 from orchestrator.layout import RunDir
-from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, run_attempt
+from orchestrator.limits import hint_for, what_ran_out
+from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, lose_attempt, run_attempt
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import Children, in_child
 from orchestrator.location.errors import error_info, is_a, load_traceback, user_frames, way_to
 from orchestrator.location.evaluators import EvaluatorChildren
 from orchestrator.location.forking import fork_problem
 from orchestrator.location.interrupts import Interruption
+from orchestrator.location.launches import Launches
 from orchestrator.location.loading import Definitions, Target, import_libraries, load
 from orchestrator.location.options_hint import options_hint
 from orchestrator.location.process_exit import StaysAlive, c_library
@@ -79,6 +82,7 @@ class LocationServer:
         self._children = Children(target, wake, self._close_inherited)
         self._wake = wake
         self._evaluators = EvaluatorChildren(target, side, wake, self._close_inherited)
+        self._launches = Launches(self._launch, self._give_up)
 
     def serve(self) -> None:
         """Serves until the parent is gone, then waits for the attempts that still run, to see how they end."""
@@ -88,7 +92,7 @@ class LocationServer:
         self._selector.register(self._channel, selectors.EVENT_READ)
         self._selector.register(self._evaluators, selectors.EVENT_READ)
         while connected or self._children:
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(self._launches.timeout(monotonic())):
                 if key.fileobj is self._channel:
                     connected = self._serve_messages()
                 elif key.fileobj is self._evaluators:
@@ -96,6 +100,7 @@ class LocationServer:
                 else:
                     os.read(self._signals_in, 4096)
                     self._children.reap()
+                    self._launches.hurry()
                     for pid, code in self._evaluators.reap():
                         self._send(EvaluatorEnded(pid, code))
             if not connected and self._channel in self._selector.get_map():
@@ -103,6 +108,8 @@ class LocationServer:
                 self._selector.unregister(self._evaluators)
                 self._evaluators.end()
                 self._children.dismiss()
+                self._launches.clear()
+            self._launches.turn(monotonic())
         gc.unfreeze()  # so that what the module has left open is closed when the interpreter ends
 
     def _load(self) -> Loaded | LoadFailed:
@@ -140,7 +147,7 @@ class LocationServer:
 
     def _serve(self, message: ToLocation) -> None:
         if isinstance(message, LaunchAttempt):
-            self._launch(message)
+            self._launches.put(message, monotonic())
         elif isinstance(message, EndRun):
             self._bound.pop(message.run_id, None)
             self._children.dismiss()
@@ -162,6 +169,11 @@ class LocationServer:
         except OrchestratorError as error:
             self._send(refusal(request, error, mask))
         except Exception as error:  # user code runs while planning: evaluating annotations, validators
+            ran_out = what_ran_out(error)
+            if ran_out is not None:
+                message = f"Location {self._target.name!r} cannot answer: {ran_out}."
+                self._send(refusal(request, ExecutionError(message, hint=hint_for(error)), mask))
+                return
             trace = load_traceback(error)
             self._send(Refusal(request, "DefinitionError", mask(f"Planning failed:\n{trace}")))
 
@@ -187,9 +199,12 @@ class LocationServer:
         return self._target.masker(config_template(pipeline, pipeline.mode(message.mode)))
 
     def _launch(self, message: LaunchAttempt) -> None:
+        """Starts an attempt. Raises the system's error when it has no room for another process."""
         run_dir = RunDir(Path(message.run_dir))
         spec = message.spec
         directory = run_dir.attempt(spec.step, spec.attempt)
+        if directory.claim.exists():
+            return  # revoked while it waited
         try:
             if message.how == "spawn":
                 self._children.spawn(run_dir, spec, directory)
@@ -206,7 +221,14 @@ class LocationServer:
         except AlreadyClaimed:
             pass  # whoever claimed it knows what became of it
         except Exception as error:  # the attempt must end with an outcome, whatever keeps it from starting
+            if what_ran_out(error) is not None:
+                self._children.dismiss()  # a process that nobody needs yet
+                raise
             fail_attempt(spec, directory, self._wake, error, self._target.masker)
+
+    def _give_up(self, message: LaunchAttempt, reason: str) -> None:
+        directory = RunDir(Path(message.run_dir)).attempt(message.spec.step, message.spec.attempt)
+        lose_attempt(message.spec, directory, self._wake, reason)
 
     def _refuse_unsafe_fork(self) -> None:
         problem = fork_problem()
@@ -280,7 +302,7 @@ def _load_failed(target: Target, error: BaseException) -> LoadFailed:
         hint = f"It is looked for in {target.working_dir} (working_dir) and in the environment of {sys.executable}."
     else:
         message = f"{what} cannot be imported: {_last_line(error)}"
-        hint = options_hint(error)
+        hint = options_hint(error) or hint_for(error)
     trace = load_traceback(error) if ours is None else way_to(ours)
     mask = target.masker
     return LoadFailed(PROTOCOL, __version__, mask(message), mask(trace), hint and mask(hint))

@@ -89,8 +89,8 @@ class Readers:
     def submit(self, lane: str, work: Work, *, seconds: float) -> Task:
         """Has `work` done with a connection of its own. Time spent waiting for a thread counts."""
         task = Task(work, seconds)
-        self._tasks.append(task)
         self._lanes[lane].put(task, self._serve)
+        self._tasks.append(task)
         return task
 
     def look(self) -> None:
@@ -149,13 +149,25 @@ class _Lane:
         self.threads: list[threading.Thread] = []
 
     def put(self, task: Task, serve: Callable[[_Lane], None]) -> None:
-        self._queue.put(task)
+        """Raises StoreError when there is no thread for it, and none can be started."""
         with self._lock:
+            if len(self.threads) < min(self._load + 1, self._most):
+                self._start_thread(serve)
             self._load += 1
-            if len(self.threads) < min(self._load, self._most):
-                thread = threading.Thread(target=serve, args=(self,), name="reader", daemon=True)
-                self.threads.append(thread)
-                thread.start()
+        self._queue.put(task)
+
+    def _start_thread(self, serve: Callable[[_Lane], None]) -> None:
+        thread = threading.Thread(target=serve, args=(self,), name="reader", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:  # RuntimeError: that is how Python says that it is refused
+            if not self.threads:
+                raise StoreError(
+                    "This cannot be answered now: the system allows no more threads.",
+                    hint="Raise the limit (`ulimit -u`), or run less at a time.",
+                ) from error
+        else:
+            self.threads.append(thread)
 
     def take(self) -> Task | None:
         return self._queue.get()

@@ -58,6 +58,16 @@ def test_a_lost_attempt_is_retried_before_the_run_fails():
     assert [e.budget for e in life.journal if isinstance(e, StepRetryScheduled)] == ["infrastructure"] * 2
 
 
+def test_what_is_lost_again_is_made_again_ever_later():
+    life = Life(plan(a={"retry": fails(0, infrastructure_retries=9)})).settle()
+    delays = []
+    for _ in range(9):
+        life.lose("a").settle()
+        delays.append((next_instant(life.run) - life.now).total_seconds())
+        life.wait(delays[-1]).settle()
+    assert delays == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
 def test_losses_never_use_up_the_steps_own_retries():
     life = Life(plan(a={"retry": fails(1, infrastructure_retries=3)})).settle()
     for event in (life.lose, life.lose, life.fail, life.lose):

@@ -279,6 +279,21 @@ ANYTHING = ["a directory", "a FIFO", "a device", "a link in a circle", "garbage"
 
 
 @pytest.mark.parametrize("kind", ANYTHING)
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"lost": "it could not be started: no room"}, "it could not be started: no room"),
+        ({"signal": 9, "lost": "before the step began"}, "was killed by SIGKILL"),
+        ({"exit_code": 1, "lost": "before the step began"}, "ended with exit code 1 before the step began"),
+    ],
+)
+def test_an_attempt_that_has_not_begun_is_lost_and_not_failed(directory, said, words):
+    directory.exit.write_text(json.dumps(said))
+    seen = AttemptWatch(directory).look(parent_alive=True)
+    assert seen.phase is Phase.LOST
+    assert words in seen.reason
+
+
 @pytest.mark.parametrize("name", ["events", "claim", "exit", "alive"])
 def test_whatever_lies_in_the_place_of_a_file_the_attempt_comes_to_an_end(directory, name, kind):
     if name not in ("claim", "events"):

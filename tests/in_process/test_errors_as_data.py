@@ -238,6 +238,12 @@ def test_an_exception_that_cannot_be_described_is_recorded_all_the_same(error, k
     assert words in found.message
 
 
+def test_an_error_for_want_of_memory_says_so_and_how_much_it_wanted():
+    assert "Out of memory" in error_of(raises(MemoryError())).message
+    said = error_of(lambda: bytearray(1 << 62)).message
+    assert "Out of memory" in said
+
+
 def test_a_debugger_without_a_terminal_says_what_to_do(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert "execute_in_process" in error_of(raises(bdb.BdbQuit())).message

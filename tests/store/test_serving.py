@@ -22,6 +22,7 @@ from orchestrator.store.instigators import list_instigators, save_instigators
 from orchestrator.store.kinds import kind_of
 from orchestrator.store.maintenance import back_up, scan
 from orchestrator.store.query import query
+from orchestrator.store.readers import Readers
 from orchestrator.store.remote import connect
 from orchestrator.store.runs import RunFilter, list_runs
 from orchestrator.store.serving import StoreServer
@@ -269,3 +270,19 @@ def test_a_peer_that_announces_too_much_is_sent_away(served, announced):
 
 def test_an_answer_that_is_larger_than_the_socket_takes_arrives(served):
     assert len(served.ask(query, "SELECT repeat('x', 1000) FROM range(5000)").rows) == 5000
+
+
+def test_what_cannot_have_a_thread_is_refused_in_words_and_answered_once_it_can(state, monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    with hold_store(state) as store:
+        readers = Readers(store.database)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(StoreError, match="no more threads"):
+                readers.submit("reads", lambda _: b"1", seconds=60)
+        task = readers.submit("reads", lambda _: b"2", seconds=60)
+        select.select([readers.fileno()], [], [], 30)
+        assert task.result == b"2"
+        readers.close("over")
