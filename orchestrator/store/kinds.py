@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 # reads: a look at a few tables. writes: changes something, in a moment. slow: reads much, or copies, for as long as
-# that takes, and changes nothing in the database itself.
-Kind = Literal["reads", "writes", "slow"]
+# that takes, and changes nothing in the database itself. question: slow, and nobody knows what it needs.
+Kind = Literal["reads", "writes", "slow", "question"]
 
 _KINDS: dict[Any, Kind] = {}
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,6 +30,12 @@ def writes(operation: F) -> F:
 def slow(operation: F) -> F:
     """Declares an operation that may take minutes and changes no table."""
     _KINDS[operation] = "slow"
+    return operation
+
+
+def question(operation: F) -> F:
+    """Declares an operation that carries out what a person has written: slow, and to be kept within bounds."""
+    _KINDS[operation] = "question"
     return operation
 
 

@@ -16,7 +16,7 @@ import msgspec
 from orchestrator.errors import UsageError
 from orchestrator.store.codec import from_timestamp
 from orchestrator.store.database import Database
-from orchestrator.store.kinds import slow
+from orchestrator.store.kinds import question
 
 # A longer statement is data, or a mistake.
 LONGEST = 100_000
@@ -57,7 +57,7 @@ class QueryResult(msgspec.Struct, frozen=True):
     rows: list[tuple[Any, ...]]
 
 
-@slow
+@question
 def query(database: Database, statement: str) -> QueryResult:
     """The result of one SQL statement that reads. Raises UsageError for one that is wrong, or may do something else."""
     import duckdb

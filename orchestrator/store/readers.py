@@ -8,12 +8,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from queue import SimpleQueue
 from types import MappingProxyType
 
 from orchestrator.clock import format_duration, monotonic
 from orchestrator.errors import StoreError
 from orchestrator.store.database import Database
+from orchestrator.store.memory import bounded
 
 # How many threads there are for each kind of work. Slow work must not take those that quick work waits for.
 LANES: Mapping[str, int] = MappingProxyType({"reads": 2, "slow": 2})
@@ -26,8 +28,9 @@ Work = Callable[[Database], bytes]
 class Task:
     """One piece of work. `result` or `error` is set once `is_over`."""
 
-    def __init__(self, work: Work, seconds: float) -> None:
+    def __init__(self, work: Work, seconds: float, memory: int | None = None) -> None:
         self._work = work
+        self._memory = memory
         self._seconds = seconds
         self._reader: Database | None = None
         self._lock = threading.Lock()
@@ -58,7 +61,8 @@ class Task:
             self._reader = reader
         try:
             if self.stopped is None:
-                self.result = self._work(reader)
+                with nullcontext() if self._memory is None else bounded(self._memory, self.cancel):
+                    self.result = self._work(reader)
         except Exception as error:
             self.error = error
         finally:
@@ -86,9 +90,10 @@ class Readers:
         """What becomes readable when work is over."""
         return self._wake_in
 
-    def submit(self, lane: str, work: Work, *, seconds: float) -> Task:
-        """Has `work` done with a connection of its own. Time spent waiting for a thread counts."""
-        task = Task(work, seconds)
+    def submit(self, lane: str, work: Work, *, seconds: float, memory: int | None = None) -> Task:
+        """Has `work` done with a connection of its own. Time spent waiting for a thread counts. `memory`: by how many
+        bytes this process may grow by it."""
+        task = Task(work, seconds, memory)
         self._lanes[lane].put(task, self._serve)
         self._tasks.append(task)
         return task

@@ -23,6 +23,7 @@ from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.limits import free_descriptors
 from orchestrator.store.database import Database
 from orchestrator.store.kinds import kind_of
+from orchestrator.store.memory import allowance
 from orchestrator.store.readers import Readers, Task
 from orchestrator.store.remote import PROTOCOL, Call, Refused, Result, decode, encode, hints_of, reachable
 from orchestrator.wire import Channel, Disconnected
@@ -45,7 +46,7 @@ SERVED = (
 # Of those, what needs the file for itself.
 _REFUSED = ("compact", "put_in_place", "copy_of_backup")
 # How long reading may take, by what was declared.
-LIMITS_S = {"reads": 60.0, "slow": 600.0}
+LIMITS_S = {"reads": 60.0, "slow": 600.0, "question": 600.0}
 # Connections at a time. Commands need one for a moment; whoever says nothing makes room for who has something to say.
 MOST_CLIENTS = 128
 # A connection on which nothing has happened for this long is closed. Its owner connects again when it needs one.
@@ -267,9 +268,12 @@ class StoreServer:
         }
         if kind == "reads":
             return self.readers.submit(kind, lambda reader: _read(reader, operation, arguments), seconds=LIMITS_S[kind])
-        if kind == "slow":
+        if kind in ("slow", "question"):
             return self.readers.submit(
-                kind, lambda reader: encode(operation(reader, **arguments)), seconds=LIMITS_S[kind]
+                "slow",
+                lambda reader: encode(operation(reader, **arguments)),
+                seconds=LIMITS_S[kind],
+                memory=allowance(self._database) if kind == "question" else None,
             )
         writes = self._database.writes
         try:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestrator.errors import StoreError
-from orchestrator.store import kinds, serving
+from orchestrator.store import kinds, memory, serving
 from orchestrator.store.database import Database
 from orchestrator.store.instigators import list_instigators, save_instigators
 from orchestrator.store.kinds import kind_of
@@ -158,7 +158,7 @@ def test_a_question_whose_asker_has_left_is_stopped(served):
 
 
 def test_a_question_that_takes_too_long_is_stopped_and_told_so(served, monkeypatch):
-    monkeypatch.setitem(serving.LIMITS_S, "slow", 0.2)
+    monkeypatch.setitem(serving.LIMITS_S, "question", 0.2)
     with pytest.raises(StoreError, match=r"took longer than 0\.20s and was stopped"):
         served.ask(query, ENDLESS)
     assert served.ask(query, "SELECT 1").rows == [(1,)]
@@ -286,3 +286,45 @@ def test_what_cannot_have_a_thread_is_refused_in_words_and_answered_once_it_can(
         select.select([readers.fileno()], [], [], 30)
         assert task.result == b"2"
         readers.close("over")
+
+
+GREEDY = [
+    "SELECT len(list(range)) FROM range(400000000)",
+    "SELECT count(DISTINCT a.range * 65536 + b.range) FROM range(40000) a, range(10000) b",
+    "SELECT string_agg(range::VARCHAR, '') FROM range(400000000)",
+]
+
+
+@pytest.mark.parametrize("statement", GREEDY)
+def test_a_question_gets_so_much_memory_and_leaves_the_rest_to_the_daemon(state, monkeypatch, statement):
+    monkeypatch.setattr(serving, "allowance", lambda _: 100 << 20)
+    with hold_store(state) as store, ThreadPoolExecutor(1) as client:
+        store.database.execute("SET memory_limit = '2GB'")
+        server = StoreServer(state, store.database)
+        server.open()
+
+        def ask():
+            remote = connect(state)
+            try:
+                return remote(query, statement)
+            finally:
+                remote.close()
+
+        asked = client.submit(ask)
+        writes = 0
+        while not asked.done():
+            server.serve_ready()
+            save_instigators(store.database, [SENSOR])  # what the daemon does meanwhile never fails
+            writes += 1
+        with pytest.raises(StoreError, match="100 MB of memory"):
+            asked.result()
+        assert writes > 0
+        server.close()
+
+
+def test_a_small_machine_leaves_less_to_a_question(state):
+    with hold_store(state) as store:
+        store.database.execute("SET memory_limit = '1GB'")
+        assert 0 < memory.allowance(store.database) <= 500_000_000
+        store.database.execute("SET memory_limit = '200MB'")
+        assert 0 < memory.allowance(store.database) <= 100_000_000
