@@ -36,6 +36,7 @@ class PipelineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: int = 0
     tags: dict[str, str] = {}
     where: str = ""
+    executors: dict[str, str] = {}  # by mode, where a mode names one
 
 
 class BrokenInfo(msgspec.Struct, frozen=True):

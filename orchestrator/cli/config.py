@@ -14,12 +14,13 @@ app = group("Check and show the workspace file.")
 def check(json: Json = False) -> int:
     """Check the workspace file and everything it names: locations, pipelines, presets, the executor, the state."""
     from orchestrator.messages import SPAWN_HINT
-    from orchestrator.operations.settings_check import settings_problems
+    from orchestrator.operations.settings_check import executor_problems, settings_problems
     from orchestrator.operations.workspace import load_locations
 
     with workspace() as found:
         wrong = settings_problems(found)
         locations = load_locations(found)
+        wrong += executor_problems(found, locations)
     forked = {one.name for one in found.settings.locations if one.isolation == "fork"}
     unforkable = {
         location.name: location.process.loaded.fork_problem

@@ -222,4 +222,5 @@ def _pipeline_info(pipeline: PipelineDefinition) -> PipelineInfo:
         steps=len(pipeline.graph.nodes),
         tags=pipeline.tags,
         where=str(pipeline.where),
+        executors={name: mode.executor for name, mode in pipeline.modes.items() if mode.executor},
     )

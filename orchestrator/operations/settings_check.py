@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.execution.registry import make_executor
-from orchestrator.operations.workspace import Workspace
+from orchestrator.operations.workspace import LoadedLocation, Workspace
 from orchestrator.state_dir import check_usable
 
 
@@ -20,4 +22,18 @@ def settings_problems(workspace: Workspace) -> list[OrchestratorError]:
         check_usable(settings.state_path)
     except OrchestratorError as error:
         found.append(error)
+    return found
+
+
+def executor_problems(workspace: Workspace, locations: Iterable[LoadedLocation]) -> list[OrchestratorError]:
+    """The modes of pipelines that name an executor which cannot be used, as a run in that mode would say."""
+    found: list[OrchestratorError] = []
+    for location in locations:
+        for pipeline in location.pipelines():
+            for mode, executor in pipeline.executors.items():
+                try:
+                    make_executor(executor, workspace.pool)
+                except OrchestratorError as error:
+                    what = f"Pipeline {pipeline.name!r}, mode {mode!r}, at {pipeline.where}"
+                    found.append(ConfigError(f"{what}: {error.message}", hint=error.hint))
     return found

@@ -88,3 +88,25 @@ def test_config_check_makes_nothing(bench):
     bench.here("config", "check").ok()
     assert not (bench.path / "new").exists()
     assert [name for name in os.listdir(bench.path) if name.startswith(".orchestrator-")] == []
+
+
+@pytest.mark.parametrize("executor", ["k8s", "kubernetes", "no.such.Executor", "in_process"])
+def test_config_check_refuses_the_executor_of_a_mode_that_a_run_would(bench, executor):
+    bench.write(
+        f"""
+        from orchestrator import Mode, pipeline, step
+
+        @step
+        def one() -> int:
+            return 1
+
+        @pipeline(modes=[Mode("dev"), Mode("prod", executor={executor!r})])
+        def p():
+            one()
+        """
+    )
+    checked, run = bench.here("config", "check"), bench("run", "p", "--mode", "prod")
+    assert checked.code == run.code == (0 if executor == "in_process" else 3)
+    if checked.code:
+        assert "Pipeline 'p', mode 'prod'" in checked.err
+        assert executor.split(".")[0] in checked.err
