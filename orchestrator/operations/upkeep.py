@@ -35,8 +35,13 @@ from orchestrator.run_files import (
 )
 from orchestrator.store import maintenance
 from orchestrator.store.damage import list_damage
+from orchestrator.store.remote import RemoteStore
 from orchestrator.store.salvage import Salvaged, known_ordinals, salvage
 from orchestrator.store.session import open_store, set_aside_damaged
+
+# What a daemon takes in at once: some tens of milliseconds of work.
+_HANDFUL = 50
+_HANDFUL_BYTES = 1 << 20
 
 
 class Compacted(msgspec.Struct, frozen=True):
@@ -111,7 +116,24 @@ def rebuild_index(state: StateDir) -> Rebuilt:
         return _from_damaged(state, *damaged)
     run_ids = run_ids_on_disk(state)
     with open_store(state, ingest=False) as store:
-        return Rebuilt(len(run_ids), store(maintenance.rebuild, state, run_ids), is_new=is_new)
+        parts = _handfuls(state, run_ids) if isinstance(store, RemoteStore) else [run_ids]
+        lines = sum(store(maintenance.rebuild, state, part) for part in parts)
+        return Rebuilt(len(run_ids), lines, is_new=is_new)
+
+
+def _handfuls(state: StateDir, run_ids: list[str]) -> Iterator[list[str]]:
+    """The runs in parts that a daemon takes in within a moment each, so that it does its own work in between. Each part
+    is all or nothing; whoever dies on the way has lost nothing, and does it again."""
+    part: list[str] = []
+    size = 0
+    for run_id in run_ids:
+        part.append(run_id)
+        journal = state.run(run_id).journal
+        size += journal.stat().st_size if journal.is_file() else 0
+        if len(part) == _HANDFUL or size > _HANDFUL_BYTES:
+            yield part
+            part, size = [], 0
+    yield part  # also when it is empty: what was deleted is looked at in any case
 
 
 def rebuild_damaged(state: StateDir) -> Rebuilt | None:

@@ -16,7 +16,7 @@ from orchestrator.errors import RunDamaged, StoreError
 from orchestrator.ids import new_run_id
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.records import Trigger
-from orchestrator.run_files import read_journal, read_record
+from orchestrator.run_files import read_journal, read_record, run_ids_on_disk
 from orchestrator.store.codec import from_json, from_timestamp
 from orchestrator.store.database import Database
 from orchestrator.store.ingest import delete_index, ingest
@@ -134,7 +134,8 @@ def rebuild(
     ordinals: list[tuple[str, int]] | None = None,
     used: Used | None = None,
 ) -> int:
-    """Makes the index of these runs from their journals; how many lines those have. All or nothing.
+    """Makes the index of these runs from their journals; how many lines those have. All or nothing. Others wait for it
+    in a daemon: ask for a handful of runs at a time there.
 
     A materialization that was known keeps its place in the order of its asset, so that cursors stay right; what was
     wiped from the catalog stays wiped. What runs that were not known here were asked for with counts as used, and what
@@ -144,13 +145,17 @@ def rebuild(
     used = used or Used(read_deleted(state))
     with database.transaction():
         known_runs = {row[0] for row in database.rows("SELECT run_id FROM runs")}
-        known = ordinals or database.rows("SELECT id, ordinal FROM materializations")
-        _stay_deleted(database, used, set(run_ids))
+        known = ordinals or database.rows(
+            "SELECT id, ordinal FROM materializations WHERE run_id IN (SELECT unnest(?))", [run_ids]
+        )
+        row = database.row("SELECT max(ordinal) FROM materializations")
+        highest = max([int(row[0]) if row and row[0] is not None else 0, *(place for _, place in known)])
+        _stay_deleted(database, used, set(run_ids_on_disk(state)))
         # Of a run that cannot be read any more the index is all there is.
         kept = {run_id for run_id in run_ids if run_id in known_runs and not _is_readable(state.run(run_id))}
         run_ids = [run_id for run_id in run_ids if run_id not in kept]
         delete_index(database, run_ids)
-        _count_from(database, max((row[1] for row in known), default=0) + 1)
+        _count_from(database, highest + 1)
         lines = ingest(database, state, run_ids)
         _use_keys(database, set(run_ids) - known_runs, used)
         if known:
