@@ -18,8 +18,10 @@ from orchestrator.store.ticks import newest_record, purge_ticks
 INTERVAL = timedelta(minutes=10)
 # Soon after the start, because a daemon may never live for an interval; not at once, because others have more to do.
 FIRST = timedelta(seconds=10)
-# Runs removed in one turn: the loop has other things to do.
+# Runs removed in one turn, and seconds after which no further one is: the loop has other things to do. Each run costs
+# a commit and the removal of its files, which a slow disk takes a tenth of a second for.
 _HANDFUL = 50
+_TURN_S = 0.1
 # A clock that went forwards by more than this may be wrong, and what is removed does not come back: nothing is removed
 # until it has gone on evenly for so long.
 _SUSPICIOUS = timedelta(days=1)
@@ -53,15 +55,24 @@ class Retention:
             purge_ticks, now - timedelta(seconds=kept.skipped_ticks), now - timedelta(seconds=kept.ticks)
         )
         runs = self._store(runs_ended_before, now - timedelta(seconds=kept.runs), _HANDFUL)
-        for run_id in runs:
+        removed = self._remove(runs, now)
+        if ticks or removed:
+            self._log.info("old history removed", ticks=ticks, runs=removed)
+        more = removed < len(runs) or len(runs) == _HANDFUL
+        self._next_at = now + (timedelta(seconds=1) if more else INTERVAL)
+        return self._next_at
+
+    def _remove(self, runs: list[str], now: datetime) -> int:
+        """Removes runs until the time of a turn is up; how many it has dealt with, which is at least one."""
+        until = clock.monotonic() + _TURN_S
+        for count, run_id in enumerate(runs, 1):
             try:
                 remove_run(self._store, run_id, now)
             except NotPossible:
                 pass  # somebody is resuming it
-        if ticks or runs:
-            self._log.info("old history removed", ticks=ticks, runs=len(runs))
-        self._next_at = now + (timedelta(seconds=1) if len(runs) == _HANDFUL else INTERVAL)
-        return self._next_at
+            if clock.monotonic() >= until:
+                return count
+        return len(runs)
 
     def _watch_clock(self, now: datetime) -> None:
         """Notices a clock that went forwards: while we run, or between the last thing on record and our start."""

@@ -1,12 +1,17 @@
 """History is kept as long as the workspace file says, and then gone from the index and from the disk."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.daemon.retention import FIRST
+from orchestrator import clock
+from orchestrator.daemon import retention
+from orchestrator.daemon.retention import FIRST, INTERVAL
 from orchestrator.layout import StateDir
+from orchestrator.settings import RetentionSettings
 from orchestrator.store.session import open_store
+from orchestrator.store.ticks import newest_record, purge_ticks
 from tests.daemon.held import HELD
 
 SENSING = (
@@ -68,3 +73,35 @@ def test_runs_and_ticks_go_when_their_time_has_come_and_not_before(bench, held, 
     assert {"tick1", "tick3"} <= ticks
     assert not {"tick0", "tick2"} & ticks
     assert "old history removed" in (bench.state / "daemon.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("seconds_each", "waiting", "removed", "next_in"),
+    [
+        (0.0, 10, 10, INTERVAL),
+        (0.0, 10_000, 50, timedelta(seconds=1)),
+        (0.03, 10_000, 4, timedelta(seconds=1)),
+        (5.0, 10_000, 1, timedelta(seconds=1)),
+        (5.0, 1, 1, INTERVAL),
+    ],
+)
+def test_a_turn_removes_as_many_runs_as_leave_the_loop_its_time(monkeypatch, seconds_each, waiting, removed, next_in):
+    steady, gone = [1000.0], []
+
+    def remove(_store, run_id, _now):
+        steady[0] += seconds_each
+        gone.append(run_id)
+
+    def store(operation, *arguments):
+        answers = {purge_ticks: 0, newest_record: None}
+        return answers[operation] if operation in answers else [str(n) for n in range(waiting)][: arguments[-1]]
+
+    monkeypatch.setattr(retention, "remove_run", remove)
+    monkeypatch.setattr(clock, "monotonic", lambda: steady[0])
+    workspace = SimpleNamespace(settings=SimpleNamespace(retention=RetentionSettings()))
+    concern = retention.Retention(workspace, store, SimpleNamespace(info=lambda *_, **__: None))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    due = concern.turn(start)
+    steady[0] += FIRST.total_seconds()
+    assert concern.turn(due) - due == next_in
+    assert len(gone) == removed
