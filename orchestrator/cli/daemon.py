@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, group, store_of, workspace
+from orchestrator.cli.options import Json, group, store_of, until_interrupted, workspace
 from orchestrator.cli.outcome import error_json, show_error
 from orchestrator.cli.output import painter, print_json, print_json_line, put, say, whole
 from orchestrator.errors import DaemonError, UsageError
@@ -114,11 +114,12 @@ def logs(
         path = found.state.daemon_log
     if not path.exists():
         raise DaemonError("No daemon has run here yet.", hint="Start one with `orchestrator daemon start`.")
-    for line in daemon_log.follow(path, lines) if follow else daemon_log.last_lines(path, lines):
-        if json:
-            print_json_line(_line_json(line))
-        else:
-            put(line, end="", flush=True)
+    with until_interrupted():
+        for line in daemon_log.follow(path, lines) if follow else daemon_log.last_lines(path, lines):
+            if json:
+                print_json_line(_line_json(line))
+            else:
+                put(line, end="", flush=True)
 
 
 @app.command(epilog="Example: orchestrator daemon tick")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.options import store_of, workspace
+from orchestrator.cli.options import store_of, until_interrupted, workspace
 from orchestrator.cli.output import print_json, put, say, whole
 from orchestrator.errors import DaemonError, NotPossible, UsageError
 
@@ -135,7 +135,8 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
         which = TickFilter(name=one.id if one else None, kinds=kinds, statuses=_states(status), limit=limit or None)
 
         if follow:
-            tail(lambda seen: _look(found, wanted, which, seen), json=json)
+            with until_interrupted():
+                tail(lambda seen: _look(found, wanted, which, seen), json=json)
             return
         with store_of(found) as store:
             ticks = store(list_ticks, which)

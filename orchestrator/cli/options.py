@@ -160,6 +160,17 @@ def store_of(found: Workspace) -> AbstractContextManager[Store]:
     return open_store(found.state, tell=say)
 
 
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Around a view that only Ctrl-C ends: it ends without a word."""
+    from orchestrator.cli.outcome import INTERRUPTED
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def confirm(question: str, yes: bool) -> None:
     """Returns if the user agrees; without a terminal to ask on, only if they said so beforehand."""
     if yes:

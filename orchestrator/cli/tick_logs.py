@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.options import store_of, workspace
+from orchestrator.cli.options import store_of, until_interrupted, workspace
 from orchestrator.cli.output import Painter, painter, print_json, print_json_line, put, say
 from orchestrator.cli.styles import BOLD, DIM
 from orchestrator.cli.ticks_view import TICK_STYLES, what
@@ -37,7 +37,8 @@ def show_logs(name: str | None, tick_id: str | None, limit: int, *, schedules: b
                 return store(list_ticks, which)
 
         if follow and tick_id is None:
-            _follow(look, json=json)
+            with until_interrupted():
+                _follow(look, json=json)
             return
         ticks = look()
     if tick_id is not None and not ticks:
