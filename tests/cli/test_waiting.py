@@ -193,8 +193,8 @@ def test_completion_gives_what_has_loaded_so_far(hanging, monkeypatch, capsys):
 
 
 def loaded_by_daemon(bench):
-    told = bench.here("daemon", "status", "--json")
-    return {one["name"] for one in json.loads(told.out)["locations"] if one["state"] == "loaded"} if told.out else set()
+    told = json.loads(bench.here("daemon", "status", "--json").out)
+    return {one["name"] for one in told.get("locations", ()) if one["state"] == "loaded"}
 
 
 def test_with_a_daemon_nothing_is_loaded_here(hanging, monkeypatch):
