@@ -44,7 +44,7 @@ def test_more_runs_than_there_are_descriptors_for_wait_and_all_of_them_end(bench
 
     def queue():
         told = bench.here("daemon", "status", "--json")
-        return json.loads(told.out)["queue"] if told.out else {"running": 0, "waiting": {}}
+        return json.loads(told.out)["queue"] if told.code == 0 else {"running": 0, "waiting": {}}
 
     bench.wait_until(lambda: len(queue()["waiting"]) > 10, "runs wait")
     told = queue()
