@@ -185,7 +185,8 @@ def _absent(state: StateDir, error: DaemonError) -> dict[str, Any]:
     from orchestrator.pulse import daemon_pid, last_beat
 
     pid = daemon_pid(state)
-    told: dict[str, Any] = {"running": pid is not None, "pid": pid, "loop_at": last_beat(state), "concerns": []}
+    told: dict[str, Any] = {"running": pid is not None, "pid": pid, "loop_at": last_beat(state)}
+    told |= {"concerns": [], "locations": [], "next": [], "queue": {"running": 0, "queued": 0, "waiting": {}}}
     return {**told, "error": error_json(error)}
 
 

@@ -430,6 +430,9 @@ def test_a_daemon_starts_tells_and_stops_in_json(bench):
     assert any(line["level"] == "info" and "daemon started" in line["message"] and line["at"] for line in lines)
     assert bench.json("daemon", "stop") == {"stopped": True}
     assert bench.json("daemon", "stop") == {"stopped": False}
+    absent = bench.json("daemon", "status")
+    assert (absent["running"], absent["locations"], absent["queue"]["waiting"]) == (False, [], {})
+    assert absent["error"]["kind"] == "daemon"
 
 
 def test_what_follows_live_is_one_object_a_line(bench):
