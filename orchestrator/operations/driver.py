@@ -64,6 +64,8 @@ from orchestrator.state_dir import require_space, unusable
 Listener = Callable[[Event], None]
 # From this much on a difference between the two clocks means that one of them was set or stood still.
 _JUMP = timedelta(seconds=2)
+# An attempt's stamps that are further ahead of ours than a slow turn explains come from another clock.
+_ONE_TURN = timedelta(minutes=1)
 _REMOVED = "Steps that still run end by themselves. Start the run again; `orchestrator runs delete` removes one."
 # Something else has the name of an attempt's directory: it will be in the way the next time as well.
 _IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ELOOP})
@@ -273,7 +275,7 @@ class RunDriver:
         )
 
     def _take(self, event: Event) -> None:
-        if not isinstance(event, AttemptEvent) and event.at < self._latest:
+        if not isinstance(event, AttemptEvent) and self._latest - _ONE_TURN <= event.at < self._latest:
             # Decided at an instant that is a little older than what was observed meanwhile: it follows from that.
             event = replace(event, at=self._latest)
         self._latest = max(self._latest, event.at)

@@ -64,6 +64,20 @@ def test_a_decision_is_stamped_no_earlier_than_what_it_follows_from(driver, run_
     assert stamps == sorted(stamps)
 
 
+def test_an_attempt_whose_clock_is_ahead_does_not_move_the_clock_of_its_run(driver, run_dir):
+    """A step may run on another machine, whose clock is wrong."""
+    now = clock.now()
+    driver.advance(now, 1)
+    ahead = now + timedelta(days=900)
+    failed = ev.AttemptFailed(
+        at=ahead, step="a", attempt=1, n=0, seconds=0.5, error=ev.ErrorInfo("E", "no"), allow_retries=False
+    )
+    driver.observe("a", 1, Observation(Phase.FAILED, (failed,)))
+    driver.advance(now, 1)
+    *_, finished = decode_lines(read_lines(run_dir.journal).lines)
+    assert (ev.kind_of(finished), finished.at) == ("run_finished", now)
+
+
 def test_a_run_that_is_removed_while_it_is_driven_is_not_made_again(driver, run_dir):
     import shutil
 
