@@ -351,8 +351,8 @@ class TestState:
         done.json("runs", "list")
         (done.state / "state.duckdb").unlink()
         (done.state / "state.duckdb.wal").unlink(missing_ok=True)
-        assert done.json("runs", "list") == []
-        assert done.here("state", "check").code == 5
+        assert len(done.json("runs", "list")) == 1, "it is made again by whoever opens it first"
+        assert "was missing and was made again" in done.here("state", "check").err
         done.here("state", "rebuild").ok()
         assert len(done.json("runs", "list")) == 1
         done.here("state", "check").ok()
