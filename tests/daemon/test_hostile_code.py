@@ -37,7 +37,7 @@ HOSTILE = """
         nothing()
 
     def write_everywhere(junk):
-        for descriptor in range(3, 64):
+        for descriptor in range(3, 1024):
             try:
                 os.write(descriptor, junk)
             except OSError:
@@ -63,7 +63,7 @@ BODIES = {
         for _ in range(150):
             config = {"a": config}
         return RunRequest(run_key="deep", config=config)""",
-    "everything closed": "os.closerange(3, 64); return SkipReason('closed')",
+    "everything closed": "os.closerange(3, 1024); return SkipReason('closed')",
     "another error than expected": "raise RecursionError('on purpose')",
 }
 

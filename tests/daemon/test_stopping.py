@@ -119,7 +119,7 @@ def test_a_graceful_stop_leaves_steps_alive_and_the_next_daemon_adopts_them(benc
     pids = [pid_of(bench, what) for what in "ab"]
     held.stop()
     assert all(map(is_alive, pids))
-    assert "nobody drives run" in bench.here("status").out
+    assert "has no owner" in bench.here("status").out
     go(bench, "a")
     held.until(lambda: ended(bench) == ["a"], "the end of a step while there is no daemon")
     held.start()

@@ -78,5 +78,5 @@ def test_it_does_nothing_until_you_turn_it_on(bench):
     """
     bench.write(WORKSPACE)
     assert "main/nightly is on. First: " in bench("schedule", "start", "nightly").ok().out
-    assert bench("schedule", "start", "nightly").code == 4
+    assert "main/nightly is on already." in bench("schedule", "start", "nightly").ok().out
     assert "main/nightly is off." in bench("schedule", "stop", "nightly").ok().out

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator import RunRequest, SkipReason, pipeline, schedule, step
 from orchestrator.location.evaluate import evaluate, evaluate_many
+from orchestrator.masking import Masker
 from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
 from orchestrator.ticks import Evaluation
 
@@ -38,7 +39,9 @@ def varied(context):
 
 
 def answered(seconds):
-    answer = msgspec.json.decode(evaluate_many(varied, EvaluateMany(1, "varied", OCCURRENCES, seconds)), type=Evaluated)
+    answer = msgspec.json.decode(
+        evaluate_many(varied, EvaluateMany(1, "varied", OCCURRENCES, seconds), Masker()), type=Evaluated
+    )
     evaluations = [msgspec.json.decode(one, type=Evaluation) for one in answer.evaluations]
     return [evaluations[place] for place in answer.which], evaluations
 
