@@ -6,12 +6,10 @@ fits what it does most; its budget is multiplied by how much slower (or faster) 
 
 import os
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 
-from tests.benchmarks.measure import python_itself, timed
+from tests.benchmarks.measure import fork_and_reap, printed, python_itself, timed
 
 # Seconds on the machine where the budgets were set: two cores of an AMD EPYC of 2021, Python 3.11, an NVMe disk.
 REFERENCE = {"python": 0.012, "fork": 0.0023, "loop": 0.055, "fsync": 0.0010, "duckdb": 0.060}
@@ -23,22 +21,6 @@ WHAT = {
     "duckdb": "import of duckdb and opening of a new database",
 }
 
-FORKING = """
-import os, sys, time, gc
-import duckdb, pyarrow
-gc.collect(); gc.freeze()
-taken = []
-for _ in range(300):
-    started = time.perf_counter()
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    taken.append(time.perf_counter() - started)
-print(sorted(taken)[150])
-sys.stdout.flush()
-os._exit(0)
-"""
 OPENING = """
 import sys, time
 started = time.perf_counter()
@@ -83,7 +65,7 @@ def calibrate(scratch, size):
     return Calibration(
         {
             "python": python_itself(size(15, 1)),
-            "fork": printed(FORKING),
+            "fork": fork_and_reap("duckdb, pyarrow"),
             "loop": timed(loop, size(9, 1)),
             "fsync": forced_write(scratch / "forced", size(101, 3)),
             "duckdb": statistics.median(
@@ -110,9 +92,3 @@ def forced_write(path, times):
             os.fsync(file.fileno())
             taken.append(time.perf_counter() - started)
     return statistics.median(taken)
-
-
-def printed(program, *arguments):
-    """The number that a Python program prints."""
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
-    return float(done.stdout)

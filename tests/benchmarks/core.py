@@ -10,7 +10,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.benchmarks import workspaces
-from tests.benchmarks.measure import ORCHESTRATOR, Row, memory_of_tree, one_run, python_itself, seconds, slope, timed
+from tests.benchmarks.measure import (
+    ORCHESTRATOR,
+    Row,
+    fork_and_reap,
+    memory_of_tree,
+    one_run,
+    python_itself,
+    seconds,
+    slope,
+    timed,
+)
 from tests.benchmarks.watched import WatchedDaemon
 
 
@@ -59,33 +69,11 @@ def chain_slope(scratch, peers, size):
     few = seconds([ORCHESTRATOR, "run", "one"], size(9, 1), cwd=path)
     many = seconds([ORCHESTRATOR, "run", "chain50"], size(7, 1), cwd=path)
     each = slope(few, many, 1, 50) * 1000
-    fork = fork_and_reap(path) * 1000
+    fork = fork_and_reap("pipelines", cwd=path) * 1000
     beside = {"fork and reap": fork, **peers.chain_slope()}
     what = "each further step of a chain, own process"
     yield Row(what, each, "ms", 5.0, yardstick="fork", beside=beside)
     yield Row(f"{what}, in forks of the same module", each / fork, "x", 2)
-
-
-def fork_and_reap(path):
-    """Forking and reaping a process that has imported what the location has: the least that a step can cost."""
-    program = """
-import os, sys, time, gc
-sys.path.insert(0, ".")
-import pipelines
-gc.collect(); gc.freeze()
-taken = []
-for _ in range(300):
-    started = time.perf_counter()
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    taken.append(time.perf_counter() - started)
-print(sorted(taken)[150])
-os._exit(0) if sys.stdout.flush() is None else None
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=path, capture_output=True, text=True, check=True)
-    return float(done.stdout)
 
 
 def in_process_slope(scratch, peers, size):

@@ -17,6 +17,25 @@ ORCHESTRATOR = str(PROGRAMS / "orchestrator")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+_FORKING = """
+import os, sys, time, gc
+sys.path.insert(0, ".")
+import {modules}
+gc.collect(); gc.freeze()
+taken = []
+for _ in range(300):
+    started = time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    taken.append(time.perf_counter() - started)
+print(sorted(taken)[150])
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
 @dataclass(frozen=True)
 class Size:
     """How much to measure: everything, or just enough to see that it can be measured."""
@@ -75,6 +94,17 @@ def slope(few, many, steps_few, steps_many):
 def python_itself(times=15):
     """What starting Python costs: the least that any command can."""
     return seconds([sys.executable, "-c", "pass"], times=times)
+
+
+def fork_and_reap(modules, **options):
+    """Seconds to fork and reap a process that has imported those modules: the least that a step can cost."""
+    return printed(_FORKING.format(modules=modules), **options)
+
+
+def printed(program, *arguments, **options):
+    """The number that a Python program prints."""
+    command = [sys.executable, "-c", program, *arguments]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout)
 
 
 def memory_of_tree(pid):
