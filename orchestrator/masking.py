@@ -107,7 +107,8 @@ def _texts(secret: str) -> set[str]:
     texts = {secret, secret.strip()}
     if len(lines) > 1:
         texts |= {line for line in lines if len(line) > _SHORT_LINE}
-        texts |= {"\r\n".join(lines), "\n".join(lines)}
+        unix = secret.replace("\r\n", "\n")
+        texts |= {"\r\n".join(lines), "\n".join(lines), unix, unix.replace("\n", "\r\n")}
     return {text for text in texts if len(text) > SHORT}
 
 

@@ -183,6 +183,6 @@ def pytest_collection_modifyitems(config, items):
     """What takes minutes is left out unless it is asked for with -m."""
     asked_for = config.getoption("-m")
     for item in items:
-        for mark in ("chaos", "exhaustive", "soak", "benchmark"):
+        for mark in ("chaos", "exhaustive", "long", "soak", "benchmark"):
             if item.get_closest_marker(mark) and mark not in asked_for:
                 item.add_marker(pytest.mark.skip(reason=f"takes long; ask for it with -m {mark}"))

@@ -9,7 +9,7 @@ import string
 import urllib.parse
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.masking import Masker
@@ -58,6 +58,7 @@ passwords = st.text(string.ascii_letters + string.digits + string.punctuation + 
 @pytest.mark.parametrize("name", WRITERS)
 @LOADED
 @given(secret=st.one_of(passwords, secrets))
+@example(secret="blank at the end of a line \nof two")
 def test_no_usual_form_of_a_secret_is_left(name, secret):
     written = WRITERS[name](secret)
     masked = Masker([secret])(written)

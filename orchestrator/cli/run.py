@@ -254,12 +254,14 @@ def take_signals(interrupts: Interrupts) -> None:
 
 def _show(driver: Any, facts: list[Any], json: bool) -> None:
     from orchestrator import clock
-    from orchestrator.cli.run_json import page_of
-    from orchestrator.cli.run_report import report
 
     if json:
+        from orchestrator.cli.run_json import page_of  # takes 50 ms to import
+
         print_json(page_of(driver.run_dir, clock.now()))
         return
+    from orchestrator.cli.run_report import report
+
     for line in report(driver.record, driver.progress, driver.run_dir, facts, now=clock.now(), paint=painter()):
         put(line)
     sys.stdout.flush()

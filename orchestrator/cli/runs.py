@@ -57,7 +57,6 @@ def list_(
     """List runs, the newest first."""
     from orchestrator import clock
     from orchestrator.cli.run_filter import run_filter
-    from orchestrator.cli.run_json import listed_json
     from orchestrator.cli.runs_view import run_table
     from orchestrator.operations.history import is_abandoned
     from orchestrator.operations.unbegun import why_they_wait, with_waiting
@@ -74,6 +73,8 @@ def list_(
     waits = why_they_wait(found.state, runs)
     now = clock.now()
     if json:
+        from orchestrator.cli.run_json import listed_json  # takes 50 ms to import
+
         print_json(
             [
                 listed_json(found.state, run, now, waits_for=waits.get(run.run_id), damage=damaged.get(run.run_id))

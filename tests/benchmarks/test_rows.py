@@ -14,6 +14,7 @@ from tests.benchmarks.run import every_row, print_table
 WAITING = "daemon schedule latency"
 
 
+@pytest.mark.long
 def test_every_row_can_be_measured_in_a_tiny_size(tmp_path, capsys):
     size = Size(is_tiny=True)
     measures = dict(every_row(tmp_path, Nobody(), size))

@@ -287,6 +287,7 @@ class TestBesideADaemon:
         holds(limited, "queued")
         assert begun(limited) == ["first", "urgent", "queued"]
 
+    @pytest.mark.long
     def test_the_daemon_may_die_and_come_back_while_runs_wait_and_hold(self, limited, daemon):
         queued = self.queue(limited, "queued")
         holds(limited, "queued")
@@ -308,6 +309,7 @@ class TestBesideADaemon:
         assert most_at_a_time(limited) == 1
         assert left_behind(limited) == []
 
+    @pytest.mark.long
     def test_foreground_runs_do_not_wait_for_room_in_the_queue_and_take_none(self, limited):
         limited.settings("locations: [{name: main, file: pipelines.py}]\nrun_queue: {max_concurrent_runs: 0}")
         go(limited)

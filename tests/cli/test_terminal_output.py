@@ -222,6 +222,7 @@ TOUR = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "environment",
     [

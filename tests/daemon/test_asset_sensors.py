@@ -197,6 +197,7 @@ def test_an_evaluation_that_fails_is_shown_the_same_again(materials):
     assert materials.consumed == ["a:1"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["raise OSError('down')", "os._exit(3)", "import time; time.sleep(60)"])
 @pytest.mark.parametrize(
     ("read", "consumed"), [("every", ["a:1", "a:2", "a:3", "a:4"]), ("latest", ["a:3", "a:4"])], ids=["every", "latest"]

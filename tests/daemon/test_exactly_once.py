@@ -37,6 +37,7 @@ def test_every_key_is_run_once_whatever_the_daemon_was_doing_when_it_was_killed(
     daemon.bench.here("state", "check").ok()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nth", [1, pytest.param(3, marks=pytest.mark.chaos)])
 @pytest.mark.parametrize("point", DAEMON_POINTS)
 def test_every_occurrence_is_run_once_whatever_the_daemon_was_doing_when_it_was_killed(daemon, point, nth):
@@ -56,6 +57,7 @@ def test_every_occurrence_is_run_once_whatever_the_daemon_was_doing_when_it_was_
     assert len(instants) == len(set(instants)) == len(ledger)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("with_signal", ["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("point", ["tick.asked", "tick.written", "queue.taken", "attempt.sent", "attempt.recorded"])
 def test_a_daemon_told_to_stop_in_the_middle_of_something_stops_and_the_next_goes_on(daemon, point, with_signal):

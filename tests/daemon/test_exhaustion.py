@@ -110,6 +110,7 @@ def full(bench):
     return lambda: (bench.path / "full").read_text().count("refused") > 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("isolation", ["fork", "spawn"])
 @pytest.mark.parametrize("why", ["EAGAIN", "ENOMEM"])
 def test_a_step_that_cannot_be_started_waits_for_room_and_uses_up_no_retries(bench, isolation, why):
@@ -133,6 +134,7 @@ def test_a_step_that_waits_for_room_can_be_canceled(bench):
     assert bench.json("runs", "show", "last")["status"] == "CANCELED"
 
 
+@pytest.mark.long
 def test_a_sensor_that_cannot_be_asked_waits_for_room_and_the_daemon_answers_meanwhile(daemon):
     bench = daemon.bench
     bench.write(FULL)

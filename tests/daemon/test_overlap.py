@@ -132,6 +132,7 @@ def test_cancel_other_cancels_a_foreground_run_and_starts_only_when_it_has_ended
     assert kinds[:3] == ["run_started", "run_finished", "run_started"], "never two at once"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("point", ["queue.admitted", "queue.taking", "queue.taken", "queue.created"])
 def test_a_run_canceled_after_the_daemon_died_taking_it_never_begins(bench, daemon, point):
     bench.write(HELD)
@@ -167,6 +168,7 @@ def test_a_command_killed_while_it_cancels_a_queued_run_has_done_so_or_not(bench
     assert bench.json("sql", "SELECT count(*) AS n FROM queue") == [{"n": 0}]
 
 
+@pytest.mark.long
 def test_a_flood_in_one_pool_holds_up_nobody_else_and_status_stays_readable(bench, daemon):
     """5,000 requests of one sensor in a pool of one, then a run outside of it and an urgent one."""
     bench.write(

@@ -115,6 +115,7 @@ def places(size, short):
 LENGTHS = [pytest.param(True, id="some places"), pytest.param(False, id="everywhere", marks=pytest.mark.exhaustive)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("short", LENGTHS)
 def test_a_database_that_is_cut_anywhere_is_made_again(copy, original, short):
     for cut in places(original.database.stat().st_size, short):
@@ -125,6 +126,7 @@ def test_a_database_that_is_cut_anywhere_is_made_again(copy, original, short):
         mended(state)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("short", LENGTHS)
 def test_a_database_with_one_bit_flipped_anywhere_is_made_again_if_anything_reads_that_bit(copy, original, short):
     random.seed(11)
@@ -144,6 +146,7 @@ def test_a_database_with_one_bit_flipped_anywhere_is_made_again_if_anything_read
     assert kept, "damage in one table left no other readable"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("short", LENGTHS)
 def test_a_damaged_write_ahead_log_costs_only_what_stands_behind_the_damage(copy, original, short):
     size = log_of(original).stat().st_size

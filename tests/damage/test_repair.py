@@ -132,6 +132,7 @@ def kind_of_errors(done):
         assert done.err or done.out, done
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("file", "kind"), ALL)
 def test_whatever_is_damaged_no_command_breaks_down_and_other_runs_are_unharmed(bench, file, kind):
     run_id = bench.json("runs", "list")[0]["run_id"]

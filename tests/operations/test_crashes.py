@@ -72,7 +72,7 @@ def crash_at(bench, point, *command, nth=1):
     return once.exists()
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("nth", [1, *(pytest.param(nth, marks=pytest.mark.long) for nth in (2, 3))])
 @pytest.mark.parametrize("point", OWNER_POINTS)
 def test_an_owner_killed_anywhere_leaves_a_run_that_can_be_resumed(chain, point, nth):
     if not crash_at(chain, point, "run", "chain", nth=nth):

@@ -41,6 +41,7 @@ def live(bench):
         disk.release()
 
 
+@pytest.mark.long
 def test_a_quarter_of_a_minute_of_trouble_loses_nothing_and_doubles_nothing(bench, live):
     week = live(15)
     check_ledger(week)
