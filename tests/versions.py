@@ -85,7 +85,7 @@ def environment(version, python):
     print(f"making an environment with Python {version}", flush=True)
     subprocess.run([python, "-m", "venv", "--clear", directory], check=True)
     pip = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--editable", f"{ROOT}[test]"], check=True)
+    subprocess.run([*pip, "--editable", f"{ROOT}[dev]"], check=True)
     stamp.write_text(wanted)
     return programs
 
