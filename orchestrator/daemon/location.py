@@ -27,6 +27,7 @@ class Location:
     process: LocationProcess | None = None
     evaluators: EvaluatorPool | None = None
     error: OrchestratorError | None = None
+    broken_before: tuple[BrokenInfo, ...] = ()  # the broken definitions of the last version that could be loaded
     started_at: datetime | None = None
     started_ns: int = 0  # the same by the clock that file systems go by
     loaded_at: datetime | None = None
@@ -67,6 +68,10 @@ class Location:
         if self.evaluators is None or self.process is None or self.process.loaded is None:
             return ()
         return self.process.loaded.info.broken
+
+    def known_broken(self) -> tuple[BrokenInfo, ...]:
+        """The broken definitions to report: while the location loads again, those of the version before."""
+        return self.broken_before if self.evaluators is None and self.error is None else self.broken()
 
     def is_broken(self, name: str) -> bool:
         """Whether a loaded location has a schedule or sensor of that name which cannot be right."""

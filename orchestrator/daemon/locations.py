@@ -121,7 +121,7 @@ class Locations:
                 "since": location.since,
                 "restarts": location.crashes,
                 "restarted_because": location.restarted_because,
-                "broken": [msgspec.to_builtins(one) for one in location.broken()],
+                "broken": [msgspec.to_builtins(one) for one in location.known_broken()],
                 "retry_at": location.retry_at,
                 "pipelines": location.pipelines(),
             }
@@ -255,6 +255,7 @@ class Locations:
         assert process.loaded is not None
         location.evaluators, location.size_kb = EvaluatorPool(process), own_memory_kb(process.pid)
         location.error, location.loaded_at, location.tries = None, now, 0
+        location.broken_before = location.broken()
         self._watch(location, process.loaded.files, now)
         self.version += 1
         self._log.info("location loaded", location=location.name)

@@ -170,7 +170,7 @@ def test_the_state_is_left_as_it_is_and_nothing_runs(bench):
     assert "main/inbox" in shown.out
     assert rows(bench) == before
     assert bench.ledger() == ["ran"]
-    assert bench.processes() == []
+    bench.wait_until(lambda: bench.processes() == [], "every process to end")
 
 
 def test_without_a_state_none_is_made(bench):

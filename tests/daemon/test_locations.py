@@ -242,3 +242,23 @@ def test_many_reloads_evaluations_and_runs_leave_no_zombie_and_no_descriptor(ben
     assert [state for _, state in children_of(pid) if state == "Z"] == []
     daemon.until(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= before + 2, "as many descriptors as before")
     daemon.stop()
+
+
+def test_a_broken_definition_stays_in_sight_while_its_location_loads_again(bench, daemon):
+    slow = "import time, pathlib\nwhile pathlib.Path('hold').exists(): time.sleep(0.05)\n"
+    broken = '@schedule(cron="61 0 * * *", pipeline=leaking)\ndef never(context): ...\n'
+    source = slow + textwrap.dedent(TICKING).replace("pipeline, sensor", "pipeline, schedule, sensor") + broken
+    bench.write(source)
+    daemon.start()
+
+    def problems():
+        return str(bench.json("status")["problems"])
+
+    daemon.until(lambda: locations(bench).get("main", {}).get("broken"), "the broken schedule in what the daemon says")
+    (bench.path / "hold").touch()
+    bench.write(source + "\n")
+    daemon.until(lambda: locations(bench)["main"]["state"] == "loading", "the new version to load")
+    assert "not a valid minute" in problems()
+    bench.write(source.replace("61 0", "1 0"))
+    (bench.path / "hold").unlink()
+    daemon.until(lambda: bench.json("status")["ok"], "all is well")
