@@ -17,6 +17,10 @@ LARGEST = 1 << 30
 PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN, errno.ESTALE})
 
 
+# Something else is in the place of a directory. It will be there the next time as well.
+IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ELOOP})
+
+
 class NotRegular(OSError):
     """Something else has the name of a file: a directory, a FIFO, a device, a link that leads in a circle."""
 

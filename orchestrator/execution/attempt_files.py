@@ -32,7 +32,7 @@ from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, AttemptDir
 from orchestrator.locks import is_locked
 from orchestrator.process_tree import kill_tree
-from orchestrator.regular import PASSING, open_regular, read_regular, why
+from orchestrator.regular import IN_THE_WAY, PASSING, open_regular, read_regular, why
 from orchestrator.state_dir import make_private
 
 # How long the parent of a dead step process, if it lives, is given to write exit.json. It takes milliseconds; a
@@ -182,7 +182,12 @@ def revoke(directory: AttemptDir) -> bool:
     """Makes sure that the attempt never begins; False when it has begun already. Revoking twice is fine."""
     if not directory.path.parents[2].exists():
         return True  # the run was removed: nothing can begin in a directory that is not there
-    make_private(directory.path)  # its owner may have died before that
+    try:
+        make_private(directory.path)  # its owner may have died before that
+    except OSError as error:
+        if error.errno not in IN_THE_WAY:
+            raise
+        return True  # something else has its place: nothing can begin there, and no later look finds anything else
     try:
         descriptor = os.open(directory.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     except FileExistsError:

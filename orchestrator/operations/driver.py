@@ -7,7 +7,6 @@ leaves something that the next owner can repair by looking.
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import socket
@@ -57,7 +56,7 @@ from orchestrator.locks import HeldLock, try_lock
 from orchestrator.operations.history import replayed
 from orchestrator.planning.plan import Plan
 from orchestrator.records import AttemptSpec, RunRecord, handle_of
-from orchestrator.regular import NotRegular, read_regular, why
+from orchestrator.regular import IN_THE_WAY, NotRegular, read_regular, why
 from orchestrator.run_files import damaged, read_journal, read_record
 from orchestrator.state_dir import require_space, unusable
 
@@ -67,8 +66,6 @@ _JUMP = timedelta(seconds=2)
 # An attempt's stamps that are further ahead of ours than a slow turn explains come from another clock.
 _ONE_TURN = timedelta(minutes=1)
 _REMOVED = "Steps that still run end by themselves. Start the run again; `orchestrator runs delete` removes one."
-# Something else has the name of an attempt's directory: it will be in the way the next time as well.
-_IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ELOOP})
 
 
 class RunDriver:
@@ -245,7 +242,7 @@ class RunDriver:
         try:
             self._executor.launch(self._attempt(spec))
         except OSError as error:
-            if error.errno not in _IN_THE_WAY:
+            if error.errno not in IN_THE_WAY:
                 raise unusable(self.run_dir.path, error) from error
             info = ErrorInfo("StateDamaged", f"{error.filename} is no directory")
             self._take(AttemptDied(at=clock.now(), step=spec.step, attempt=spec.attempt, error=info))
