@@ -92,6 +92,15 @@ def is_packed(run_dir: RunDir) -> bool:
     return os.path.lexists(packed_file(run_dir))
 
 
+def has_files(run_dir: RunDir) -> bool:
+    """Whether anything is there of the run: not when its directory was removed, is empty, or is something else."""
+    try:
+        with os.scandir(run_dir.path) as entries:
+            return any(True for _ in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def damaged(run_dir: RunDir, what: str, reason: str) -> RunDamaged:
     """The error for a run whose files cannot be read."""
     return RunDamaged(f"Run {run_dir.run_id} is damaged: {what} ({reason}).", hint=REPAIR)

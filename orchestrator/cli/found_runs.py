@@ -45,9 +45,11 @@ def full_id(found: Workspace, reference: str) -> str:
 
 
 def run_dir_of(found: Workspace, reference: str) -> RunDir:
+    from orchestrator.run_files import has_files
+
     run_id = full_id(found, reference)
     run_dir = found.state.run(run_id)
-    if not run_dir.path.exists():
+    if not has_files(run_dir):
         raise NotPossible(
             f"The files of run {run_id} are gone.",
             hint=f"Its events are still there: orchestrator sql \"FROM events WHERE run_id = '{run_id}' ORDER BY seq\"",

@@ -16,6 +16,7 @@ from orchestrator.locks import HeldLock
 from orchestrator.operations.driver import own_run
 from orchestrator.operations.history import is_driven, progress_of
 from orchestrator.operations.slots import drop_slot, has_live_attempt
+from orchestrator.run_files import has_files
 from orchestrator.state_dir import unusable
 from orchestrator.states import TERMINAL_RUN_STATES
 from orchestrator.store import maintenance
@@ -38,7 +39,7 @@ def cancel_run(store: Store, run_id: str, by: str, now: datetime) -> Canceled:
     if store(cancel_queued, run_id, now):
         log_deletion(store, run_id, now, is_listed=True)
         return Canceled.DEQUEUED
-    if not store.state.run(run_id).path.exists():
+    if not has_files(store.state.run(run_id)):
         status = store(get_run, run_id).summary.status
         over = status in TERMINAL_RUN_STATES
         raise NotPossible(f"Run {run_id} is over: {status}." if over else f"The files of run {run_id} are gone.")
