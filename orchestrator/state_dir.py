@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.errors import DISK_FULL, SchemaTooNew, StoreError
 from orchestrator.layout import FILE_MODE, LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
-from orchestrator.regular import NotRegular, read_regular
+from orchestrator.regular import NotRegular, read_regular, why
 from orchestrator.trust import is_private_group, user_name
 
 # With less than this left on the disk, no attempt is started. A failed one costs a few kilobytes.
@@ -171,6 +171,20 @@ def unusable(path: Path, error: OSError) -> StoreError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StoreError(f"The state directory {path} is not writable: {error.strerror}.", hint=hint)
     return StoreError(f"The state directory {path} cannot be used: {error.strerror or error}.", hint=hint)
+
+
+def in_the_way(path: Path, error: OSError) -> StoreError:
+    """The error for one of our files, other than those of a run, in whose place is something that cannot be used."""
+    if error.errno in DISK_FULL:
+        return unusable(path, error)
+    return StoreError(f"{path} cannot be used: {why(error)}.", hint=hint_for(error))
+
+
+def hint_for(error: OSError) -> str:
+    """What to do about a file that cannot be used."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "Correct its owner or permissions."
+    return "`orchestrator state check --repair` puts what is there aside."
 
 
 def require_space(path: Path) -> None:

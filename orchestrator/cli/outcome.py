@@ -118,6 +118,10 @@ def _explained(error: OSError) -> OrchestratorError | None:
         Path.cwd()
     except OSError:
         return ConfigError("The working directory was deleted.", hint="Change to one that exists.")
+    if isinstance(error.filename, str) and error.errno not in (None, errno.ENOENT):
+        from orchestrator.state_dir import in_the_way
+
+        return in_the_way(Path(error.filename), error)
     return None
 
 

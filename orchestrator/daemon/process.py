@@ -28,6 +28,7 @@ from orchestrator.limits import raise_file_limit
 from orchestrator.locks import HeldLock, try_lock
 from orchestrator.operations.workspace import Workspace
 from orchestrator.pulse import daemon_pid, is_alive
+from orchestrator.state_dir import in_the_way
 from orchestrator.store.serving import StoreServer
 from orchestrator.store.session import hold_store
 
@@ -70,7 +71,7 @@ def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = F
                 server.close()
                 daemon.close()
                 if lock.is_in_place():
-                    state.daemon_json.unlink(missing_ok=True)
+                    _take_back(state)
                 log.info("daemon stopped", **_left(going_on))
     finally:
         log.close()
@@ -90,7 +91,7 @@ def _left(runs: int) -> dict[str, Any]:
 
 def _only_one(state: StateDir) -> HeldLock:
     patience = clock.monotonic() + _LOCK_PATIENCE_S
-    while (lock := try_lock(state.daemon_lock)) is None:
+    while (lock := _try_lock(state)) is None:
         # Whoever only looks whether it is locked holds it for that moment, and a daemon that has just locked it has not
         # said yet who it is.
         pid = daemon_pid(state)
@@ -101,9 +102,19 @@ def _only_one(state: StateDir) -> HeldLock:
     return lock
 
 
+def _try_lock(state: StateDir) -> HeldLock | None:
+    try:
+        return try_lock(state.daemon_lock)
+    except OSError as error:
+        raise in_the_way(state.daemon_lock, error) from error
+
+
 def _announce(state: StateDir) -> None:
     content = {"pid": os.getpid(), "started_at": clock.format_instant(clock.now()), "version": __version__}
-    _write(state.daemon_json, json.dumps(content).encode())
+    try:
+        _write(state.daemon_json, json.dumps(content).encode())
+    except OSError as error:
+        raise in_the_way(state.daemon_json, error) from error
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -111,6 +122,13 @@ def _write(path: Path, content: bytes) -> None:
     with open(unfinished, "wb", opener=_private) as file:
         file.write(content)
     unfinished.replace(path)
+
+
+def _take_back(state: StateDir) -> None:
+    try:
+        state.daemon_json.unlink(missing_ok=True)
+    except OSError:
+        pass  # it is not what was written: the next daemon says so
 
 
 def _requests(daemon: Daemon) -> dict[str, Any]:

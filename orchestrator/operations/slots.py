@@ -27,7 +27,7 @@ from orchestrator.locks import HeldLock, is_locked, read_note, try_lock
 from orchestrator.operations.tickets import rivals
 from orchestrator.regular import read_regular
 from orchestrator.run_files import read_record
-from orchestrator.state_dir import unusable
+from orchestrator.state_dir import in_the_way, unusable
 from orchestrator.ticks import QueuedRun, as_queued
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def try_admission(state: StateDir) -> HeldLock | None:
     try:
         lock = try_lock(state.admission_lock)
     except OSError as error:
-        raise unusable(state.path, error) from error
+        raise in_the_way(state.admission_lock, error) from error
     if lock is not None:
         lock.write_note(str(os.getpid()).encode())
     return lock

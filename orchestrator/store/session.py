@@ -22,6 +22,7 @@ from orchestrator.layout import STATE_DIR_MODE, StateDir
 from orchestrator.locks import HeldLock, read_note, try_lock
 from orchestrator.pulse import is_alive, is_suspended
 from orchestrator.run_files import pending_runs, run_ids_on_disk
+from orchestrator.state_dir import in_the_way
 from orchestrator.store import maintenance
 from orchestrator.store.damage import LOST_WITH_DATABASE, note_damage
 from orchestrator.store.database import Database
@@ -165,7 +166,7 @@ def _lock(state: StateDir, waiting: Patience, *, ask: bool = True) -> HeldLock |
                 pid,
             )
     except OSError as error:
-        raise StoreError(f"{state.lock} cannot be locked: {error.strerror}.") from error
+        raise in_the_way(state.lock, error) from error
     lock.write_note(str(os.getpid()).encode())
     return lock
 
