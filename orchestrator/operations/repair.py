@@ -24,9 +24,9 @@ from orchestrator.operations.end import log_deletion
 from orchestrator.operations.history import replayed
 from orchestrator.operations.upkeep import leftovers, rebuild_damaged, refuse_beside_daemon
 from orchestrator.regular import read_regular
-from orchestrator.run_files import is_packed, packed_file, packed_logs, read_record, unpacked
+from orchestrator.run_files import has_files, is_packed, packed_file, packed_logs, read_record, unpacked
 from orchestrator.store import maintenance
-from orchestrator.store.damage import forget_damage
+from orchestrator.store.damage import forget_damage, list_damage
 from orchestrator.store.session import Store, open_store
 
 _DAMAGED_ARCHIVE = (OSError, EOFError, tarfile.TarError, zlib.error, ValueError)
@@ -59,6 +59,7 @@ def repair_state(state: StateDir) -> list[str]:
         for name in sorted(os.listdir(state.runs)):  # noqa: PTH208
             if RUN_ID.fullmatch(name):
                 done += _mend_run(store, state.run(name), aside)
+        done += _forget_lost(store)
         store(forget_damage, [""])  # what is said of the state as a whole has been read
     done += _remove_leftovers(state)
     with open_store(state):
@@ -75,6 +76,13 @@ def _mend_names(state: StateDir, aside: Aside) -> Iterator[str]:
         path = state.pending / name
         if not RUN_ID.fullmatch(name) or path.is_symlink() or not path.is_file():
             yield f"{path} was no mark of a run. It is in {aside.take(path)} now."
+
+
+def _forget_lost(store: Store) -> Iterator[str]:
+    """Takes back what is said of runs whose files are gone: there is nothing left to mend."""
+    lost = sorted({run_id for run_id, _ in store(list_damage) if run_id and not has_files(store.state.run(run_id))})
+    yield from (f"The files of run {run_id} are gone. What the index knows of it stays." for run_id in lost)
+    store(forget_damage, lost)
 
 
 def _mend_run(store: Store, run_dir: RunDir, aside: Aside) -> Iterator[str]:
@@ -104,6 +112,7 @@ def _mend_files(store: Store, run_dir: RunDir, aside: Aside) -> Iterator[str]:
         yield from _mend_journal(store, run_dir, aside)
         replayed(run_dir, record, ())
     except FileNotFoundError:
+        yield f"{run_dir.path} held no run. It is in {aside.take(run_dir.path)} now."
         return
     except RunDamaged as error:
         if not error.is_newer:
