@@ -201,10 +201,7 @@ class _Stored:
     runs have their values here. Values of managers that keep them elsewhere are nobody's business here."""
 
     def __init__(self, state: StateDir) -> None:
-        try:
-            self._there = {entry.name for entry in os.scandir(state.storage)}
-        except OSError:
-            self._there = set()
+        self._state = state
         self._storing: dict[tuple[str, str, str], list[str]] = {}
 
     def take(self, record: RunRecord, events: list[AnyEvent]) -> None:
@@ -212,12 +209,19 @@ class _Stored:
             self._storing.setdefault((record.location, record.pipeline, record.mode), []).append(record.run_id)
 
     def problems(self) -> Iterator[str]:
+        there = self._there()  # looked for after the journals were read: a run may have stored its first value since
         for run_ids in self._storing.values():
-            if self._there.isdisjoint(run_ids):
+            if there.isdisjoint(run_ids):
                 continue
             for run_id in run_ids:
-                if run_id not in self._there:
+                if run_id not in there:
                     yield f"the stored values of run {run_id} are gone; a run that continues it cannot read them"
+
+    def _there(self) -> set[str]:
+        try:
+            return {entry.name for entry in os.scandir(self._state.storage)}
+        except OSError:
+            return set()
 
 
 def _run_problems(
