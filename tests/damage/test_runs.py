@@ -2,85 +2,10 @@
 
 import json
 import shutil
-import signal
 
 import pytest
 
-from orchestrator.state_dir import prepare
 from orchestrator.store.damage import FILES_GONE
-
-PIPELINES = """
-    import os, sys, time
-    from pathlib import Path
-    from orchestrator import AssetMaterialization, pipeline, schedule, step
-
-    def note(line):
-        with open("ledger", "a") as ledger:
-            ledger.write(f"{line}\\n")
-
-    @step
-    def first() -> int:
-        note("first")
-        return 1
-
-    @step
-    def second(value: int) -> int:
-        note("second")
-        while not Path("go").exists():
-            time.sleep(0.02)
-        return 2
-
-    @step
-    def scribbles() -> int:
-        note("scribbles")
-        (events,) = Path(".orchestrator/runs").glob("*/steps/scribbles/1/events.jsonl")
-        with events.open("ab") as file:
-            file.write(b"\\xff garbage\\n")
-        return 1
-
-    @step
-    def deep(context):
-        note("deep")
-        value = []
-        for _ in range(5000):
-            value = [value]
-        sys.setrecursionlimit(10**6)
-        context.log_asset(AssetMaterialization("deep", metadata={"x": value}))
-
-    @pipeline
-    def small():
-        first()
-
-    @pipeline
-    def long():
-        second(first())
-
-    @pipeline
-    def scribbling():
-        scribbles()
-
-    @pipeline
-    def too_deep():
-        deep()
-"""
-
-
-@pytest.fixture
-def bench(bench):
-    return bench.write(PIPELINES)
-
-
-@pytest.fixture
-def killed(bench):
-    """A run in a terminal that was killed while its second step ran, beside a whole one."""
-    bench("run", "small").ok()
-    process = bench.start("run", "long")
-    bench.wait_until(lambda: "second" in bench.ledger())
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    (bench.path / "go").touch()
-    (run_id,) = [run["run_id"] for run in bench.json("runs", "list") if run["pipeline"] == "long"]
-    return prepare(bench.state).run(run_id)
 
 
 def said(done):
@@ -106,7 +31,8 @@ def test_metadata_that_no_reader_could_read_fails_the_step_with_words(bench):
 
 
 @pytest.mark.parametrize("bad", [b"\xff\xfe garbage\n", b'{"event": "from_the_future"}\n', b"\x00" * 9 + b"\n"])
-def test_a_bad_line_in_the_journal_of_a_killed_run_is_said_and_the_run_goes_on(bench, killed, bad):
+def test_a_bad_line_in_the_journal_of_a_killed_run_is_said_and_the_run_goes_on(interrupted, killed, bad):
+    bench = interrupted
     with killed.journal.open("ab") as file:
         file.write(bad)
     listed = said(bench.here("runs", "list").ok())
@@ -117,7 +43,7 @@ def test_a_bad_line_in_the_journal_of_a_killed_run_is_said_and_the_run_goes_on(b
     for command in ("show", "events", "logs"):
         said(bench.here("runs", command, killed.run_id).ok())
     said(bench("runs", "resume", killed.run_id).ok())
-    assert bench.ledger() == ["first", "first", "second"]
+    assert bench.ledger() == ["first", "first", "waits"]
     assert {run["status"] for run in bench.json("runs", "list")} == {"SUCCESS"}
 
 
@@ -142,7 +68,8 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("damage", RECORDS.values(), ids=RECORDS)
-def test_a_run_in_flight_whose_record_cannot_be_read_is_over_and_in_nobodys_way(bench, killed, damage):
+def test_a_run_in_flight_whose_record_cannot_be_read_is_over_and_in_nobodys_way(interrupted, killed, damage):
+    bench = interrupted
     damage(killed.run_json)
     for command in ("list", "show", "cancel", "resume"):
         said(bench.here("runs", command, *[killed.run_id] * (command != "list")))
@@ -156,7 +83,8 @@ def test_a_run_in_flight_whose_record_cannot_be_read_is_over_and_in_nobodys_way(
     bench.here("state", "check").ok()
 
 
-def test_a_run_in_flight_of_a_newer_version_is_left_alone(bench, killed):
+def test_a_run_in_flight_of_a_newer_version_is_left_alone(interrupted, killed):
+    bench = interrupted
     a_newer_format(killed.run_json)
     runs = {run["pipeline"]: run["status"] for run in bench.json("runs", "list")}
     assert runs == {"small": "SUCCESS", "long": "STARTED"}
@@ -166,7 +94,8 @@ def test_a_run_in_flight_of_a_newer_version_is_left_alone(bench, killed):
     assert "Upgrade" in shown.err
 
 
-def test_a_trigger_of_a_kind_that_this_version_does_not_know_is_a_word_like_any_other(bench, killed):
+def test_a_trigger_of_a_kind_that_this_version_does_not_know_is_a_word_like_any_other(interrupted, killed):
+    bench = interrupted
     record = json.loads(killed.run_json.read_text())
     record["trigger"]["kind"] = "backfill"
     killed.run_json.write_text(json.dumps(record))
@@ -187,7 +116,8 @@ def test_what_does_not_belong_among_the_marks_is_in_nobodys_way(bench, what):
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_a_run_whose_directory_was_removed_is_over(bench, killed, marked):
+def test_a_run_whose_directory_was_removed_is_over(interrupted, killed, marked):
+    bench = interrupted
     shutil.rmtree(killed.path)
     if not marked:
         killed.pending_marker.unlink(missing_ok=True)
@@ -206,7 +136,7 @@ def test_a_run_whose_directory_was_removed_is_over(bench, killed, marked):
 
 def test_a_terminal_whose_run_is_removed_under_it_says_so_and_brings_nothing_back(bench):
     process = bench.start("run", "long")
-    bench.wait_until(lambda: "second" in bench.ledger())
+    bench.wait_until(lambda: "waits" in bench.ledger())
     (run,) = (bench.state / "runs").iterdir()
     shutil.rmtree(run)
     _, err = process.communicate(timeout=20)
@@ -220,7 +150,7 @@ def test_a_daemon_whose_run_is_removed_under_it_ends_that_run_and_goes_on(bench)
     bench.start("daemon", "start", to=bench.path / "daemon.out")
     bench.wait_until(lambda: bench("daemon", "status").code == 0)
     bench.here("run", "long", "--detach").ok()
-    bench.wait_until(lambda: "second" in bench.ledger())
+    bench.wait_until(lambda: "waits" in bench.ledger())
     (run,) = (bench.state / "runs").iterdir()
     shutil.rmtree(run)
     bench.wait_until(lambda: bench.json("runs", "list")[0]["status"] == "FAILURE")
