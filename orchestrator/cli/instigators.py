@@ -14,13 +14,14 @@ from orchestrator.errors import DaemonError, NotPossible, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.cli.ticks_live import Look
+    from orchestrator.operations.instigators import Known
     from orchestrator.operations.workspace import Workspace
     from orchestrator.store.session import Store
     from orchestrator.ticks import Instigator
 
 
-def show_list(*, schedules: bool, json: bool) -> None:
-    """All schedules, or all sensors."""
+def show_list(*, schedules: bool, json: bool) -> int:
+    """Lists all schedules, or all sensors; the exit code is not 0 when some may be missing."""
     from orchestrator import clock
     from orchestrator.cli.ticks_view import instigator_table
     from orchestrator.operations.instigators import look_up
@@ -29,7 +30,7 @@ def show_list(*, schedules: bool, json: bool) -> None:
     now = clock.now()
     with workspace(only_reads=True) as found:
         known = look_up(found, now)
-        everything, broken = known.of_kind(schedules=schedules), known.unknown
+        everything = known.of_kind(schedules=schedules)
         with store_of(found) as store:
             latest = {tick.name: tick for tick in store(latest_ticks)}
         upcoming = upcoming_of(found, everything, now)
@@ -40,17 +41,20 @@ def show_list(*, schedules: bool, json: bool) -> None:
         put(instigator_table(everything, latest, upcoming, now))
         if not running and any(one.is_on for one in everything):
             say("No daemon is running, so none of them does anything: orchestrator daemon start")
-        for problem in broken:
-            say(f"{problem} What is in it may be missing here.")
-        for _, one in known.broken:
-            say(one.error)
-    elif broken or known.broken:
-        for problem in (*broken, *(one.error for _, one in known.broken)):
-            say(problem)
-        say("See what is wrong there: orchestrator config check")
-    else:
+    elif not known.unknown and not known.broken:
         word = "@schedule" if schedules else "@sensor"
         say(f"None yet. Decorate a function with {word} in a module of the workspace.")
+    _say_what_is_missing(known)
+    return known.exit_code
+
+
+def _say_what_is_missing(known: Known) -> None:
+    for problem in known.unknown:
+        say(f"{problem} What is in it may be missing here." if known.everything else problem)
+    for _, one in known.broken:
+        say(one.error)
+    if known.exit_code:
+        say("See what is wrong there: orchestrator config check")
 
 
 def upcoming_of(found: Workspace, everything: list[Instigator], now: datetime) -> dict[str, datetime]:

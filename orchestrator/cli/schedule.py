@@ -25,9 +25,9 @@ OptionalName = Annotated[str | None, typer.Argument(metavar="NAME", help="Only t
 
 
 @app.command("list", epilog="Example: orchestrator schedule list")
-def list_(json: Json = False) -> None:
+def list_(json: Json = False) -> int:
     """List the schedules: on or off, when they fire next, what they did last."""
-    show_list(schedules=True, json=json)
+    return show_list(schedules=True, json=json)
 
 
 @app.command(epilog="Example: orchestrator schedule start nightly")

@@ -27,9 +27,9 @@ OptionalName = Annotated[str | None, typer.Argument(metavar="NAME", help="Only t
 
 
 @app.command("list", epilog="Example: orchestrator sensor list")
-def list_(json: Json = False) -> None:
+def list_(json: Json = False) -> int:
     """List the sensors: on or off, when they look next, what they saw last."""
-    show_list(schedules=False, json=json)
+    return show_list(schedules=False, json=json)
 
 
 @app.command(epilog="Example: orchestrator sensor start new_files")

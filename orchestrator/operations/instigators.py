@@ -27,6 +27,7 @@ from orchestrator.operations import positions
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.workspace import (
     LoadedLocation,
+    StillLoading,
     Workspace,
     load_locations,
     location_of,
@@ -42,11 +43,13 @@ from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, i
 @dataclass(frozen=True)
 class Known:
     """Schedules and sensors, declared or remembered, by id. `unknown` has a line for each location of which it is not
-    known what it declares: it is broken, or is still loading."""
+    known what it declares: it is broken, or is still loading. `exit_code` is that of the errors among those: a location
+    that is still loading is no error."""
 
     everything: list[Instigator]
     unknown: tuple[str, ...] = ()
     broken: tuple[tuple[str, BrokenInfo], ...] = ()  # definitions that cannot be right, each with its location
+    exit_code: int = 0
 
     def of_kind(self, *, schedules: bool) -> list[Instigator]:
         """Those that are schedules, or those that are not."""
@@ -69,19 +72,26 @@ def look_up(workspace: Workspace, now: datetime, names: Sequence[str] = (), *, p
     with open_store(workspace.state, patience=patience, tell=workspace.tell) as store:
         stored = store(list_instigators)
     broken = tuple((location.name, one) for location in locations for one in location.broken())
-    return Known(reconciled(locations, stored, now), tuple(unknown_locations(locations)), broken)
+    code = max((error.exit_code for one in locations for error in one.errors() if not _is_loading(error)), default=0)
+    return Known(reconciled(locations, stored, now), tuple(unknown_locations(locations)), broken, code)
 
 
-def _told_by_daemon(workspace: Workspace) -> tuple[tuple[str, ...], tuple[tuple[str, BrokenInfo], ...]] | None:
-    """A line for each location that the daemon has not loaded, and the broken definitions of the others; None when no
-    daemon says so."""
+def _is_loading(error: OrchestratorError) -> bool:
+    return isinstance(error, StillLoading)
+
+
+def _told_by_daemon(workspace: Workspace) -> tuple[tuple[str, ...], tuple[tuple[str, BrokenInfo], ...], int] | None:
+    """A line for each location that the daemon has not loaded, the broken definitions of the others, and the exit code
+    of both; None when no daemon answers."""
     try:
         told = describe_daemon(workspace.state)["locations"]
     except OrchestratorError:
         return None
     missing = [one for one in told if one["state"] != "loaded"]
     lines = (str(one["error"] or f"Location {one['name']!r} is still loading.").split("\n")[0] for one in missing)
-    return tuple(lines), tuple((one["name"], BrokenInfo(**each)) for one in told for each in one.get("broken", ()))
+    broken = tuple((one["name"], BrokenInfo(**each)) for one in told for each in one.get("broken", ()))
+    is_wrong = bool(broken) or any(one["state"] == "broken" for one in told)
+    return tuple(lines), broken, DefinitionError.exit_code if is_wrong else 0
 
 
 def _is_among(everything: Sequence[Instigator], name: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,27 @@ def test_a_wait_that_times_out_is_no_missing_run(made):
     (made.path / "go_on").touch()
     assert run.wait(timeout=30) == 0
     assert made.here("runs", "wait", "last", "--timeout", "0s").code == 0
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "schedule", "sensor"])
+@pytest.mark.parametrize("json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize(
+    ("more", "names", "said"),
+    [
+        pytest.param("raise ValueError('no luck')", False, "no luck", id="location broken"),
+        pytest.param('@schedule(cron="61 0 * * *", pipeline=fine)\ndef wrong(_): ...', True, "61", id="one definition"),
+    ],
+)
+def test_a_list_from_which_something_is_missing_is_no_success(bench, kind, json, more, names, said):
+    source = textwrap.dedent(PIPELINES).replace("schedule, step", "schedule, sensor, step")
+    source += "\n@sensor(pipeline=fine)\ndef look(context): ...\n"
+    bench.write(f"{source}\n{more}\n")
+    listed = bench.here(kind, "list", *(["--json"] if json else []))
+    assert listed.code == 3
+    assert said in listed.err + listed.out
+    assert any(name in listed.out for name in ("fine", "broken_when_asked", "look")) == names
+    (bench.path / "pipelines.py").write_text(source)
+    assert bench.here(kind, "list").code == 0
 
 
 def test_a_run_that_waits_in_the_queue_times_out_too(made):
