@@ -21,6 +21,7 @@ from orchestrator.events import (
     AttemptCanceled,
     AttemptEvent,
     AttemptFailed,
+    AttemptStarted,
     AttemptSucceeded,
     ErrorInfo,
     EventUnreadable,
@@ -32,6 +33,7 @@ from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, AttemptDir
 from orchestrator.locks import is_locked
 from orchestrator.process_tree import kill_tree
+from orchestrator.pulse import is_alive
 from orchestrator.regular import IN_THE_WAY, PASSING, open_regular, read_regular, why
 from orchestrator.state_dir import make_private
 
@@ -51,6 +53,7 @@ class AttemptWatch:
         self._count = 0  # lines read so far
         self._unreadable: str | None = None  # what could not be read, when anything could not
         self._events_file: int | None = None
+        self._process: int | None = None  # as its events say
         self._dead_since: float | None = None
         self._kill_at: float | None = None
         self._asked = False
@@ -99,6 +102,7 @@ class AttemptWatch:
             self._unreadable = f"its events cannot be read: {why(error)}"
             return ()
         events = [self._decoded(line, self._count + number) for number, line in enumerate(read.lines)]
+        self._process = next((event.pid for event in events if isinstance(event, AttemptStarted)), self._process)
         new = events[self._skip :]
         self._skip -= len(events) - len(new)
         self._count += len(events)
@@ -143,11 +147,19 @@ class AttemptWatch:
 
     def _unclaimed(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
         if parent_alive and self._kill_at is None:
-            return Observation(Phase.PENDING, events)
+            has_not_begun = self._process is None and self.directory.path.is_dir()
+            return Observation(Phase.PENDING, events) if has_not_begun else self._without_files(events)
         why = "it was told to stop before it began" if parent_alive else "the process that was to start it is gone"
         if revoke(self.directory):
             return Observation(Phase.REVOKED, events, reason=why)
         return Observation(Phase.RUNNING, events)  # it began this very moment
+
+    def _without_files(self, events: tuple[AnyAttemptEvent, ...]) -> Observation:
+        """Its directory was removed after it was launched: its process, if known, is all there is to see."""
+        if self._process is not None and is_alive(self._process):
+            return Observation(Phase.RUNNING, events)
+        gone = ErrorInfo("StateDamaged", f"its directory {self.directory.path} was removed while it ran")
+        return self._last_look(events, Phase.FAILED, gone)
 
     def _dead(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
         if self._dead_since is None:
