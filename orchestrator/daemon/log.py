@@ -29,7 +29,8 @@ class _Private(logging.handlers.RotatingFileHandler):
     """A rotating file that only its user can read."""
 
     def _open(self) -> Any:
-        os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK  # a FIFO that nobody reads is an error, no hang
+        os.close(os.open(self.baseFilename, flags, FILE_MODE))
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:

@@ -52,7 +52,11 @@ def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = F
         raise
     faulthandler.register(signal.SIGUSR1)  # says where a daemon hangs, even one that hangs in a library
     supervisor = Supervisor(os.environ)
-    log = DaemonLog(state, log_format, echo=echo)
+    try:
+        log = DaemonLog(state, log_format, echo=echo)
+    except OSError as error:
+        lock.release()
+        raise in_the_way(state.daemon_log, error) from error
     try:
         with hold_store(state, tell=log.warn) as store:
             server = StoreServer(state, store.database)

@@ -19,6 +19,7 @@ from typing import Any
 
 from orchestrator.clock import monotonic
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
+from orchestrator.ids import new_run_id
 from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.limits import free_descriptors
 from orchestrator.store.database import Database
@@ -98,7 +99,7 @@ class StoreServer:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o077)
         try:
-            self._state.daemon_sock.unlink(missing_ok=True)
+            _clear(self._state)
             with reachable(self._state.daemon_sock) as path:
                 listener.bind(path)
             self._state.daemon_sock.chmod(FILE_MODE)
@@ -317,3 +318,11 @@ def _is_same_user(connection: socket.socket) -> bool:
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     uid: int = struct.unpack("3i", credentials)[1]
     return uid in (os.getuid(), 0)
+
+
+def _clear(state: StateDir) -> None:
+    """Makes room for the socket. A directory in its place is renamed: something may be in it."""
+    path = state.daemon_sock
+    if path.is_dir() and not path.is_symlink():
+        path.rename(path.with_name(f"{path.name}.damaged-{new_run_id()}"))
+    path.unlink(missing_ok=True)
