@@ -125,14 +125,14 @@ def mend_layout(path: Path) -> list[str]:
     state = StateDir(path)
     if not path.is_dir() or not any(os.path.lexists(one) for one in (state.format_file, state.database)):
         return []
-    directories = (state.pending, state.runs, state.storage)
+    directories = (state.pending, state.runs, state.storage, state.slots, state.waiting, state.backups)
     wrong = [one for one in directories if os.path.lexists(one) and not one.is_dir()]
     done = [f"{one} was no directory. It is called {_renamed(one).name} now." for one in wrong]
     try:
         int(json.loads(read_regular(state.format_file, 4096))["format"])
-    except FileNotFoundError:
-        pass
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        if not os.path.lexists(state.format_file):
+            return done
         done.append(f"{state.format_file} was damaged. It is called {_renamed(state.format_file).name} now.")
         _write_format(state)
     return done

@@ -22,7 +22,7 @@ from orchestrator.locks import is_locked
 from orchestrator.operations.driver import own_run
 from orchestrator.operations.end import log_deletion
 from orchestrator.operations.history import replayed
-from orchestrator.operations.upkeep import leftovers, rebuild_damaged, refuse_beside_daemon
+from orchestrator.operations.upkeep import differing, leftovers, rebuild_damaged, refuse_beside_daemon
 from orchestrator.regular import read_regular
 from orchestrator.run_files import has_files, is_packed, packed_file, packed_logs, read_record, unpacked
 from orchestrator.store import maintenance
@@ -59,6 +59,7 @@ def repair_state(state: StateDir) -> list[str]:
         for name in sorted(os.listdir(state.runs)):  # noqa: PTH208
             if RUN_ID.fullmatch(name):
                 done += _mend_run(store, state.run(name), aside)
+        done += _index_again(store, state)
         done += _forget_lost(store)
         store(forget_damage, [""])  # what is said of the state as a whole has been read
     done += _remove_leftovers(state)
@@ -72,6 +73,9 @@ def _mend_names(state: StateDir, aside: Aside) -> Iterator[str]:
     for path in (state.lock, state.daemon_lock, state.daemon_sock, state.daemon_json, state.deleted):
         if path.is_symlink() or path.is_dir() or path.is_fifo():
             yield f"{path} was no file of ours. It is in {aside.take(path)} now."
+    for path in (state.admission_lock, state.daemon_log, state.daemon_err):
+        if os.path.lexists(path) and not path.is_file():  # a link to a file may be somebody's wish
+            yield f"{path} was no file. It is in {aside.take(path)} now."
     for name in sorted(os.listdir(state.pending)):  # noqa: PTH208
         path = state.pending / name
         if not RUN_ID.fullmatch(name) or path.is_symlink() or not path.is_file():
@@ -83,6 +87,13 @@ def _forget_lost(store: Store) -> Iterator[str]:
     lost = sorted({run_id for run_id, _ in store(list_damage) if run_id and not has_files(store.state.run(run_id))})
     yield from (f"The files of run {run_id} are gone. What the index knows of it stays." for run_id in lost)
     store(forget_damage, lost)
+
+
+def _index_again(store: Store, state: StateDir) -> Iterator[str]:
+    """Takes in again the runs that the index lacks, or has otherwise than their journals."""
+    for run_id in differing(state, store(maintenance.indexed_runs)):
+        store(maintenance.rebuild, state, [run_id])
+        yield f"What the index had of run {run_id} differed from its journal. It was taken in again."
 
 
 def _mend_run(store: Store, run_dir: RunDir, aside: Aside) -> Iterator[str]:

@@ -224,6 +224,21 @@ class _Stored:
             return set()
 
 
+def differing(state: StateDir, indexed: dict[str, tuple[str, int]]) -> list[str]:
+    """The readable runs that nobody drives and whose journals say something else than the index."""
+    found = []
+    for run_dir in run_dirs(state):
+        try:
+            lines = read_journal(run_dir).lines
+            progress = replayed(run_dir, read_record(run_dir), decode_lines(lines))
+        except (RunDamaged, OSError):
+            continue
+        grows = is_driven(run_dir) or state.pending_marker(run_dir.run_id).exists()
+        if not grows and indexed.get(run_dir.run_id) != (str(progress.status), len(lines)):
+            found.append(run_dir.run_id)
+    return found
+
+
 def _run_problems(
     state: StateDir, run_dir: RunDir, indexed: dict[str, tuple[str, int]], stored: _Stored
 ) -> Iterator[str]:
