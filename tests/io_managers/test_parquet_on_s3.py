@@ -1,9 +1,7 @@
 """Tables as parquet files in object storage: the same manager, against a server that speaks S3."""
 
-import boto3
 import pyarrow as pa
 import pytest
-from moto.server import ThreadedMotoServer
 
 from orchestrator import (
     DynamicOut,
@@ -19,29 +17,9 @@ from orchestrator import (
 )
 from orchestrator.io_managers.parquet import ParquetIOManager
 from tests.definitions.short import run, why
+from tests.io_managers.conftest import SECRET
 
 TABLE = pa.table({"name": ["Ada", "Grace"], "age": [51, 48]})
-SECRET = "hunter2hunter2"
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-@pytest.fixture
-def bucket(server, monkeypatch):
-    """An empty bucket, as pyarrow's and boto's clients find it through the environment."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    client = boto3.resource("s3", endpoint_url=f"http://{server}", region_name="us-east-1")
-    bucket = client.create_bucket(Bucket="lake")
-    bucket.objects.all().delete()
-    return bucket
 
 
 @pytest.fixture

@@ -6,10 +6,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-import boto3
 import pyarrow as pa
 import pytest
-from moto.server import ThreadedMotoServer
 
 from orchestrator import InputContext
 from orchestrator.io_managers import duckdb as duckdb_module
@@ -154,25 +152,6 @@ def test_a_file_is_as_private_as_it_should_be(tmp_path, mode):
 
 
 # --- object storage ---
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-@pytest.fixture
-def bucket(server, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    client = boto3.resource("s3", endpoint_url=f"http://{server}", region_name="us-east-1")
-    bucket = client.create_bucket(Bucket="lake")
-    bucket.objects.all().delete()
-    return bucket
 
 
 @pytest.fixture
