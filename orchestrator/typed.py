@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Values of these types are stored as they are.
+_STORABLE = frozenset({str, int, bool, type(None)})
 Place = tuple[str | int, ...]
 
 
@@ -72,6 +74,11 @@ def plain(value: Any) -> Any:
 
 def storable(value: Any) -> Any:
     """The value with a text in place of each number that JSON has no form for: it would be stored as null."""
+    kind = type(value)
+    if kind in _STORABLE:
+        return value
+    if kind is dict:  # asked by type first, which is much faster than by abstract class
+        return {key: item if type(item) in _STORABLE else storable(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
