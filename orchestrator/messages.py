@@ -42,7 +42,7 @@ class PipelineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 class BrokenInfo(msgspec.Struct, frozen=True):
     """A definition that cannot be right, in a module whose others can be used."""
 
-    kind: str  # pipeline, schedule or sensor
+    kind: str  # step, pipeline, schedule, sensor, resource, "IO manager" or hook
     name: str
     error: str
     hint: str | None = None

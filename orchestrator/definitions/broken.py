@@ -1,5 +1,8 @@
-"""Definitions that cannot be right, set aside while a location is loaded, so that the others in its module can be used.
+"""Sets aside definitions that are wrong while a location is loaded, so that the others in its module can be used.
 Everywhere else a decorator raises at once: in a test, or when the module is imported by hand.
+
+A decorated function is replaced by a BrokenDefinition. A value that is made in the arguments of a decorator (a Mode, a
+Preset, a RetryPolicy) is kept with its error, which whatever uses the value raises.
 """
 
 from __future__ import annotations
@@ -18,24 +21,56 @@ from orchestrator.errors import DefinitionError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_sets_aside: contextvars.ContextVar[bool] = contextvars.ContextVar("sets_aside", default=False)
+# The values that were refused, each with the reason, while a location is loaded; None everywhere else.
+_refused: contextvars.ContextVar[list[tuple[Any, DefinitionError]] | None] = contextvars.ContextVar(
+    "refused", default=None
+)
 
 
 @contextmanager
 def setting_aside() -> Iterator[None]:
     """Makes decorators return a BrokenDefinition instead of raising DefinitionError."""
-    token = _sets_aside.set(True)
+    token = _refused.set([])
     try:
         yield
     finally:
-        _sets_aside.reset(token)
+        _refused.reset(token)
+
+
+def _sets_aside() -> bool:
+    return _refused.get() is not None
+
+
+def checked_later(check: Callable[[T], None]) -> Callable[[T], None]:
+    """For the `__post_init__` of a value: while a location is loaded, what it raises is raised by `check_usable`."""
+
+    @functools.wraps(check)
+    def checked(value: T) -> None:
+        try:
+            check(value)
+        except DefinitionError as error:
+            refused = _refused.get()
+            if refused is None:
+                raise
+            refused.append((value, error))
+
+    return checked
+
+
+def check_usable(value: object) -> None:
+    """Raises the error of a broken definition, or of a value that was refused when it was made."""
+    if isinstance(value, BrokenDefinition):
+        raise value.error
+    for refused, error in _refused.get() or ():
+        if refused is value:
+            raise error
 
 
 class BrokenDefinition:
     """Takes the place of a definition that cannot be right. Using it raises the error."""
 
     def __init__(self, kind: str, name: str, where: Where, error: DefinitionError) -> None:
-        self.kind = kind  # pipeline, schedule or sensor
+        self.kind = kind  # step, pipeline, schedule, sensor, resource, "IO manager" or hook
         self.name = name
         self.where = where
         self.error = error
@@ -49,7 +84,7 @@ class BrokenDefinition:
         raise self.error
 
     def __str__(self) -> str:
-        return f"{self.kind.capitalize()} {self.name!r}"
+        return f"{self.kind[0].upper()}{self.kind[1:]} {self.name!r}"
 
     __repr__ = __str__
 
@@ -59,11 +94,11 @@ def defined(kind: str, function: Any, make: Callable[[], T], name: object = None
     try:
         return make()
     except DefinitionError as error:
-        if not _sets_aside.get():
+        if not _sets_aside():
             raise
         return _set_aside(kind, function, error, name)
     except Exception as error:
-        if not _sets_aside.get():
+        if not _sets_aside():
             raise
         return _set_aside(kind, function, _explained(kind, function, error), name)
 
@@ -84,7 +119,7 @@ def named_options(kind: str, example: str) -> Callable[[Callable[P, T]], Callabl
                     raise broken(f"@{kind}", where_called(), "its options are given by name, in parentheses.", hint)
                 check_options(f"@{kind}", decorator, options)
             except DefinitionError as error:
-                if not _sets_aside.get():
+                if not _sets_aside():
                     raise
                 refused = error  # outlives its clause
                 return lambda function: _set_aside(kind, function, refused, options.get("name"))  # type: ignore[return-value]

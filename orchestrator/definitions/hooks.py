@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, overload
 
+from orchestrator.definitions.broken import check_usable, defined
 from orchestrator.definitions.signature import read_signature
 from orchestrator.definitions.where import (
     Where,
@@ -84,11 +85,14 @@ def failure_hook(function: Callable[..., Any] | None = None, /, **options: Any) 
 
 
 def _hook(event: Literal["success", "failure"], function: Any, options: dict[str, Any]) -> Any:
-    check_options(f"@{event}_hook", HookDefinition.__init__, options)
-
     def make(function: Callable[..., Any]) -> HookDefinition:
-        check_function(f"@{event}_hook", function)
-        return HookDefinition(function, event=event, **options)
+        def define() -> HookDefinition:
+            check_options(f"@{event}_hook", HookDefinition.__init__, options)
+            check_function(f"@{event}_hook", function)
+            return HookDefinition(function, event=event, **options)
+
+        found: HookDefinition = defined("hook", function, define, options.get("name"))
+        return found
 
     return make if function is None else make(function)
 
@@ -97,6 +101,7 @@ def check_hooks(hooks: Iterable[HookDefinition], what: str, where: Where) -> tup
     """The hooks, each once, in the order of their names."""
     hooks = list(hooks) if isinstance(hooks, Iterable) else [hooks]
     for hook in hooks:
+        check_usable(hook)
         if not isinstance(hook, HookDefinition):
             raise broken(what, where, f"{hook!r} is not a hook.", "Decorate it with @success_hook or @failure_hook.")
     return tuple(sorted(set(hooks), key=lambda hook: hook.name))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from orchestrator.definitions.broken import check_usable, checked_later
 from orchestrator.definitions.graph import Composition, Graph, Node, composing, composition
 from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
@@ -36,6 +37,7 @@ class Mode:
     description: str | None = None
     where: Where = field(default_factory=where_called, repr=False, compare=False)
 
+    @checked_later
     def __post_init__(self) -> None:
         check_name("mode", self.name, self.where)
         if not isinstance(self.resources, Mapping):
@@ -48,6 +50,7 @@ class Mode:
         object.__setattr__(self, "resources", bound)
 
     def _definition(self, key: str, value: Any) -> ResourceDefinition:
+        check_usable(value)
         if isinstance(value, ResourceDefinition):
             return value
         mistaken = _not_a_resource(value)
@@ -81,6 +84,7 @@ class Preset:
     select: Iterable[str] = ()
     where: Where = field(default_factory=where_called, repr=False, compare=False)
 
+    @checked_later
     def __post_init__(self) -> None:
         check_name("preset", self.name, self.where)
         if not isinstance(self.config, Mapping):
@@ -169,6 +173,7 @@ class PipelineDefinition:
     def _by_name(self, kind: str, cls: type[_M], items: Iterable[_M]) -> dict[str, _M]:
         found: dict[str, _M] = {}
         for item in [items] if isinstance(items, cls) else items:
+            check_usable(item)
             if not isinstance(item, cls):
                 hint = f'Write {kind}s=[{cls.__name__}("name", ...)].'
                 raise broken(str(self), self.where, f"{kind}s= holds {item!r}, which is not a {cls.__name__}.", hint)

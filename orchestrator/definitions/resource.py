@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
+from orchestrator.definitions.broken import defined
 from orchestrator.definitions.signature import config_hint, read_signature, type_hints
 from orchestrator.definitions.where import (
     Where,
@@ -28,7 +29,7 @@ class ResourceDefinition:
     Other resources it needs are named in `resources` and found on `context.resources`.
     """
 
-    kind = "Resource"
+    kind = "resource"
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class ResourceDefinition:
         return self.function(*args, **kwargs)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name!r}"
+        return f"{self.kind[0].upper()}{self.kind[1:]} {self.name!r}"
 
     __repr__ = __str__
 
@@ -155,10 +156,13 @@ def io_manager(function: Callable[..., Any] | None = None, /, **options: Any) ->
 
 
 def _decorate(decorator: str, cls: type[ResourceDefinition], function: Any, options: dict[str, Any]) -> Any:
-    check_options(decorator, cls.__init__, options)
-
     def make(function: Callable[..., Any]) -> ResourceDefinition:
-        check_function(decorator, function)
-        return cls(function, **options)
+        def define() -> ResourceDefinition:
+            check_options(decorator, cls.__init__, options)
+            check_function(decorator, function)
+            return cls(function, **options)
+
+        found: ResourceDefinition = defined(cls.kind, function, define, options.get("name"))
+        return found
 
     return make if function is None else make(function)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from orchestrator.definitions.broken import checked_later
 from orchestrator.definitions.where import broken, where_called
 from orchestrator.events import RetryAsk
 
@@ -31,6 +32,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     infrastructure_retries: int = 3
     max_delay: float = 3600.0
 
+    @checked_later
     def __post_init__(self) -> None:
         if self.backoff not in ("constant", "linear", "exponential"):
             raise self._wrong("backoff", "is no kind of backoff", 'Use "constant", "linear" or "exponential".')

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin, overload
 
+from orchestrator.definitions.broken import check_usable, defined
 from orchestrator.definitions.graph import composing
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import DynamicOut, Out, read_outputs
@@ -121,6 +122,7 @@ class StepDefinition:
     __repr__ = __str__
 
     def _check_retry(self, retry: RetryPolicy | None) -> RetryPolicy:
+        check_usable(retry)
         if retry is None or isinstance(retry, RetryPolicy):
             return retry or RetryPolicy()
         hint = f"Write retry=RetryPolicy(max_retries={retry if isinstance(retry, int) else 3})."
@@ -229,10 +231,14 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     hooks: called when it has succeeded or finally failed.
     description: by default the function's docstring.
     """
-    check_options("@step", StepDefinition.__init__, options)
 
     def make(function: Callable[..., Any]) -> StepDefinition:
-        check_function("@step", function, may_wait=True)
-        return StepDefinition(function, **options)
+        def define() -> StepDefinition:
+            check_options("@step", StepDefinition.__init__, options)
+            check_function("@step", function, may_wait=True)
+            return StepDefinition(function, **options)
+
+        found: StepDefinition = defined("step", function, define, options.get("name"))
+        return found
 
     return make if function is None else make(function)

@@ -114,7 +114,8 @@ def _location(location: LocationStatus, now: datetime) -> Iterator[Problem]:
     elif location.restarts >= _RESTARTS:
         sentence = f"the process of location {name} has ended by itself {location.restarts} times"
         yield Problem("location", name, sentence, "`orchestrator daemon logs`")
-    for one in location.broken:
+    # A pipeline of a broken step has the error of that step: it is one problem.
+    for one in {one.error: one for one in reversed(location.broken)}.values():
         yield Problem("definition", f"{name}/{one.name}", gist(one.error))
 
 

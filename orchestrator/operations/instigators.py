@@ -122,7 +122,12 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator]
         found[id] = due.as_declared(remembered.get(id), location, declared, now)
     loaded = {location.name for location in locations if location.error is None}
     ids = {instigator_id(location, declared.name) for location, declared in _declared(locations)}
-    ids |= {instigator_id(location.name, one.name) for location in locations for one in location.broken()}
+    ids |= {
+        instigator_id(location.name, one.name)
+        for location in locations
+        for one in location.broken()
+        if one.kind in ("schedule", "sensor")
+    }
     broken = {location.name for location in locations if location.error is not None}
     for id, one in list(found.items()):
         if id not in ids and one.gone_at is None and (one.location in loaded or one.location not in broken):
@@ -143,7 +148,7 @@ def pick(known: Known, name: str, *, schedules: bool) -> Instigator:
             f"Several locations have a {kind} {name!r}.", hint=f"Say which: {' or '.join(one.id for one in found)}."
         )
     for location, one in known.broken:
-        if (one.kind == "schedule") == schedules and name in (one.name, instigator_id(location, one.name)):
+        if one.kind == kind and name in (one.name, instigator_id(location, one.name)):
             raise DefinitionError(one.error, hint=one.hint)
     hint = near_misses(name, [one.name for one in right], kind)
     if known.unknown and not right:

@@ -8,7 +8,10 @@ from orchestrator.errors import DefinitionError
 
 GOOD = """
     from pathlib import Path
-    from orchestrator import Mode, Preset, asset_sensor, pipeline, run_status_sensor, schedule, sensor, step
+    from orchestrator import (
+        Mode, Preset, RetryPolicy, asset_sensor, failure_hook, io_manager, pipeline, resource, run_status_sensor,
+        schedule, sensor, step,
+    )
 
     @step
     def work() -> None:
@@ -46,6 +49,26 @@ WRONG = {
         "pipeline preset_mode",
         "names no mode of it",
     ),
+    "@step(timeout=-1)\ndef hasty(): ...": ("step hasty", "timeout=-1 is not a number of seconds"),
+    "@pipeline\ndef with_hasty():\n    hasty()": ("pipeline with_hasty", "Step 'hasty'"),
+    "@pipeline\ndef under_alias():\n    hasty.alias('other')()": ("pipeline under_alias", "Step 'hasty'"),
+    "@step(tmeout=1)\ndef typing(): ...": ("step typing", "there is no option 'tmeout'"),
+    "@step(retry=RetryPolicy(max_retries=-1))\ndef tries(): ...": ("step tries", "max_retries=-1 must be"),
+    "@step(retry=3)\ndef thrice(): ...": ("step thrice", "retry=3 is not a RetryPolicy"),
+    "@resource\ndef shop(url): ...": ("resource shop", "it takes url"),
+    '@pipeline(modes=[Mode("m", resources={"shop": shop})])\ndef of_shop():\n    work()': (
+        "pipeline of_shop",
+        "Resource 'shop'",
+    ),
+    "@io_manager(nme='x')\ndef lake(): ...": ("IO manager lake", "there is no option 'nme'"),
+    '@pipeline(modes=[Mode("m n")])\ndef of_mode():\n    work()': ("pipeline of_mode", "Mode 'm n'"),
+    '@pipeline(modes=Mode("m", resources={"a": lambda: 1}))\ndef of_call():\n    work()': (
+        "pipeline of_call",
+        "a bare function",
+    ),
+    '@pipeline(presets=[Preset("p q")])\ndef named():\n    work()': ("pipeline named", "Preset 'p q'"),
+    "@failure_hook\ndef tell(): ...": ("hook tell", "a hook takes one parameter"),
+    "@pipeline(hooks=[tell])\ndef telling():\n    work()": ("pipeline telling", "Hook 'tell'"),
     "@pipeline\ndef outer():\n    empty()": ("pipeline outer", "Pipeline 'empty'"),
     '@schedule(cron="0 0 * * *", pipeline=empty)\ndef of_empty(context): ...': (
         "schedule of_empty",
@@ -73,7 +96,8 @@ def test_each_is_told_and_the_good_ones_go_on(bench):
     assert (bench.path / "worked").exists()
     status = bench.json("status")
     assert sum("preset 'p' can never be valid" in problem["sentence"] for problem in status["problems"]) == 1
-    assert len(status["problems"]) >= len(WRONG)
+    assert sum("timeout=-1" in problem["sentence"] for problem in status["problems"]) == 1
+    assert len(status["problems"]) >= len({one["error"] for one in location["broken"]})
     for command in (["run", "empty"], ["schedule", "preview", "cron"], ["sensor", "start", "main/often"]):
         refused = bench(*command)
         assert refused.code == 3, refused
@@ -91,7 +115,7 @@ def test_where_nothing_is_right_the_location_is_broken(bench):
 def test_imported_by_hand_it_raises_at_once_unless_only_its_location_can_know(source):
     scope = {}
     exec(textwrap.dedent(GOOD), scope)
-    if any(only in source for only in ("nope", 'mode="m")\ndef mode', "wrk", "of_", "outer")):
+    if any(only in source for only in ("nope", 'mode="m")\ndef mode', "wrk", "of_empty", "of_preset", "outer")):
         return  # what is in the location, or what stands before it, decides
     with pytest.raises((DefinitionError, NameError)):
         exec(source, scope)
