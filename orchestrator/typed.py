@@ -86,6 +86,16 @@ def storable(value: Any) -> Any:
     return [storable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def escaped(value: Any) -> Any:
+    """The value with each character that UTF-8 has no form for (an odd byte of a file name, half of a surrogate pair)
+    written as `\\udcXX`, in keys too."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {escaped(key): escaped(item) for key, item in value.items()}
+    return [escaped(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def typed_texts(value: Any, place: Place = ()) -> Iterable[tuple[Place, str]]:
     """The text of each typed value inside `value`, by its place. Outer ones come after those inside them."""
     inside = opened(value)

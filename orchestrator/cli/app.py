@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from orchestrator.cli.outcome import exit_with_outcome, wants_json
 from orchestrator.cli.output import prepare_streams, put
 from orchestrator.cli.plain_values import take_plain_values_as_they_are
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UsageError
 
 # name: (module, what `--help` says, heading). A module has `app`: a group of commands, or a single one.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -67,6 +67,11 @@ class LazyGroup(TyperGroup):
             _take_workspace(leaf, self)
         return command
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for argument in args:
+            _check_text(argument)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -78,6 +83,15 @@ class LazyGroup(TyperGroup):
             rows = [(name, text) for name, (_, text, where) in COMMANDS.items() if where == heading]
             with formatter.section(heading):
                 formatter.write_dl(rows, col_max=12, col_spacing=3)
+
+
+def _check_text(argument: str) -> None:
+    """Refuses an argument that is not UTF-8, as nothing that is stored can be; a file may have any name."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        if not os.path.lexists(argument):
+            raise UsageError(f"The argument {argument!a} is not UTF-8.") from None
 
 
 def _take_workspace(command: Any, group: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.records import SYSTEM_TAG_PREFIX
 from orchestrator.ticks import Requested
-from orchestrator.typed import storable
+from orchestrator.typed import escaped, storable
 
 LONGEST_KEY = 1000
 MOST_REQUESTS = 100_000
@@ -24,8 +24,7 @@ class RunRequest:
     `config`, `tags`, `mode` and `preset` are as for a run from the command line. `pipeline` names another pipeline of
     the same location than the definition does.
 
-    A `run_key` that is not UTF-8, such as a file name in another encoding, is kept with each odd byte written as
-    `\\udcXX`, and so is what `config` and `tags` say.
+    Text that is not UTF-8, such as a file name in another encoding, is kept with each odd byte written as `\\udcXX`.
     """
 
     run_key: str | None = None
@@ -39,7 +38,7 @@ class RunRequest:
         if isinstance(self.run_key, str) and not _is_utf8(self.run_key):
             # The name of a file in another encoding. One such file must not keep all others waiting.
             for name in ("run_key", "config", "tags"):
-                object.__setattr__(self, name, _escaped(getattr(self, name)))
+                object.__setattr__(self, name, escaped(getattr(self, name)))
         try:
             self._check()
         except (TypeError, ValueError) as error:
@@ -134,14 +133,6 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {_escaped(name): _escaped(item) for name, item in value.items()}
-    return [_escaped(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _shown(value: object) -> str:

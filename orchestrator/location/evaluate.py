@@ -21,6 +21,7 @@ from orchestrator.masking import Masker
 from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
 from orchestrator.records import ALERTS_TAG, asset_name
 from orchestrator.ticks import Evaluation, Requested, RunEnding, ScheduleInfo, SensorInfo
+from orchestrator.typed import escaped
 
 _ONE_CALL: list[tuple[Any, ...]] = [()]
 _encode = msgspec.json.Encoder().encode
@@ -77,9 +78,17 @@ def evaluate_many(definition: InstigatorDefinition, question: EvaluateMany, mask
     return _encode(Evaluated(tuple(map(msgspec.Raw, places)), tuple(which)))
 
 
+def encoded(value: Any) -> bytes:
+    """The value as JSON. Text that is not UTF-8 is escaped: one odd file name must not fail the whole answer."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _encode(escaped(msgspec.to_builtins(value)))
+
+
 def _written(evaluation: Evaluation, mask: Masker) -> bytes:
     try:
-        return _encode(evaluation)
+        return encoded(evaluation)
     except (TypeError, ValueError, OverflowError) as error:  # user code can put anything into config or tags
         return _encode(Evaluation(error=mask(f"The answer cannot be written down: {error}")))
 

@@ -24,7 +24,7 @@ from orchestrator.definitions.instigators import InstigatorDefinition
 from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.location.debugger import refuse_breakpoints
 from orchestrator.location.errors import error_info, load_traceback
-from orchestrator.location.evaluate import evaluate, evaluate_many, masked, with_alerts
+from orchestrator.location.evaluate import encoded, evaluate, evaluate_many, masked, with_alerts
 from orchestrator.location.library_logs import PrintingHandler, library_logs
 from orchestrator.location.loading import Definitions, Target, load
 from orchestrator.location.output import flush_streams, install_streams
@@ -48,7 +48,6 @@ from orchestrator.planning.plan import PlanRequest
 from orchestrator.ticks import Evaluation, NumberedMaterialization, instigator_id
 from orchestrator.wire import Channel, Disconnected
 
-_json = msgspec.json.Encoder()
 # What is kept of what an evaluation printed.
 _LONGEST_OUTPUT = 2000
 
@@ -79,7 +78,7 @@ class EvaluatorServer:
 
     def _answer(self, request: int, make: Callable[[], Any]) -> None:
         try:
-            self._send(Answer(request, _json.encode(make())))
+            self._send(Answer(request, encoded(make())))
         except OrchestratorError as error:
             self._send(refusal(request, error, self._target.masker))
         except (TypeError, ValueError, OverflowError) as error:

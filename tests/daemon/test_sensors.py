@@ -84,6 +84,13 @@ class TestWhatTheFunctionAnswers:
             pytest.param("for key in 'abc': yield RunRequest(key)", ("a", "b", "c"), 3, id="several"),
             pytest.param("yield RunRequest('a')\nyield RunRequest()", ("a",), 2, id="with-and-without-a-key"),
             pytest.param("for key in 'abab': yield RunRequest(key)", ("a", "b"), 2, id="a-key-twice"),
+            pytest.param(
+                r"context.update_cursor('\udcff')" + "\n"
+                r"yield from [RunRequest('a'), RunRequest('b', tags={'\ud800': '\udcff'})]",
+                ("a", "b"),
+                2,
+                id="tags-and-a-cursor-that-are-not-utf-8",
+            ),
         ],
     )
     def test_runs(self, sensors, body, keys, runs):
