@@ -161,7 +161,8 @@ class Queue:
     ) -> datetime | None:
         """Starts a handful of the admitted runs that are ours to start; foreground runs start themselves."""
         self.waiting = {**waiting, **{run_id: why for run_id, why in admission.waiting.items() if run_id in own}}
-        self._publish([own[run_id] for run_id in admission.claims if run_id in own])
+        if not waiting:  # else the limits were not read, and who is next in line is as before
+            self._publish([own[run_id] for run_id in admission.claims if run_id in own])
         admitted = [run_id for run_id in admission.run_ids if run_id in own]
         chosen = admitted[:_HANDFUL]
         room = room_for_runs(free_descriptors(), len(self._runs.active)) if chosen else 0

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from orchestrator.layout import StateDir
+from orchestrator.locks import try_lock
 from tests.daemon.held import HELD, begun, ended, enqueue, go, statuses
 
 POINTS = ("slot.taken",)
@@ -271,6 +273,24 @@ class TestBesideADaemon:
         assert later.wait(timeout=30) == 0
         assert begun(limited) == ["first", "queued", "later"]
         assert most_at_a_time(limited) == 1
+
+    def test_who_is_next_in_line_stays_so_while_another_run_is_let_in(self, limited, daemon):
+        holder = run(limited, "first")
+        holds(limited, "first")
+        queued = self.queue(limited, "queued")
+        claims = StateDir(limited.state).queue_claims
+        limited.wait_until(lambda: claims.exists() and queued in claims.read_text(), "its place in the line")
+        lock = try_lock(StateDir(limited.state).admission_lock)
+        while lock is None:  # the daemon has it for a moment, again and again
+            lock = try_lock(StateDir(limited.state).admission_lock)
+        limited.wait_until(
+            lambda: "is just being let in" in self.reason(limited, queued), "a look that came to nothing"
+        )
+        assert queued in claims.read_text()
+        lock.release()
+        go(limited)
+        assert holder.wait(timeout=30) == 0
+        holds(limited, "queued")
 
     def test_priority_decides_between_them(self, limited, daemon):
         holder = run(limited, "first")

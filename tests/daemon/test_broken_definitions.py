@@ -131,6 +131,10 @@ def test_a_broken_schedule_stays_on_and_goes_on_when_it_is_right_again(bench, da
     save("0 0 * * *")
     bench.here("schedule", "start", "nightly").ok()
     daemon.start()
+    said = lambda: bench.json("status")  # noqa: E731
+    daemon.until(
+        lambda: said()["daemon"]["running"] and said()["locations"][0]["loaded"], "a daemon that has loaded it"
+    )
     save("61 0 * * *")
     daemon.until(
         lambda: "not a valid minute" in str(bench.json("status")["problems"]), "the broken schedule in the status"

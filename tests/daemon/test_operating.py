@@ -140,7 +140,6 @@ class TestSilence:
         socket.mkdir()
         running.bench("daemon", "stop").ok()
         assert running.process.wait(timeout=30) == 0
-        socket.rmdir()
 
     def test_a_daemon_of_another_version_says_so_and_can_be_stopped(self, bench):
         bench.write("")
