@@ -180,15 +180,25 @@ class TimedOut(OrchestratorError):
     exit_code = 8
 
 
+# An error message is shown line by line, and no line of it longer than this. All of it is in the event.
+LONGEST_LINE = 1000
+
+
+def shortened(line: str) -> str:
+    """The line, with a count in place of what is beyond LONGEST_LINE characters."""
+    more = len(line) - LONGEST_LINE
+    return line if more <= 0 else f"{line[:LONGEST_LINE]}... ({more:,} more characters)"
+
+
 def gist(error: str) -> str:
     """The line of an error or of a traceback that says most: what was raised, or the first problem of several."""
     lines = error.strip("\n").splitlines() or [""]
     frames = [number for number, line in enumerate(lines) if line.lstrip().startswith('File "')]
     if frames:
         raised = [line for line in lines[frames[-1] + 1 :] if line and not line[0].isspace()]
-        return (raised or lines[-1:])[0].strip()
+        return shortened((raised or lines[-1:])[0].strip())
     first, rest = lines[0].strip(), lines[1:]
-    return f"{first} {rest[0].strip().removeprefix('- ')}" if first.endswith(":") and rest else first
+    return shortened(f"{first} {rest[0].strip().removeprefix('- ')}" if first.endswith(":") and rest else first)
 
 
 def near_misses(name: str, known: Iterable[str], kind: str = "name") -> str:

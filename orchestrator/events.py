@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from orchestrator.errors import shortened
 from orchestrator.states import RunState
 
 # An instant with its zone: one without cannot be compared with the others, so a line that has one is unreadable.
@@ -40,8 +41,8 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     exit_code: int | None = None  # the process ended with this code, without an outcome
 
     def headline(self) -> str:
-        """The first line of the message, with the class of the error in front."""
-        first = self.message.strip().split("\n", 1)[0]
+        """The first line of the message, shortened, with the class of the error in front."""
+        first = shortened(self.message.strip().split("\n", 1)[0])
         return f"{self.kind}: {first}" if first else self.kind
 
 

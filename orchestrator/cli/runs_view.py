@@ -16,6 +16,7 @@ from orchestrator.cli.output import Cell, Painter, table
 from orchestrator.cli.styles import BOLD, DIM, RED, RUN_STYLES, STEP_STYLES, STEP_WORDS
 from orchestrator.clock import format_duration
 from orchestrator.definitions.values import is_special_metadata
+from orchestrator.errors import shortened
 from orchestrator.events import ErrorInfo, Frame
 from orchestrator.records import RunSummary, Trigger
 from orchestrator.states import RunState, StepState
@@ -26,6 +27,7 @@ MOST_ASSETS = 20
 MOST_FAILURES = 10
 LAST_LINES = 8
 LONGEST_LINE = 300
+_MESSAGE_LINES = 20
 MOST_FRAMES = 16
 # Where Python keeps its own modules and those that were installed, in every interpreter and environment.
 _LIBRARY = re.compile(r"/lib(?:64)?/python3[^/]*/(?:(?:site|dist)-packages/)?([^/]+)")
@@ -109,8 +111,11 @@ def step_line(key: str, state: StepState, seconds: float | None, note: str, pain
 
 def error_lines(error: ErrorInfo, paint: Painter, indent: str = "    ") -> Iterator[str]:
     """An error with the user's own lines that led to it, innermost last, and then what caused it."""
-    for line in error.message.split("\n")[1:21]:
-        yield f"{indent}{line}"
+    lines = error.message.strip().split("\n")[1:]
+    for line in lines[:_MESSAGE_LINES]:
+        yield f"{indent}{shortened(line)}"
+    if (more := len(lines) - _MESSAGE_LINES) > 0:
+        yield f"{indent}{paint(DIM, f'... ({more:,} more lines: orchestrator runs show --json)')}"
     for frame in few(list(without_library_frames(error.frames))):
         if isinstance(frame, str):
             yield f"{indent}{paint(DIM, frame)}"

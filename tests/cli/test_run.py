@@ -334,3 +334,30 @@ def test_of_many_failures_each_way_to_fail_is_told_once(bench):
     assert re.search(r"^  ✗ check\[…\] .* slowest of 50 steps: 50 failed$", done.out, re.MULTILINE)
     assert f"each of them: orchestrator runs show {run} --steps" in done.out
     assert bench.here("runs", "show", run, "--steps").out.count(" failed: ") == 50
+
+
+def test_an_error_as_long_as_a_book_is_shown_in_short_and_kept_whole(bench):
+    bench.write("""
+        from orchestrator import pipeline, step
+
+        @step
+        def wide() -> None:
+            raise ValueError("x" * 50_000)
+
+        @step
+        def high() -> None:
+            raise ValueError("\\n".join(f"line {number} {'y' * 1500}" for number in range(40)))
+
+        @pipeline
+        def verbose():
+            wide()
+            high()
+    """)
+    done = bench("run", "verbose")
+    for text in (done.out, done.err, bench.here("runs", "show", "last").out):
+        assert "ValueError: xxx" in text
+        assert "(49,000 more characters)" in text
+        assert max(map(len, text.splitlines())) < 1200
+    assert "... (19 more lines: orchestrator runs show --json)" in done.out
+    steps = bench.json("runs", "show", "last")["steps"]
+    assert sorted(len(one["failure"]["message"]) for one in steps)[0] == 50_000
