@@ -9,9 +9,10 @@ from typing import Any
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
 from orchestrator.definitions.outputs import DynamicOut, NothingOut
-from orchestrator.definitions.pipeline import Mode, PipelineDefinition, Preset, sources_of
+from orchestrator.definitions.pipeline import Mode, PipelineDefinition, Preset
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.errors import HOW_TO_SET, ConfigError
+from orchestrator.planning.changes import changed_nodes
 from orchestrator.planning.plan import (
     Plan,
     PlannedInput,
@@ -90,7 +91,7 @@ def plan_run(
         selection=tuple(selection),
         executor=executor,
         description=pipeline.description,
-        changed=_changed(shape, request.inherited.config, config) if request.inherited else (),
+        changed=changed_nodes(shape, request.inherited, config) if request.inherited else (),
     )
 
 
@@ -103,26 +104,6 @@ def _inherited_config(request: PlanRequest, mode: Mode) -> Mapping[str, Any]:
     if mode.name == request.inherited.mode:
         return config
     return {name: section for name, section in config.items() if name != "resources"}
-
-
-def _changed(shape: Shape, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """The nodes whose own configuration or configured inputs differ between the two."""
-    graph = shape.pipeline.graph.nodes
-    old, new = (step_entries(config, graph).by_node for config in (before, after))
-    inputs = [config.get("inputs") or {} for config in (before, after)]
-
-    def is_changed(key: str) -> bool:
-        sources = {handle.name for handle in sources_of(graph[key]) if isinstance(handle, PipelineInput)}
-        return _given_to(old, key) != _given_to(new, key) or any(
-            inputs[0].get(name) != inputs[1].get(name) for name in sources
-        )
-
-    return tuple(key for key in shape.run_nodes() if is_changed(key))
-
-
-def _given_to(entries: Mapping[str, Mapping[str, Any]], key: str) -> tuple[Any, Any]:
-    entry = entries.get(key, {})
-    return entry.get("config") or None, entry.get("inputs") or None
 
 
 def _check_config(shape: Shape, settled: SettledConfig, environment: Mapping[str, str], *, stored: bool) -> None:

@@ -124,6 +124,82 @@ def test_a_rerun_inherits_what_is_not_said_again(shops):
         assert shown["tags"] == {"who": "me"}
 
 
+STORES = """
+    from pathlib import Path
+    from orchestrator import IOManager, Mode, io_manager, pipeline, step
+    from dataclasses import dataclass
+    import json
+
+    @dataclass
+    class Place:
+        path: str = "a"
+
+    def note(what):
+        with open("ledger", "a") as ledger:
+            ledger.write(what + "\\n")
+
+    class Folder(IOManager):
+        def __init__(self, path):
+            self.path = Path(path)
+
+        def handle_output(self, context, value):
+            self.path.mkdir(exist_ok=True)
+            (self.path / context.step).write_text(json.dumps(value))
+
+        def load_input(self, context):
+            return json.loads((self.path / context.upstream_output.step).read_text())
+
+    @io_manager
+    def folder(config: Place):
+        return Folder(config.path)
+
+    @io_manager
+    def other():
+        return Folder("b")
+
+    @step
+    def first() -> int:
+        note("first")
+        return 1
+
+    @step(io_manager="kept")
+    def apart() -> int:
+        note("apart")
+        return 2
+
+    @step
+    def last(a: int, b: int) -> None:
+        note("last")
+        if Path("broken").exists():
+            raise ValueError("broken")
+
+    @pipeline(modes=[
+        Mode("one", resources={"io_manager": folder, "kept": folder}),
+        Mode("two", resources={"io_manager": other, "kept": folder}),
+    ])
+    def stores():
+        last(first(), apart())
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "again"),
+    [
+        pytest.param([], ["last"], id="the same mode"),
+        pytest.param(["--mode", "two"], ["first", "last"], id="another mode stores one of them elsewhere"),
+        pytest.param(["--set", "resources.kept.config.path=c"], ["apart", "last"], id="another place for the other"),
+    ],
+)
+def test_what_is_stored_elsewhere_now_is_made_again(bench, arguments, again):
+    bench.write(STORES)
+    (bench.path / "broken").touch()
+    assert bench("run", "stores", "--mode", "one").code == 1
+    (bench.path / "broken").unlink()
+    (bench.path / "ledger").unlink()
+    bench("run", "--from-failure", "last", *arguments).ok()
+    assert sorted(bench.ledger()) == again
+
+
 def test_a_memoized_value_is_used_from_failure_and_found_without_memoize(shops):
     shops("run", "versions", "--memoize").ok()
     (shops.path / "broken").touch()
