@@ -22,12 +22,14 @@ from orchestrator.ids import RUN_ID
 from orchestrator.journal import Lines, read_lines
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.records import RUN_FORMAT, RunRecord, Trigger
-from orchestrator.regular import PASSING, read_regular, why
+from orchestrator.regular import PASSING, open_regular, read_regular, why
 
 PACKED = "packed.jsonl.gz"
 PACKED_LOGS = "logs.tar.gz"
 # What stands for the name of a pipeline that is not known any more.
 UNKNOWN_PIPELINE = "(unreadable)"
+# The line that ends a run is shorter, unless its reason is very long: then the run counts as one that goes on.
+_TAIL_BYTES = 8192
 REPAIR = "`orchestrator state check --repair` sets aside what is damaged and mends what can be mended."
 
 
@@ -47,6 +49,23 @@ def pending_runs(state: StateDir) -> list[str]:
         return sorted(entry.name for entry in os.scandir(state.pending) if RUN_ID.fullmatch(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def seems_finished(run_dir: RunDir) -> bool:
+    """Whether the last line of the run's journal ends it, by a look at the end of the file; also of a packed run."""
+    try:
+        descriptor = open_regular(run_dir.journal)
+    except OSError:
+        return is_packed(run_dir)
+    try:
+        end = os.fstat(descriptor).st_size
+        tail = os.pread(descriptor, _TAIL_BYTES, max(0, end - _TAIL_BYTES))
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    *_, last, rest = (b"\n", *tail.split(b"\n"))
+    return not rest and b'"event":"run_finished"' in last
 
 
 def run_ids_on_disk(state: StateDir) -> list[str]:

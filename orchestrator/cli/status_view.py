@@ -68,6 +68,8 @@ def _daemon(daemon: DaemonStatus, paint: Painter, instant: datetime) -> Iterator
     symbol = paint(GREEN, "✓") if len(fine) == len(daemon.concerns) else paint(RED, "✗")
     runs = f"{daemon.running_runs} running, {daemon.queued} queued"
     yield f"  {symbol} process {daemon.pid}{age}   {paint(DIM, 'runs:')} {runs}"
+    if daemon.backlog:
+        yield f"    {paint(YELLOW, '…')} taking in the history of {daemon.backlog:,} more runs that others have driven"
     for concern in daemon.concerns:
         if concern not in fine:
             alive = "alive" if concern["alive"] else paint(RED, "gets no turns")

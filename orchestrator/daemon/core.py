@@ -184,7 +184,7 @@ class Daemon:
         asking = self.evaluations.is_busy or not self.outbox.is_empty
         due = [*self.schedules.agenda.upcoming(), *self.sensors.agenda.upcoming()]
         late = any(at <= clock.now() for _, at in due)
-        return not (loading or asking or late or self.queue.is_busy or self.runs.active)
+        return not (loading or asking or late or self.queue.is_busy or self.runs.active or self.runs.backlog)
 
     def describe(self) -> dict[str, Any]:
         """What `status` and `daemon status` show."""
@@ -201,6 +201,7 @@ class Daemon:
             "queue": {
                 "queued": self.queue.size,
                 "running": len(self.runs.active),
+                "backlog": self.runs.backlog,
                 "waiting": {**self.runs.held_back, **self.queue.waiting},
             },
         }

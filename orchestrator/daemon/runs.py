@@ -32,8 +32,9 @@ from orchestrator.records import RunRecord, split_handle
 from orchestrator.run_files import pending_runs, read_journal, read_record
 from orchestrator.state_dir import unusable
 from orchestrator.states import RunState, StepState
+from orchestrator.store.backlog import ingest_part, ingest_part_and_end_lost
 from orchestrator.store.damage import end_lost_runs
-from orchestrator.store.ingest import ingest, ingest_pending
+from orchestrator.store.ingest import ingest
 from orchestrator.store.runs import begun_runs
 from orchestrator.store.session import Store
 
@@ -43,6 +44,8 @@ INGEST = timedelta(seconds=0.5)
 LOOK = timedelta(seconds=10)
 # How often to see whether the runs that others drive have their owner still: a look at locks, and at nothing else.
 GLANCE = timedelta(seconds=1)
+# A backlog of finished runs is taken into the index for this long at a time, between turns of everything else.
+PART_S = 0.25
 # Attempts are looked at this often even if nobody gave a hint: what was adopted gives none.
 SWEEP = timedelta(seconds=0.2)
 
@@ -81,6 +84,7 @@ class Runs:
         self._glanced_at: datetime | None = None
         self._others: set[str] = set()
         self._orphans: set[str] = set()
+        self.backlog = 0  # finished runs that are not in the index yet
         self.held_back: dict[str, str] = {}  # runs to take over that wait for a slot, and why
         self.reserved: set[str] = set()
         self.admission: Admit = lambda _run_dir, _record, _now, begin: begin()
@@ -96,6 +100,8 @@ class Runs:
         if is_time or self._looked_at is None or not now - LOOK < self._looked_at <= now:
             self._looked_at = now
             self._look_for_ownerless(now)
+        elif self.backlog:
+            self.backlog = ingest_part(self._store.database, self._state, PART_S, besides=self._drivers)
         self._observe()
         self._advance_all(now)
         self._ingest(now)
@@ -129,12 +135,11 @@ class Runs:
             yield from executor.descriptors()
 
     def catch_up(self) -> None:
-        """Brings the index up to date with every run in flight, and with what others have driven."""
+        """Brings the index up to date with every run in flight, and with what others have driven: of a backlog of
+        finished runs with a part."""
         self._ingested_at = None
         self._ingest(clock.now())
-        others = [run_id for run_id in pending_runs(self._state) if run_id not in self._drivers]
-        if others:
-            ingest(self._store.database, self._state, others)
+        self.backlog = ingest_part(self._store.database, self._state, PART_S, besides=self._drivers)
 
     def close(self) -> None:
         """Lets go of all runs. Their steps go on, and the next daemon finds them."""
@@ -240,7 +245,7 @@ class Runs:
         return bool(self.held_back) or not self._orphans <= before
 
     def _look_for_ownerless(self, now: datetime) -> None:
-        ingest_pending(self._store.database, self._state, now)
+        self.backlog = ingest_part_and_end_lost(self._store.database, self._state, now, PART_S)
         unborn, self._unborn = self._unborn, {}
         self.held_back = {}
         for run_id in self._store(begun_runs):
@@ -296,6 +301,8 @@ class Runs:
 
     def _next_instants(self, now: datetime) -> Iterator[datetime]:
         yield now + (GLANCE if self._others or self.held_back else LOOK)
+        if self.backlog:
+            yield now
         if self._behind:
             yield now + INGEST
         for driver in self._drivers.values():

@@ -64,6 +64,7 @@ class DaemonStatus(msgspec.Struct, frozen=True):
     running_runs: int = 0
     queued: int = 0
     waiting: dict[str, str] = {}  # run: why it waits
+    backlog: int = 0  # finished runs that the daemon has not taken into the index yet
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -145,6 +145,7 @@ def _daemon(workspace: Workspace, now: datetime) -> tuple[DaemonStatus, dict[str
         concerns=tuple(told["concerns"]),
         running_runs=told["queue"]["running"],
         waiting=told["queue"]["waiting"],
+        backlog=told["queue"].get("backlog", 0),
     )
     return daemon, told
 

@@ -130,8 +130,8 @@ def open_store(
 
 @contextmanager
 def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) -> Iterator[Store]:
-    """The store for as long as the daemon lives, with everything that journals have taken in. Whoever else has it is
-    waited for, however long; `tell` is called once with a sentence about that."""
+    """The store for as long as the daemon lives, which takes in what journals have. Whoever else has it is waited for,
+    however long; `tell` is called once with a sentence about that."""
     waiting = Patience(math.inf, tell)
     lock = _lock(state, waiting, ask=False)
     assert isinstance(lock, HeldLock)
@@ -139,7 +139,6 @@ def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) ->
     try:
         database = _open(state, waiting)
         try:
-            ingest_pending(database, state, now())
             yield Store(database, state)
         finally:
             database.close()
