@@ -179,10 +179,27 @@ def bench(tmp_path):
     bench.clean_up()
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects by the marks that are given here
 def pytest_collection_modifyitems(config, items):
     """What takes minutes is left out unless it is asked for with -m."""
+    _mark_what_is_not_sampled(items)
     asked_for = config.getoption("-m")
     for item in items:
         for mark in ("chaos", "exhaustive", "long", "soak", "benchmark"):
             if item.get_closest_marker(mark) and mark not in asked_for:
                 item.add_marker(pytest.mark.skip(reason=f"takes long; ask for it with -m {mark}"))
+
+
+def _mark_what_is_not_sampled(items):
+    """Of a test with the mark `sample(n)` only n parameters, evenly spread, stay in the plain suite."""
+    groups = {}
+    for item in items:
+        mark = item.get_closest_marker("sample")
+        if mark is not None:
+            groups.setdefault((item.nodeid.split("[")[0], mark.args[0]), []).append(item)
+    for (_, count), group in groups.items():
+        step = (len(group) - 1) / max(1, count - 1)
+        kept = {round(number * step) for number in range(count)}
+        for number, item in enumerate(group):
+            if number not in kept:
+                item.add_marker(pytest.mark.long)

@@ -59,6 +59,7 @@ passwords = st.text(string.ascii_letters + string.digits + string.punctuation + 
 @LOADED
 @given(secret=st.one_of(passwords, secrets))
 @example(secret="blank at the end of a line \nof two")
+@pytest.mark.sample(9)
 def test_no_usual_form_of_a_secret_is_left(name, secret):
     written = WRITERS[name](secret)
     masked = Masker([secret])(written)

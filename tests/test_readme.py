@@ -65,9 +65,9 @@ def test_every_command_that_is_named_exists_with_its_options(line, bench):
         if not re.fullmatch(r"[a-z]+", word) or len(path) == 2:
             break
         path.append(word)
-    helped = bench(*path[:1], "--help").ok()
+    helped = bench.here(*path[:1], "--help").ok()
     if len(path) == 2 and "\nCommands:" in helped.out:
-        helped = bench(*path, "--help").ok()
+        helped = bench.here(*path, "--help").ok()
     for option in re.findall(r"(?<=\s)--[a-z-]+", line):
         assert option in helped.out, f"{line}: no {option}"
 

@@ -161,6 +161,7 @@ CONFIG = ("--set", "steps.a.config.n=1")
         pytest.param(["init"], 4, [".orchestrator.yaml, pipelines.py are there already"], id="init twice"),
     ],
 )
+@pytest.mark.sample(80)
 def test_a_mistake_gets_one_message_and_changes_nothing(good, arguments, code, said):
     (good.path / "bad.yaml").write_text("steps:\n  a: {config\n")
     (good.path / "list.yaml").write_text("- a\n")
@@ -459,6 +460,7 @@ class TestOutput:
         assert log.stat().st_size == 100_000_007
 
     @pytest.mark.parametrize("step", ["weird[", "../../etc", "a b", "--", "", "é"])
+    @pytest.mark.sample(4)
     def test_a_step_key_with_odd_characters_is_simply_not_there(self, good, step):
         good("run", "two", "--mode", "prod").ok()
         refused(good.here("runs", "logs", "last", "--step", step), 4, "There is no step")

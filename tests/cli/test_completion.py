@@ -77,6 +77,7 @@ def completed(bench, words):
         ("orchestrator completion ", ["bash", "zsh", "fish"]),
     ],
 )
+@pytest.mark.sample(6)
 def test_names_and_values_are_completed(ran, words, found):
     assert completed(ran, words) == found
 

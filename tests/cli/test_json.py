@@ -323,6 +323,7 @@ def told(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", FACTS)
+@pytest.mark.sample(6)
 def test_json_has_every_fact_of_the_text(told, command):
     call = {"runs show": ["runs", "show", told.failed], "asset show": ["asset", "show", "raw/orders"]}
     arguments = call.get(command, command.split())

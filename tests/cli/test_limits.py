@@ -154,6 +154,7 @@ def test_ignoring_the_limits_starts_at_once_and_is_on_record(limited):
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "runs cancel"])
+@pytest.mark.sample(3)
 def test_a_wait_that_is_interrupted_leaves_nothing(limited, how):
     holder = run(limited, "first")
     holds(limited, "first")

@@ -125,6 +125,7 @@ def test_the_error_of_a_step_is_in_the_json(numbers):
         pytest.param(["--set", "steps.top.config.n={env: HOW_MANY}"], "top:9", id="the environment"),
     ],
 )
+@pytest.mark.sample(7)
 def test_configuration_comes_from_everywhere_it_may(numbers, arguments, top):
     (numbers.path / "five.yaml").write_text("steps: {top: {config: {n: 5}}}")
     (numbers.path / "six.json").write_text('{"steps": {"top": {"config": {"n": 6}}}}')
@@ -281,6 +282,7 @@ def test_two_runs_at_once_and_somebody_who_looks_never_see_a_lock(numbers):
     assert [found["status"] for found in numbers.json("runs", "list")] == ["SUCCESS", "SUCCESS"]
 
 
+@pytest.mark.long
 def test_many_commands_at_once_take_turns(numbers):
     run(numbers).ok()
     commands = [numbers.start("runs", "list"), numbers.start("asset", "list"), numbers.start("sql", "FROM runs")] * 1

@@ -343,6 +343,7 @@ def test_a_broken_location_is_named_with_what_is_missing_and_the_rest_is_shown(b
         (["--set-on", "nightli"], 4, "Did you mean nightly?"),
     ],
 )
+@pytest.mark.sample(8)
 def test_what_makes_no_sense_is_refused_with_one_word_about_it(bench, arguments, code, message):
     done = bench("simulate", *arguments)
     assert (done.code, done.out) == (code, "")

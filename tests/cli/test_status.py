@@ -324,6 +324,7 @@ class TestOnATerminal:
         return status
 
     @pytest.mark.parametrize("columns", [80, 140])
+    @pytest.mark.sample(3)
     def test_it_fits(self, busy, columns):
         lines = self.plain(self.shown(busy, columns)).splitlines()
         assert len(lines) < 40

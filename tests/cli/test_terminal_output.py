@@ -136,6 +136,7 @@ OWN_WORDS = {
     COMMANDS,
     ids=lambda command: " ".join(command).encode("ascii", "backslashreplace").decode()[:50],
 )
+@pytest.mark.sample(10)
 def test_no_command_shows_what_a_terminal_would_obey(hostile, command):
     done = hostile.here(*command)
     assert done.out or done.err

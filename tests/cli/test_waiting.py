@@ -100,6 +100,7 @@ def watched(monkeypatch, bench):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.sample(8)
 def test_no_command_holds_the_state_while_it_waits_for_user_code(good, watched, command):
     if " stop " in command:
         good.here(*command.replace("stop", "start").split()).ok()

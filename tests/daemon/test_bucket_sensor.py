@@ -69,6 +69,7 @@ def ticks(bench):
     return bench.json("sensor", "ticks", "toy_s3_sensor")
 
 
+@pytest.mark.long
 def test_each_key_of_a_bucket_is_run_once_through_failures_of_the_bucket_and_of_the_daemon(bench, daemon, s3):
     bench.write(PIPELINES)
     daemon.start()

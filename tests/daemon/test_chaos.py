@@ -14,6 +14,7 @@ from .chaos import Chaos
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds the processes to kill in /proc")
 
 
+@pytest.mark.long
 def test_a_few_seconds_of_killing_lose_and_double_nothing(daemon):
     chaos = Chaos(daemon, seed=1)
     chaos.prepare(minutes=4)

@@ -156,6 +156,7 @@ class TestTheLoop:
         assert len(turns) == 3
 
 
+@pytest.mark.long
 def test_a_daemon_that_is_suspended_for_a_while_notes_it_and_does_everything_once(daemon):
     daemon.drop("a")
     daemon.start().until_ledger("a")

@@ -421,6 +421,7 @@ def _live(examples, steps):
     run_state_machine_as_test(Lives, settings=profile)
 
 
+@pytest.mark.long
 def test_a_few_lives():
     _live(examples=6, steps=12)
 

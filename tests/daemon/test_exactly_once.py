@@ -25,6 +25,7 @@ def killed_at(daemon, point, nth=1, with_signal="SIGKILL"):
 
 
 @pytest.mark.parametrize("point", [point for point in (*DAEMON_POINTS, *RUN_POINTS) if point != "tick.due"])
+@pytest.mark.sample(5)
 def test_every_key_is_run_once_whatever_the_daemon_was_doing_when_it_was_killed(daemon, point):
     daemon.drop("a", "b", "c")
     killed_at(daemon, point, nth=1)

@@ -59,6 +59,7 @@ def alerts(bench, ticking):
     ("how", "error"),
     [("raise", "ConnectionError: no mail"), ("die", "exit code 3"), ("hang", "It timed out after 0.50s")],
 )
+@pytest.mark.sample(3)
 def test_whatever_failed_it_is_tried_again_and_the_others_are_not_held_up(alerts, how, error):
     alerts.begin(alert(UNRELIABLE, timeout=0.5)).fail(how, "b")
     alerts.end("bad-a", "bad-b", "bad-c")
@@ -106,6 +107,7 @@ def test_it_survives_the_daemon_the_deletion_of_its_run_and_a_clock_that_is_set_
     assert alerts.calls("a") == [(1, key), (2, key)]
 
 
+@pytest.mark.long
 def test_eighty_runs_fail_while_it_is_down_and_each_is_delivered_once_it_is_up(alerts):
     names = [f"r{number:02}" for number in range(80)]
     alerts.begin(alert(UNRELIABLE)).fail("raise", *names).end(*(f"bad-{name}" for name in names))

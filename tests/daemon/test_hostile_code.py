@@ -80,6 +80,7 @@ def states(ticking, name):
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+@pytest.mark.sample(4)
 def test_a_hostile_sensor_fails_its_own_tick_and_no_other(bench, ticking, body):
     two_locations(bench, body)
     with ticking:

@@ -208,6 +208,7 @@ def children_of(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc")
+@pytest.mark.long
 def test_many_reloads_evaluations_and_runs_leave_no_zombie_and_no_descriptor(bench, daemon):
     bench.write("""
         from orchestrator import RunRequest, pipeline, sensor, step

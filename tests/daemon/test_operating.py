@@ -50,6 +50,7 @@ def log_of(daemon):
 @pytest.mark.parametrize(
     "command", [("runs", "list"), ("status",), ("schedule", "list"), ("daemon", "status"), ("daemon", "stop")]
 )
+@pytest.mark.sample(2)
 def test_a_command_that_only_asks_the_daemon_starts_without_what_a_daemon_is_made_of(running, command):
     said = running.bench(*command, PYTHONPROFILEIMPORTTIME=1).ok().err
     imported = {line.rpartition("|")[2].strip() for line in said.splitlines()}
@@ -117,6 +118,7 @@ class TestSilence:
     @pytest.mark.parametrize(
         "command", [("daemon", "status"), ("daemon", "stop"), ("runs", "list"), ("schedule", "start", "minutely")]
     )
+    @pytest.mark.sample(4)
     def test_a_suspended_daemon_is_told_of_at_once_and_keeps_nobody_waiting(self, running, command):
         silent = self.suspended(running).bench(*command)
         assert silent.code == SILENT

@@ -153,6 +153,7 @@ def test_a_run_canceled_after_the_daemon_died_taking_it_never_begins(bench, daem
 
 
 @pytest.mark.parametrize(("point", "status"), [(POINTS[0], "QUEUED"), (POINTS[1], "CANCELED")])
+@pytest.mark.sample(2)
 def test_a_command_killed_while_it_cancels_a_queued_run_has_done_so_or_not(bench, daemon, point, status):
     bench.write(HELD)
     (run,) = enqueue(bench, "a")

@@ -118,6 +118,7 @@ class TestWhatIsDue:
             ),
         ],
     )  # fmt: skip
+    @pytest.mark.sample(4)
     def test_clock_changes_in_the_schedules_own_zone(self, schedule, cron, turned_on, now, instants):
         it = schedule(turned_on, cron=cron, timezone="US/Central", catch_up="all", catch_up_window=None)
         it.at(now)
@@ -146,6 +147,7 @@ class TestCatchingUp:
             ),
         ],
     )
+    @pytest.mark.sample(4)
     def test_after_five_days_asleep(self, schedule, options, run, missed, reason):
         it = schedule(catch_up_window="3d", **options).at("2019-03-04T23:59:59Z")
         assert [instant[:5] for instant in it.instants("it")] == run
@@ -190,6 +192,7 @@ class TestWhatTheFunctionAnswers:
             pytest.param("return [RunRequest(key, config(key)) for key in 'aba']", ["a", "b"], id="a-key-twice"),
         ],
     )
+    @pytest.mark.sample(4)
     def test_runs(self, schedule, body, requested):
         it = self.answer(schedule, body)
         assert it.outcomes("it") == ["SUCCESS"]
@@ -243,6 +246,7 @@ class TestWhatTheFunctionAnswers:
             pytest.param("import signal; os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV.", id="a-segfault"),
         ],
     )
+    @pytest.mark.sample(5)
     def test_failures(self, schedule, body, error):
         it = self.answer(schedule, body)
         tick = it.ticks("it")[0]
@@ -322,6 +326,7 @@ class TestOverlap:
             pytest.param("buffer_all", 1, 2, 0, id="buffer_all"),
         ],
     )
+    @pytest.mark.sample(5)
     def test_of_three_occurrences(self, schedule, overlap, running, queued, skipped):
         it = schedule(cron="0 * * * *", pipeline="slow", body="return None", overlap=overlap)
         for instant in ("2019-02-28T00:00:00Z", "2019-02-28T01:00:00Z", "2019-02-28T02:00:00Z"):

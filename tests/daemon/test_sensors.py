@@ -93,6 +93,7 @@ class TestWhatTheFunctionAnswers:
             ),
         ],
     )
+    @pytest.mark.sample(4)
     def test_runs(self, sensors, body, keys, runs):
         it = sensors(one(body))
         tick = it.ticks("it")[0]
@@ -155,6 +156,7 @@ class TestWhatTheFunctionAnswers:
             pytest.param("yield RunRequest('a')\nraise ValueError('late')", "ValueError: late", id="after-a-request"),
         ],
     )
+    @pytest.mark.sample(9)
     def test_failures(self, sensors, body, error):
         it = sensors(one(body))
         tick = it.ticks("it")[0]

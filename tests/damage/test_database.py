@@ -184,6 +184,7 @@ KINDS = ["empty", "garbage", "zeros", "a directory", "a FIFO", "a device", "a li
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "a link that leads nowhere"])
+@pytest.mark.sample(4)
 def test_whatever_lies_in_the_place_of_the_database_is_set_aside(copy, kind):
     state = copy()
     in_its_place(state.database, kind)
@@ -192,6 +193,7 @@ def test_whatever_lies_in_the_place_of_the_database_is_set_aside(copy, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sample(3)
 def test_whatever_lies_in_the_place_of_the_write_ahead_log_is_no_hang(copy, kind):
     state = copy()
     in_its_place(log_of(state), kind)

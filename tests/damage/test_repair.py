@@ -18,6 +18,7 @@ def bench(finished):
 
 
 @pytest.mark.parametrize("kind", ["cut", "garbage", "a directory", "missing", "zeros"])
+@pytest.mark.sample(5)
 def test_a_damaged_journal_comes_back_from_the_index(bench, kind):
     run_id = bench.json("runs", "list")[0]["run_id"]
     journal = bench.state / "runs" / run_id / "journal.jsonl"
@@ -34,6 +35,7 @@ def test_a_damaged_journal_comes_back_from_the_index(bench, kind):
 
 
 @pytest.mark.parametrize("kind", ["cut", "garbage", "zeros", "a directory"])
+@pytest.mark.sample(4)
 def test_a_damaged_record_is_set_aside_and_the_run_stays_in_the_list(bench, kind):
     run = bench.json("runs", "list")[0]
     in_its_place(bench.state / "runs" / run["run_id"] / "run.json", kind)

@@ -31,6 +31,7 @@ def test_metadata_that_no_reader_could_read_fails_the_step_with_words(bench):
 
 
 @pytest.mark.parametrize("bad", [b"\xff\xfe garbage\n", b'{"event": "from_the_future"}\n', b"\x00" * 9 + b"\n"])
+@pytest.mark.sample(3)
 def test_a_bad_line_in_the_journal_of_a_killed_run_is_said_and_the_run_goes_on(interrupted, killed, bad):
     bench = interrupted
     with killed.journal.open("ab") as file:
@@ -68,6 +69,7 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("damage", RECORDS.values(), ids=RECORDS)
+@pytest.mark.sample(5)
 def test_a_run_in_flight_whose_record_cannot_be_read_is_over_and_in_nobodys_way(interrupted, killed, damage):
     bench = interrupted
     damage(killed.run_json)
@@ -105,6 +107,7 @@ def test_a_trigger_of_a_kind_that_this_version_does_not_know_is_a_word_like_any_
 
 
 @pytest.mark.parametrize("what", ["a full directory", "an empty directory", "a strange name"])
+@pytest.mark.sample(2)
 def test_what_does_not_belong_among_the_marks_is_in_nobodys_way(bench, what):
     bench("run", "small").ok()
     mark = bench.state / "pending" / ("strange" if what == "a strange name" else "0" * 12)

@@ -32,6 +32,7 @@ def s3(monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["directory", "s3"])
+@pytest.mark.long
 def test_each_object_becomes_a_table_once(bench, request, place):
     objects = request.getfixturevalue(place)
     bench.settings(SETTINGS)

@@ -24,6 +24,7 @@ def inbox(bench):
     return bench
 
 
+@pytest.mark.long
 def test_files_are_taken_in_once_and_the_bad_one_is_told_of_once(inbox):
     out = inbox.path / "out"
     for arguments in (

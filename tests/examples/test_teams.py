@@ -20,6 +20,7 @@ def teams(bench):
     return bench
 
 
+@pytest.mark.long
 def test_each_publication_is_ranked_once(teams):
     teams.here("sensor", "start", "on_departures").ok()
     daemon = teams.start("daemon", "start")

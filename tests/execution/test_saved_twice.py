@@ -29,6 +29,7 @@ def save(bench, main, helper):
 
 
 @pytest.mark.parametrize("isolation", ["fork", "spawn"])
+@pytest.mark.sample(1)
 def test_code_that_is_saved_twice_within_a_second_runs_as_it_was_saved_last(bench, isolation):
     bench.settings(f"locations: [{{name: main, file: pipelines.py, isolation: {isolation}}}]")
     for main, helper in (("one", "WORD = 'a'"), ("two", "WORD = 'a'"), ("two", "WORD = 'b'")):

@@ -234,6 +234,7 @@ WRITER = """
 """
 
 
+@pytest.mark.long
 def test_two_processes_that_write_at_the_same_time_take_turns(path):
     command = [sys.executable, "-c", textwrap.dedent(WRITER), str(path)]
     writers = [

@@ -116,6 +116,7 @@ def check(manager, name, refused):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("kind", MANAGERS)
+@pytest.mark.sample(210)
 def test_a_table_comes_back_as_it_was_or_is_refused(tmp_path, kind, name):
     make, refused = MANAGERS[kind]
     check(make(tmp_path), name, refused)
@@ -137,6 +138,7 @@ IN_A_ZONE = """
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/New_York"])
+@pytest.mark.sample(1)
 def test_times_do_not_depend_on_the_zone_of_the_computer(tmp_path, zone):
     names = [name for name in TABLES if "zone" in name or "offset" in name or "times" in name]
     command = [sys.executable, "-c", textwrap.dedent(IN_A_ZONE), str(tmp_path), *names]
@@ -214,6 +216,7 @@ def taken(tmp_path, mode, name, annotation):
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.__module__.partition('.')[0]}.{form.__name__}")
 @pytest.mark.parametrize("name", CONVERTED)
+@pytest.mark.sample(42)
 def test_every_manager_gives_a_step_the_same_table_in_the_form_of_its_annotation(tmp_path, name, form):
     kind, first = taken(tmp_path, "memory", name, form)
     assert issubclass(kind, form)

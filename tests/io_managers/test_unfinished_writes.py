@@ -42,6 +42,7 @@ PLACES = [
 
 @pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize(("kind", "module", "function"), PLACES)
+@pytest.mark.sample(12)
 def test_a_failure_in_the_middle_of_a_write(tmp_path, monkeypatch, kind, module, function, error):
     manager = MANAGERS[kind](tmp_path)
     manager.handle_output(CONTEXT, OLD)
@@ -100,6 +101,7 @@ def write_elsewhere(directory, kind, how):
 
 
 @pytest.mark.parametrize("kind", MANAGERS)
+@pytest.mark.sample(2)
 def test_a_process_that_is_killed_in_the_middle_of_a_write(tmp_path, kind):
     manager = MANAGERS[kind](tmp_path)
     manager.handle_output(CONTEXT, OLD)

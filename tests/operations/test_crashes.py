@@ -74,6 +74,7 @@ def crash_at(bench, point, *command, nth=1):
 
 @pytest.mark.parametrize("nth", [1, *(pytest.param(nth, marks=pytest.mark.long) for nth in (2, 3))])
 @pytest.mark.parametrize("point", OWNER_POINTS)
+@pytest.mark.sample(5)
 def test_an_owner_killed_anywhere_leaves_a_run_that_can_be_resumed(chain, point, nth):
     if not crash_at(chain, point, "run", "chain", nth=nth):
         assert nth > 1, f"{point} is never reached"
@@ -90,6 +91,7 @@ def test_an_owner_killed_anywhere_leaves_a_run_that_can_be_resumed(chain, point,
 
 
 @pytest.mark.parametrize("point", STEP_POINTS)
+@pytest.mark.sample(4)
 def test_a_step_killed_anywhere_is_a_failed_attempt_and_its_siblings_finish(chain, point):
     assert crash_at(chain, point, "run", "chain"), f"{point} is never reached"
     shown = chain.json("runs", "show", "last")
@@ -103,6 +105,7 @@ def test_a_step_killed_anywhere_is_a_failed_attempt_and_its_siblings_finish(chai
 
 
 @pytest.mark.parametrize("point", STEP_POINTS)
+@pytest.mark.sample(4)
 def test_how_a_step_died_is_in_the_journal(chain, point):
     assert crash_at(chain, point, "run", "chain"), f"{point} is never reached"
     if point == "step.forked":  # it has not begun, so that it costs the step none of its own retries
@@ -116,6 +119,7 @@ def test_how_a_step_died_is_in_the_journal(chain, point):
 
 
 @pytest.mark.parametrize("point", INGEST_POINTS)
+@pytest.mark.sample(2)
 def test_a_command_killed_while_it_writes_the_index_loses_and_doubles_nothing(chain, point):
     chain("run", "chain").ok()
     journal = chain.events()
@@ -139,6 +143,7 @@ def test_a_run_whose_creator_was_killed_can_be_started(chain):
 
 @pytest.mark.parametrize("point", ["run.created", "run.started", "journal.torn"])
 @pytest.mark.parametrize("is_marked", [False, True], ids=["at once", "after a daemon has marked it"])
+@pytest.mark.sample(4)
 def test_what_a_run_need_not_do_survives_the_death_of_its_creator(chain, point, is_marked):
     """Steps that were not selected, and those that succeeded in the run that is continued."""
     assert crash_at(chain, point, "run", "chain", "--select", "beside")
@@ -162,6 +167,7 @@ def test_a_run_killed_before_its_files_were_in_place_leaves_no_trace(chain):
 
 
 @pytest.mark.parametrize("before", ["attempt.journalled", "attempt.sent", "attempt.observed"])
+@pytest.mark.sample(2)
 def test_an_owner_killed_while_it_takes_a_run_over_leaves_it_to_the_next(chain, before):
     assert crash_at(chain, before, "run", "chain")
     (chain.path / "reached").unlink()

@@ -31,6 +31,7 @@ def three(state):
         pytest.param({"pipeline": "other", "statuses": (RunState.SUCCESS,)}, [], id="everything must hold"),
     ],
 )
+@pytest.mark.sample(6)
 def test_runs_are_listed_by_what_is_asked(three, ask, which, found):
     assert [run.run_id for run in ask(list_runs, RunFilter(**which))] == found
     if "limit" not in which:
