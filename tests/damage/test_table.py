@@ -131,7 +131,10 @@ def test_whatever_is_damaged_no_command_breaks_down_and_a_repair_mends_it(lived_
     if kind == "of mode 000" and path.exists():  # the messages say that this is for a person to correct
         path.chmod(0o700)
         carried_out(["state check --repair"], run_id)
-    lived_in.here("state", "check").ok()
+    problems = lived_in.json("state", "check")["problems"]
+    if file == "storage":  # values that are gone cannot be brought back
+        problems = [one for one in problems if not one.startswith("the stored values of run")]
+    assert problems == []
     if file != "runs":
         listed = {run["run_id"]: run["status"] for run in lived_in.json("runs", "list")}
         assert {listed.get(other) for other in others} == {"SUCCESS"}
