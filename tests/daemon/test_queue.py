@@ -53,7 +53,7 @@ def test_limits_priorities_and_passing_over_and_whoever_waits_is_told_why(bench,
     held.until(lambda: len(begun(bench)) == 6, "the next one")
     assert begun(bench)[-1] == "bob", "of priority -1, and ann-2 before it is held up by ann-1"
     go(bench, "bob")
-    held.until(lambda: ended(bench)[-1:] == ["bob"] and len(bench.json("daemon", "status")["queue"]) == 3, "bob")
+    held.until(lambda: ended(bench)[-1:] == ["bob"] and bench.json("daemon", "status")["queue"]["queued"] == 3, "bob")
     held.until(lambda: waits(bench, ids["tiny-2"]) != "4 of 4 runs are going", "room")
     assert waits(bench, ids["tiny-2"]) == f"1 of 1 runs with database=tiny are going ({ids['tiny-1']})"
     assert waits(bench, ids["ann-2"]) == f"1 of 1 runs with user=ann are going ({ids['ann-1']})"
