@@ -279,3 +279,46 @@ def test_a_state_directory_deep_down_has_a_socket_all_the_same(bench):
     assert len(os.fsencode(deep / "state" / "daemon.sock")) > 108
     bench("daemon", "status").ok()
     bench("daemon", "stop").ok()
+
+
+def test_a_run_that_failed_is_an_error_in_the_log_and_any_other_end_is_none(bench, daemon):
+    bench.write("""
+        import time
+        from orchestrator import pipeline, step
+
+        @step
+        def work() -> None: ...
+
+        @step
+        def fail() -> None:
+            raise ValueError("no data")
+
+        @step
+        def hang() -> None:
+            time.sleep(60)
+
+        @pipeline
+        def good():
+            work()
+
+        @pipeline
+        def bad():
+            fail()
+
+        @pipeline
+        def hangs():
+            hang()
+    """)
+    for name in ("good", "bad", "hangs"):
+        bench.here("run", name, "--detach").ok()
+    daemon.start()
+    started = lambda: [run["run_id"] for run in bench.json("runs", "list", "--status", "STARTED")]  # noqa: E731
+    daemon.until(lambda: len(started()) == 1 and log_of(daemon).count("run=") >= 2, "the end of two runs")
+    bench.here("runs", "cancel", started()[0]).ok()
+    daemon.until(lambda: "pipeline=hangs" in log_of(daemon), "the end of the third")
+    ends = [line.split(maxsplit=2) for line in log_of(daemon).splitlines() if " pipeline=" in line]
+    assert {line.split("pipeline=")[1].split()[0]: (level, line.split(" run=")[0]) for _, level, line in ends} == {
+        "good": ("info", "run ended"),
+        "bad": ("error", "run failed"),
+        "hangs": ("info", "run ended"),
+    }
