@@ -241,7 +241,10 @@ class Runs:
         self._glanced_at = now
         self._others = {run_id for run_id in pending_runs(self._state) if run_id not in self._drivers}
         before = self._orphans
-        self._orphans = {run_id for run_id in self._others if not is_locked(self._state.run(run_id).owner_lock)}
+        try:
+            self._orphans = {run_id for run_id in self._others if not is_locked(self._state.run(run_id).owner_lock)}
+        except OSError as error:
+            raise unusable(self._state.runs, error) from error
         return bool(self.held_back) or not self._orphans <= before
 
     def _look_for_ownerless(self, now: datetime) -> None:

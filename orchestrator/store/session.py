@@ -132,6 +132,7 @@ def open_store(
 def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) -> Iterator[Store]:
     """The store for as long as the daemon lives, which takes in what journals have. Whoever else has it is waited for,
     however long; `tell` is called once with a sentence about that."""
+    _check_permission(state)
     waiting = Patience(math.inf, tell)
     lock = _lock(state, waiting, ask=False)
     assert isinstance(lock, HeldLock)
@@ -145,6 +146,19 @@ def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) ->
     finally:
         os.umask(mask)
         lock.release()
+
+
+def _check_permission(state: StateDir) -> None:
+    """Raises StoreError when the runs may not be looked at: a daemon could do nothing that it is there for."""
+    try:
+        with os.scandir(state.runs) as entries:
+            for entry in entries:
+                os.stat(entry.path)  # noqa: PTH116
+                break
+    except PermissionError as error:
+        raise in_the_way(state.runs, error) from error
+    except OSError:
+        pass  # there are none, or a repair has something to do: that is said where it is met
 
 
 def _lock(state: StateDir, waiting: Patience, *, ask: bool = True) -> HeldLock | RemoteStore:
