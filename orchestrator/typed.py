@@ -86,6 +86,15 @@ def storable(value: Any) -> Any:
     return [storable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def copied(value: Any) -> Any:
+    """The value with dicts and lists of its own, at every depth: whoever made it may go on changing theirs."""
+    if isinstance(value, Mapping):
+        return {key: item if type(item) in _STORABLE else copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [item if type(item) in _STORABLE else copied(item) for item in value]
+    return tuple(copied(item) for item in value) if type(value) is tuple else value
+
+
 def escaped(value: Any) -> Any:
     """The value with each character that UTF-8 has no form for (an odd byte of a file name, half of a surrogate pair)
     written as `\\udcXX`, in keys too."""

@@ -18,6 +18,7 @@ from orchestrator.definitions.signature import NO_DEFAULT, read_signature, type_
 from orchestrator.definitions.step import StepDefinition, check_tags
 from orchestrator.definitions.where import Where, broken, check_name, counted, where_called, where_is
 from orchestrator.errors import DefinitionError, near_misses
+from orchestrator.typed import copied
 
 DEFAULT_IO_MANAGER = "io_manager"
 
@@ -90,6 +91,7 @@ class Preset:
         if not isinstance(self.config, Mapping):
             hint = 'Write config={"steps": {"name": {"config": {...}}}}.'
             raise broken(f"Preset {self.name!r}", self.where, "config= is not a dictionary.", hint)
+        object.__setattr__(self, "config", copied(self.config))  # presets are often made from one dict
         object.__setattr__(self, "tags", check_tags(self.tags, f"Preset {self.name!r}", self.where))
         select = (self.select,) if isinstance(self.select, str) else tuple(self.select)
         object.__setattr__(self, "select", select)

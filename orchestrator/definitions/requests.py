@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.records import SYSTEM_TAG_PREFIX
 from orchestrator.ticks import Requested
-from orchestrator.typed import escaped, storable
+from orchestrator.typed import copied, escaped, storable
 
 LONGEST_KEY = 1000
 MOST_REQUESTS = 100_000
@@ -45,6 +46,10 @@ class RunRequest:
             if isinstance(self.run_key, str) and "run_key" not in str(error):
                 raise type(error)(f"{error}, in the RunRequest with run_key {_shown(self.run_key)}") from None
             raise
+        # A sensor may fill one dict again and again: each request keeps what it said when it was made.
+        object.__setattr__(self, "tags", dict(self.tags))
+        with suppress(RecursionError):  # nested without end, which is refused where it is read
+            object.__setattr__(self, "config", copied(self.config))
 
     def _check(self) -> None:
         key = self.run_key
@@ -111,7 +116,7 @@ def _items(result: Any) -> Iterator[Any]:
         return
     for count, item in enumerate(result):
         if item is not None:
-            yield item
+            yield copied(item) if isinstance(item, Mapping) else item
         if count > MOST_REQUESTS:
             return
 

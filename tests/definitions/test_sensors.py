@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator import (
     AssetKey,
+    Preset,
     RunRequest,
     SensorContext,
     SkipReason,
@@ -241,3 +242,28 @@ def test_a_file_name_in_another_encoding_is_a_run_key_and_reaches_the_configurat
         "caf\\udce9.csv",
         "a.csv",
     ]
+
+
+def one_dict_for_all():
+    """What user code does with one dict, in each way in which it can answer."""
+    config, tags = {"steps": {"load": {"config": {"path": "", "parts": []}}}}, {"file": ""}
+    entry = config["steps"]["load"]["config"]
+    for name in "ab":
+        entry["path"] = tags["file"] = name
+        entry["parts"].append(name)
+        yield config, tags
+
+
+@pytest.mark.parametrize("collect", [iter, list], ids=["a generator", "a list"])
+def test_a_dict_that_is_filled_again_keeps_no_request_from_its_own_values(collect):
+    made = collect(RunRequest(tags["file"], config=config, tags=tags) for config, tags in one_dict_for_all())
+    requests, _ = requests_of(made, who="it", none_means_run=False)
+    configs = [request.config["steps"]["load"]["config"] for request in requests]
+    assert [(one["path"], one["parts"]) for one in configs] == [("a", ["a"]), ("b", ["a", "b"])]
+    assert [request.tags for request in requests] == [{"file": "a"}, {"file": "b"}]
+
+
+def test_presets_that_are_made_from_one_dict_keep_their_own_values():
+    presets = [Preset(tags["file"], config=config, tags=tags) for config, tags in one_dict_for_all()]
+    assert [one.config["steps"]["load"]["config"]["path"] for one in presets] == ["a", "b"]
+    assert [one.tags for one in presets] == [{"file": "a"}, {"file": "b"}]
