@@ -7,8 +7,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import PurePath
 from typing import Any
+
+from orchestrator.errors import ConfigError
 
 # Values of these types are stored as they are.
 _STORABLE = frozenset({str, int, bool, type(None)})
@@ -73,23 +77,61 @@ def plain(value: Any) -> Any:
 
 
 def storable(value: Any) -> Any:
-    """The value with a text in place of each number that JSON has no form for: it would be stored as null."""
+    """The value as it is stored in JSON, so that a run gets back what user code meant: texts for paths, for bytes of
+    UTF-8 and for numbers that JSON has no form for, the values of enums, dicts for dataclasses. Raises ConfigError."""
     kind = type(value)
     if kind in _STORABLE:
         return value
     if kind is dict:  # asked by type first, which is much faster than by abstract class
-        return {key: item if type(item) in _STORABLE else storable(item) for key, item in value.items()}
+        return {
+            key if type(key) is str else _storable_key(key): item if type(item) in _STORABLE else storable(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, Mapping):
+        return {_storable_key(key): storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable(item) for item in value]
+    return _storable_scalar(value)
+
+
+def _storable_scalar(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return storable(value.value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, Mapping):
-        return {key: storable(item) for key, item in value.items()}
-    return [storable(item) for item in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, (bytes, bytearray)):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            hint = "Give a text that stands for them, or the path of a file that holds them."
+            raise ConfigError(f"Configuration is text: the bytes {_shown(value)} are not UTF-8.", hint=hint) from None
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: storable(getattr(value, field.name)) for field in fields(value) if field.init}
+    return value
+
+
+def _storable_key(key: Any) -> Any:
+    found = _storable_scalar(key)
+    if found is None:
+        raise ConfigError("A key of the configuration is None.", hint="Use a text as the key.")
+    return found
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def copied(value: Any) -> Any:
-    """The value with dicts and lists of its own, at every depth: whoever made it may go on changing theirs."""
+    """The value with dicts and lists of its own, at every depth: whoever made it may go on changing theirs. A key that
+    is an enum becomes its value, by which it is known everywhere else."""
     if isinstance(value, Mapping):
-        return {key: item if type(item) in _STORABLE else copied(item) for key, item in value.items()}
+        return {
+            key.value if isinstance(key, Enum) else key: item if type(item) in _STORABLE else copied(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [item if type(item) in _STORABLE else copied(item) for item in value]
     return tuple(copied(item) for item in value) if type(value) is tuple else value
