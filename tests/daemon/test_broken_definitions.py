@@ -97,6 +97,11 @@ def test_each_is_told_and_the_good_ones_go_on(bench):
     status = bench.json("status")
     assert sum("preset 'p' can never be valid" in problem["sentence"] for problem in status["problems"]) == 1
     assert sum("timeout=-1" in problem["sentence"] for problem in status["problems"]) == 1
+    shown = [problem["subject"] for problem in status["problems"] if problem["kind"] == "definition"]
+    first_of = {one["error"]: f"main/{one['name']}" for one in reversed(location["broken"])}
+    assert shown == [
+        f"main/{one['name']}" for one in location["broken"] if first_of[one["error"]] == f"main/{one['name']}"
+    ]
     assert len(status["problems"]) >= len({one["error"] for one in location["broken"]})
     for command in (["run", "empty"], ["schedule", "preview", "cron"], ["sensor", "start", "main/often"]):
         refused = bench(*command)
