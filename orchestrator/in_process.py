@@ -18,11 +18,11 @@ from html import escape
 from typing import Any, overload
 
 from orchestrator import clock
-from orchestrator.definitions.broken import defined
+from orchestrator.definitions.broken import decorate
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition, Preset
 from orchestrator.definitions.step import check_tags
-from orchestrator.definitions.where import broken, check_function, check_options, shows_options, where_called
+from orchestrator.definitions.where import broken, shows_options, where_called
 from orchestrator.engine.actions import Finish, Launch, Record
 from orchestrator.engine.network import RunStep
 from orchestrator.engine.next_action import next_action, next_instant
@@ -327,14 +327,4 @@ def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> A
     The function runs once, when the module is imported. Its parameters are inputs of the pipeline: read from the
     configuration of the run, or given by the pipeline that this one is part of.
     """
-    check_options("@pipeline", PipelineDefinition.__init__, options)
-
-    def make(function: Callable[..., Any]) -> Pipeline:
-        def define() -> Pipeline:
-            check_function("@pipeline", function)
-            return Pipeline(function, **options)
-
-        found: Pipeline = defined("pipeline", function, define, options.get("name"))
-        return found
-
-    return make if function is None else make(function)
+    return decorate("pipeline", "@pipeline", function, options, Pipeline)

@@ -15,7 +15,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
-from orchestrator.definitions.where import Where, broken, check_options, where_called, where_is
+from orchestrator.definitions.where import (
+    Where,
+    broken,
+    capitalized,
+    check_function,
+    check_options,
+    where_called,
+    where_is,
+)
 from orchestrator.errors import DefinitionError
 
 P = ParamSpec("P")
@@ -84,7 +92,7 @@ class BrokenDefinition:
         raise self.error
 
     def __str__(self) -> str:
-        return f"{self.kind[0].upper()}{self.kind[1:]} {self.name!r}"
+        return capitalized(f"{self.kind} {self.name!r}")
 
     __repr__ = __str__
 
@@ -101,6 +109,30 @@ def defined(kind: str, function: Any, make: Callable[[], T], name: object = None
         if not _sets_aside():
             raise
         return _set_aside(kind, function, _explained(kind, function, error), name)
+
+
+def decorate(
+    kind: str,
+    decorator: str,
+    function: Any,
+    options: dict[str, Any],
+    cls: Callable[..., T],
+    *,
+    may_wait: bool = False,
+    **fixed: Any,
+) -> Any:
+    """What a decorator returns: `cls(function, **options)`, or, without a function, a decorator that makes that of one.
+    Options are those of `cls` that are given by name."""
+
+    def make(function: Any) -> Any:
+        def define() -> T:
+            check_options(decorator, cls.__init__, options)
+            check_function(decorator, function, may_wait=may_wait)
+            return cls(function, **fixed, **options)
+
+        return defined(kind, function, define, options.get("name"))
+
+    return make if function is None else make(function)
 
 
 def named_options(kind: str, example: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

@@ -8,15 +8,13 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, overload
 
-from orchestrator.definitions.broken import check_usable, defined
+from orchestrator.definitions.broken import check_usable, decorate
 from orchestrator.definitions.signature import read_signature
 from orchestrator.definitions.where import (
     Where,
     broken,
-    check_function,
     check_keys,
     check_name,
-    check_options,
     where_is,
 )
 
@@ -85,16 +83,7 @@ def failure_hook(function: Callable[..., Any] | None = None, /, **options: Any) 
 
 
 def _hook(event: Literal["success", "failure"], function: Any, options: dict[str, Any]) -> Any:
-    def make(function: Callable[..., Any]) -> HookDefinition:
-        def define() -> HookDefinition:
-            check_options(f"@{event}_hook", HookDefinition.__init__, options)
-            check_function(f"@{event}_hook", function)
-            return HookDefinition(function, event=event, **options)
-
-        found: HookDefinition = defined("hook", function, define, options.get("name"))
-        return found
-
-    return make if function is None else make(function)
+    return decorate("hook", f"@{event}_hook", function, options, HookDefinition, event=event)
 
 
 def check_hooks(hooks: Iterable[HookDefinition], what: str, where: Where) -> tuple[HookDefinition, ...]:

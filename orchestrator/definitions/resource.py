@@ -9,15 +9,14 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
-from orchestrator.definitions.broken import defined
+from orchestrator.definitions.broken import decorate
 from orchestrator.definitions.signature import config_hint, read_signature, type_hints
 from orchestrator.definitions.where import (
     Where,
     broken,
-    check_function,
+    capitalized,
     check_keys,
     check_name,
-    check_options,
     shows_options,
     where_is,
 )
@@ -74,7 +73,7 @@ class ResourceDefinition:
         return self.function(*args, **kwargs)
 
     def __str__(self) -> str:
-        return f"{self.kind[0].upper()}{self.kind[1:]} {self.name!r}"
+        return capitalized(f"{self.kind} {self.name!r}")
 
     __repr__ = __str__
 
@@ -156,13 +155,4 @@ def io_manager(function: Callable[..., Any] | None = None, /, **options: Any) ->
 
 
 def _decorate(decorator: str, cls: type[ResourceDefinition], function: Any, options: dict[str, Any]) -> Any:
-    def make(function: Callable[..., Any]) -> ResourceDefinition:
-        def define() -> ResourceDefinition:
-            check_options(decorator, cls.__init__, options)
-            check_function(decorator, function)
-            return cls(function, **options)
-
-        found: ResourceDefinition = defined(cls.kind, function, define, options.get("name"))
-        return found
-
-    return make if function is None else make(function)
+    return decorate(cls.kind, decorator, function, options, cls)

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin, overload
 
-from orchestrator.definitions.broken import check_usable, defined
+from orchestrator.definitions.broken import check_usable, decorate
 from orchestrator.definitions.graph import composing
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import DynamicOut, Out, read_outputs
@@ -19,10 +19,8 @@ from orchestrator.definitions.signature import NO_DEFAULT, Parameter, config_hin
 from orchestrator.definitions.where import (
     Where,
     broken,
-    check_function,
     check_keys,
     check_name,
-    check_options,
     shows_options,
     where_called,
     where_is,
@@ -231,14 +229,4 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     hooks: called when it has succeeded or finally failed.
     description: by default the function's docstring.
     """
-
-    def make(function: Callable[..., Any]) -> StepDefinition:
-        def define() -> StepDefinition:
-            check_options("@step", StepDefinition.__init__, options)
-            check_function("@step", function, may_wait=True)
-            return StepDefinition(function, **options)
-
-        found: StepDefinition = defined("step", function, define, options.get("name"))
-        return found
-
-    return make if function is None else make(function)
+    return decorate("step", "@step", function, options, StepDefinition, may_wait=True)

@@ -52,7 +52,7 @@ def check_name(kind: str, name: object, where: Where) -> str:
     if isinstance(name, str) and NAME.fullmatch(name) and len(name) <= 100:
         return name
     raise broken(
-        f"{kind[0].upper()}{kind[1:]} {name!r}",
+        capitalized(f"{kind} {name!r}"),
         where,
         "that cannot be a name.",
         "A name has 1 to 100 ASCII letters, digits and underscores, and does not begin with a digit."
@@ -120,6 +120,11 @@ def check_keys(keys: Iterable[str], what: str, where: Where) -> tuple[str, ...]:
     if not isinstance(keys, Iterable):
         raise broken(what, where, f"resources={keys!r} is not a set of names.", 'Write resources={"name", ...}.')
     return tuple(sorted({check_name(f"resource of {lowered(what)},", key, where) for key in keys}))
+
+
+def capitalized(what: str) -> str:
+    """The name of a definition as it begins a sentence; the rest keeps its case: "IO manager 'lake'"."""
+    return f"{what[0].upper()}{what[1:]}"
 
 
 def lowered(what: str) -> str:

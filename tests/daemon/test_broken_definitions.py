@@ -55,6 +55,7 @@ WRONG = {
     "@step(tmeout=1)\ndef typing(): ...": ("step typing", "there is no option 'tmeout'"),
     "@step(retry=RetryPolicy(max_retries=-1))\ndef tries(): ...": ("step tries", "max_retries=-1 must be"),
     "@step(retry=3)\ndef thrice(): ...": ("step thrice", "retry=3 is not a RetryPolicy"),
+    "@pipeline(mdes=[])\ndef mistyped():\n    work()": ("pipeline mistyped", "there is no option 'mdes'"),
     "@resource\ndef shop(url): ...": ("resource shop", "it takes url"),
     '@pipeline(modes=[Mode("m", resources={"shop": shop})])\ndef of_shop():\n    work()': (
         "pipeline of_shop",
