@@ -47,6 +47,11 @@ class BrokenInfo(msgspec.Struct, frozen=True):
     error: str
     hint: str | None = None
 
+    @property
+    def is_instigator(self) -> bool:
+        """Whether it is a schedule or a sensor: names of other kinds are names of other things."""
+        return self.kind in ("schedule", "sensor")
+
 
 class LocationInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a location defines."""

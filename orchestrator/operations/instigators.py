@@ -72,12 +72,9 @@ def look_up(workspace: Workspace, now: datetime, names: Sequence[str] = (), *, p
     with open_store(workspace.state, patience=patience, tell=workspace.tell) as store:
         stored = store(list_instigators)
     broken = tuple((location.name, one) for location in locations for one in location.broken())
-    code = max((error.exit_code for one in locations for error in one.errors() if not _is_loading(error)), default=0)
+    errors = (error for one in locations for error in one.errors() if not isinstance(error, StillLoading))
+    code = max((error.exit_code for error in errors), default=0)
     return Known(reconciled(locations, stored, now), tuple(unknown_locations(locations)), broken, code)
-
-
-def _is_loading(error: OrchestratorError) -> bool:
-    return isinstance(error, StillLoading)
 
 
 def _told_by_daemon(workspace: Workspace) -> tuple[tuple[str, ...], tuple[tuple[str, BrokenInfo], ...], int] | None:
@@ -126,7 +123,7 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator]
         instigator_id(location.name, one.name)
         for location in locations
         for one in location.broken()
-        if one.kind in ("schedule", "sensor")
+        if one.is_instigator
     }
     broken = {location.name for location in locations if location.error is not None}
     for id, one in list(found.items()):
