@@ -4,7 +4,7 @@ terminal that died left. Knows nothing of the queue, and what a run does next is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
 
 from orchestrator import clock
@@ -32,7 +32,7 @@ from orchestrator.records import RunRecord, split_handle
 from orchestrator.run_files import pending_runs, read_journal, read_record
 from orchestrator.state_dir import unusable
 from orchestrator.states import RunState, StepState
-from orchestrator.store.backlog import ingest_part, ingest_part_and_end_lost
+from orchestrator.store.backlog import ingest_part
 from orchestrator.store.damage import end_lost_runs
 from orchestrator.store.ingest import ingest
 from orchestrator.store.runs import begun_runs
@@ -101,7 +101,7 @@ class Runs:
             self._looked_at = now
             self._look_for_ownerless(now)
         elif self.backlog:
-            self.backlog = ingest_part(self._store.database, self._state, PART_S, besides=self._drivers)
+            self._take_in_history(self._drivers)
         self._observe()
         self._advance_all(now)
         self._ingest(now)
@@ -139,7 +139,7 @@ class Runs:
         finished runs with a part."""
         self._ingested_at = None
         self._ingest(clock.now())
-        self.backlog = ingest_part(self._store.database, self._state, PART_S, besides=self._drivers)
+        self._take_in_history(self._drivers)
 
     def close(self) -> None:
         """Lets go of all runs. Their steps go on, and the next daemon finds them."""
@@ -232,6 +232,9 @@ class Runs:
         if ended:
             self.on_end()
 
+    def _take_in_history(self, besides: Container[str]) -> None:
+        self.backlog = ingest_part(self._store.database, self._state, PART_S, besides=besides)
+
     # --- what others left ---
 
     def _glance(self, now: datetime) -> bool:
@@ -248,7 +251,8 @@ class Runs:
         return bool(self.held_back) or not self._orphans <= before
 
     def _look_for_ownerless(self, now: datetime) -> None:
-        self.backlog = ingest_part_and_end_lost(self._store.database, self._state, now, PART_S)
+        self._take_in_history(())
+        end_lost_runs(self._store.database, self._state, now)
         unborn, self._unborn = self._unborn, {}
         self.held_back = {}
         for run_id in self._store(begun_runs):

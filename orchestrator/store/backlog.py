@@ -7,12 +7,10 @@ and there are never many. Runs that are over only add history, so they may come 
 from __future__ import annotations
 
 from collections.abc import Container
-from datetime import datetime
 
 from orchestrator.clock import monotonic
 from orchestrator.layout import StateDir
 from orchestrator.run_files import pending_runs, seems_finished
-from orchestrator.store.damage import end_lost_runs
 from orchestrator.store.database import Database
 from orchestrator.store.ingest import ingest
 
@@ -34,15 +32,6 @@ def ingest_part(database: Database, state: StateDir, seconds: float, *, besides:
             return len(finished) - begin
         ingest(database, state, finished[begin : begin + _HANDFUL])
     return 0
-
-
-def ingest_part_and_end_lost(
-    database: Database, state: StateDir, now: datetime, seconds: float, *, besides: Container[str] = ()
-) -> int:
-    """The same; then ends the runs whose files are gone."""
-    left = ingest_part(database, state, seconds, besides=besides)
-    end_lost_runs(database, state, now)
-    return left
 
 
 def _marked_at(state: StateDir, run_id: str) -> int:
