@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.handles import PipelineInput
 from orchestrator.definitions.pipeline import sources_of
-from orchestrator.definitions.resource import ResourceDefinition
 from orchestrator.planning.plan import Inherited
 from orchestrator.planning.run_config import resources_of, step_entries
-from orchestrator.planning.shape import Shape, io_managers_of
-
-Resources = Mapping[str, ResourceDefinition]
+from orchestrator.planning.shape import Shape, io_managers_of, with_their_needs
 
 
 def changed_nodes(shape: Shape, before: Inherited, config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -29,7 +26,8 @@ def changed_nodes(shape: Shape, before: Inherited, config: Mapping[str, Any]) ->
     bound = (resources_of(known) if known is not None else {}, resources_of(shape.mode))
 
     def is_changed(node: Node) -> bool:
-        used, storing = _used_by(node, bound[1]), _stored_by(node, bound[1])
+        storing = with_their_needs(io_managers_of(node), bound[1])
+        used = storing | with_their_needs(set(node.step.resources), bound[1])
         sources = {handle.name for handle in sources_of(node) if isinstance(handle, PipelineInput)}
         return (
             _given_to(old, node.key) != _given_to(new, node.key)
@@ -39,26 +37,6 @@ def changed_nodes(shape: Shape, before: Inherited, config: Mapping[str, Any]) ->
         )
 
     return tuple(key for key in shape.run_nodes() if is_changed(graph[key]))
-
-
-def _used_by(node: Node, bound: Resources) -> set[str]:
-    """The resources that make the node's values or store them, and those that these need."""
-    return set(_closure({*node.step.resources, *io_managers_of(node)}, bound))
-
-
-def _stored_by(node: Node, bound: Resources) -> set[str]:
-    return set(_closure(io_managers_of(node), bound))
-
-
-def _closure(names: set[str], bound: Resources) -> Iterator[str]:
-    seen: set[str] = set()
-    left = sorted(names)
-    while left:
-        name = left.pop()
-        if name not in seen:
-            seen.add(name)
-            yield name
-            left += bound[name].resources if name in bound else ()
 
 
 def _given_to(entries: Mapping[str, Mapping[str, Any]], key: str) -> tuple[Any, Any]:

@@ -4,12 +4,14 @@ selections that cannot be carried out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
 from orchestrator.definitions.outputs import NothingOut
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition, sources_of
+from orchestrator.definitions.resource import ResourceDefinition
 from orchestrator.errors import ConfigError
 from orchestrator.planning.plan import instance_key
 from orchestrator.planning.run_config import resources_of
@@ -51,12 +53,17 @@ class Shape:
             needed |= io_managers_of(node)
         for node in self.nodes():
             needed |= io_managers_of(node)
-        bound = resources_of(self.mode)
-        frontier = needed
-        while frontier:
-            frontier = {name for key in frontier if key in bound for name in bound[key].resources} - needed
-            needed |= frontier
-        return needed
+        return with_their_needs(needed, resources_of(self.mode))
+
+
+def with_their_needs(names: Set[str], bound: Mapping[str, ResourceDefinition]) -> set[str]:
+    """These resources and those that they need, all the way down."""
+    needed = set(names)
+    frontier = needed
+    while frontier:
+        frontier = {name for key in frontier if key in bound for name in bound[key].resources} - needed
+        needed |= frontier
+    return needed
 
 
 def io_managers_of(node: Node) -> set[str]:
