@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.errors import DISK_FULL, SchemaTooNew, StoreError
+from orchestrator.ids import new_run_id
 from orchestrator.layout import FILE_MODE, LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
 from orchestrator.regular import NotRegular, read_regular, why
 from orchestrator.trust import is_private_group, user_name
@@ -127,19 +128,20 @@ def mend_layout(path: Path) -> list[str]:
         return []
     directories = (state.pending, state.runs, state.storage, state.slots, state.waiting, state.backups)
     wrong = [one for one in directories if os.path.lexists(one) and not one.is_dir()]
-    done = [f"{one} was no directory. It is called {_renamed(one).name} now." for one in wrong]
+    done = [f"{one} was no directory. It is called {renamed(one).name} now." for one in wrong]
     try:
         int(json.loads(read_regular(state.format_file, 4096))["format"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         if not os.path.lexists(state.format_file):
             return done
-        done.append(f"{state.format_file} was damaged. It is called {_renamed(state.format_file).name} now.")
+        done.append(f"{state.format_file} was damaged. It is called {renamed(state.format_file).name} now.")
         _write_format(state)
     return done
 
 
-def _renamed(path: Path) -> Path:
-    return path.rename(path.with_name(f"{path.name}.damaged-{os.getpid()}"))
+def renamed(path: Path) -> Path:
+    """Renames what is in the place of one of our files, for a person to look at; what it is called now."""
+    return path.rename(path.with_name(f"{path.name}.damaged-{new_run_id()}"))
 
 
 def _damaged_format(state: StateDir) -> StoreError:

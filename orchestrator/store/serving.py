@@ -19,9 +19,9 @@ from typing import Any
 
 from orchestrator.clock import monotonic
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
-from orchestrator.ids import new_run_id
 from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.limits import free_descriptors
+from orchestrator.state_dir import renamed
 from orchestrator.store.database import Database
 from orchestrator.store.kinds import kind_of
 from orchestrator.store.memory import allowance
@@ -324,5 +324,5 @@ def _clear(state: StateDir) -> None:
     """Makes room for the socket. A directory in its place is renamed: something may be in it."""
     path = state.daemon_sock
     if path.is_dir() and not path.is_symlink():
-        path.rename(path.with_name(f"{path.name}.damaged-{new_run_id()}"))
+        renamed(path)
     path.unlink(missing_ok=True)
