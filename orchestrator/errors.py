@@ -184,10 +184,10 @@ class TimedOut(OrchestratorError):
 LONGEST_LINE = 1000
 
 
-def shortened(line: str) -> str:
-    """The line, with a count in place of what is beyond LONGEST_LINE characters."""
-    more = len(line) - LONGEST_LINE
-    return line if more <= 0 else f"{line[:LONGEST_LINE]}... ({more:,} more characters)"
+def shortened(line: str, most: int = LONGEST_LINE) -> str:
+    """The line, with a count in place of what is beyond the first `most` characters."""
+    more = len(line) - most
+    return line if more <= 0 else f"{line[:most]}... ({more:,} more characters)"
 
 
 def gist(error: str) -> str:

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, shortened
 
 # Values of these types are stored as they are.
 _STORABLE = frozenset({str, int, bool, type(None)})
@@ -105,8 +105,9 @@ def _storable_scalar(value: Any) -> Any:
         try:
             return bytes(value).decode()
         except UnicodeDecodeError:
+            shown = shortened(repr(value), 60)
             hint = "Give a text that stands for them, or the path of a file that holds them."
-            raise ConfigError(f"Configuration is text: the bytes {_shown(value)} are not UTF-8.", hint=hint) from None
+            raise ConfigError(f"Configuration is text: the bytes {shown} are not UTF-8.", hint=hint) from None
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: storable(getattr(value, field.name)) for field in fields(value) if field.init}
     return value
@@ -117,11 +118,6 @@ def _storable_key(key: Any) -> Any:
     if found is None:
         raise ConfigError("A key of the configuration is None.", hint="Use a text as the key.")
     return found
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def copied(value: Any) -> Any:

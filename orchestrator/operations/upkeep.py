@@ -233,10 +233,14 @@ def differing(state: StateDir, indexed: dict[str, tuple[str, int]]) -> list[str]
             progress = replayed(run_dir, read_record(run_dir), decode_lines(lines))
         except (RunDamaged, OSError):
             continue
-        grows = is_driven(run_dir) or state.pending_marker(run_dir.run_id).exists()
-        if not grows and indexed.get(run_dir.run_id) != (str(progress.status), len(lines)):
+        if not _grows(state, run_dir) and indexed.get(run_dir.run_id) != (str(progress.status), len(lines)):
             found.append(run_dir.run_id)
     return found
+
+
+def _grows(state: StateDir, run_dir: RunDir) -> bool:
+    """Whether what the index has of the run is behind by nature."""
+    return is_driven(run_dir) or state.pending_marker(run_dir.run_id).exists()
 
 
 def _run_problems(
@@ -255,8 +259,8 @@ def _run_problems(
         yield getattr(error, "message", str(error))
         return
     stored.take(record, events)
-    if is_driven(run_dir) or state.pending_marker(run_id).exists():
-        return  # it grows: what the index has of it is behind by nature
+    if _grows(state, run_dir):
+        return
     yield from _unreadable_parts(run_dir, events)
     if run_id not in indexed:
         yield f"run {run_id} is not in the index (`orchestrator state rebuild` puts it there)"
