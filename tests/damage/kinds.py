@@ -25,7 +25,7 @@ KINDS = [
 
 
 def in_its_place(path, kind):
-    """Replaces what is at `path` by something damaged. `cut` keeps half of a file."""
+    """Replaces what is at `path` by something damaged, one of KINDS or `a list`. `cut` keeps half of a file."""
     if kind == "of mode 000":
         if path.exists():
             path.chmod(0)
@@ -42,6 +42,8 @@ def in_its_place(path, kind):
             path.write_bytes(b"\0" * 20_000)
         case "garbage":
             path.write_bytes(b"\xff{[\n" * 3000)
+        case "a list":
+            path.write_bytes(b"[1]")
         case "deep":
             path.write_bytes(b"[" * 100_000)
         case "a directory":

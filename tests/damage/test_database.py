@@ -1,6 +1,5 @@
 """A database that is cut or changed anywhere: found, set aside, made again, and what is lost is said."""
 
-import os
 import random
 import shutil
 
@@ -18,6 +17,7 @@ from orchestrator.state_dir import prepare
 from orchestrator.store.maintenance import back_up, scan
 from orchestrator.store.session import open_store
 from orchestrator.ticks import Instigator
+from tests.damage.kinds import in_its_place
 from tests.engine.lives import plan
 from tests.store.journals import a_finished_run, an_asset, at
 
@@ -159,31 +159,10 @@ def test_a_damaged_write_ahead_log_costs_only_what_stands_behind_the_damage(copy
         assert mended(state) == TICKS
 
 
-def in_its_place(path, kind):
-    path.unlink(missing_ok=True)
-    match kind:
-        case "empty":
-            path.touch()
-        case "garbage":
-            path.write_bytes(b"not a database" * 1000)
-        case "zeros":
-            path.write_bytes(b"\0" * 20_000)
-        case "a directory":
-            path.mkdir()
-        case "a FIFO":
-            os.mkfifo(path)
-        case "a device":
-            path.symlink_to("/dev/zero")
-        case "a link in a circle":
-            path.symlink_to(path)
-        case "a link that leads nowhere":
-            path.symlink_to(path.with_name("nowhere"))
-
-
 KINDS = ["empty", "garbage", "zeros", "a directory", "a FIFO", "a device", "a link in a circle"]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "a link that leads nowhere"])
+@pytest.mark.parametrize("kind", [*KINDS, "a dangling link"])
 @pytest.mark.sample(4)
 def test_whatever_lies_in_the_place_of_the_database_is_set_aside(copy, kind):
     state = copy()
