@@ -28,7 +28,7 @@ PACKED = "packed.jsonl.gz"
 PACKED_LOGS = "logs.tar.gz"
 # What stands for the name of a pipeline that is not known any more.
 UNKNOWN_PIPELINE = "(unreadable)"
-# The line that ends a run is shorter, unless its reason is very long: then the run counts as one that goes on.
+# The line that ends a run is shorter, unless its reason is very long: then the run counts as unfinished.
 _TAIL_BYTES = 8192
 REPAIR = "`orchestrator state check --repair` sets aside what is damaged and mends what can be mended."
 

@@ -121,8 +121,8 @@ def _storable_key(key: Any) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """The value with dicts and lists of its own, at every depth: whoever made it may go on changing theirs. A key that
-    is an enum becomes its value, by which it is known everywhere else."""
+    """A deep copy of dicts, lists and tuples, so that later changes by the caller have no effect. A key that is an enum
+    becomes its value, by which it is known everywhere else."""
     if isinstance(value, Mapping):
         return {
             key.value if isinstance(key, Enum) else key: item if type(item) in _STORABLE else copied(item)

@@ -69,7 +69,7 @@ def _daemon(daemon: DaemonStatus, paint: Painter, instant: datetime) -> Iterator
     runs = f"{daemon.running_runs} running, {daemon.queued} queued"
     yield f"  {symbol} process {daemon.pid}{age}   {paint(DIM, 'runs:')} {runs}"
     if daemon.backlog:
-        yield f"    {paint(YELLOW, '…')} taking in the history of {daemon.backlog:,} more runs that others have driven"
+        yield f"    {paint(YELLOW, '…')} indexing {daemon.backlog:,} more finished runs"
     for concern in daemon.concerns:
         if concern not in fine:
             alive = "alive" if concern["alive"] else paint(RED, "gets no turns")

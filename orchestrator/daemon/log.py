@@ -29,7 +29,9 @@ class _Private(logging.handlers.RotatingFileHandler):
     """A rotating file that only its user can read."""
 
     def _open(self) -> Any:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK  # a FIFO that nobody reads is an error, no hang
+        flags = (
+            os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
+        )  # a FIFO without a reader fails and does not hang
         os.close(os.open(self.baseFilename, flags, FILE_MODE))
         return super()._open()
 

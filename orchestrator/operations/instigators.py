@@ -81,13 +81,13 @@ def _told_by_daemon(workspace: Workspace) -> tuple[tuple[str, ...], tuple[tuple[
     """A line for each location that the daemon has not loaded, the broken definitions of the others, and the exit code
     of both; None when no daemon answers."""
     try:
-        told = describe_daemon(workspace.state)["locations"]
+        described = describe_daemon(workspace.state)["locations"]
     except OrchestratorError:
         return None
-    missing = [one for one in told if one["state"] != "loaded"]
+    missing = [one for one in described if one["state"] != "loaded"]
     lines = (str(one["error"] or f"Location {one['name']!r} is still loading.").split("\n")[0] for one in missing)
-    broken = tuple((one["name"], BrokenInfo(**each)) for one in told for each in one.get("broken", ()))
-    is_wrong = bool(broken) or any(one["state"] == "broken" for one in told)
+    broken = tuple((one["name"], BrokenInfo(**each)) for one in described for each in one.get("broken", ()))
+    is_wrong = bool(broken) or any(one["state"] == "broken" for one in described)
     return tuple(lines), broken, DefinitionError.exit_code if is_wrong else 0
 
 

@@ -74,7 +74,7 @@ def _mend_names(state: StateDir, aside: Aside) -> Iterator[str]:
         if path.is_symlink() or path.is_dir() or path.is_fifo():
             yield f"{path} was no file of ours. It is in {aside.take(path)} now."
     for path in (state.admission_lock, state.daemon_log, state.daemon_err):
-        if os.path.lexists(path) and not path.is_file():  # a link to a file may be somebody's wish
+        if os.path.lexists(path) and not path.is_file():  # a link to a file may be intended
             yield f"{path} was no file. It is in {aside.take(path)} now."
     for name in sorted(os.listdir(state.pending)):  # noqa: PTH208
         path = state.pending / name

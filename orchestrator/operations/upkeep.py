@@ -225,7 +225,7 @@ class _Stored:
 
 
 def differing(state: StateDir, indexed: dict[str, tuple[str, int]]) -> list[str]:
-    """The readable runs that nobody drives and whose journals say something else than the index."""
+    """Readable runs without an owner whose journals differ from the index."""
     found = []
     for run_dir in run_dirs(state):
         try:

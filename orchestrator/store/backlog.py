@@ -1,7 +1,7 @@
-"""Takes a backlog of journals into the database in bounded parts, for a process that must not stand still meanwhile.
+"""Ingests a backlog of journals in bounded parts, so that the daemon's loop is never blocked for long.
 
-Runs that are not over are always taken in whole: decisions about overlap and about runs without an owner rest on them,
-and there are never many. Runs that are over only add history, so they may come a little later, oldest first.
+Unfinished runs are always ingested at once: decisions about overlap and about runs without an owner depend on them, and
+there are never many. Finished runs only add history, so they may follow later, oldest first.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _HANDFUL = 50
 
 
 def ingest_part(database: Database, state: StateDir, seconds: float, *, besides: Container[str] = ()) -> int:
-    """Takes in all pending runs that are not over and, for about `seconds`, runs that are; how many of those are left.
-    Runs in `besides` are left out. At least one handful is taken in, so that calling it again comes to an end."""
+    """Ingests all unfinished pending runs and, for about `seconds`, finished ones; returns how many of those are left.
+    Skips runs in `besides`. Ingests at least one batch of finished runs, so that repeated calls come to an end."""
     pending = [run_id for run_id in pending_runs(state) if run_id not in besides]
     finished = [run_id for run_id in pending if seems_finished(state.run(run_id))]
     over = set(finished)

@@ -130,8 +130,8 @@ def open_store(
 
 @contextmanager
 def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) -> Iterator[Store]:
-    """The store for as long as the daemon lives, which takes in what journals have. Whoever else has it is waited for,
-    however long; `tell` is called once with a sentence about that."""
+    """Opens the store for the daemon, which holds it until it ends and ingests journals itself. Waits without a limit
+    for another process that has it; `tell` is called once, with a sentence about that."""
     _check_permission(state)
     waiting = Patience(math.inf, tell)
     lock = _lock(state, waiting, ask=False)

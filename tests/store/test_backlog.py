@@ -1,4 +1,4 @@
-"""A backlog of journals is taken in by parts: what goes on at once, what is over little by little."""
+"""A backlog of journals is ingested in parts: active runs at once, finished runs little by little."""
 
 import os
 
@@ -23,7 +23,7 @@ def over(state, number):
     return run_dir
 
 
-def test_what_goes_on_is_taken_in_at_once_and_what_is_over_in_parts_oldest_first(state, monkeypatch):
+def test_active_runs_are_ingested_at_once_and_finished_ones_in_parts_oldest_first(state, monkeypatch):
     monkeypatch.setattr(backlog, "_HANDFUL", 3)
     ended = [over(state, number).run_id for number in range(8, 0, -1)][::-1]
     going = {append(a_run(state), started(), *a_step()[:2]).run_id for _ in range(4)}
@@ -39,7 +39,7 @@ def test_what_goes_on_is_taken_in_at_once_and_what_is_over_in_parts_oldest_first
         assert set(pending_runs(state)) == going, "nothing of what is over is looked at again"
 
 
-def test_with_time_all_of_it_is_taken_in_but_what_is_left_out(state):
+def test_with_time_everything_is_ingested_except_what_is_left_out(state):
     runs = [over(state, number).run_id for number in range(120)]
     with open_store(state, ingest=False) as store:
         assert backlog.ingest_part(store.database, state, 60.0, besides={runs[0]}) == 0
