@@ -6,6 +6,7 @@ them travel as JSON inside the message: only planning knows their shape.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -51,6 +52,14 @@ class BrokenInfo(msgspec.Struct, frozen=True):
     def is_instigator(self) -> bool:
         """Whether it is a schedule or a sensor: names of other kinds are names of other things."""
         return self.kind in ("schedule", "sensor")
+
+
+def distinct_errors(broken: Iterable[BrokenInfo]) -> list[BrokenInfo]:
+    """The first definition with each error, in order: a pipeline of a broken step has the error of that step."""
+    firsts: dict[str, BrokenInfo] = {}
+    for one in broken:
+        firsts.setdefault(one.error, one)
+    return list(firsts.values())
 
 
 class LocationInfo(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -49,9 +49,11 @@ def show_list(*, schedules: bool, json: bool) -> int:
 
 
 def _say_what_is_missing(known: Known) -> None:
+    from orchestrator.messages import distinct_errors
+
     for problem in known.unknown:
         say(f"{problem} What is in it may be missing here." if known.everything else problem)
-    for _, one in known.broken:
+    for one in distinct_errors(one for _, one in known.broken):
         say(one.error)
     if known.exit_code:
         say("See what is wrong there: orchestrator config check")

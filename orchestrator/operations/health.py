@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from orchestrator._version import __version__
 from orchestrator.clock import format_duration
 from orchestrator.errors import gist
-from orchestrator.messages import BrokenInfo
+from orchestrator.messages import distinct_errors
 from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Problem, Status
 from orchestrator.records import RunSummary
 from orchestrator.store.overview import ActiveRun, Behind, SkippedInARow, UndeliveredAlerts
@@ -115,11 +115,7 @@ def _location(location: LocationStatus, now: datetime) -> Iterator[Problem]:
     elif location.restarts >= _RESTARTS:
         sentence = f"the process of location {name} has ended by itself {location.restarts} times"
         yield Problem("location", name, sentence, "`orchestrator daemon logs`")
-    # A pipeline of a broken step has the error of that step: it is one problem.
-    firsts: dict[str, BrokenInfo] = {}
-    for one in location.broken:
-        firsts.setdefault(one.error, one)
-    for one in firsts.values():
+    for one in distinct_errors(location.broken):
         yield Problem("definition", f"{name}/{one.name}", gist(one.error))
 
 

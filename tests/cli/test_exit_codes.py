@@ -102,6 +102,9 @@ def test_a_wait_that_times_out_is_no_missing_run(made):
     ("more", "names", "said"),
     [
         pytest.param("raise ValueError('no luck')", False, "no luck", id="location broken"),
+        pytest.param(
+            "@step(timeout=-1)\ndef hasty(): ...\n@pipeline\ndef uses():\n    hasty()", True, "-1 is", id="a step"
+        ),
         pytest.param('@schedule(cron="61 0 * * *", pipeline=fine)\ndef wrong(_): ...', True, "61", id="one definition"),
     ],
 )
@@ -113,6 +116,8 @@ def test_a_list_from_which_something_is_missing_is_no_success(bench, kind, json,
     listed = bench.here(kind, "list", *(["--json"] if json else []))
     assert listed.code == 3
     assert said in listed.err + listed.out
+    if kind != "pipeline" and names:
+        assert listed.err.count(said) == 1, "a cause is said once"
     assert any(name in listed.out for name in ("fine", "broken_when_asked", "look")) == names
     (bench.path / "pipelines.py").write_text(source)
     assert bench.here(kind, "list").code == 0
