@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.io_managers.cells import UnfaithfulTable, same_cell
+from orchestrator.io_managers.pandas_index import changed_levels, dtypes_to_restore, same_dtype, with_levels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,8 +45,7 @@ def to_arrow(frame: Any) -> tuple[pa.Table, dict[str, Any]]:
             notes["columns"][str(position)] = _way_back(frame, table, position)
     if isinstance(frame.columns, pd.RangeIndex) and frame.columns.equals(pd.RangeIndex(len(frame.columns))):
         notes["range"] = True
-    if getattr(frame.index, "freqstr", None) and isinstance(frame.index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
-        notes["freq"] = frame.index.freqstr
+    notes |= _index_notes(frame, table)
     _check_structure(frame, table, notes)
     return table, notes
 
@@ -59,6 +59,10 @@ def to_pandas(table: pa.Table, notes: Mapping[str, Any]) -> Any:
         cells = _WAY_BACK[way](table.column(int(position)))
         # As a series that says its dtype: pandas makes text of an array of objects that are all text.
         frame.isetitem(int(position), pd.Series(cells, index=frame.index, dtype=cells.dtype))
+    if "levels" in notes:
+        frame.index = with_levels(frame.index, table, notes["levels"])
+    if "labels" in notes:
+        frame.columns = frame.columns.astype(notes["labels"])
     if notes.get("range"):
         frame.columns = pd.RangeIndex(len(frame.columns), name=frame.columns.name)
     if "freq" in notes:
@@ -67,6 +71,19 @@ def to_pandas(table: pa.Table, notes: Mapping[str, Any]) -> Any:
         except ValueError:
             pass  # the rows were edited meanwhile, and have no such frequency anymore
     return frame
+
+
+def _index_notes(frame: Any, table: pa.Table) -> dict[str, Any]:
+    import pandas as pd
+
+    notes: dict[str, Any] = {}
+    if getattr(frame.index, "freqstr", None) and isinstance(frame.index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+        notes["freq"] = frame.index.freqstr
+    if changed := dtypes_to_restore(frame.index, table):
+        notes["levels"] = changed
+    if isinstance(frame.columns.dtype, pd.StringDtype) and frame.columns.dtype.na_value is pd.NA:
+        notes["labels"] = "string"
+    return notes
 
 
 def to_pandas_from_elsewhere(table: pa.Table) -> Any:
@@ -199,7 +216,7 @@ def _check_structure(frame: Any, table: pa.Table, notes: Mapping[str, Any]) -> N
             " example with frame.columns.astype(str)"
         )
     for name, before, after in zip(frame.columns, frame.dtypes, back.dtypes, strict=True):
-        if not _same_dtype(before, after):
+        if not same_dtype(before, after):
             raise UnfaithfulTable(f"column {name!r} of dtype {before} would come back as {after}: convert it first")
     _check_index(frame, table, back.index)
     if frame.attrs != back.attrs:
@@ -217,22 +234,6 @@ def _same_labels(one: Any, other: Any) -> bool:
     return type(one).__name__ == "RangeIndex" or all(same_cell(before, after) for before, after in labels)
 
 
-def _same_dtype(one: Any, other: Any) -> bool:
-    import pandas as pd
-
-    if isinstance(one, pd.StringDtype) and isinstance(other, pd.StringDtype):
-        return (one.na_value is pd.NA) == (other.na_value is pd.NA)  # where the letters are kept does not matter
-    if isinstance(one, pd.DatetimeTZDtype) and isinstance(other, pd.DatetimeTZDtype):
-        return bool(one.unit == other.unit and _zone(one.tz) == _zone(other.tz))
-    return bool(one == other)
-
-
-def _zone(zone: Any) -> Any:
-    """What a time zone is, whichever library it is of: zoneinfo, pytz or datetime."""
-    offset = zone.utcoffset(None)
-    return str(zone) if offset is None else offset
-
-
 def _check_index(frame: Any, table: pa.Table, back: Any) -> None:
     import pandas as pd
 
@@ -243,19 +244,12 @@ def _check_index(frame: Any, table: pa.Table, back: Any) -> None:
         same = kept["name"] == index.name
     else:
         same = index.nlevels == back.nlevels and list(index.names) == list(back.names)
-        levels = ((i.get_level_values(n) for n in range(i.nlevels)) for i in (index, back))
-        same = same and all(_same_level(before, after) for before, after in zip(*levels, strict=True))
+        same = same and not changed_levels(index, back)
     if not same:
         raise UnfaithfulTable(
             f"its index {_shown(index.names)} ({index.dtype}) would come back as {_shown(back.names)} ({back.dtype}):"
             " use frame.reset_index()"
         )
-
-
-def _same_level(one: Any, other: Any) -> bool:
-    if one.dtype == object and other.dtype != object:
-        return set(map(type, one)) <= {str} and other.dtype in ("str", "string")
-    return _same_dtype(one.dtype, other.dtype)
 
 
 def _shown(labels: Any) -> str:

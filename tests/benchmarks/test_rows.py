@@ -23,7 +23,7 @@ def test_every_row_can_be_measured_in_a_tiny_size(tmp_path, capsys):
         waiting = thread.submit(lambda: list(measures.pop(WAITING)()))
         rows = [row for name, measure in list(measures.items()) if name != WAITING for row in measure()]
         rows += waiting.result()
-    # What is a difference of two measurements (the cost of 100 steps beyond that of one) may be below zero in this size.
+    # A difference of two measurements (the cost of 100 steps beyond that of one) may be below zero in this size.
     assert [row for row in rows if not math.isfinite(row.value)] == []
     calibration = calibrate(tmp_path, size)
     print_table(rows, calibration, markdown=True)

@@ -182,7 +182,9 @@ def test_without_a_state_none_is_made(bench):
 def test_a_daemon_that_runs_is_asked_and_left_alone(bench):
     bench.start("daemon", "start")
     known = {"main/nightly", "main/hourly", "main/up_latest", "main/up_all", "main/up_none", "main/up_2"}
-    bench.wait_until(lambda: {one["name"] for one in bench.json("schedule", "list")} == known, "a daemon that has loaded")
+    bench.wait_until(
+        lambda: {one["name"] for one in bench.json("schedule", "list")} == known, "a daemon that has loaded"
+    )
     bench.here("schedule", "start", "hourly").ok()
     told = bench.json("schedule", "list")
     found = ticks(bench, "--to", "+2d", "--sensors", "--set-on", "inbox")

@@ -135,6 +135,18 @@ PANDAS = {
     "index of categories": lambda: indexed(pd.CategoricalIndex(["x"], categories=["y", "x"], ordered=True)),
     "index that repeats": lambda: indexed(pd.Index([1, 1])),
     "two levels of rows": lambda: indexed(pd.MultiIndex.from_tuples([(1, "a"), (2, "b")], names=["n", None])),
+    "index of arrow integers": lambda: indexed(pd.Index(pd.array([1, None], "int32[pyarrow]"), name="i")),
+    "index of arrow times": lambda: indexed(pd.Index(pd.array([1, None], pd.ArrowDtype(pa.timestamp("us"))))),
+    "index of arrow dates": lambda: indexed(pd.Index(pd.array([dt.date(2024, 1, 1)], pd.ArrowDtype(pa.date32())))),
+    "index of nullable integers": lambda: indexed(pd.Index(pd.array([2**53 + 1, None], "Int64"))),
+    "index of nullable booleans": lambda: indexed(pd.Index(pd.array([True, None], "boolean"))),
+    "index of nullable floats": lambda: indexed(pd.Index(pd.array([1.5, None], "Float32"))),
+    "index of nullable text": lambda: indexed(pd.Index(pd.array(["a", None], "string"))),
+    "a nullable level of two": lambda: indexed(
+        pd.MultiIndex.from_arrays([pd.array([1, 2], "Int8"), ["a", "b"]], names=["n", "t"])
+    ),
+    "index of nullable integers, no rows": lambda: indexed(pd.Index(pd.array([], "Int64"), name="i")),
+    "nullable text as column names": lambda: pd.DataFrame([[1]], columns=pd.Index(["a"], dtype="string")),
     "index named like a column": lambda: indexed(pd.Index([1], name="c")),
     "mixed index": lambda: indexed(pd.Index([1, "x"], dtype=object)),
     "two levels of columns": lambda: pd.DataFrame(
