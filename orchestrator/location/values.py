@@ -33,6 +33,7 @@ from orchestrator.events import InputLoaded, OutputProduced, OutputStored
 from orchestrator.io_managers.frames import as_annotated
 from orchestrator.layout import StateDir
 from orchestrator.location.bound import BoundRun
+from orchestrator.location.copies import copied_default
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.resources import ResourceScope
@@ -81,7 +82,8 @@ class Values:
 
     def _default(self, name: str) -> Any:
         wire = self._node.inputs.get(name)
-        return NO_DEFAULT if wire is None else wire.handles[0].default  # type: ignore[union-attr]
+        declared = self._node.step.inputs[name] if wire is None else wire.handles[0]
+        return copied_default(declared.default)  # type: ignore[union-attr]
 
     def _input(self, planned: PlannedInput) -> tuple[Any, bool]:
         """The value, and whether there is something secret in it."""

@@ -1,10 +1,11 @@
 """Running a part of a pipeline, and giving it values from outside."""
 
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import pytest
 
-from orchestrator import ConfigError, IOManager, Preset, pipeline, step
+from orchestrator import ConfigError, IOManager, Preset, RetryPolicy, pipeline, step
 from orchestrator.states import StepState
 from tests.definitions.short import add, double, files, joined, load, one, states, why
 
@@ -245,3 +246,118 @@ def test_an_input_that_nothing_provides_is_looked_for_in_the_code_first():
     assert "in the function of pipeline 'says'" in caught.value.hint
     assert "test_selection_and_inputs.py" in caught.value.hint
     assert "--set steps.repeat.inputs.text=VALUE" in caught.value.hint
+
+
+@dataclass
+class Numbers:
+    values: list[int] = field(default_factory=list)
+
+
+MISSING = type("Missing", (), {})()
+
+
+def own_default(seen):
+    @step
+    def takes(values=[0]):  # noqa: B006
+        seen.append(list(values))
+        values.append(1)
+
+    @pipeline
+    def takes_twice():
+        takes()
+        takes()
+
+    return takes_twice, {}
+
+
+def default_of_the_pipeline(seen):
+    @step
+    def takes(values):
+        seen.append(list(values))
+        values.append(1)
+
+    @pipeline
+    def takes_twice(values=[0]):  # noqa: B006
+        takes(values)
+        takes(values)
+
+    return takes_twice, {}
+
+
+def configured_inputs(seen):
+    takes_twice, _ = default_of_the_pipeline(seen)
+    return takes_twice, {"inputs": {"values": [0]}}
+
+
+def configured_objects(seen):
+    @step
+    def takes(values):
+        seen.append(sorted(values["inside"]))
+        values["inside"].add(1)
+
+    @pipeline
+    def takes_twice(values):
+        takes(values)
+        takes(values)
+
+    return takes_twice, {"inputs": {"values": {"inside": {0}}}}
+
+
+def default_configuration(seen):
+    @step
+    def takes(config: Numbers = Numbers([0])):  # noqa: B008
+        seen.append(list(config.values))
+        config.values.append(1)
+
+    @pipeline
+    def takes_twice():
+        takes()
+        takes()
+
+    return takes_twice, {}
+
+
+def another_attempt(seen):
+    @step(retry=RetryPolicy(max_retries=1))
+    def takes(values):
+        seen.append(list(values))
+        values.append(1)
+        if len(seen) == 1:
+            raise ValueError("once more")
+
+    @pipeline
+    def takes_once(values):
+        takes(values)
+
+    return takes_once, {"inputs": {"values": [0]}}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        own_default,
+        default_of_the_pipeline,
+        configured_inputs,
+        configured_objects,
+        default_configuration,
+        another_attempt,
+    ],
+)
+def test_what_a_step_changes_in_place_is_seen_by_no_other_attempt(given):
+    seen = []
+    made, config = given(seen)
+    assert made.execute_in_process(config=config).success
+    assert seen == [[0], [0]]
+
+
+def test_a_default_that_only_marks_that_nothing_was_given_stays_the_same_object():
+    @step
+    def takes(own=MISSING, theirs=None):
+        assert own is MISSING
+        assert theirs is MISSING
+
+    @pipeline
+    def takes_once(theirs=MISSING):
+        takes(theirs=theirs)
+
+    assert takes_once.execute_in_process(raise_on_error=True).success
