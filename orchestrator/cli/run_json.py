@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.cli.output import whole
 from orchestrator.cli.run_report import step_note
+from orchestrator.cli.run_warnings import warnings_json
 from orchestrator.cli.runs_view import LAST_LINES
 from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
@@ -57,6 +58,7 @@ def run_page_json(
         "acknowledged": whole(acknowledged),
         "assets": [_asset(fact) for fact in facts if isinstance(fact, AssetMaterialized)],
         "expectations": [_expectation(fact) for fact in facts if isinstance(fact, ExpectationChecked)],
+        "warnings": warnings_json(facts),
         "directory": str(run_dir.path),
     }
 

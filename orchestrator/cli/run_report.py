@@ -12,6 +12,7 @@ from datetime import datetime
 from orchestrator.cli.live_steps import families, family_name, together
 from orchestrator.cli.output import Painter
 from orchestrator.cli.run_origin import origin_lines
+from orchestrator.cli.run_warnings import warning_lines
 from orchestrator.cli.runs_view import (
     LAST_LINES,
     LONGEST_LINE,
@@ -67,6 +68,7 @@ def report(
     yield from _steps(steps, record.run_id, paint, every_step)
     yield from _failures(steps, run_dir, paint, every_step)
     yield from _expectations(facts, paint)
+    yield from warning_lines(facts, record.run_id, paint)
     yield from _assets(facts, paint)
     if progress.reason and progress.status is not RunState.SUCCESS and not progress.failed:
         yield f"\n{paint(YELLOW, progress.reason)}"

@@ -4,6 +4,7 @@ a step needs, it is told.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -111,6 +112,8 @@ class ResourceScope:
                 log=shared.log,
             )
         made = definition.function(**arguments)
+        if isinstance(made, contextlib._GeneratorContextManager):
+            made = made.gen  # of a function that is decorated with @contextmanager as well
         if not inspect.isgenerator(made):
             return made
         # On the list before it starts: interrupted anywhere inside, it is closed like all others.

@@ -1,5 +1,7 @@
 """Resources: made in the order of their needs, torn down in reverse, whatever happens in between."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from orchestrator import (
@@ -284,3 +286,16 @@ def test_something_else_where_an_io_manager_should_be_fails_the_step_saying_so()
         "DefinitionError: The IO manager 'io_manager' is an int, which has no handle_output and load_input. Return a"
         " subclass of orchestrator.IOManager from the function decorated with @io_manager."
     )
+
+
+def test_a_context_manager_made_by_a_function_is_entered_and_left(lives):
+    @resource
+    @contextmanager
+    def it(context):
+        lives.append("+it")
+        yield "the value"
+        lives.append("-it")
+
+    result = ran({"it": it}, lambda context: lives.append(context.resources.it))
+    assert result.success
+    assert lives == ["+it", "the value", "-it"]
