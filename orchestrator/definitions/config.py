@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from orchestrator.definitions.settle import is_reference, literal_secrets, references_as_data, settled
@@ -148,7 +148,7 @@ class ConfigSchema:
         if self._takes_anything():
             return {}
         try:
-            return dict(self._adapter.json_schema())
+            return dict(self._adapter.json_schema(schema_generator=_settable_fields_only()))
         except Exception:  # types that pydantic validates without being able to describe them
             return {}
 
@@ -257,6 +257,20 @@ class ConfigSchema:
     def _unknown_keys(self, value: Any, path: Path) -> list[Problem]:
         found = unknown_keys(value, self.json_schema, self.json_schema.get("$defs", {}), path)
         return [Problem(where, message) for where, message in found]
+
+
+@cache
+def _settable_fields_only() -> Any:
+    """A generator of JSON Schema without the fields that a dataclass does not take (`field(init=False)`): pydantic
+    describes them, and ignores what is given for them."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class SettableFieldsOnly(GenerateJsonSchema):
+        def dataclass_args_schema(self, schema: Any) -> Any:
+            settable: Any = {**schema, "fields": [one for one in schema["fields"] if one.get("init", True)]}
+            return super().dataclass_args_schema(settable)
+
+    return SettableFieldsOnly
 
 
 def _modern(annotation: Any) -> Any:

@@ -19,6 +19,8 @@ from orchestrator.planning.plan import Plan, PlannedStep, Source, instance_key
 from orchestrator.records import SourceRef
 from orchestrator.states import TERMINAL_STEP_STATES, StepState
 
+_MOST_SOURCES = 3  # named in the reason of a step that is skipped
+
 Keys = tuple[str, ...]
 # The outputs a step produced; for a dynamic one the keys of its values.
 Produced = dict[str, tuple[str, ...] | None]
@@ -88,7 +90,9 @@ class RunStep:
         names = [planned.name for planned in self.planned.inputs]
         for position, links in enumerate(self.links):
             if links and not any(_has_value(link) for link in links):
-                sources = ", ".join(f"{link.step.key}.{link.output}" for link in links[:3])
+                sources = ", ".join(f"{link.step.key}.{link.output}" for link in links[:_MOST_SOURCES])
+                if len(links) > _MOST_SOURCES:
+                    sources += f" and {len(links) - _MOST_SOURCES:,} more"
                 what = f"input {names[position]!r} has" if position < len(names) else "what it runs after has"
                 return f"{what} no value: {sources} {'was' if len(links) == 1 else 'were'} not produced"
         return self.never

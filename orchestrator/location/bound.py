@@ -17,7 +17,7 @@ from orchestrator.definitions.outputs import Out
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition
 from orchestrator.errors import ConfigError, DefinitionError
-from orchestrator.location.copies import copied
+from orchestrator.location.copies import deep_copy
 from orchestrator.location.resources import ResourceScope
 from orchestrator.masking import NOTHING, Masker
 from orchestrator.planning.plan import Plan, PlannedStep
@@ -116,7 +116,7 @@ class BoundRun:
         value, problems = schema.convert(raw, self.environment, path) if schema else (resolved.value, resolved.problems)
         if problems:
             raise ConfigError("The configuration is not valid:", details=map(str, problems))
-        return replace(resolved, value=copied(value))
+        return replace(resolved, value=deep_copy(value))
 
     def hooks(self, planned: PlannedStep) -> tuple[HookDefinition, ...]:
         return self.node(planned).hooks
@@ -131,4 +131,4 @@ class BoundRun:
         if problems:
             # Checked when the run was planned: the environment or the code has changed since.
             raise ConfigError("The configuration is not valid any more:", details=map(str, problems))
-        return copied(value)
+        return deep_copy(value)

@@ -14,7 +14,7 @@ from typing import Any
 _CHANGEABLE = (MutableMapping, MutableSequence, MutableSet)
 
 
-def copied(value: Any) -> Any:
+def deep_copy(value: Any) -> Any:
     """A deep copy; the value itself when it cannot be copied (a lock, an open file)."""
     try:
         return copy.deepcopy(value)
@@ -26,4 +26,4 @@ def copied_default(value: Any) -> Any:
     """A deep copy of what holds other values; any other object stays the same one, because `default=MISSING` is
     compared by identity."""
     is_holder = isinstance(value, _CHANGEABLE) or (is_dataclass(value) and not isinstance(value, type))
-    return copied(value) if is_holder else value
+    return deep_copy(value) if is_holder else value

@@ -33,6 +33,15 @@ class Settings:
     level: Literal["low", "high"] = "low"
 
 
+@dataclass
+class Derived:
+    name: str
+    length: int = field(default=0, init=False)
+
+    def __post_init__(self):
+        self.length = len(self.name)
+
+
 class Limits(TypedDict):
     most: int
     least: NotRequired[int]
@@ -180,6 +189,12 @@ def test_all_problems_are_found_at_once():
             None,
             ["config.name: required, and missing", "config.connection: required, and missing"],
             id="nothing, where fields are required",
+        ),
+        pytest.param(
+            dict[str, Derived],
+            {"a": {"name": "x", "length": 5}},
+            ["config.a.length: unknown. There is: name."],
+            id="a field that is worked out",
         ),
         pytest.param(Limits, {}, ["config.most: required, and missing"], id="TypedDict"),
         pytest.param(

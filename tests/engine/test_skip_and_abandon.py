@@ -72,3 +72,15 @@ def test_failure_outweighs_a_missing_value():
 def test_the_reason_of_a_skip_names_the_input_and_the_output():
     life = Life(plan(split=BRANCH, a={"one": "split.bad"})).settle().produce("split", {}).settle()
     assert life.journal[-2].reason == "input 'one_0' has no value: split.bad was not produced"
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [(2, "split.o0, split.o1 were"), (3, "split.o0, split.o1, split.o2 were"), (5, "split.o2 and 2 more were")],
+)
+def test_the_reason_of_a_skip_counts_the_outputs_that_it_does_not_name(sources, said):
+    names = tuple(f"o{n}" for n in range(sources))
+    split = {"outputs": (*names, "kept"), "optional": (*names, "kept")}
+    life = Life(plan(split=split, join={"many": tuple(f"split.{name}" for name in names)})).settle()
+    life.produce("split", {"kept": None}).settle()
+    assert f"{said} not produced" in life.journal[-2].reason
