@@ -22,9 +22,9 @@ def main() -> int:
         if code := run(programs, *check):
             return code
     print("$ pytest", *sys.argv[1:], flush=True)
-    # Half as many workers again as cores, because many tests wait. Each begins with a stretch of its own; who is done
-    # takes over half of what another has left, so that all end together, however long single files take.
-    workers = str(max(3, (os.cpu_count() or 2) * 3 // 2))
+    # Twice as many workers as cores, because many tests wait. Each begins with a stretch of its own; who is done takes
+    # over half of what another has left, so that all end together, however long single files take.
+    workers = str(2 * (os.cpu_count() or 2))
     return run(programs, "pytest", "-n", workers, "--dist", "worksteal", *sys.argv[1:])
 
 

@@ -351,6 +351,7 @@ def check_against_counting(name, text, day, shift):
     assert list(instants_between(parse_cron(text), zone, *inner)) == expected
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(ZONES), st.sampled_from(CRONS), st.sampled_from(DAYS), st.integers(-24, 24))
 @example("Australia/Lord_Howe", "0 2 * * *", datetime(2023, 10, 1), 0)

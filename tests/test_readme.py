@@ -40,6 +40,7 @@ def walked(tmp_path_factory):
     )
 
 
+@pytest.mark.long
 def test_every_command_of_the_tour_ends_as_it_is_shown_to_end(walked):
     for shown, done in walked:
         fails = bool(shown.output) and shown.output[0].startswith(("✗", "error"))

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 # What Python or a library reads when it starts.
-_READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC", "HOME")
+_READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC", "ORCHESTRATOR_CRASH")
 # What is imported by hand-over to others, or does something when it is imported.
 _LEFT_OUT = ("orchestrator.__main__", "orchestrator.location", "orchestrator.cli.template")
 

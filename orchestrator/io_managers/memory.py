@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import io_manager
+from orchestrator.definitions.types import an
 from orchestrator.definitions.values import Failure
 
 # One dictionary for the process: a step's resources are made anew for each step, what they keep must outlive that.
@@ -19,10 +20,16 @@ class MemoryIOManager(IOManager):
 
     As with a manager that writes files, what a step does to an input in place is not seen by other steps: lists,
     dictionaries, sets, arrays and data frames are copied when they are stored and when they are loaded. Any other
-    object is handed on as the object it is.
+    object is handed on as the object it is, except one that can be read only once (an iterator, a reader of record
+    batches, an open file): the second step that reads it, or the second attempt, would find nothing left in it.
     """
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
+        if hasattr(type(obj), "__next__"):
+            raise Failure(
+                f"Output {context.name!r} of step {context.step!r}, {an(type(obj).__name__)}, can be read only once:"
+                " return what it gives, for example list(value), or its path if it is a file."
+            )
         _values[context.identifier()] = unshared(obj)
 
     def load_input(self, context: InputContext) -> Any:

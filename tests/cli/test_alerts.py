@@ -63,6 +63,7 @@ def alerts(bench):
     return Alerts(bench)
 
 
+@pytest.mark.long
 def test_it_is_a_problem_until_it_got_through(alerts):
     run = alerts.fail()
     problem = alerts.problems()["alert"]
@@ -85,6 +86,7 @@ def test_it_is_a_problem_until_it_got_through(alerts):
     assert "No failed alerts." in alerts("deliveries").ok().err
 
 
+@pytest.mark.long
 def test_it_can_be_acknowledged_one_by_one_or_all(alerts):
     first, second, _ = alerts.fail(), alerts.fail(), alerts.fail()
     assert "main/alert: acknowledged" in alerts("acknowledge", "alert", first).ok().out
@@ -99,6 +101,7 @@ def test_it_can_be_acknowledged_one_by_one_or_all(alerts):
     assert dismissed[-1] == first
 
 
+@pytest.mark.long
 def test_what_it_printed_is_shown_whether_it_failed_or_not(alerts):
     run = alerts.fail()
     alerts.recover()
@@ -117,6 +120,7 @@ def test_what_it_printed_is_shown_whether_it_failed_or_not(alerts):
     assert "Nothing was printed yet." in alerts.bench.here("schedule", "logs").ok().err
 
 
+@pytest.mark.long
 def test_one_that_is_renamed_is_delivered_under_its_new_name(alerts):
     run = alerts.fail()
     alerts.bench.write(OTHER_NAME)
@@ -143,6 +147,7 @@ def test_a_schedule_that_is_renamed_stays_a_problem_until_somebody_decides(alert
     assert "renamed" not in alerts.problems()
 
 
+@pytest.mark.long
 def test_a_failed_run_is_acknowledged_and_one_that_did_not_fail_is_not(alerts):
     run = alerts.fail()
     assert alerts.problems()["failed_run"]["subject"] == "people"
@@ -156,6 +161,7 @@ def test_a_failed_run_is_acknowledged_and_one_that_did_not_fail_is_not(alerts):
     assert (refused.code, "has not failed: SUCCESS" in refused.err) == (4, True)
 
 
+@pytest.mark.long
 def test_a_daemon_that_is_killed_between_two_attempts_loses_none(bench):
     alerts = Alerts(bench)
     daemon = DaemonBench(bench)

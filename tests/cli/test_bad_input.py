@@ -380,6 +380,7 @@ class TestState:
         (good.state / "photo.jpg").touch()
         refused(good("run", "good", *CONFIG), 5, "is no state directory, and is not empty")
 
+    @pytest.mark.long
     def test_a_database_that_another_program_holds_is_named_and_runs_go_on(self, good):
         good("run", "good", *CONFIG).ok()
         good.here("runs", "list").ok()
@@ -460,7 +461,7 @@ class TestOutput:
         assert log.stat().st_size == 100_000_007
 
     @pytest.mark.parametrize("step", ["weird[", "../../etc", "a b", "--", "", "é"])
-    @pytest.mark.sample(4)
+    @pytest.mark.sample(2)
     def test_a_step_key_with_odd_characters_is_simply_not_there(self, good, step):
         good("run", "two", "--mode", "prod").ok()
         refused(good.here("runs", "logs", "last", "--step", step), 4, "There is no step")
@@ -479,6 +480,7 @@ def test_output_that_nobody_reads_is_no_error(good):
     assert done.stderr == ""
 
 
+@pytest.mark.long
 def test_secrets_never_reach_the_disk_or_the_screen(good):
     secret = "hunter2-0123456789"
     good.write(
@@ -571,6 +573,7 @@ def test_nothing_listens_on_the_network(good):
     good("run", "p").ok()
 
 
+@pytest.mark.long
 def test_reading_a_run_directory_never_executes_anything(good):
     """A value that does harm when it is unpickled lies where values lie; only its own IO manager may open it."""
     good("run", "two", "--mode", "prod").ok()

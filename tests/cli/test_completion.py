@@ -77,7 +77,7 @@ def completed(bench, words):
         ("orchestrator completion ", ["bash", "zsh", "fish"]),
     ],
 )
-@pytest.mark.sample(6)
+@pytest.mark.sample(3)
 def test_names_and_values_are_completed(ran, words, found):
     assert completed(ran, words) == found
 
@@ -110,6 +110,7 @@ def test_a_workspace_named_on_the_line_is_the_one_that_is_asked(ran, tmp_path):
         ran.path = ran_path
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("settings", ["locations: [", "locations: [{name: main, file: none.py}]"])
 def test_what_is_broken_completes_to_nothing_and_says_nothing(bench, settings):
     bench.settings(settings)

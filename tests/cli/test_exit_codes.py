@@ -108,7 +108,7 @@ def test_a_wait_that_times_out_is_no_missing_run(made):
         pytest.param('@schedule(cron="61 0 * * *", pipeline=fine)\ndef wrong(_): ...', True, "61", id="one definition"),
     ],
 )
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 def test_a_list_from_which_something_is_missing_is_no_success(bench, kind, json, more, names, said):
     source = textwrap.dedent(PIPELINES).replace("schedule, step", "schedule, sensor, step")
     source += "\n@sensor(pipeline=fine)\ndef look(context): ...\n"
@@ -146,7 +146,7 @@ def test_an_interrupted_run_is_no_failed_one(made):
         pytest.param(["runs", "show", "nope", "--json"], id="an error as JSON"),
     ],
 )
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 def test_output_that_nobody_reads_is_no_failed_run(made, arguments):
     process = subprocess.Popen(
         [*ORCHESTRATOR, *arguments], cwd=made.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE

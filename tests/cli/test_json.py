@@ -172,6 +172,7 @@ def test_every_command_has_json_or_a_reason_not_to():
     assert ALL.keys() - WITHOUT.keys() == CALLS.keys()
 
 
+@pytest.mark.long
 def test_each_gives_valid_json(made):
     """In one go, and in order: each makes something that a later one needs."""
     backup = ""
@@ -323,7 +324,7 @@ def told(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", FACTS)
-@pytest.mark.sample(6)
+@pytest.mark.sample(3)
 def test_json_has_every_fact_of_the_text(told, command):
     call = {"runs show": ["runs", "show", told.failed], "asset show": ["asset", "show", "raw/orders"]}
     arguments = call.get(command, command.split())
@@ -362,6 +363,7 @@ def test_the_keys_that_scripts_rely_on_are_there(told):
 class TestOneRunInEveryCommand:
     """What the commands say of a run at one moment is the same."""
 
+    @pytest.mark.long
     def test_owned_then_without_owner_then_over(self, bench):
         bench.write(PIPELINES)
         command = bench.start("run", "blocking")
@@ -436,6 +438,7 @@ def test_a_daemon_starts_tells_and_stops_in_json(bench):
     assert absent["error"]["kind"] == "daemon"
 
 
+@pytest.mark.long
 def test_what_follows_live_is_one_object_a_line(bench):
     bench.write(PIPELINES)
     bench("run", "fine", "--detach").ok()

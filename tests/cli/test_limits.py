@@ -72,6 +72,7 @@ def test_many_commands_without_a_daemon_go_one_after_another(limited):
     assert left_behind(limited) == []
 
 
+@pytest.mark.long
 def test_reading_the_limits_and_taking_the_slot_is_one_step(limited):
     """A command is stopped when it has its slot and no run yet: another one must neither start nor give up."""
     reached = f"{POINTS[0]}@{limited.path}/reached"
@@ -90,6 +91,7 @@ def test_reading_the_limits_and_taking_the_slot_is_one_step(limited):
     assert most_at_a_time(limited) == 1
 
 
+@pytest.mark.long
 def test_a_run_that_waits_says_for_what_and_is_seen_everywhere(limited):
     first = run(limited, "first")
     holds(limited, "first")
@@ -113,6 +115,7 @@ def test_a_run_that_waits_says_for_what_and_is_seen_everywhere(limited):
     assert limited.json("runs", "show", waiter)["status"] == "SUCCESS"
 
 
+@pytest.mark.long
 def test_no_wait_exits_with_4_and_leaves_nothing(limited):
     holder = run(limited, "first")
     holds(limited, "first")
@@ -131,6 +134,7 @@ def test_no_wait_exits_with_4_and_leaves_nothing(limited):
     assert holder.wait(timeout=30) == 0
 
 
+@pytest.mark.long
 def test_ignoring_the_limits_starts_at_once_and_is_on_record(limited):
     holder = run(limited, "first")
     holds(limited, "first")
@@ -154,7 +158,7 @@ def test_ignoring_the_limits_starts_at_once_and_is_on_record(limited):
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "runs cancel"])
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 def test_a_wait_that_is_interrupted_leaves_nothing(limited, how):
     holder = run(limited, "first")
     holds(limited, "first")
@@ -174,6 +178,7 @@ def test_a_wait_that_is_interrupted_leaves_nothing(limited, how):
     assert holder.wait(timeout=30) == 0
 
 
+@pytest.mark.long
 def test_a_killed_holder_frees_its_slot_as_soon_as_its_step_is_dead_too(limited):
     holder = run(limited, "first")
     holds(limited, "first")
@@ -196,6 +201,7 @@ def test_a_killed_holder_frees_its_slot_as_soon_as_its_step_is_dead_too(limited)
     assert most_at_a_time(limited) == 1
 
 
+@pytest.mark.long
 def test_an_interrupted_run_needs_its_slot_again(limited):
     """Its step ended by itself after its owner had died: nothing of it is alive, and it is not over."""
     first = ["run", "chain", "--tag", "db=x", "--set", "steps.hold.config.what=first"]
@@ -293,6 +299,7 @@ class TestBesideADaemon:
         assert holder.wait(timeout=30) == 0
         holds(limited, "queued")
 
+    @pytest.mark.long
     def test_priority_decides_between_them(self, limited, daemon):
         holder = run(limited, "first")
         holds(limited, "first")

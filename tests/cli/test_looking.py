@@ -266,6 +266,7 @@ class TestWhileItRuns:
         self.go(running)
         assert running.owner.wait() == 0
 
+    @pytest.mark.long
     def test_when_its_owner_is_killed_that_is_said_and_it_can_be_resumed(self, running):
         running.owner.send_signal(signal.SIGKILL)
         running.owner.wait()
@@ -358,6 +359,7 @@ class TestState:
         assert len(done.json("runs", "list")) == 1
         done.here("state", "check").ok()
 
+    @pytest.mark.long
     def test_compaction_packs_runs_and_everything_can_still_be_looked_at(self, done):
         shown, events = done.json("runs", "show", "last"), done.events()
         logs = done.here("runs", "logs", "last").ok().out
@@ -489,6 +491,7 @@ def test_the_settings_that_are_shown_are_settings_again(bench):
     assert bench.here("config", "show").ok().out == shown
 
 
+@pytest.mark.long
 def test_what_init_makes_waits_to_be_turned_on(bench):
     bench("init").ok()
     for noun in ("schedule", "sensor"):

@@ -70,7 +70,7 @@ def test_what_is_not_plain_is_converted_and_checked(bench):
 @pytest.mark.parametrize(
     "private", ["typer._coercion.RuntimeParam", "typer._coercion.build_runtime_param", "typer.core.build_runtime_param"]
 )
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_without_a_private_name_of_typer_commands_are_slower_and_nothing_else(bench, private):
     module, _, name = private.rpartition(".")
     # Taken away in another module than the one that uses it: typer itself has it already.

@@ -46,7 +46,7 @@ def locked(bench):
         "sql 'select count(*) from runs'",
     ],
 )
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 def test_reading_needs_no_state(locked, tmp_path, command):
     (tmp_path / "temporary").mkdir(exist_ok=True)
     words = [word.strip("'") for word in command.split(maxsplit=1 if "sql" in command else -1)]
@@ -71,7 +71,7 @@ def test_what_writes_says_that_it_cannot(locked, command):
         ("state_dir: full", 5, "is no state directory, and is not empty"),
     ],
 )
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 def test_config_check_refuses_what_a_run_would(bench, settings, code, said):
     bench.write(PIPELINES)
     (bench.path / "full").mkdir()
@@ -93,7 +93,7 @@ def test_config_check_makes_nothing(bench):
 
 
 @pytest.mark.parametrize("executor", ["k8s", "kubernetes", "no.such.Executor", "in_process"])
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 def test_config_check_refuses_the_executor_of_a_mode_that_a_run_would(bench, executor):
     bench.write(
         f"""

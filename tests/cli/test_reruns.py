@@ -81,6 +81,7 @@ def ledger(bench):
     return lines
 
 
+@pytest.mark.long
 def test_one_key_of_a_fan_out_runs_again_with_all_that_needs_it(shops):
     shops("run", "shops", "--mode", "dev").ok()
     assert ledger(shops) == ["files", "load:x:1:1:1", "load:y:1:1:1", "publish:x+y", "sort:x", "sort:y"]
@@ -106,6 +107,7 @@ def test_what_failed_runs_again_unless_its_configuration_was_changed(shops):
     assert ledger(shops) == ["load:x:2:3:5", "load:y:2:3:5", "publish:xx+yy", "sort:xx", "sort:yy"]
 
 
+@pytest.mark.long
 def test_a_rerun_inherits_what_is_not_said_again(shops):
     (shops.path / "file.yaml").write_text("steps: {load: {config: {a: 8}}}")
     given = ["steps.load.config.a=2", "steps.load.config.b=3", "resources.shop.config.a=4"]
@@ -182,6 +184,7 @@ STORES = """
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("arguments", "again"),
     [
@@ -200,6 +203,7 @@ def test_what_is_stored_elsewhere_now_is_made_again(bench, arguments, again):
     assert sorted(bench.ledger()) == again
 
 
+@pytest.mark.long
 def test_a_memoized_value_is_used_from_failure_and_found_without_memoize(shops):
     shops("run", "versions", "--memoize").ok()
     (shops.path / "broken").touch()

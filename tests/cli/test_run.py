@@ -155,6 +155,7 @@ def test_what_did_not_succeed_is_run_again_with_what_the_parent_stored(numbers):
     assert shown["tags"] == {"team": "sales"}
 
 
+@pytest.mark.long
 def test_a_grandchild_finds_what_its_grandparent_stored(numbers):
     (numbers.path / "broken").touch()
     run(numbers)

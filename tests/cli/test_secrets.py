@@ -152,6 +152,7 @@ def contents(path):
             yield str(file), file.read_bytes()
 
 
+@pytest.mark.long
 def test_a_planted_secret_is_nowhere(bench, secret):
     bench.write(PIPELINES)
     bench.write(BROKEN, "broken.py")

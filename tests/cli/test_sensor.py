@@ -89,6 +89,7 @@ def test_the_list_shows_every_kind_and_where_each_stands(ticked):
     assert "No daemon is running" in done.err
 
 
+@pytest.mark.long
 def test_ticks_have_the_promised_shape_and_a_failure_is_told_in_full(ticked):
     ticks = ticked.json("sensor", "ticks", "new_files")
     assert tuple(ticks[-1]) == CONTRACT
@@ -102,6 +103,7 @@ def test_ticks_have_the_promised_shape_and_a_failure_is_told_in_full(ticked):
     assert ticked.json("sensor", "ticks", "--status", "missed") == []
 
 
+@pytest.mark.long
 def test_a_preview_shows_what_would_be_run_and_which_keys_are_used_and_writes_nothing(ticked):
     (ticked.path / "inbox" / "c.csv").touch()
     before = ticked.json("sensor", "ticks")
@@ -122,6 +124,7 @@ def test_a_preview_shows_what_would_be_run_and_which_keys_are_used_and_writes_no
     assert ticked("sensor", "cursor", "new_files").ok().out == "b.csv\n"
 
 
+@pytest.mark.long
 def test_a_cursor_can_be_shown_set_and_cleared(sensors):
     assert sensors.here("sensor", "cursor", "new_files").ok().out == "\n"
     assert "continues from there" in sensors.here("sensor", "cursor", "new_files", "--set", "z").ok().out
@@ -135,6 +138,7 @@ def test_a_cursor_can_be_shown_set_and_cleared(sensors):
     assert sensors.here("sensor", "cursor", "on_orders").ok().out == '{"orders": 3}\n'
 
 
+@pytest.mark.long
 def test_a_key_can_be_made_usable_again(ticked):
     assert "it runs" in ticked("sensor", "forget", "new_files", "a.csv").ok().out
     ticked("daemon", "tick").ok()
@@ -152,6 +156,7 @@ def test_a_name_that_is_not_there_is_nearly_found(sensors):
     assert sensors.here("sensor", "start", "daily").code == 4, "that one is a schedule"
 
 
+@pytest.mark.long
 def test_a_pipe_gets_one_line_a_tick_or_one_record(ticked):
     daemon = ticked.start("daemon", "start")
     ticked.wait_until(lambda: ticked("daemon", "status").code == 0, "a daemon that answers")

@@ -159,6 +159,7 @@ def test_all_ticks_are_listed_in_local_time_beside_utc(bench):
     assert around[1].startswith("Sun 2026-03-29 03:00 +0200  03-29 01:00Z  ✓ success  main/hourly  1 run")
 
 
+@pytest.mark.long
 def test_the_state_is_left_as_it_is_and_nothing_runs(bench):
     bench("run", "work").ok()
     bench.here("schedule", "start", "hourly").ok()

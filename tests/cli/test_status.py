@@ -111,6 +111,7 @@ class TestWithoutDaemon:
         assert "· not running" in seen.out
         assert "2 off: main/inbox, main/nightly" in seen.out
 
+    @pytest.mark.sample(1)
     @pytest.mark.parametrize("command", [("sensor", "start", "inbox"), ("run", "people", "--detach")])
     def test_something_waits_for_a_daemon(self, status, command):
         status.bench(*command).ok()
@@ -125,6 +126,7 @@ class TestWithoutDaemon:
         assert "the last one died" in status.told("no daemon is running")
         assert "not running; the last one died" in status().out
 
+    @pytest.mark.long
     def test_a_broken_location_a_failing_sensor_and_a_dead_daemon_are_all_told(self, status):
         status.write("bad.py", "import nowhere_to_be_found\n")
         status.bench.settings(
@@ -143,6 +145,7 @@ class TestWithoutDaemon:
         for words in ("no daemon is running", "Location 'bad' is broken", "main/inbox has failed"):
             assert any(words in told(problem) for problem in shown["problems"])
 
+    @pytest.mark.long
     def test_a_program_that_holds_the_database_is_named(self, status):
         status.bench.here("runs", "list").ok()
         intruder = subprocess.Popen(
@@ -324,7 +327,7 @@ class TestOnATerminal:
         return status
 
     @pytest.mark.parametrize("columns", [80, 140])
-    @pytest.mark.sample(3)
+    @pytest.mark.sample(1)
     def test_it_fits(self, busy, columns):
         lines = self.plain(self.shown(busy, columns)).splitlines()
         assert len(lines) < 40
@@ -339,6 +342,7 @@ class TestOnATerminal:
 class TestCommandLine:
     """What operators of other systems know, in our words."""
 
+    @pytest.mark.sample(1)
     @pytest.mark.parametrize(("noun", "name"), [("schedule", "nightly"), ("sensor", "inbox")])
     def test_starting_and_stopping_twice_changes_nothing(self, status, noun, name):
         assert f"main/{name} is off already." in status.bench.here(noun, "stop", name).ok().out

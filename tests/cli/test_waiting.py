@@ -174,6 +174,7 @@ def test_two_pipelines_of_one_name_are_noticed_even_if_one_comes_a_little_later(
     assert "Several locations" in done.err
 
 
+@pytest.mark.long
 def test_status_shows_what_it_has_and_the_location_as_loading(hanging, monkeypatch):
     monkeypatch.setattr(status_module, "_LOADING_S", 2.0)
     seen = hanging.json("status")

@@ -55,6 +55,7 @@ def test_a_step_that_dies_while_there_is_no_daemon_is_a_failed_attempt_with_its_
     assert died["error"]["signal"] == signal.SIGKILL
 
 
+@pytest.mark.long
 def test_after_a_reboot_lost_attempts_are_retried_from_their_own_budget(bench, held):
     (run,) = enqueue(bench, "a", pipeline="chain")
     held.start()
@@ -75,6 +76,7 @@ def test_after_a_reboot_lost_attempts_are_retried_from_their_own_budget(bench, h
     assert [line.split(":")[2] for line in bench.ledger() if ":begin:" in line] == ["1", "2", "3"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_run_whose_terminal_died_is_marked_and_can_be_resumed(bench, held, number):
     held.start()
@@ -110,6 +112,7 @@ def test_a_run_is_marked_as_soon_as_its_terminal_has_died(bench, ticking):
     go(bench)
 
 
+@pytest.mark.long
 def test_a_run_whose_terminal_died_before_its_first_step_is_marked_too(bench, held):
     once = bench.path / "reached"
     bench("run", "held", ORCHESTRATOR_CRASH_AT=f"run.created:1@{once}")
@@ -123,6 +126,7 @@ def test_a_run_whose_terminal_died_before_its_first_step_is_marked_too(bench, he
     held.stop()
 
 
+@pytest.mark.long
 def test_a_run_in_flight_waits_for_a_location_that_is_broken_and_loses_no_attempt(bench, held):
     (run,) = enqueue(bench, "a", pipeline="chain")
     held.start()

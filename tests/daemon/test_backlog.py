@@ -41,6 +41,7 @@ def history(bench, count):
         append(a_run(StateDir(bench.state), pipeline="work"), started(), finished())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("another_runs", [False, True], ids=["nothing else runs", "another run is active"])
 def test_a_schedule_that_is_due_meanwhile_is_not_kept_waiting(bench, life, another_runs):
     history(bench, 60)

@@ -82,6 +82,7 @@ WRONG = {
 }
 
 
+@pytest.mark.long
 def test_each_is_told_and_the_good_ones_go_on(bench):
     bench.write(textwrap.dedent(GOOD) + "\n\n".join(WRONG))
     done = bench("config", "check", "--json")
@@ -127,6 +128,7 @@ def test_imported_by_hand_it_raises_at_once_unless_only_its_location_can_know(so
         exec(source, scope)
 
 
+@pytest.mark.long
 def test_a_broken_schedule_stays_on_and_goes_on_when_it_is_right_again(bench, daemon):
     def save(cron):
         text = (

@@ -197,6 +197,7 @@ class TestASchedule:
     def said(self, it):
         return (it.bench.state / "daemon.log").read_text()
 
+    @pytest.mark.long
     def test_goes_on_after_a_minute_in_which_the_clock_was_years_ahead(self, it):
         it.at("2036-06-01T00:30:00Z")
         ahead = len(it.runs())

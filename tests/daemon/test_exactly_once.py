@@ -71,6 +71,7 @@ def test_a_daemon_told_to_stop_in_the_middle_of_something_stops_and_the_next_goe
     assert set(Counter(daemon.bench.ledger()).values()) == {1}
 
 
+@pytest.mark.long
 def test_a_daemon_killed_in_each_of_its_lives_still_does_everything_once(daemon):
     daemon.drop("a", "b")
     killed_at(daemon, "attempt.sent")

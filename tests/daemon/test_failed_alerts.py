@@ -59,7 +59,7 @@ def alerts(bench, ticking):
     ("how", "error"),
     [("raise", "ConnectionError: no mail"), ("die", "exit code 3"), ("hang", "It timed out after 0.50s")],
 )
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 def test_whatever_failed_it_is_tried_again_and_the_others_are_not_held_up(alerts, how, error):
     alerts.begin(alert(UNRELIABLE, timeout=0.5)).fail(how, "b")
     alerts.end("bad-a", "bad-b", "bad-c")

@@ -105,6 +105,7 @@ def test_random_bytes_stop_nobody_else(bench, ticking):
         assert len(states(ticking, "bad/hostile")) > 4
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("junk", [b"\0\0\0\4junk", b"\xff" * 40], ids=["junk", "absurd length"])
 def test_a_module_that_writes_to_our_descriptors_is_broken_alone_and_mended_by_its_next_version(bench, ticking, junk):
     two_locations(bench, "return SkipReason('fine')", f"\nwrite_everywhere({junk!r})\n")

@@ -78,6 +78,7 @@ def log(bench):
     return (bench.state / "daemon.log").read_text()
 
 
+@pytest.mark.long
 def test_locations_are_added_removed_and_renamed_and_a_wrong_workspace_file_changes_nothing(bench, ticking):
     ticking.start()
     until_ticking(ticking, "main")
@@ -118,6 +119,7 @@ def test_a_workspace_file_that_is_being_written_is_not_read_half(bench, ticking)
     ticking.stop()
 
 
+@pytest.mark.long
 def test_a_location_process_that_is_killed_is_started_again_ever_later_and_status_says_so(bench, ticking):
     ticking.start()
     until_ticking(ticking, "main")
@@ -131,6 +133,7 @@ def test_a_location_process_that_is_killed_is_started_again_ever_later_and_statu
     ticking.stop()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no system that tells of memory")
 def test_what_grows_is_replaced_and_status_says_so(bench, ticking):
     workspace(bench, one("main", ", max_growth_mb: 50"))
@@ -173,6 +176,7 @@ def test_a_location_that_lacks_a_variable_or_an_interpreter_is_broken_alone(benc
     assert len(said) == 1, "it is said once"
 
 
+@pytest.mark.long
 def test_a_location_runs_in_its_own_interpreter(bench, ticking):
     python = bench.path / "env" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bench.path / "env"], check=True)

@@ -53,6 +53,7 @@ EVERY_SECOND = """
 """
 
 
+@pytest.mark.long
 def test_a_pass_asks_each_sensor_once_and_follows_what_comes_of_it(bench):
     bench.write(EVERY_SECOND)
     bench("daemon", "tick").ok()

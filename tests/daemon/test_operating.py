@@ -118,7 +118,7 @@ class TestSilence:
     @pytest.mark.parametrize(
         "command", [("daemon", "status"), ("daemon", "stop"), ("runs", "list"), ("schedule", "start", "minutely")]
     )
-    @pytest.mark.sample(4)
+    @pytest.mark.sample(2)
     def test_a_suspended_daemon_is_told_of_at_once_and_keeps_nobody_waiting(self, running, command):
         silent = self.suspended(running).bench(*command)
         assert silent.code == SILENT

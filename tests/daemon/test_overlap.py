@@ -75,6 +75,7 @@ def test_skip_does_not_run_beside_a_foreground_run_of_its_pipeline(bench, schedu
     assert process.wait(timeout=30) == 0
 
 
+@pytest.mark.long
 def test_skip_counts_the_rerun_of_one_of_its_runs(bench, daemon, scheduled):
     (bench.path / "go-mine").touch()
     first = scheduled("skipping", *BY_HAND)
@@ -120,6 +121,7 @@ def test_a_buffered_run_waits_in_the_queue_for_a_foreground_run(bench, scheduled
     assert begun(bench)[:2] == ended(bench)[:2] == ["mine", "scheduled"]
 
 
+@pytest.mark.long
 def test_cancel_other_cancels_a_foreground_run_and_starts_only_when_it_has_ended(bench, scheduled):
     process = scheduled("canceling", *BY_HAND)
     assert process.wait(timeout=30) == 130
@@ -153,7 +155,7 @@ def test_a_run_canceled_after_the_daemon_died_taking_it_never_begins(bench, daem
 
 
 @pytest.mark.parametrize(("point", "status"), [(POINTS[0], "QUEUED"), (POINTS[1], "CANCELED")])
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_a_command_killed_while_it_cancels_a_queued_run_has_done_so_or_not(bench, daemon, point, status):
     bench.write(HELD)
     (run,) = enqueue(bench, "a")

@@ -27,6 +27,7 @@ def waits(bench, run):
     return bench.json("runs", "show", run)["waits_for"]
 
 
+@pytest.mark.long
 def test_limits_priorities_and_passing_over_and_whoever_waits_is_told_why(bench, held):
     bench.settings(LIMITED)
     tags = {
@@ -128,6 +129,7 @@ def test_a_run_whose_location_is_broken_or_gone_waits_until_it_is_mended(bench, 
     assert begun(bench) == ["a"]
 
 
+@pytest.mark.long
 def test_a_detached_run_waits_for_a_daemon_and_says_so(bench, held):
     done = bench("run", "held", "--detach", "--set", "steps.hold.config.what=a").ok()
     run = done.out.strip()

@@ -93,6 +93,7 @@ def test_saving_in_any_manner_has_it_loaded_again(bench, sensing):
     assert (bench.state / "daemon.log").read_text() == log
 
 
+@pytest.mark.long
 def test_a_module_that_the_pipelines_import_has_them_loaded_again_too(bench, sensing):
     save(bench, "VERSION = 'helped'\n", source="{version}", file="helper.py")
     save(bench, "", source=SENSING.replace("VERSION = {version!r}", "from helper import VERSION"))
@@ -131,6 +132,7 @@ def test_what_does_not_import_is_broken_alone_and_heals_without_a_restart(bench,
     assert bench.here("status").code == 0
 
 
+@pytest.mark.long
 def test_a_file_saved_while_it_is_being_loaded_is_loaded_again(bench, sensing):
     def saved_while_it_waits(then, *version):
         gate, reading = (bench.path / "one" / f"{name} {version[0]}" for name in ("gate", "reading"))
@@ -147,6 +149,7 @@ def test_a_file_saved_while_it_is_being_loaded_is_loaded_again(bench, sensing):
     saved_while_it_waits("raise RuntimeError\n", "mended meanwhile")
 
 
+@pytest.mark.long
 def test_a_process_that_dies_while_it_is_imported_is_tried_ever_later_and_at_once_when_it_is_saved(bench, sensing):
     save(bench, "", source="import os\nos._exit(3)\n")
     sensing.until(lambda: location(bench)["restarts"] >= 2, "a second try")

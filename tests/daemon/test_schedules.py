@@ -377,6 +377,7 @@ class TestEdits:
         assert it.instants("it") == ["02-28 00:00", "03-01 00:00"]
         assert ledger(it)[-1] == "new"
 
+    @pytest.mark.long
     def test_one_that_is_gone_is_shown_and_counts_from_its_return(self, schedule):
         it = schedule(catch_up="all", catch_up_window=None).at("2019-02-28T00:00:01Z")
         it.edit(HEAD, at="2019-02-28T12:00:00Z").at("2019-03-03T00:00:01Z")

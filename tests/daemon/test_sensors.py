@@ -223,6 +223,7 @@ class TestKeys:
         it = sensors(self.ONCE, one("return RunRequest('only_once')", name="other"))
         assert (it.outcomes("it"), it.outcomes("other")) == (["SUCCESS"], ["SUCCESS"])
 
+    @pytest.mark.long
     def test_it_stays_used_when_its_run_is_run_again_or_deleted(self, sensors):
         it = sensors(self.ONCE)
         it.__exit__()
@@ -391,6 +392,7 @@ class TestIsolation:
         assert it.outcomes("steady") == ["SUCCESS"] * 3
         assert it.outcomes("dies") == ["FAILURE"] * 2
 
+    @pytest.mark.long
     def test_a_location_that_breaks_stops_only_its_own_sensors(self, bench, ticking):
         bench.settings("locations: [{name: main, file: pipelines.py}, {name: other, file: other.py}]")
         bench.write(HEAD + one("return RunRequest()"))

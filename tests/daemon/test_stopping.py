@@ -83,7 +83,7 @@ def test_a_run_is_canceled_in_any_state_and_refused_when_it_is_over(bench, held)
 
 
 @pytest.mark.parametrize("point", ["queue.taken", "queue.created", "run.started"])
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_a_run_that_was_just_taken_when_the_daemon_died_can_be_canceled(bench, held, point):
     (run,) = enqueue(bench, "a")
     held.start(ORCHESTRATOR_CRASH_AT=f"{point}:1@{bench.path / 'reached'}")

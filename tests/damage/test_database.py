@@ -163,7 +163,7 @@ KINDS = ["empty", "garbage", "zeros", "a directory", "a FIFO", "a device", "a li
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "a dangling link"])
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 def test_whatever_lies_in_the_place_of_the_database_is_set_aside(copy, kind):
     state = copy()
     in_its_place(state.database, kind)
@@ -172,7 +172,7 @@ def test_whatever_lies_in_the_place_of_the_database_is_set_aside(copy, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 def test_whatever_lies_in_the_place_of_the_write_ahead_log_is_no_hang(copy, kind):
     state = copy()
     in_its_place(log_of(state), kind)
@@ -233,6 +233,7 @@ def keys_of(state):
     return {key for (key,) in rows(state, "SELECT run_key FROM run_keys")}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("how", ["an older backup is restored", "the database is removed", "the database is damaged"])
 def test_a_deleted_run_stays_deleted_and_its_key_stays_used(tmp_path, how):
     state = prepare(tmp_path / "state")

@@ -33,6 +33,7 @@ def full(bench):
     return run
 
 
+@pytest.mark.long
 def test_a_full_disk_is_named_by_every_command_and_costs_nothing_once_there_is_room_again(full):
     done = full("""
         $O run small >/dev/null 2>&1 || exit 91
@@ -62,6 +63,7 @@ def test_a_disk_that_fills_up_before_there_is_a_database_leaves_none_that_is_dam
     assert "The state is in order." in done.stdout
 
 
+@pytest.mark.long
 def test_a_backup_for_which_there_is_no_room_leaves_no_half_of_one(full):
     done = full("""
         $O run small >/dev/null 2>&1; $O runs list >/dev/null || exit 91
@@ -85,6 +87,7 @@ def damaged(bench):
     return bench, backup
 
 
+@pytest.mark.long
 def test_a_damaged_database_says_what_can_be_done(damaged):
     bench, _ = damaged
     for command in (["runs", "list"], ["state", "check"], ["state", "backup"]):

@@ -55,7 +55,7 @@ NEWER = [
 
 
 @pytest.mark.parametrize("newer", NEWER)
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 def test_what_a_newer_version_has_written_is_said_and_stays_as_it_is(lived_in, newer):
     path = newer(lived_in)
     before, said = path.read_bytes(), ""

@@ -18,7 +18,7 @@ def bench(finished):
 
 
 @pytest.mark.parametrize("kind", ["cut", "garbage", "a directory", "missing", "zeros"])
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 def test_a_damaged_journal_comes_back_from_the_index(bench, kind):
     run_id = bench.json("runs", "list")[0]["run_id"]
     journal = bench.state / "runs" / run_id / "journal.jsonl"

@@ -184,6 +184,7 @@ def shells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return directories
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_leaves_a_picture(shells, mode):
     assert is_picture(shells[mode] / "out" / "report" / "delays.png")

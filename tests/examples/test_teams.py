@@ -42,6 +42,7 @@ def test_each_publication_is_ranked_once(teams):
     daemon.wait(timeout=30)
 
 
+@pytest.mark.long
 def test_the_io_manager_names_only_what_is_an_asset(teams):
     teams("run", "teams").ok()
     path = teams.json("asset", "show", "teams/departures")["last"]["metadata"]["path"]

@@ -96,7 +96,7 @@ def write(bench, imported, used, isolation="fork"):
 
 
 @pytest.mark.parametrize(("imported", "used"), SUITED)
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_steps_are_forked_from_a_module_that_leaves_no_threads_that_they_would_miss(bench, imported, used):
     write(bench, imported, used)
     shown = bench.json("run", "many", **CALM)
@@ -104,7 +104,7 @@ def test_steps_are_forked_from_a_module_that_leaves_no_threads_that_they_would_m
 
 
 @pytest.mark.parametrize(("imported", "used", "whose"), UNSUITED)
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_a_module_that_leaves_such_threads_is_refused_before_any_step_and_works_spawned(bench, imported, used, whose):
     write(bench, imported, used)
     done = bench("run", "many", **CALM)

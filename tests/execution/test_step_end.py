@@ -209,6 +209,7 @@ def ended(request, tmp_path_factory):
     bench.clean_up()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("step", "lines"),
     [
@@ -332,6 +333,7 @@ def test_a_timeout_holds_for_the_end_of_a_step_and_says_what_it_waited_for(bench
     bench.wait_until(lambda: not bench.processes(), "every process to end")
 
 
+@pytest.mark.long
 def test_in_process_a_step_waits_for_its_own_threads_and_the_process_for_the_rest(bench):
     for step in ("thread", "handler", "executor"):
         ended = Ended(bench, "everything", "--select", step, "--executor", "in_process")

@@ -165,11 +165,13 @@ def test_an_annotation_of_what_is_yielded_is_no_type_of_the_output():
     assert run_function(one_output).output("it") == 3
 
 
-def test_an_iterator_that_is_no_generator_is_a_value():
+def test_an_iterator_that_is_no_generator_is_a_value_and_not_several():
     def letters() -> Iterator[str]:
         return iter("ab")
 
-    assert list(run_function(letters).output("it")) == ["a", "b"]
+    assert "Output 'result' of step 'it', a str_ascii_iterator, can be read only once" in why(
+        run_function(letters), "it"
+    )
 
 
 def test_a_coroutine_is_awaited():

@@ -1,8 +1,11 @@
 """Values kept in memory: as they are, for one process, for as long as the run is held."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from orchestrator import (
@@ -35,6 +38,22 @@ def test_any_other_object_is_the_very_one_that_was_stored(manager):
 def test_values_that_no_file_could_hold_are_fine(manager):
     manager.handle_output(OutputContext(), lambda: 3)
     assert manager.load_input(InputContext(OutputContext()))() == 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        map(str, [1]),
+        (n for n in [1]),
+        iter([1]),
+        pa.table({"a": [1]}).to_reader(),
+        io.StringIO("a line"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_can_be_read_only_once_is_refused(manager, value):
+    with pytest.raises(Failure, match=r"Output 'result' of step '\w+', an? \w+, can be read only once"):
+        manager.handle_output(OutputContext(), value)
 
 
 def test_each_key_has_a_value_of_its_own(manager):

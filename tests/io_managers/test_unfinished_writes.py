@@ -114,6 +114,7 @@ def test_a_process_that_is_killed_in_the_middle_of_a_write(tmp_path, kind):
     assert below(tmp_path) == before
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", MANAGERS)
 def test_a_disk_that_is_full(tmp_path, kind):
     manager = MANAGERS[kind](tmp_path)

@@ -119,7 +119,7 @@ def test_how_a_step_died_is_in_the_journal(chain, point):
 
 
 @pytest.mark.parametrize("point", INGEST_POINTS)
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_a_command_killed_while_it_writes_the_index_loses_and_doubles_nothing(chain, point):
     chain("run", "chain").ok()
     journal = chain.events()
@@ -143,7 +143,7 @@ def test_a_run_whose_creator_was_killed_can_be_started(chain):
 
 @pytest.mark.parametrize("point", ["run.created", "run.started", "journal.torn"])
 @pytest.mark.parametrize("is_marked", [False, True], ids=["at once", "after a daemon has marked it"])
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 def test_what_a_run_need_not_do_survives_the_death_of_its_creator(chain, point, is_marked):
     """Steps that were not selected, and those that succeeded in the run that is continued."""
     assert crash_at(chain, point, "run", "chain", "--select", "beside")
@@ -167,7 +167,7 @@ def test_a_run_killed_before_its_files_were_in_place_leaves_no_trace(chain):
 
 
 @pytest.mark.parametrize("before", ["attempt.journalled", "attempt.sent", "attempt.observed"])
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_an_owner_killed_while_it_takes_a_run_over_leaves_it_to_the_next(chain, before):
     assert crash_at(chain, before, "run", "chain")
     (chain.path / "reached").unlink()

@@ -201,6 +201,7 @@ schedules = st.builds(
 WOKEN_ON_TIME = [(START + timedelta(hours=1), START + timedelta(hours=3, minutes=30))]
 
 
+@pytest.mark.long
 @example(  # the last of those that are made up is on time itself
     declared=ScheduleInfo(name="s", pipeline="work", cron="0 * * * *", catch_up="all"),
     spans=WOKEN_ON_TIME,
