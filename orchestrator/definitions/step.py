@@ -26,6 +26,7 @@ from orchestrator.definitions.where import (
     where_is,
 )
 from orchestrator.records import SYSTEM_TAG_PREFIX
+from orchestrator.typed import escaped
 
 Isolation = Literal["fork", "spawn"]
 ISOLATIONS = ("fork", "spawn")
@@ -178,10 +179,10 @@ class StepUse:
 
 
 def check_tags(tags: Mapping[str, object] | None, what: str, where: Where) -> dict[str, str]:
-    """Tags as strings; a name in our own namespace is refused."""
+    """Tags as strings that can be stored (see `escaped`); a name in our own namespace is refused."""
     if tags is not None and not isinstance(tags, Mapping):
         raise broken(what, where, f"tags={tags!r} is not a dictionary.", 'Write tags={"name": "value"}.')
-    checked = {str(name): str(value) for name, value in (tags or {}).items()}
+    checked = {escaped(str(name)): escaped(str(value)) for name, value in (tags or {}).items()}
     for name in checked:
         if name.startswith(SYSTEM_TAG_PREFIX):
             raise broken(what, where, f"the tag {name!r} is reserved.", f"Tags may not begin with {SYSTEM_TAG_PREFIX}")

@@ -35,7 +35,7 @@ from orchestrator.planning.shape import Shape, check_selection, io_managers_of, 
 from orchestrator.planning.typed_config import SettledConfig, settle_config
 from orchestrator.planning.versions import step_versions
 from orchestrator.records import PRIORITY_TAG
-from orchestrator.typed import storable, with_texts
+from orchestrator.typed import escaped, storable, with_texts
 
 IN_PROCESS = "in_process"
 
@@ -61,7 +61,7 @@ def plan_run(
     if replaced is not None:
         mode, config = replaced.mode, without_resources(config, replaced.stand_ins)
     settled = settle_config(pipeline, mode, config, environment)
-    config = storable(settled.config) if request.stored else settled.config
+    config = escaped(storable(settled.config)) if request.stored else settled.config
     selection = request.selection or tuple(preset.select if preset else ())
     executor = request.executor or mode.executor or request.default_executor
     shape = Shape(pipeline, mode, selected_in(pipeline, selection))

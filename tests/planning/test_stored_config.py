@@ -115,3 +115,24 @@ def test_a_stored_run_gets_what_a_run_in_this_process_gets(bench):
     subprocess.run([sys.executable, "pipelines.py"], cwd=bench.path, check=True)
     assert bench.ledger() == stored
     assert "b'abc'," in " ".join(stored)
+
+
+def test_text_that_is_not_utf_8_is_kept_escaped_as_in_requests(bench):
+    """The name of a file in another encoding, as `os.listdir` gives it."""
+    bench.write("""
+        from orchestrator import Preset, pipeline, step
+
+        @step
+        def show(config: dict):
+            print(*config.items(), file=open("ledger", "a"))
+
+        odd = b"\\xff.csv".decode(errors="surrogateescape")
+        given = {"steps": {"show": {"config": {odd: [odd]}}}}
+
+        @pipeline(presets=[Preset("odd", config=given, tags={"file": odd})], tags={"all": odd})
+        def shows():
+            show()
+    """)
+    bench("run", "shows", "--preset", "odd").ok()
+    assert bench.ledger() == [r"('\\udcff.csv',", r"['\\udcff.csv'])"]
+    assert bench.json("runs", "show", "last")["tags"] == {"file": r"\udcff.csv", "all": r"\udcff.csv"}
