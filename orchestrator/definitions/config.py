@@ -303,6 +303,8 @@ def _problem(detail: Any, path: Path, resolved: Resolved, written: Mapping[Path,
     if detail["type"] in ("missing", "missing_argument"):
         return Problem((*where, str(detail["loc"][-1])), "required, and missing", incomplete=True)
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if detail["type"] == "time_delta_parsing":
+        message = "not a duration: write seconds, 01:30:00 or PT1H30M (ISO 8601)"
     if _holds_secret(detail["input"], resolved.secrets):
         # A validator of the user's own may quote the value.
         message = Masker(resolved.secrets).pieces(message)

@@ -3,7 +3,7 @@
 import enum
 import typing
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pydantic
@@ -195,6 +195,12 @@ def test_all_problems_are_found_at_once():
             {"a": {"name": "x", "length": 5}},
             ["config.a.length: unknown. There is: name."],
             id="a field that is worked out",
+        ),
+        pytest.param(
+            timedelta,
+            "90m",
+            ["config: not a duration: write seconds, 01:30:00 or PT1H30M (ISO 8601), got '90m'"],
+            id="a duration in words of another kind",
         ),
         pytest.param(Limits, {}, ["config.most: required, and missing"], id="TypedDict"),
         pytest.param(
