@@ -6,6 +6,7 @@ All instants in this program are timezone-aware datetimes in UTC. What decides a
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,21 @@ def parse_instant(text: str) -> datetime:
 def format_instant(instant: datetime) -> str:
     """ISO 8601 in UTC with a `Z`, microseconds only when there are any."""
     return in_utc(instant).isoformat().replace("+00:00", "Z")
+
+
+Duration = float | str | timedelta
+
+
+def seconds_of(duration: object) -> float:
+    """Seconds of a duration as user code gives one: seconds, text such as "15m", or a timedelta. Raises ValueError for
+    anything else, and for what has no length (infinity, NaN)."""
+    if isinstance(duration, str):
+        return parse_duration(duration)
+    if isinstance(duration, timedelta):
+        return duration.total_seconds()
+    if isinstance(duration, (int, float)) and not isinstance(duration, bool) and math.isfinite(duration):
+        return float(duration)
+    raise ValueError(f"{duration!r} is not a duration")
 
 
 def parse_duration(text: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
+from orchestrator.clock import Duration
 from orchestrator.definitions.broken import defined, named_options
 from orchestrator.definitions.instigators import (
     AssetSensorDefinition,
@@ -17,7 +18,6 @@ from orchestrator.definitions.values import AssetKey
 from orchestrator.definitions.where import check_function
 from orchestrator.ticks import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S
 
-Duration = str | float
 AssetName = str | list[str] | AssetKey
 CatchUp = Literal["latest", "all", "none"]
 Overlap = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_other"]

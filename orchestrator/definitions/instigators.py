@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from orchestrator.clock import parse_duration
+from orchestrator.clock import seconds_of
 from orchestrator.cron import load_zone
 from orchestrator.cron_expression import parse_cron
 from orchestrator.definitions.broken import BrokenDefinition
@@ -81,16 +81,16 @@ class InstigatorDefinition:
         return broken(str(self), self.where, problem, hint)
 
     def seconds(self, name: str, value: Any, *, least: float = 0.0, or_none: bool = False) -> Any:
-        """A duration given as seconds or as text like 15m."""
+        """The seconds of a duration (see `seconds_of`)."""
         if value is None and or_none:
             return None
         try:
-            found = parse_duration(value) if isinstance(value, str) else float(value)
-        except (TypeError, ValueError):
+            found = seconds_of(value)
+        except ValueError:
             raise self.broken(
-                f"{name}={value!r} is no duration.", "Write seconds, or text like '90s', '15m', '24h'."
+                f"{name}={value!r} is no duration.", "Write seconds, text like '90s', '15m', '24h', or a timedelta."
             ) from None
-        if not least <= found < float("inf") or (least == 0.0 and found < 0):
+        if found < least:
             raise self.broken(f"{name}={value!r} must be at least {least:g} seconds.")
         return found
 

@@ -4,17 +4,20 @@ tried comes in.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from orchestrator.clock import Duration, seconds_of
 from orchestrator.definitions.broken import checked_later
 from orchestrator.definitions.where import broken, where_called
 from orchestrator.events import RetryAsk
 
+_DURATION = "Write seconds, text like '90s' or '15m', or a timedelta."
+
 
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Retries of one step. `delay` is in seconds.
+    """Retries of one step. `delay` and `max_delay` are seconds, text such as "15m", or a timedelta.
 
     `max_retries` counts tries after the first that are made because the step itself failed: it raised, ran into its
     timeout, or its process died. `infrastructure_retries` is a separate budget for attempts that were lost,
@@ -32,6 +35,18 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     infrastructure_retries: int = 3
     max_delay: float = 3600.0
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            max_retries: int = 0,
+            delay: Duration = 0.0,
+            backoff: Literal["constant", "linear", "exponential"] = "constant",
+            jitter: bool = False,
+            infrastructure_retries: int = 3,
+            max_delay: Duration = 3600.0,
+        ) -> None: ...
+
     @checked_later
     def __post_init__(self) -> None:
         if self.backoff not in ("constant", "linear", "exponential"):
@@ -41,9 +56,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise self._wrong(name, "must be a whole number, 0 or more")
         for name in ("delay", "max_delay"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
-                raise self._wrong(name, "must be a number of seconds, 0 or more")
+            try:
+                seconds = seconds_of(getattr(self, name))
+            except ValueError:
+                seconds = -1.0
+            if seconds < 0:
+                raise self._wrong(name, "must be a duration of 0 seconds or more", _DURATION)
+            msgspec.structs.force_setattr(self, name, seconds)
 
     def _wrong(self, field: str, problem: str, hint: str | None = None) -> Exception:
         return broken("RetryPolicy", where_called(), f"{field}={getattr(self, field)!r} {problem}.", hint)

@@ -7,8 +7,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal, get_args, get_origin, overload
 
+from orchestrator.clock import Duration, seconds_of
 from orchestrator.definitions.broken import check_usable, decorate
 from orchestrator.definitions.graph import composing
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
@@ -43,7 +45,7 @@ class StepDefinition:
         outputs: Out | Mapping[str, Out] | None = None,
         resources: Iterable[str] = (),
         retry: RetryPolicy | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         tags: Mapping[str, object] | None = None,
         io_manager: str | None = None,
         version: str | None = None,
@@ -127,12 +129,14 @@ class StepDefinition:
         hint = f"Write retry=RetryPolicy(max_retries={retry if isinstance(retry, int) else 3})."
         raise broken(str(self), self.where, f"retry={retry!r} is not a RetryPolicy.", hint)
 
-    def _check_timeout(self, timeout: float | None) -> float | None:
-        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-        if timeout is None or (number and 0 < timeout < float("inf")):
-            return timeout
-        problem = f"timeout={timeout!r} is not a number of seconds above 0."
-        raise broken(str(self), self.where, problem, "Write timeout=600 for ten minutes.")
+    def _check_timeout(self, timeout: Duration | None) -> float | None:
+        if timeout is None:
+            return None
+        with suppress(ValueError):
+            if (seconds := seconds_of(timeout)) > 0:
+                return seconds
+        problem = f"timeout={timeout!r} is not a duration above 0."
+        raise broken(str(self), self.where, problem, 'Write timeout=600 or timeout="10m" for ten minutes.')
 
     def _check_isolation(self, isolation: str | None) -> str | None:
         if isolation is None or isolation in ISOLATIONS:
@@ -200,7 +204,7 @@ def step(
     outputs: Out | DynamicOut | Mapping[str, Out] | None = ...,
     resources: Iterable[str] = ...,
     retry: RetryPolicy | None = ...,
-    timeout: float | None = ...,
+    timeout: Duration | None = ...,
     tags: Mapping[str, object] | None = ...,
     io_manager: str | None = ...,
     version: str | None = ...,
@@ -222,7 +226,7 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         Several outputs are yielded as Output(value, "name"), or returned as a tuple in the order of declaration.
     resources: the names of the resources that it uses as `context.resources`.
     retry: a RetryPolicy.
-    timeout: seconds after which the step's whole process tree is ended.
+    timeout: seconds, text such as "15m", or a timedelta, after which the step's whole process tree is ended.
     tags: for selecting and limiting; `priority` orders steps that are ready.
     io_manager: the resource that stores its outputs.
     version: lets `run --memoize` reuse outputs of the same version, inputs and configuration.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from orchestrator.clock import Duration, seconds_of
 from orchestrator.errors import DefinitionError
 from orchestrator.layout import MAPPING_KEY
 
@@ -238,14 +239,17 @@ class Failure(Exception):
 class RetryRequested(Exception):
     """Raise it to have the step tried again: at most `max_retries` times in all, `seconds_to_wait` after this try."""
 
-    def __init__(self, max_retries: int = 1, seconds_to_wait: float | None = None) -> None:
+    def __init__(self, max_retries: int = 1, seconds_to_wait: Duration | None = None) -> None:
         if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
             raise DefinitionError(f"RetryRequested(max_retries={max_retries!r}): it must be a whole number, 0 or more.")
-        is_number = isinstance(seconds_to_wait, (int, float)) and not isinstance(seconds_to_wait, bool)
-        if seconds_to_wait is not None and not (is_number and 0 <= seconds_to_wait < math.inf):
+        try:
+            seconds = None if seconds_to_wait is None else seconds_of(seconds_to_wait)
+        except ValueError:
+            seconds = -1.0
+        if seconds is not None and seconds < 0:
             raise DefinitionError(
-                f"RetryRequested(seconds_to_wait={seconds_to_wait!r}): it must be a number of seconds, 0 or more."
+                f"RetryRequested(seconds_to_wait={seconds_to_wait!r}): it must be a duration of 0 seconds or more."
             )
         super().__init__(f"retry requested (at most {max_retries})")
         self.max_retries = max_retries
-        self.seconds_to_wait = seconds_to_wait
+        self.seconds_to_wait = seconds

@@ -49,7 +49,7 @@ WRONG = {
         "pipeline preset_mode",
         "names no mode of it",
     ),
-    "@step(timeout=-1)\ndef hasty(): ...": ("step hasty", "timeout=-1 is not a number of seconds"),
+    "@step(timeout=-1)\ndef hasty(): ...": ("step hasty", "timeout=-1 is not a duration above 0"),
     "@pipeline\ndef with_hasty():\n    hasty()": ("pipeline with_hasty", "Step 'hasty'"),
     "@pipeline\ndef under_alias():\n    hasty.alias('other')()": ("pipeline under_alias", "Step 'hasty'"),
     "@step(tmeout=1)\ndef typing(): ...": ("step typing", "there is no option 'tmeout'"),

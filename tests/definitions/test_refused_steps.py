@@ -230,19 +230,19 @@ def an_option_of_a_hook_misspelt():
     def h(context): ...
 
 
-@case("Step 'f'", "timeout=-1 is not a number of seconds above 0.", "Write timeout=600 for ten minutes.")
+@case("Step 'f'", "timeout=-1 is not a duration above 0.", 'Write timeout=600 or timeout="10m" for ten minutes.')
 def a_negative_timeout():
     @step(timeout=-1)  # here
     def f(): ...
 
 
-@case("Step 'f'", "timeout='10m' is not a number of seconds above 0.", "Write timeout=600 for ten minutes.")
+@case("Step 'f'", "timeout='10x' is not a duration above 0.", 'Write timeout=600 or timeout="10m" for ten minutes.')
 def a_timeout_in_words():
-    @step(timeout="10m")  # here
+    @step(timeout="10x")  # here
     def f(): ...
 
 
-@case("Step 'f'", "timeout=True is not a number of seconds above 0.", "Write timeout=600 for ten minutes.")
+@case("Step 'f'", "timeout=True is not a duration above 0.", 'Write timeout=600 or timeout="10m" for ten minutes.')
 def a_timeout_that_is_true():
     @step(timeout=True)  # here
     def f(): ...
@@ -269,9 +269,13 @@ def one_and_a_half_retries():
     RetryPolicy(infrastructure_retries=1.5)  # here
 
 
-@case("RetryPolicy", "delay='2s' must be a number of seconds, 0 or more.")
+@case(
+    "RetryPolicy",
+    "delay='2x' must be a duration of 0 seconds or more.",
+    "Write seconds, text like '90s' or '15m', or a timedelta.",
+)
 def a_delay_in_words():
-    RetryPolicy(delay="2s")  # here
+    RetryPolicy(delay="2x")  # here
 
 
 @case("Step 'f'", "isolation='thread' is unknown.", 'Use "fork" or "spawn".')

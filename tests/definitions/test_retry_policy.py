@@ -1,5 +1,7 @@
 """Retry policies: how long to wait before the next try, and whether there is one."""
 
+from datetime import timedelta
+
 import pytest
 
 from orchestrator import RetryPolicy, RetryRequested
@@ -68,7 +70,7 @@ def test_the_number_of_retries_asked_for_is_a_whole_number(wrong):
     assert error.message == f"RetryRequested(max_retries={wrong!r}): it must be a whole number, 0 or more."
 
 
-@pytest.mark.parametrize("wrong", [-1, "3", True, float("inf"), float("nan")])
-def test_the_seconds_to_wait_are_a_number(wrong):
+@pytest.mark.parametrize("wrong", [-1, "3 of", True, float("inf"), float("nan"), timedelta(-1)])
+def test_the_seconds_to_wait_are_a_duration(wrong):
     error = refusal(RetryRequested, seconds_to_wait=wrong)
-    assert error.message == f"RetryRequested(seconds_to_wait={wrong!r}): it must be a number of seconds, 0 or more."
+    assert error.message == f"RetryRequested(seconds_to_wait={wrong!r}): it must be a duration of 0 seconds or more."

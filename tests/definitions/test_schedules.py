@@ -6,7 +6,7 @@ from orchestrator import DefinitionError, RunRequest, ScheduleContext, pipeline,
 from tests.definitions.refusals import NAME_HINT, check_refusal
 from tests.definitions.short import one, refusal
 
-DURATION = "Write seconds, or text like '90s', '15m', '24h'."
+DURATION = "Write seconds, text like '90s', '15m', '24h', or a timedelta."
 POLICY = "Give 'latest', 'all', 'none', or the most occurrences to run (1 or more)."
 
 

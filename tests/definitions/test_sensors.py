@@ -20,7 +20,7 @@ from orchestrator.definitions.requests import requests_of
 from tests.definitions.refusals import Refusals, check_refusal
 from tests.definitions.short import one, refusal
 
-DURATION = "Write seconds, or text like '90s', '15m', '24h'."
+DURATION = "Write seconds, text like '90s', '15m', '24h', or a timedelta."
 
 
 @pipeline

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from orchestrator import (
     DynamicOut,
@@ -77,7 +78,9 @@ print(result.success, nightly.name, files.info.interval)
 
 RetryPolicy(backoff="quadratic")  # error
 step(isolation="thread")  # error
-step(timeout="3")  # error
+step(timeout=[3])  # error
+step(timeout="3m", retry=RetryPolicy(delay="90s", max_delay=timedelta(hours=1)))
+RetryPolicy(delay=[3])  # error
 step(retires=3)  # error
 step(outputs=int)  # error
 pipeline(modes=["m"])  # error
