@@ -5,6 +5,7 @@ It begins as a copy of a process that waits with everything imported, which save
 a short command. What depends on how Python starts is not for this: see `fits`.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -38,6 +39,11 @@ class Warm:
             command = [sys.executable, __file__, str(theirs.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd="/")
         self._control, self._lock = ours, threading.Lock()
+        atexit.register(self._end)
+
+    def _end(self):
+        self._control.close()
+        self._process.wait()
 
     def run(self, arguments, cwd, environment, timeout):
         """Its exit code (negative: minus the signal that ended it) and what it wrote to stdout and to stderr, once
