@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from orchestrator.definitions.config import Resolved, resolve_environment
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.handles import PipelineInput
@@ -17,12 +19,21 @@ from orchestrator.definitions.outputs import Out
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition
 from orchestrator.errors import ConfigError, DefinitionError
+from orchestrator.layout import RunDir, StateDir
 from orchestrator.location.copies import deep_copy
 from orchestrator.location.resources import ResourceScope
 from orchestrator.masking import NOTHING, Masker
-from orchestrator.planning.plan import Plan, PlannedStep
+from orchestrator.planning.plan import Plan, PlannedStep, decode_plan
 from orchestrator.planning.run_config import input_schema, resource_schema, resources_of, step_entries, step_schema
 from orchestrator.records import RunRecord
+
+
+def stored_plan(record: RunRecord, run_dir: RunDir) -> Plan:
+    """The plan of a run, with the storage of the state directory that the run lies in now: that may have been moved, or
+    restored elsewhere, since the run was planned."""
+    return msgspec.structs.replace(
+        decode_plan(record.plan), storage_dir=str(StateDir(run_dir.path.parent.parent).storage)
+    )
 
 
 class BoundRun:

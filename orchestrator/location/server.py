@@ -26,7 +26,7 @@ from orchestrator.io_managers.memory import forget_run
 from orchestrator.layout import RunDir
 from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, lose_attempt, run_attempt
-from orchestrator.location.bound import BoundRun
+from orchestrator.location.bound import BoundRun, stored_plan
 from orchestrator.location.children import Children, in_child
 from orchestrator.location.errors import error_info, is_a, load_traceback, user_frames, way_to
 from orchestrator.location.evaluators import EvaluatorChildren
@@ -56,7 +56,7 @@ from orchestrator.messages import (
     ToLocation,
 )
 from orchestrator.planning.compile import plan_run
-from orchestrator.planning.plan import PlanRequest, decode_plan
+from orchestrator.planning.plan import PlanRequest
 from orchestrator.planning.template import config_template
 from orchestrator.records import RunRecord
 from orchestrator.wire import Channel, Disconnected
@@ -255,7 +255,7 @@ class LocationServer:
         if run_dir.run_id not in self._bound:
             record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
             pipeline = self._definitions.pipeline(record.pipeline)
-            bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ, masker=self._target.masker)
+            bound = BoundRun(record, stored_plan(record, run_dir), pipeline, os.environ, masker=self._target.masker)
             import_libraries(pipeline, bound.mode)
             bound.prepare()
             gc.freeze()

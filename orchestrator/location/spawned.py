@@ -15,12 +15,11 @@ import msgspec
 
 from orchestrator.layout import AttemptDir, RunDir
 from orchestrator.location.attempt import Wake, fail_attempt
-from orchestrator.location.bound import BoundRun
+from orchestrator.location.bound import BoundRun, stored_plan
 from orchestrator.location.children import attempt_process
 from orchestrator.location.debugger import refuse_breakpoints
 from orchestrator.location.loading import Target, load
 from orchestrator.location.output import flush_streams, install_streams
-from orchestrator.planning.plan import decode_plan
 from orchestrator.records import AttemptSpec, RunRecord
 
 
@@ -38,7 +37,7 @@ def main() -> None:
     try:
         record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
         pipeline = load(target).pipeline(record.pipeline)
-        bound = BoundRun(record, decode_plan(record.plan), pipeline, os.environ, masker=target.masker)
+        bound = BoundRun(record, stored_plan(record, run_dir), pipeline, os.environ, masker=target.masker)
     except Exception as error:  # importing runs user code
         fail_attempt(spec, directory, wake, error, target.masker)
     else:
