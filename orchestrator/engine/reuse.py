@@ -115,11 +115,20 @@ def check_keys(plan: Plan, reused: Collection[StepReused], parent: str) -> None:
                 )
     for planned in plan.selected():
         for keys in planned.keys:
-            known = [step.keys[: len(keys)] for step in network.instances[planned.key]]
+            steps = (*network.instances[planned.key], *_makers_that_run(network, planned))
+            known = {step.keys[: len(keys)] for step in steps if len(step.keys) >= len(keys)}
             if keys not in known:
                 wanted = instance_key(planned.node, keys)
-                there = sorted({instance_key(planned.node, mine) for mine in known})
+                there = sorted(instance_key(planned.node, mine) for mine in known)
                 raise NotFound(f"There is no step {wanted!r} in run {parent}.", hint=near_misses(wanted, there, "key"))
+
+
+def _makers_that_run(network: Network, planned: PlannedStep) -> Iterator[RunStep]:
+    """The steps that will make keys of a step that is mapped over them: under each there will be steps whose last keys
+    nobody knows yet."""
+    for dynamic in planned.scope:
+        maker = network.plan.by_node[dynamic.rpartition(".")[0]]
+        yield from (step for step in network.instances[maker.key] if not step.is_finished)
 
 
 def _users_of_keys(plan: Plan) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator import events as ev
@@ -136,6 +136,7 @@ def test_a_rerun_runs_what_it_must_on_the_values_it_must(seed, count):
     live_through(seed, count, selects=False)
 
 
+@example(4719, 9)  # a key of two levels, of which a step that runs again makes the second
 @examples(350)
 def test_a_rerun_of_a_selection_runs_what_it_must_on_the_values_it_must(seed, count):
     live_through(seed, count, selects=True)
