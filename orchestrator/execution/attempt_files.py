@@ -70,7 +70,11 @@ class AttemptWatch:
         ended = self._how_it_ended()
         if ended is not None:
             return self._last_look(events, *ended)
-        if not os.path.lexists(self.directory.claim):
+        try:
+            os.lstat(self.directory.claim)
+        except PermissionError as error:
+            return self._without_files(events, f"cannot be read: {why(error)}")
+        except OSError:
             return self._unclaimed(events, parent_alive)
         if is_locked(self.directory.alive):
             self._dead_since = None
@@ -148,17 +152,20 @@ class AttemptWatch:
     def _unclaimed(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
         if parent_alive and self._kill_at is None:
             has_not_begun = self._process is None and self.directory.path.is_dir()
-            return Observation(Phase.PENDING, events) if has_not_begun else self._without_files(events)
+            if has_not_begun:
+                return Observation(Phase.PENDING, events)
+            return self._without_files(events, "was removed while it ran")
         why = "it was told to stop before it began" if parent_alive else "the process that was to start it is gone"
         if revoke(self.directory):
             return Observation(Phase.REVOKED, events, reason=why)
         return Observation(Phase.RUNNING, events)  # it began this very moment
 
-    def _without_files(self, events: tuple[AnyAttemptEvent, ...]) -> Observation:
-        """Its directory was removed after it was launched: its process, if known, is all there is to see."""
+    def _without_files(self, events: tuple[AnyAttemptEvent, ...], problem: str) -> Observation:
+        """Its directory was removed after it was launched, or may not be read: its process, if known, is all there is
+        to see."""
         if self._process is not None and is_alive(self._process):
             return Observation(Phase.RUNNING, events)
-        gone = ErrorInfo("StateDamaged", f"its directory {self.directory.path} was removed while it ran")
+        gone = ErrorInfo("StateDamaged", f"its directory {self.directory.path} {problem}")
         return self._last_look(events, Phase.FAILED, gone)
 
     def _dead(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:

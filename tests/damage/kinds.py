@@ -80,12 +80,14 @@ class _Capabilities(ctypes.Structure):
 
 
 # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: with them root reads a file of mode 000.
+_PR_GET_SECUREBITS, _PR_SET_SECUREBITS, _SECBIT_NOROOT = 27, 28, 1
 _READS_ALL = 1 << 1 | 1 << 2
 
 
 @contextlib.contextmanager
 def permissions_apply():
-    """Makes file permissions apply to this thread, even when it is root's. Skips the test where that is impossible."""
+    """Makes file permissions apply to this thread and to what it starts, even when it is root's. Skips the test where
+    that is impossible."""
     if os.geteuid() != 0:
         yield
         return
@@ -97,8 +99,13 @@ def permissions_apply():
     two[0].effective = before & ~_READS_ALL
     if libc.capset(ctypes.byref(header), two) != 0:
         pytest.skip("root cannot give up its privilege here")
+    # Programs that root starts have every privilege, unless this is said.
+    inherited = libc.prctl(_PR_GET_SECUREBITS)
+    if libc.prctl(_PR_SET_SECUREBITS, inherited | _SECBIT_NOROOT) != 0:
+        pytest.skip("root cannot give up the privilege of its programs here")
     try:
         yield
     finally:
+        libc.prctl(_PR_SET_SECUREBITS, inherited)
         two[0].effective = before
         libc.capset(ctypes.byref(header), two)
