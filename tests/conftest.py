@@ -136,7 +136,8 @@ class Bench:
                 process.kill()
             process.communicate()
         for pid in self._leftovers():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one that ends by itself at this moment
+                os.kill(pid, signal.SIGKILL)
 
     def processes(self):
         """The processes that still work for this workspace."""

@@ -162,7 +162,8 @@ def kill_during(bench, pipeline, entry, *, with_steps):
     process = bench.start("run", pipeline)
     bench.wait_until(lambda: entry in bench.ledger())
     for pid in {process.pid, *(bench.processes() if with_steps else ())}:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a step that has ended since the processes were listed
+            os.kill(pid, signal.SIGKILL)
     process.wait()
     (bench.path / "go").touch()
     bench.wait_until(lambda: not bench.processes())
