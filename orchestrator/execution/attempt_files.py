@@ -76,7 +76,7 @@ class AttemptWatch:
             return self._without_files(events, f"cannot be read: {why(error)}")
         except OSError:
             return self._unclaimed(events, parent_alive)
-        if is_locked(self.directory.alive):
+        if self._is_held():
             self._dead_since = None
             return Observation(Phase.RUNNING, events)
         return self._dead(events, parent_alive)
@@ -177,7 +177,7 @@ class AttemptWatch:
         return self._last_look(events, Phase.LOST, lost)
 
     def _enforce_stop(self) -> None:
-        if self._kill_at is None or not is_locked(self.directory.alive):
+        if self._kill_at is None or not self._is_held():
             return
         pid = self._pid()
         if pid is None:
@@ -188,6 +188,14 @@ class AttemptWatch:
         elif not self._asked:
             self._asked = True
             _signal(pid, signal.SIGTERM)
+
+    def _is_held(self) -> bool:
+        """Whether its process holds its lock; of a lock that may not be read, whether a process of its number lives."""
+        try:
+            return is_locked(self.directory.alive)
+        except PermissionError:
+            pid = self._pid()
+            return pid is not None and is_alive(pid)
 
     def _pid(self) -> int | None:
         try:
