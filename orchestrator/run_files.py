@@ -23,6 +23,7 @@ from orchestrator.journal import Lines, read_lines
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.records import RUN_FORMAT, RunRecord, Trigger
 from orchestrator.regular import PASSING, open_regular, read_regular, why
+from orchestrator.state_dir import unusable
 
 PACKED = "packed.jsonl.gz"
 PACKED_LOGS = "logs.tar.gz"
@@ -44,11 +45,14 @@ def packed_logs(run_dir: RunDir) -> Path:
 
 
 def pending_runs(state: StateDir) -> list[str]:
-    """The ids of the runs whose journals may hold lines that the database lacks. Other names are ignored."""
+    """The ids of the runs whose journals may hold lines that the database lacks. Other names are ignored. Raises
+    StoreError when the directory may not be read."""
     try:
         return sorted(entry.name for entry in os.scandir(state.pending) if RUN_ID.fullmatch(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except PermissionError as error:
+        raise unusable(state.pending, error) from error
 
 
 def seems_finished(run_dir: RunDir) -> bool:
