@@ -53,16 +53,20 @@ def format_instant(instant: datetime) -> str:
 Duration = float | str | timedelta
 
 
-def seconds_of(duration: object) -> float:
-    """Seconds of a duration as user code gives one: seconds, text such as "15m", or a timedelta. Raises ValueError for
-    anything else, and for what has no length (infinity, NaN)."""
+def seconds_of(duration: object, *, least: float = -math.inf) -> float:
+    """The seconds of a duration as user code gives one: seconds, text such as "15m", or a timedelta. Raises ValueError
+    for anything else, for infinity and NaN, and for fewer seconds than `least`."""
     if isinstance(duration, str):
-        return parse_duration(duration)
-    if isinstance(duration, timedelta):
-        return duration.total_seconds()
-    if isinstance(duration, (int, float)) and not isinstance(duration, bool) and math.isfinite(duration):
-        return float(duration)
-    raise ValueError(f"{duration!r} is not a duration")
+        seconds = parse_duration(duration)
+    elif isinstance(duration, timedelta):
+        seconds = duration.total_seconds()
+    elif isinstance(duration, (int, float)) and not isinstance(duration, bool) and math.isfinite(duration):
+        seconds = float(duration)
+    else:
+        raise ValueError(f"{duration!r} is not a duration")
+    if seconds < least:
+        raise ValueError(f"{duration!r} is less than {least:g} seconds")
+    return seconds
 
 
 def parse_duration(text: str) -> float:

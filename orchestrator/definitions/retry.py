@@ -57,11 +57,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
                 raise self._wrong(name, "must be a whole number, 0 or more")
         for name in ("delay", "max_delay"):
             try:
-                seconds = seconds_of(getattr(self, name))
+                seconds = seconds_of(getattr(self, name), least=0)
             except ValueError:
-                seconds = -1.0
-            if seconds < 0:
-                raise self._wrong(name, "must be a duration of 0 seconds or more", _DURATION)
+                raise self._wrong(name, "must be a duration of 0 seconds or more", _DURATION) from None
             msgspec.structs.force_setattr(self, name, seconds)
 
     def _wrong(self, field: str, problem: str, hint: str | None = None) -> Exception:

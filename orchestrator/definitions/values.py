@@ -243,13 +243,11 @@ class RetryRequested(Exception):
         if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
             raise DefinitionError(f"RetryRequested(max_retries={max_retries!r}): it must be a whole number, 0 or more.")
         try:
-            seconds = None if seconds_to_wait is None else seconds_of(seconds_to_wait)
+            seconds = None if seconds_to_wait is None else seconds_of(seconds_to_wait, least=0)
         except ValueError:
-            seconds = -1.0
-        if seconds is not None and seconds < 0:
             raise DefinitionError(
                 f"RetryRequested(seconds_to_wait={seconds_to_wait!r}): it must be a duration of 0 seconds or more."
-            )
+            ) from None
         super().__init__(f"retry requested (at most {max_retries})")
         self.max_retries = max_retries
         self.seconds_to_wait = seconds
