@@ -46,8 +46,8 @@ class Warm:
         self._process.wait()
 
     def run(self, arguments, cwd, environment, timeout):
-        """Its exit code (negative: minus the signal that ended it) and what it wrote to stdout and to stderr, once
-        nobody can write there anymore. Raises TimeoutExpired, as subprocess.run does."""
+        """The exit code (negative: minus the signal that ended it), stdout and stderr of a command, once every process
+        that holds these streams has closed them. Raises TimeoutExpired, as subprocess.run does."""
         with ExitStack() as opened:
             outputs = []
             ours, theirs = socket.socketpair()

@@ -88,7 +88,7 @@ class InstigatorDefinition:
             found = seconds_of(value)
         except ValueError:
             raise self.broken(
-                f"{name}={value!r} is no duration.", "Write seconds, text like '90s', '15m', '24h', or a timedelta."
+                f"{name}={value!r} is not a duration.", "Write seconds, text like '90s', '15m', '24h', or a timedelta."
             ) from None
         if found < least:
             raise self.broken(f"{name}={value!r} must be at least {least:g} seconds.")

@@ -124,8 +124,8 @@ def check_keys(plan: Plan, reused: Collection[StepReused], parent: str) -> None:
 
 
 def _makers_that_run(network: Network, planned: PlannedStep) -> Iterator[RunStep]:
-    """The steps that will make keys of a step that is mapped over them: under each there will be steps whose last keys
-    nobody knows yet."""
+    """The unfinished steps that produce keys for a step mapped over them. Under each there will be steps whose last
+    keys are not known yet."""
     for dynamic in planned.scope:
         maker = network.plan.by_node[dynamic.rpartition(".")[0]]
         yield from (step for step in network.instances[maker.key] if not step.is_finished)

@@ -42,7 +42,7 @@ def dtypes_to_restore(index: Any, table: pa.Table) -> dict[str, str]:
 
 
 def with_levels(index: Any, table: pa.Table, dtypes: Mapping[str, str]) -> Any:
-    """The index with these levels made anew from the columns of the table, in which they are whole."""
+    """The index with these levels rebuilt from the columns of the table, which have kept their dtypes."""
     import pandas as pd
 
     names = table.schema.pandas_metadata["index_columns"]

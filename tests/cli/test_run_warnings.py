@@ -45,13 +45,13 @@ def ran(bench):
     return bench
 
 
-def test_each_cause_is_told_once_with_its_steps(ran):
+def test_each_cause_is_shown_once_with_its_steps(ran):
     for text in (ran.ran.out, ran.here("runs", "show", "last").ok().out):
-        told = text.partition("warnings\n")[2].partition("\n\n")[0]
-        assert "hook mail failed (first): ValueError: no such address" in told
-        assert "resource base was not torn down (first, second): OSError: the connection was gone" in told
-        assert "resource twice was not torn down (first): DefinitionError" in told
-        assert "pipelines.py" in told
+        section = text.partition("warnings\n")[2].partition("\n\n")[0]
+        assert "hook mail failed (first): ValueError: no such address" in section
+        assert "resource base was not torn down (first, second): OSError: the connection was gone" in section
+        assert "resource twice was not torn down (first): DefinitionError" in section
+        assert "pipelines.py" in section
 
 
 def test_programs_get_every_one(ran):

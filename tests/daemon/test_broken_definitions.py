@@ -33,7 +33,10 @@ WRONG = {
     '@schedule("0 0 * * *")\ndef bare(context): ...': ("schedule bare", "its options are given by name"),
     '@schedule(cron="0 0 * * *", pipeline="nope")\ndef lost(context): ...': ("schedule lost", "no pipeline 'nope'"),
     '@schedule(cron="0 0 * * *", pipeline=good, mode="m")\ndef mode(context): ...': ("schedule mode", "no mode 'm'"),
-    '@sensor(pipeline=good, interval="5x")\ndef often(context): ...': ("sensor often", "interval='5x' is no duration"),
+    '@sensor(pipeline=good, interval="5x")\ndef often(context): ...': (
+        "sensor often",
+        "interval='5x' is not a duration",
+    ),
     "@sensor(pipeline=good)\ndef many(a, b, c): ...": ("sensor many", "its function takes (a, b, c)"),
     "@sensor(pipeline=good)\nasync def waits(context): ...": ("sensor waits", "is async"),
     "@asset_sensor(pipeline=good)\ndef stock(context, m): ...": ("sensor stock", "it names no asset"),

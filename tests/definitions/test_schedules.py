@@ -53,7 +53,7 @@ def refused(problem, hint=None, *, cron="@daily", name="nightly", what="Schedule
         refused("catch_up='lates' is no policy.", POLICY, catch_up="lates"),
         refused("catch_up=0 is no policy.", POLICY, catch_up=0),
         refused("catch_up=True is no policy.", POLICY, catch_up=True),
-        refused("catch_up_window='soon' is no duration.", DURATION, catch_up_window="soon"),
+        refused("catch_up_window='soon' is not a duration.", DURATION, catch_up_window="soon"),
         refused("catch_up_window=0 must be at least 1 seconds.", catch_up_window=0),
         refused("overlap='skp' is no policy.", "Did you mean skip?", overlap="skp"),
         refused("jitter=-1 must be at least 0 seconds.", jitter=-1),

@@ -37,7 +37,7 @@ def no_interval():
     def watching(context): ...
 
 
-@case("Sensor 'watching'", "interval='often' is no duration.", DURATION)
+@case("Sensor 'watching'", "interval='often' is not a duration.", DURATION)
 def an_interval_in_words():
     @sensor(interval="often")  # here
     def watching(context): ...
