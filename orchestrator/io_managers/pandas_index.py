@@ -25,19 +25,19 @@ def dtypes_to_restore(index: Any, table: pa.Table) -> dict[str, str]:
     """By the position of a level, the dtype that Arrow would change and `with_levels` can restore."""
     import pandas as pd
 
-    if isinstance(index, pd.RangeIndex):
-        return {}
+    dtypes = [level.dtype for level in _levels(index)]
+    if not any(hasattr(dtype, "__from_arrow__") for dtype in dtypes):
+        return {}  # NumPy's own, which Arrow keeps
     try:
         back = table.slice(0, 0).to_pandas().index
     except Exception:  # of any class; the caller reads everything back anyway, and says what cannot be
         return {}
     if index.nlevels != back.nlevels:
         return {}
-    dtypes = {position: _levels(index)[position].dtype for position in changed_levels(index, back)}
     return {
-        str(position): _ARROW if isinstance(dtype, pd.ArrowDtype) else str(dtype.name)
-        for position, dtype in dtypes.items()
-        if hasattr(dtype, "__from_arrow__")
+        str(position): _ARROW if isinstance(dtypes[position], pd.ArrowDtype) else str(dtypes[position].name)
+        for position in changed_levels(index, back)
+        if hasattr(dtypes[position], "__from_arrow__")
     }
 
 
