@@ -18,6 +18,7 @@ from html import escape
 from typing import Any, overload
 
 from orchestrator import clock
+from orchestrator.attempts.package import RunPackage
 from orchestrator.definitions.broken import decorate
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition, Preset
@@ -49,7 +50,7 @@ from orchestrator.location.recorder import Recorder
 from orchestrator.location.values import stored_value
 from orchestrator.planning.compile import IN_PROCESS, ReplacedMode, plan_run
 from orchestrator.planning.plan import PlanRequest
-from orchestrator.records import RunRecord, SourceRef, Trigger
+from orchestrator.records import SourceRef
 from orchestrator.states import RunState, StepState
 
 
@@ -188,18 +189,10 @@ class Pipeline(PipelineDefinition):
             stored=False,
         )
         planned = plan_run(self, request, os.environ, replaced=replaced)
-        record = RunRecord(
-            run_id=new_run_id(),
-            pipeline=self.name,
-            location="",
-            mode=planned.mode,
-            created_at=clock.now(),
-            trigger=Trigger(),
-            tags=planned.tags,
-            config=planned.config,
-            executor=IN_PROCESS,
+        run = RunPackage(
+            run_id=new_run_id(), pipeline=self.name, mode=planned.mode, tags=planned.tags, config=planned.config
         )
-        owner = _InProcessOwner(BoundRun(record, planned.plan, self, os.environ, replaced.mode))
+        owner = _InProcessOwner(BoundRun(run, planned.plan, self, os.environ, replaced.mode))
         owner.drive()
         if raise_on_error and owner.first_error is not None:
             raise owner.first_error
@@ -230,7 +223,7 @@ class _InProcessOwner:
 
     def __init__(self, bound: BoundRun) -> None:
         self._bound = bound
-        self._run_id = bound.record.run_id
+        self._run_id = bound.run.run_id
         self._progress = RunProgress(bound.plan, self._run_id)
         self._events: list[Event] = []
         self._errors: dict[str, BaseException] = {}  # of the last attempt that failed, by step

@@ -15,7 +15,7 @@ from orchestrator.records import AttemptSpec
 from orchestrator.ticks import NumberedMaterialization, RunEnding, ScheduleInfo, SensorInfo
 
 # Both sides must agree: a location may run in another environment, with another version installed.
-PROTOCOL = 3
+PROTOCOL = 4
 
 # Stands for a request in the refusal of a location process that cannot start an evaluator just now.
 NO_EVALUATOR = -1
@@ -151,10 +151,11 @@ class MakeTemplate(msgspec.Struct, frozen=True, tag="make_template"):
 
 
 class FindMemoized(msgspec.Struct, frozen=True, tag="find_memoized"):
-    """Answered with the keys of the steps of that run whose outputs exist already in their version."""
+    """An `attempts.package.RunPackage` as JSON; answered with the keys of the steps of that run whose outputs exist
+    already in their version."""
 
     request: int
-    run_dir: str
+    run: bytes
 
 
 class MakePlans(msgspec.Struct, frozen=True, tag="make_plans"):
@@ -206,11 +207,18 @@ class FoundAsset(msgspec.Struct, frozen=True, tag="found_asset"):
     materializations: tuple[NumberedMaterialization, ...]
 
 
-class LaunchAttempt(msgspec.Struct, frozen=True, tag="launch_attempt"):
-    """Start the attempt; not answered, its files tell. `how`: in a forked child, in a fresh interpreter, or in the
-    location process itself."""
+class BeginRun(msgspec.Struct, frozen=True, tag="begin_run"):
+    """An `attempts.package.RunPackage` as JSON: what the attempts of that run share. Sent once, before the first of
+    them; not answered."""
 
-    run_dir: str
+    run: bytes
+
+
+class LaunchAttempt(msgspec.Struct, frozen=True, tag="launch_attempt"):
+    """Start the attempt, of a run that has begun here; not answered, its channel tells. `channel`: the address of the
+    worker's end. `how`: in a forked child, in a fresh interpreter, or in the location process itself."""
+
+    channel: str
     spec: AttemptSpec
     how: str  # fork | spawn | here
 
@@ -222,5 +230,14 @@ class EndRun(msgspec.Struct, frozen=True, tag="end_run"):
 
 
 ToLocation = (
-    MakePlan | MakePlans | MakeTemplate | FindMemoized | Evaluate | EvaluateMany | FoundAsset | LaunchAttempt | EndRun
+    MakePlan
+    | MakePlans
+    | MakeTemplate
+    | FindMemoized
+    | Evaluate
+    | EvaluateMany
+    | FoundAsset
+    | BeginRun
+    | LaunchAttempt
+    | EndRun
 )

@@ -231,7 +231,7 @@ def drive(
 
     interrupts = interrupts or Interrupts()
     take_signals(interrupts)
-    executor = make_executor(record.executor, found.pool)
+    executor = make_executor(record.executor, found.executor_context)
     driver = RunDriver(run_dir, lock, executor, listener)
     try:
         driver.begin("foreground", reused)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
 
 from orchestrator import clock
+from orchestrator.attempts.files import FileChannels
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import NotPossible, OrchestratorError, RunDamaged
 from orchestrator.event_lines import decode_lines
@@ -20,7 +21,7 @@ from orchestrator.events import (
     RunStarted,
     encode_line,
 )
-from orchestrator.execution.base import Executor
+from orchestrator.execution.base import Executor, ExecutorContext
 from orchestrator.execution.pool import LocationPool
 from orchestrator.execution.registry import make_executor
 from orchestrator.journal import JournalWriter
@@ -151,7 +152,7 @@ class Runs:
 
     def _executor(self, name: str) -> Executor:
         if name not in self._executors:
-            self._executors[name] = make_executor(name, self._pool)
+            self._executors[name] = make_executor(name, ExecutorContext(self._pool, FileChannels(self._state)))
         return self._executors[name]
 
     def _note(self, run_dir: RunDir) -> Callable[[object], None]:

@@ -1,5 +1,4 @@
-"""Executors: ways of running an attempt somewhere else, behind one small interface.
+"""Executors: ways of running an attempt in another process, behind one small interface.
 
-They are polled and never call back, know nothing of runs, plans or the database, and can be asked again after a
-restart: a handle is text.
+They are polled and never call back. A handle is text, so that an owner can ask again after a restart.
 """

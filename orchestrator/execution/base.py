@@ -1,63 +1,47 @@
-"""What every executor can do, and what it can say about an attempt. Knows none of the executors."""
+"""The interface of executors: ways of running an attempt in another process, or on another machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
-from orchestrator.events import AnyAttemptEvent, ErrorInfo
-from orchestrator.layout import RunDir
-from orchestrator.records import AttemptSpec
+from orchestrator.attempts.channel import Channels
+from orchestrator.attempts.observation import Observation
+from orchestrator.attempts.package import AttemptPackage
+from orchestrator.execution.pool import LocationPool
 
 # How long an attempt that is told to stop may take to clean up before it is killed.
 DEFAULT_GRACE_S = 15.0
 
 
-class Phase(StrEnum):
-    """What is known of an attempt."""
-
-    PENDING = "PENDING"  # launched, has not begun
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"  # its outcome is among the events
-    FAILED = "FAILED"  # its outcome is among the events, or `error` says how it ended without one
-    LOST = "LOST"  # it is over, and nobody saw how
-    REVOKED = "REVOKED"  # it never began, and now never can
-    UNKNOWN = "UNKNOWN"  # cannot be found out at present: changes nothing
-
-
-FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.LOST, Phase.REVOKED})
-
-
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt to be launched: what its process is told (`spec`), in the directory of its run. `isolation` is "fork"
-    or "spawn", and `tags` are those of the step: an executor may read its own options from them."""
+    """One attempt to be launched: what its process is given (`package`), and the location whose code it runs.
+    `isolation` is "fork" or "spawn"; `tags` are those of the step: an executor may read its own options from them."""
 
-    run_dir: RunDir
+    package: AttemptPackage
     location: str
-    spec: AttemptSpec
     isolation: str = "fork"
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def handle(self) -> str:
-        return self.spec.handle
+        return self.package.spec.handle
 
 
 @dataclass(frozen=True)
-class Observation:
-    """An attempt at the moment of asking. `events` are those recorded since it was last asked for."""
+class ExecutorContext:
+    """What an executor is made from. `pool` has the location processes of this owner, `channels` opens the owner's ends
+    of attempts on this machine."""
 
-    phase: Phase
-    events: tuple[AnyAttemptEvent, ...] = ()
-    error: ErrorInfo | None = None
-    reason: str = ""
+    pool: LocationPool
+    channels: Channels
 
 
 class Executor(Protocol):
-    """Runs attempts. Safe to ask anything again: launching an attempt twice runs it once."""
+    """Runs attempts. Every method is idempotent: launching an attempt twice runs it once. No method may block for
+    longer than it takes to start a process: the daemon calls them from its only thread."""
 
     name: str
 
@@ -73,12 +57,13 @@ class Executor(Protocol):
         ...
 
     def poll(self) -> dict[str, Observation]:
-        """What is new, by handle. An attempt is forgotten once its final observation was returned."""
+        """What is new, by handle; called several times a second. An attempt is forgotten once its final observation was
+        returned."""
         ...
 
     def cancel(self, handle: str, grace: float) -> None:
         """Asks the attempt to stop, and ends it after `grace` seconds if it has not. Asking again may shorten that.
-        Returns at once; how it ended comes out of `poll`. Of an unknown handle nothing is done."""
+        Returns at once; how it ended comes out of `poll`. Unknown handles are ignored."""
         ...
 
     def descriptors(self) -> Iterable[int]:

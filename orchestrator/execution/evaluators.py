@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.attempts.exit_status import how_it_ended
 from orchestrator.clock import format_duration, monotonic
 from orchestrator.execution.location_process import LocationProcess
 from orchestrator.execution.memory import growth_mb, own_memory_kb
-from orchestrator.execution.process_end import how_it_ended
 from orchestrator.messages import (
     NO_EVALUATOR,
     Answer,

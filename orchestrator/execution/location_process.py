@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ import msgspec
 
 from orchestrator import errors
 from orchestrator._version import __version__
+from orchestrator.attempts.exit_status import how_it_ended
+from orchestrator.attempts.package import AttemptPackage, RunPackage, encode_run
 from orchestrator.distribution import install_command
 from orchestrator.errors import (
     HOW_TO_SET,
@@ -31,13 +34,12 @@ from orchestrator.errors import (
     LocationDied,
     OrchestratorError,
 )
-from orchestrator.execution.process_end import how_it_ended
-from orchestrator.layout import RunDir
 from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.masking import Masker
 from orchestrator.messages import (
     PROTOCOL,
     Answer,
+    BeginRun,
     EndRun,
     EvaluatorEnded,
     FindMemoized,
@@ -50,9 +52,10 @@ from orchestrator.messages import (
     Refusal,
 )
 from orchestrator.outliving import OutlivingProcess
-from orchestrator.records import AttemptSpec
 from orchestrator.wire import Channel, Disconnected, Garbled
 
+# A process that takes nothing from its socket for this long is busy; what waits is sent later.
+_READS_WITHIN_S = 0.05
 # How long a process that can be talked to no more may take to end.
 _DYING_S = 2.0
 _LAST_WORDS = 4000  # characters of a dead process's output that go into the error
@@ -103,6 +106,7 @@ class LocationProcess:
         self._failure: OrchestratorError | None = None
         self._answers: dict[int, bytes | OrchestratorError] = {}
         self._endings: dict[int, int] = {}
+        self._begun: set[str] = set()  # the runs that it knows
         self._next_request = 0
         try:
             self._open()
@@ -172,13 +176,17 @@ class LocationProcess:
         """Likewise for a configuration template."""
         return self._ask(MakeTemplate(self._number(), pipeline, mode))
 
-    def find_memoized(self, run_dir: RunDir) -> int:
+    def find_memoized(self, run: RunPackage) -> int:
         """Likewise for the steps of a run whose outputs are stored in its version."""
-        return self._ask(FindMemoized(self._number(), str(run_dir.path)))
+        return self._ask(FindMemoized(self._number(), encode_run(run)))
 
-    def launch(self, run_dir: RunDir, spec: AttemptSpec, how: str) -> None:
-        """Has the attempt started. Raises LocationDied."""
-        self._send(LaunchAttempt(str(run_dir.path), spec, how))
+    def launch(self, package: AttemptPackage, channel: str, how: str) -> None:
+        """Has the attempt started, over the channel at that address. Raises LocationDied."""
+        if package.run.run_id not in self._begun:
+            self._send(BeginRun(encode_run(package.run)))
+            self._begun.add(package.run.run_id)
+            self._send_while_read()  # a large plan does not fit into the socket
+        self._send(LaunchAttempt(channel, package.spec, how))
 
     def ending_of(self, evaluator: int) -> int | None:
         """How an evaluator that is gone has ended: its exit code, negative for a signal; None while that is unknown."""
@@ -194,7 +202,8 @@ class LocationProcess:
 
     def end_run(self, run_id: str) -> None:
         """Lets it forget a run; of no consequence when it is gone."""
-        if self.is_alive:
+        if self.is_alive and run_id in self._begun:
+            self._begun.discard(run_id)
             self._send(EndRun(run_id))
 
     # --- listening ---
@@ -296,6 +305,13 @@ class LocationProcess:
         except Disconnected:
             self._failure = self._death()
             raise self._failure from None
+
+    def _send_while_read(self) -> None:
+        """Sends what waits as long as the process keeps reading; the rest is sent by `pump`."""
+        with selectors.DefaultSelector() as writable:
+            writable.register(self._channel, selectors.EVENT_WRITE)
+            while self._failure is None and self._channel.wants_to_send and writable.select(_READS_WITHIN_S):
+                self.pump()
 
     def _take(self, message: FromLocation) -> None:
         if isinstance(message, (Loaded, LoadFailed)) and (message.protocol, message.version) != (

@@ -1,19 +1,18 @@
 """The default executors: each attempt in a process of its own, or (in_process) one after another in the location's.
-What an attempt does is read from its files, by `attempt_files`; nothing is asked of its process.
+What an attempt does comes through its channel; nothing is asked of its process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from orchestrator.attempts.channel import OwnerChannel
+from orchestrator.attempts.observation import FINAL, Observation, Phase
 from orchestrator.clock import monotonic
-from orchestrator.execution.attempt_files import AttemptWatch
-from orchestrator.execution.base import FINAL, Attempt, Observation, Phase
+from orchestrator.execution.base import Attempt, ExecutorContext
 from orchestrator.execution.location_process import LocationProcess
-from orchestrator.execution.log_limit import LogLimit
-from orchestrator.execution.pool import LocationPool, drain
-from orchestrator.layout import AttemptDir
-from orchestrator.state_dir import make_private
+from orchestrator.execution.pool import drain
 
 # How often attempts are looked at that nobody gave a hint about: log lines show up this late, lost ones are found.
 SWEEP_S = 0.2
@@ -24,25 +23,24 @@ class SubprocessExecutor:
 
     name = "subprocess"
 
-    def __init__(self, pool: LocationPool) -> None:
-        self._pool = pool
-        self._watched: dict[str, AttemptWatch] = {}
+    def __init__(self, context: ExecutorContext) -> None:
+        self._pool = context.pool
+        self._channels = context.channels
+        self._watched: dict[str, OwnerChannel] = {}
         self._parents: dict[str, LocationProcess] = {}
         self._hinted: set[str] = set()
         self._swept_at = 0.0
 
     def launch(self, attempt: Attempt) -> str:
-        directory = attempt.run_dir.attempt(attempt.spec.step, attempt.spec.attempt)
-        make_private(directory.path)
-        process = self._pool.for_run(attempt.spec.run_id, attempt.location)
-        process.launch(attempt.run_dir, attempt.spec, self._how(attempt))
-        self._watched[attempt.handle] = AttemptWatch(directory, limit=self._limit(attempt, directory))
+        address = self._channels.prepare(attempt.handle)
+        process = self._pool.for_run(attempt.package.run.run_id, attempt.location)
+        process.launch(attempt.package, address, self._how(attempt))
+        self._watched[attempt.handle] = self._watch(attempt)
         self._parents[attempt.handle] = process
         return attempt.handle
 
     def adopt(self, attempt: Attempt, seen: int) -> str:
-        directory = attempt.run_dir.attempt(attempt.spec.step, attempt.spec.attempt)
-        self._watched[attempt.handle] = AttemptWatch(directory, seen, self._limit(attempt, directory))
+        self._watched[attempt.handle] = self._watch(attempt, seen)
         self._hinted.add(attempt.handle)
         return attempt.handle
 
@@ -70,15 +68,16 @@ class SubprocessExecutor:
                 yield process.fileno()
                 yield process.wake
 
-    def _limit(self, attempt: Attempt, directory: AttemptDir) -> LogLimit | None:
+    def _watch(self, attempt: Attempt, seen: int = 0) -> OwnerChannel:
         spec = self._pool.specs.get(attempt.location)
-        return None if spec is None else LogLimit(directory, spec.max_log_mb)
+        return self._channels.watch(attempt.handle, seen, None if spec is None else spec.max_log_mb)
 
     def _how(self, attempt: Attempt) -> str:
         return attempt.isolation
 
     def _observed(self, handle: str) -> Observation:
-        """One attempt that cannot be looked at costs no other its observation: a final one is only given once."""
+        """The observation of one attempt. One that cannot be looked at costs no other its observation, because a final
+        one is given only once."""
         try:
             return self._look(handle)
         except OSError as error:
@@ -89,7 +88,7 @@ class SubprocessExecutor:
         observation = self._watched[handle].look(parent_alive=parent is not None and parent.is_alive)
         if observation.phase is Phase.REVOKED and parent is not None and parent.failure is not None:
             # Not free of charge as a revocation is: a location that dies of every launch must not be tried for ever.
-            observation = Observation(Phase.LOST, observation.events, reason=parent.failure.message)
+            observation = replace(observation, phase=Phase.LOST, reason=parent.failure.message)
         if observation.phase in FINAL:
             self._watched.pop(handle).close()
             self._parents.pop(handle, None)

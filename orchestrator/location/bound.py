@@ -1,6 +1,4 @@
-"""A run bound to the code that is loaded here: its plan on one side, the user's definitions on the other. Performs
-nothing.
-"""
+"""A run bound to the code that is loaded here: its plan on one side, the user's definitions on the other."""
 
 from __future__ import annotations
 
@@ -9,8 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
+from orchestrator.attempts.package import RunPackage
 from orchestrator.definitions.config import Resolved, resolve_environment
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.handles import PipelineInput
@@ -19,21 +16,11 @@ from orchestrator.definitions.outputs import Out
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition
 from orchestrator.errors import ConfigError, DefinitionError
-from orchestrator.layout import RunDir, StateDir
 from orchestrator.location.copies import deep_copy
 from orchestrator.location.resources import ResourceScope
 from orchestrator.masking import NOTHING, Masker
-from orchestrator.planning.plan import Plan, PlannedStep, decode_plan
+from orchestrator.planning.plan import Plan, PlannedStep
 from orchestrator.planning.run_config import input_schema, resource_schema, resources_of, step_entries, step_schema
-from orchestrator.records import RunRecord
-
-
-def stored_plan(record: RunRecord, run_dir: RunDir) -> Plan:
-    """The plan of a run, with the storage of the state directory that the run lies in now: that may have been moved, or
-    restored elsewhere, since the run was planned."""
-    return msgspec.structs.replace(
-        decode_plan(record.plan), storage_dir=str(StateDir(run_dir.path.parent.parent).storage)
-    )
 
 
 class BoundRun:
@@ -44,7 +31,7 @@ class BoundRun:
 
     def __init__(
         self,
-        record: RunRecord,
+        run: RunPackage,
         plan: Plan,
         pipeline: PipelineDefinition,
         environment: Mapping[str, str],
@@ -52,11 +39,11 @@ class BoundRun:
         masker: Masker = NOTHING,
     ) -> None:
         self._masker = masker
-        self.record = record
+        self.run = run
         self.plan = plan
         self.pipeline = pipeline
         self.environment = environment
-        self.mode = mode or pipeline.mode(record.mode)
+        self.mode = mode or pipeline.mode(run.mode)
 
     def prepare(self) -> None:
         """Works out now what every forked step would otherwise work out again, from a plan of any length."""
@@ -68,7 +55,7 @@ class BoundRun:
 
     @cached_property
     def _entries(self) -> dict[str, Mapping[str, Any]]:
-        return step_entries(self.record.config, self.pipeline.graph.nodes).by_node
+        return step_entries(self.run.config, self.pipeline.graph.nodes).by_node
 
     def node(self, planned: PlannedStep) -> Node:
         """The user's step behind a planned one. Raises DefinitionError when the code no longer has it."""
@@ -105,12 +92,12 @@ class BoundRun:
         schema = resource_schema(self.resources[key])
         if schema is None:
             return None
-        entry = (self.record.config.get("resources") or {}).get(key) or {}
+        entry = (self.run.config.get("resources") or {}).get(key) or {}
         return self._checked(schema, entry.get("config"), ("resources", key, "config"))
 
     def masker(self) -> Masker:
         """Hides everything that the configuration of the run and its location take from the environment."""
-        return self._masker | resolve_environment(self.record.config, self.environment).secrets
+        return self._masker | resolve_environment(self.run.config, self.environment).secrets
 
     def configured_input(self, node: Node, name: str) -> Resolved:
         """The value that the configuration of the run gives an input."""
@@ -121,7 +108,7 @@ class BoundRun:
         else:
             (handle,) = wire.handles
             assert isinstance(handle, PipelineInput)
-            raw, path = self.record.config["inputs"][handle.name], ("inputs", handle.name)
+            raw, path = self.run.config["inputs"][handle.name], ("inputs", handle.name)
         resolved = resolve_environment(raw, self.environment, path)
         schema = input_schema(self.pipeline, node.key, name)
         value, problems = schema.convert(raw, self.environment, path) if schema else (resolved.value, resolved.problems)

@@ -1,6 +1,4 @@
-"""The attempts that a location process has started: starting them, and saying how they ended when they cannot. What
-happens inside one is for `attempt`.
-"""
+"""The attempts that a location process has started: starts them, and reports how their processes ended."""
 
 from __future__ import annotations
 
@@ -9,24 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import msgspec
 
+from orchestrator.attempts.channel import AlreadyClaimed, WorkerChannel
+from orchestrator.attempts.files import open_channel
+from orchestrator.attempts.package import AttemptPackage, encode_package
 from orchestrator.crashpoints import crash_point
 from orchestrator.errors import ExecutionError
-from orchestrator.layout import AttemptDir, RunDir
-from orchestrator.location.attempt import (
-    AlreadyClaimed,
-    Wake,
-    ended_without_outcome,
-    run_attempt,
-    write_exit,
-    write_private,
-)
+from orchestrator.location.attempt import Wake, run_attempt
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.forking import fork
 from orchestrator.location.interrupts import Interruption
@@ -46,7 +39,7 @@ class Child:
 
     pid: int
     handle: str
-    directory: AttemptDir
+    channel: WorkerChannel
     is_forked: bool
 
 
@@ -92,23 +85,23 @@ class Children:
     def __len__(self) -> int:
         return len(self._running)
 
-    def fork(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> None:
+    def fork(self, bound: BoundRun, spec: AttemptSpec, channel: WorkerChannel) -> None:
         """Starts the attempt in a copy of this process: in the one that was made ahead, if it is for this run."""
-        pid = self._hand_over(spec, directory)
+        pid = self._hand_over(spec, channel)
         if pid is None:
-            pid = fork(self._close_inherited, lambda: self._perform(bound, spec, directory))
-        self._running[pid] = Child(pid, spec.handle, directory, is_forked=True)
+            pid = fork(self._close_inherited, lambda: self._perform(bound, spec, channel))
+        self._running[pid] = Child(pid, spec.handle, channel, is_forked=True)
 
     def get_ahead(self, bound: BoundRun) -> None:
         """Forks now for the next attempt of that run, whichever it will be."""
         self.dismiss()
 
         def perform(given: bytes) -> int:
-            directory, spec = msgspec.msgpack.decode(given, type=tuple[str, AttemptSpec])
-            return self._perform(bound, spec, AttemptDir(Path(directory)))
+            address, spec = msgspec.msgpack.decode(given, type=tuple[str, AttemptSpec])
+            return self._perform(bound, spec, open_channel(address))
 
         with suppress(OSError):  # no room for a process that nobody needs yet: the next attempt is forked when it comes
-            self._spare, self._spare_is_for = Spare(self._close_inherited, perform), bound.record.run_id
+            self._spare, self._spare_is_for = Spare(self._close_inherited, perform), bound.run.run_id
 
     def dismiss(self) -> None:
         """Lets go of what was forked ahead."""
@@ -117,24 +110,21 @@ class Children:
             self._dismissed.add(self._spare.pid)
             self._spare = None
 
-    def spawn(self, run_dir: RunDir, spec: AttemptSpec, directory: AttemptDir) -> None:
-        """Starts the attempt in a fresh interpreter, which imports the module anew."""
-        write_private(directory.path / "spec.json", msgspec.json.encode(spec))
-        descriptor = self._wake.descriptor
-        arguments = [
-            json.dumps(asdict(self._target)),
-            str(run_dir.path),
-            str(directory.path),
-            str(descriptor),
-        ]
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "orchestrator.location.spawned", *arguments],
-            stdin=subprocess.DEVNULL,
-            pass_fds=() if descriptor is None else (descriptor,),
-            start_new_session=True,
-        )
+    def spawn(self, package: AttemptPackage, channel: WorkerChannel) -> None:
+        """Starts the attempt in a fresh interpreter, which imports the module again."""
+        wake = self._wake.descriptor
+        with tempfile.TemporaryFile() as file:
+            file.write(encode_package(package))
+            file.seek(0)  # also flushes it
+            arguments = [json.dumps(asdict(self._target)), channel.address, str(file.fileno()), str(wake)]
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "orchestrator.location.spawned", *arguments],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[file.fileno(), *([] if wake is None else [wake])],
+                start_new_session=True,
+            )
         process.returncode = 0  # reaped below, by pid: Popen must not try to
-        self._running[process.pid] = Child(process.pid, spec.handle, directory, is_forked=False)
+        self._running[process.pid] = Child(process.pid, package.spec.handle, channel, is_forked=False)
 
     def reap(self) -> None:
         """Collects the children that have ended, and writes down how those ended that left no outcome."""
@@ -144,12 +134,12 @@ class Children:
             end_group(child.pid)  # as long as the number is still its own
             _, status = os.waitpid(child.pid, 0)
             del self._running[child.pid]
-            if ended_without_outcome(child.directory, child.pid):
+            if child.channel.ended_without_outcome(child.pid):
                 end_family(child.handle)
                 # A copy of this process that did not get as far as its claim has run nothing of the user's.
-                lost = "before the step began" if child.is_forked and not child.directory.claim.exists() else ""
+                lost = "before the step began" if child.is_forked and not child.channel.is_claimed() else ""
                 with suppress(OSError):  # the disk is full: the attempt counts as lost, and the others go on
-                    write_exit(child.directory, os.waitstatus_to_exitcode(status), lost=lost)
+                    child.channel.report_exit(os.waitstatus_to_exitcode(status), lost=lost)
                 self._wake(child.handle)
         if self._spare is not None and os.waitpid(self._spare.pid, os.WNOHANG)[0]:
             self._spare.close()
@@ -161,31 +151,31 @@ class Children:
         if self._spare is not None:
             self._spare.close()
 
-    def _hand_over(self, spec: AttemptSpec, directory: AttemptDir) -> int | None:
+    def _hand_over(self, spec: AttemptSpec, channel: WorkerChannel) -> int | None:
         """The process that was forked ahead for this run and has the attempt now; None if there is none."""
         spare = self._spare
         if spare is None or self._spare_is_for != spec.run_id:
             return None
         self._spare = None
-        if spare.give(msgspec.msgpack.encode((str(directory.path), spec))):
+        if spare.give(msgspec.msgpack.encode((channel.address, spec))):
             return spare.pid
         self._dismissed.add(spare.pid)
         return None
 
-    def _perform(self, bound: BoundRun, spec: AttemptSpec, directory: AttemptDir) -> int:
+    def _perform(self, bound: BoundRun, spec: AttemptSpec, channel: WorkerChannel) -> int:
         crash_point("step.forked")
-        attempt_process(bound, spec, directory, self._wake)
+        attempt_process(bound, spec, channel, self._wake)
         return 0
 
 
-def attempt_process(bound: BoundRun, spec: AttemptSpec, directory: AttemptDir, wake: Wake) -> None:
+def attempt_process(bound: BoundRun, spec: AttemptSpec, channel: WorkerChannel, wake: Wake) -> None:
     """Performs the attempt in this process, which exists for nothing else; does nothing when it is claimed already."""
     interruption = Interruption()
     interruption.install()
     adopt_orphans()
     os.environ.update(_variables(spec.handle))
     with suppress(AlreadyClaimed):
-        run_attempt(bound, spec, directory, wake, interruption, ProcessExit(interruption))
+        run_attempt(bound, spec, channel, wake, interruption, ProcessExit(interruption))
 
 
 def end_family(handle: str) -> None:

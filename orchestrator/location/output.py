@@ -11,10 +11,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from orchestrator import clock
-from orchestrator.layout import FILE_MODE, AttemptDir
+from orchestrator.attempts.channel import OutputFiles
+from orchestrator.layout import FILE_MODE
 from orchestrator.masking import Masker
 from orchestrator.output_order import Mark, encode_mark
 
@@ -51,8 +53,8 @@ class Recording:
 
     current: Recording | None = None
 
-    def __init__(self, directory: AttemptDir, mask: Masker) -> None:
-        self._path = directory.marks
+    def __init__(self, marks: Path | None, mask: Masker) -> None:
+        self._path = marks
         self._mask = mask
         self._stream = ""
         self._noted_at = 0.0
@@ -66,6 +68,8 @@ class Recording:
 
     def switch_to(self, stream: str) -> None:
         """Notes how far each stream is, if another one comes next or some time has passed."""
+        if self._path is None:
+            return
         now = clock.monotonic()
         if (stream == self._stream and now - self._noted_at < _BETWEEN_MARKS_S) or self._count >= _MOST_MARKS:
             return
@@ -77,17 +81,10 @@ class Recording:
             if is_first:
                 self._first = mark  # a file of its own only for what has an order: most attempts use one stream
             else:
-                self._append((self._first or b"") + mark)
+                _append(self._path, (self._first or b"") + mark)
                 self._first = None
         except OSError:
             self._count = _MOST_MARKS  # closed descriptors, a full disk: the order is a courtesy
-
-    def _append(self, marks: bytes) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
-        try:
-            os.write(descriptor, marks)
-        finally:
-            os.close(descriptor)
 
 
 def install_streams() -> None:
@@ -123,24 +120,41 @@ def flush(stream: Any) -> None:
 
 
 @contextmanager
-def captured_output(directory: AttemptDir, mask: Masker) -> Iterator[Recording]:
-    """Sends file descriptors 1 and 2 to the attempt's log files."""
+def captured_output(files: OutputFiles | None, mask: Masker) -> Iterator[Recording]:
+    """Sends file descriptors 1 and 2 to these files; without any, the output stays where it goes, and is masked."""
+    if files is None:
+        yield from _recorded(Recording(None, mask))
+        return
     flush_streams()
     streams = sys.stdout, sys.stderr
     saved = [os.dup(1), os.dup(2)]
-    for number, path in ((1, directory.stdout), (2, directory.stderr)):
+    for number, path in ((1, files.stdout), (2, files.stderr)):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
         os.dup2(descriptor, number)
         os.close(descriptor)
-    Recording.current = Recording(directory, mask)
     try:
-        yield Recording.current
+        yield from _recorded(Recording(files.marks, mask))
     finally:
-        flush_streams()
-        Recording.current = None
         for number, descriptor in zip((1, 2), saved, strict=True):
             os.dup2(descriptor, number)
             os.close(descriptor)
         sys.stdout, sys.stderr = streams
         if any(getattr(stream, "closed", True) for stream in streams):
             install_streams()  # the attempt has closed one, and the next attempt in this process prints too
+
+
+def _recorded(recording: Recording) -> Iterator[Recording]:
+    Recording.current = recording
+    try:
+        yield recording
+    finally:
+        flush_streams()
+        Recording.current = None
+
+
+def _append(path: Path, marks: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.write(descriptor, marks)
+    finally:
+        os.close(descriptor)

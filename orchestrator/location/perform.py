@@ -170,9 +170,9 @@ class _Attempt:
             pipeline=self.bound.pipeline.name,
             step=self.spec.step,
             attempt=self.spec.attempt,
-            tags={**self.bound.record.tags, **planned.tags},
+            tags={**self.bound.run.tags, **planned.tags},
             mapping_key=self.spec.mapping_key,
-            trigger=self.bound.record.trigger,
+            trigger=self.bound.run.trigger,
             log=self.log,
             _record=self.record.record,
         )
@@ -199,7 +199,7 @@ class _Attempt:
                 pipeline=self.bound.pipeline.name,
                 attempt=self.spec.attempt,
                 resources=self.scope.values(hook.resources, f"Hook {hook.name!r}"),
-                tags={**self.bound.record.tags, **planned.tags},
+                tags={**self.bound.run.tags, **planned.tags},
                 error=error,
                 log=self.log,
             )

@@ -12,21 +12,22 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator._version import __version__
+from orchestrator.attempts.channel import AlreadyClaimed
+from orchestrator.attempts.files import open_channel
+from orchestrator.attempts.package import decode_run
 from orchestrator.clock import monotonic
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.errors import DefinitionError, ExecutionError, OrchestratorError
 from orchestrator.io_managers.memory import forget_run
-from orchestrator.layout import RunDir
 from orchestrator.limits import hint_for, what_ran_out
-from orchestrator.location.attempt import AlreadyClaimed, Wake, fail_attempt, lose_attempt, run_attempt
-from orchestrator.location.bound import BoundRun, stored_plan
+from orchestrator.location.attempt import Wake, fail_attempt, lose_attempt, run_attempt
+from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import Children, in_child
 from orchestrator.location.errors import error_info, is_a, load_traceback, user_frames, way_to
 from orchestrator.location.evaluators import EvaluatorChildren
@@ -37,6 +38,7 @@ from orchestrator.location.loading import Definitions, Target, import_libraries,
 from orchestrator.location.options_hint import options_hint
 from orchestrator.location.process_exit import StaysAlive, c_library
 from orchestrator.location.refusals import planning_masker, refusal
+from orchestrator.location.runs import BegunRun
 from orchestrator.location.sources import source_files
 from orchestrator.location.values import memoized_steps
 from orchestrator.masking import Masker
@@ -44,6 +46,7 @@ from orchestrator.messages import (
     PROTOCOL,
     SPAWN_HINT,
     Answer,
+    BeginRun,
     EndRun,
     EvaluatorEnded,
     FindMemoized,
@@ -58,7 +61,6 @@ from orchestrator.messages import (
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.planning.template import config_template
-from orchestrator.records import RunRecord
 from orchestrator.wire import Channel, Disconnected
 
 _json = msgspec.json.Encoder()
@@ -75,7 +77,7 @@ class LocationServer:
         self._target = target
         self._channel = channel
         self._definitions = Definitions()
-        self._bound: dict[str, BoundRun] = {}
+        self._runs: dict[str, BegunRun] = {}
         self._likely_next: tuple[PipelineDefinition, Mode] | None = None
         self._selector = selectors.DefaultSelector()
         self._signals_in, self._signals_out = os.pipe()
@@ -148,8 +150,11 @@ class LocationServer:
     def _serve(self, message: ToLocation) -> None:
         if isinstance(message, LaunchAttempt):
             self._launches.put(message, monotonic())
+        elif isinstance(message, BeginRun):
+            run = self._begun(message.run)
+            self._runs[run.run_id] = run
         elif isinstance(message, EndRun):
-            self._bound.pop(message.run_id, None)
+            self._runs.pop(message.run_id, None)
             self._children.dismiss()
             forget_run(message.run_id)
         elif isinstance(message, MakePlan):
@@ -190,7 +195,7 @@ class LocationServer:
             self._likely_next = None
 
     def _memoized(self, message: FindMemoized) -> Any:
-        bound = self._bind(RunDir(Path(message.run_dir)))
+        bound = self._begun(message.run).bound
         found = in_child(lambda: _json.encode(memoized_steps(bound)), self._close_inherited)
         return msgspec.Raw(found)
 
@@ -200,21 +205,20 @@ class LocationServer:
 
     def _launch(self, message: LaunchAttempt) -> None:
         """Starts an attempt. Raises the system's error when it has no room for another process."""
-        run_dir = RunDir(Path(message.run_dir))
-        spec = message.spec
-        directory = run_dir.attempt(spec.step, spec.attempt)
-        if directory.claim.exists():
+        spec, channel = message.spec, open_channel(message.channel)
+        if channel.is_claimed():
             return  # revoked while it waited
         try:
+            run = self._runs[spec.run_id]
             if message.how == "spawn":
-                self._children.spawn(run_dir, spec, directory)
+                self._children.spawn(run.package_of(spec), channel)
             elif message.how == "here":
-                self._run_here(self._bind(run_dir), message)
+                self._run_here(run.bound, message)
             else:
-                bound = self._bind(run_dir)
+                bound = run.bound
                 self._refuse_unsafe_fork()
-                self._children.fork(bound, spec, directory)
-                if len(self._bound) == 1 and len(bound.plan.steps) > 1:
+                self._children.fork(bound, spec, channel)
+                if len(self._runs) == 1 and len(bound.plan.steps) > 1:
                     # A step that follows another need not wait for the fork. Among several runs it would be forked for
                     # one that may not come next, and then throughput counts for more.
                     self._children.get_ahead(bound)
@@ -224,11 +228,10 @@ class LocationServer:
             if what_ran_out(error) is not None:
                 self._children.dismiss()  # a process that nobody needs yet
                 raise
-            fail_attempt(spec, directory, self._wake, error, self._target.masker)
+            fail_attempt(spec, channel, self._wake, error, self._target.masker)
 
     def _give_up(self, message: LaunchAttempt, reason: str) -> None:
-        directory = RunDir(Path(message.run_dir)).attempt(message.spec.step, message.spec.attempt)
-        lose_attempt(message.spec, directory, self._wake, reason)
+        lose_attempt(message.spec, open_channel(message.channel), self._wake, reason)
 
     def _refuse_unsafe_fork(self) -> None:
         problem = fork_problem()
@@ -240,27 +243,13 @@ class LocationServer:
         interruption = Interruption()
         interruption.install()
         try:
-            run_attempt(
-                bound,
-                message.spec,
-                RunDir(Path(message.run_dir)).attempt(message.spec.step, message.spec.attempt),
-                self._wake,
-                interruption,
-                StaysAlive(),
-            )
+            channel = open_channel(message.channel)
+            run_attempt(bound, message.spec, channel, self._wake, interruption, StaysAlive())
         finally:
             interruption.uninstall()
 
-    def _bind(self, run_dir: RunDir) -> BoundRun:
-        if run_dir.run_id not in self._bound:
-            record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
-            pipeline = self._definitions.pipeline(record.pipeline)
-            bound = BoundRun(record, stored_plan(record, run_dir), pipeline, os.environ, masker=self._target.masker)
-            import_libraries(pipeline, bound.mode)
-            bound.prepare()
-            gc.freeze()
-            self._bound[run_dir.run_id] = bound
-        return self._bound[run_dir.run_id]
+    def _begun(self, raw: bytes) -> BegunRun:
+        return BegunRun(decode_run(raw), self._definitions.pipeline, self._target.masker)
 
     def _send(self, message: msgspec.Struct) -> None:
         try:

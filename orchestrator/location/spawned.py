@@ -1,7 +1,8 @@
-"""Entry point of a step process with `isolation: spawn`: a fresh interpreter that imports the module itself. Whatever
-comes after the import is the same as in a forked one.
+"""Entry point of a step process with `isolation: spawn`: a fresh interpreter that imports the module itself. What comes
+after the import is the same as in a forked one.
 
-`python -m orchestrator.location.spawned TARGET RUN_DIR ATTEMPT_DIR WAKE`; the attempt's spec.json says what to do.
+`python -m orchestrator.location.spawned TARGET CHANNEL PACKAGE WAKE`: the channel's address, and the descriptors of a
+file with the AttemptPackage and of the pipe for hints.
 """
 
 from __future__ import annotations
@@ -9,39 +10,37 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 
-import msgspec
-
-from orchestrator.layout import AttemptDir, RunDir
+from orchestrator.attempts.files import open_channel
+from orchestrator.attempts.package import decode_package
 from orchestrator.location.attempt import Wake, fail_attempt
-from orchestrator.location.bound import BoundRun, stored_plan
+from orchestrator.location.bound import BoundRun
 from orchestrator.location.children import attempt_process
 from orchestrator.location.debugger import refuse_breakpoints
 from orchestrator.location.loading import Target, load
 from orchestrator.location.output import flush_streams, install_streams
-from orchestrator.records import AttemptSpec, RunRecord
+from orchestrator.planning.plan import decode_plan
 
 
 def main() -> None:
     """Makes the attempt."""
     target = Target(**json.loads(sys.argv[1]))
-    run_dir, directory = RunDir(Path(sys.argv[2])), AttemptDir(Path(sys.argv[3]))
+    channel = open_channel(sys.argv[2])
+    with os.fdopen(int(sys.argv[3]), "rb") as file:
+        package = decode_package(file.read())
     wake = Wake(None if sys.argv[4] == "None" else int(sys.argv[4]))
     if wake.descriptor is not None:
         os.set_inheritable(wake.descriptor, False)
-    spec = msgspec.json.decode((directory.path / "spec.json").read_bytes(), type=AttemptSpec)
     install_streams()
     refuse_breakpoints()
     sys.argv = [target.file or str(target.module)]
     try:
-        record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=RunRecord)
-        pipeline = load(target).pipeline(record.pipeline)
-        bound = BoundRun(record, stored_plan(record, run_dir), pipeline, os.environ, masker=target.masker)
+        pipeline = load(target).pipeline(package.run.pipeline)
+        bound = BoundRun(package.run, decode_plan(package.run.plan), pipeline, os.environ, masker=target.masker)
     except Exception as error:  # importing runs user code
-        fail_attempt(spec, directory, wake, error, target.masker)
+        fail_attempt(package.spec, channel, wake, error, target.masker)
     else:
-        attempt_process(bound, spec, directory, wake)
+        attempt_process(bound, package.spec, channel, wake)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from orchestrator import clock
+from orchestrator.attempts.files import is_run_active
 from orchestrator.crashpoints import crash_point
 from orchestrator.definitions.contexts import InputContext, OutputContext, ResourceContext, Resources
 from orchestrator.definitions.graph import Node
@@ -31,14 +31,12 @@ from orchestrator.definitions.values import (
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.events import InputLoaded, OutputProduced, OutputStored
 from orchestrator.io_managers.frames import as_annotated
-from orchestrator.layout import StateDir
 from orchestrator.location.bound import BoundRun
 from orchestrator.location.copies import copied_default
 from orchestrator.location.interrupts import Interruption
 from orchestrator.location.recorder import Recorder
 from orchestrator.location.resources import ResourceScope
 from orchestrator.location.returned import is_several, members_by_name
-from orchestrator.locks import is_locked
 from orchestrator.planning.plan import PlannedInput, PlannedOutput, PlannedStep
 from orchestrator.records import AttemptSpec, SourceRef
 
@@ -320,15 +318,10 @@ def output_context(
         resources=resources,
         attempt=attempt,
         partition=reference.step.rpartition("[")[2].rstrip("]") if "[" in reference.step else None,
-        storage_dir=bound.plan.storage_dir or None,
+        storage_dir=bound.run.storage or None,
         log=log,
-        is_active=partial(_is_active, bound.plan.storage_dir),
+        is_active=partial(is_run_active, bound.run.storage),
     )
-
-
-def _is_active(storage_dir: str, run_id: str) -> bool:
-    """Whether somebody drives the run: a run without a workspace is over when its process is."""
-    return bool(storage_dir) and is_locked(StateDir(Path(storage_dir).parent).run(run_id).owner_lock)
 
 
 def stored_value(bound: BoundRun, reference: SourceRef, record: Recorder) -> Any:
@@ -337,12 +330,12 @@ def stored_value(bound: BoundRun, reference: SourceRef, record: Recorder) -> Any
     key = str(bound.out(origin, reference.output).io_manager)
     scope = bound.scope()
     try:
-        scope.provide([key], record, ResourceContext(run_id=bound.record.run_id, pipeline=bound.pipeline.name))
+        scope.provide([key], record, ResourceContext(run_id=bound.run.run_id, pipeline=bound.pipeline.name))
         manager, resources = scope.io_manager(key)
         upstream = output_context(bound, reference, resources, record.logger())
         context = InputContext(
             upstream_output=upstream,
-            run_id=bound.record.run_id,
+            run_id=bound.run.run_id,
             pipeline=bound.pipeline.name,
             config=bound.resource_config(key),
             resources=resources,
@@ -367,10 +360,10 @@ def memoized_steps(bound: BoundRun) -> list[str]:
 def _is_stored(bound: BoundRun, planned: PlannedStep, output: PlannedOutput, record: Recorder) -> bool:
     scope = bound.scope()
     try:
-        context = ResourceContext(run_id=bound.record.run_id, pipeline=bound.pipeline.name)
+        context = ResourceContext(run_id=bound.run.run_id, pipeline=bound.pipeline.name)
         scope.provide([output.io_manager], record, context)
         manager, resources = scope.io_manager(output.io_manager)
-        reference = SourceRef(planned.key, output.name, bound.record.run_id)
+        reference = SourceRef(planned.key, output.name, bound.run.run_id)
         return bool(manager.has_output(output_context(bound, reference, resources, record.logger())))
     finally:
         scope.tear_down(record)

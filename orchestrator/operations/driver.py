@@ -12,6 +12,7 @@ import random
 import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Literal
 
 import msgspec
@@ -19,6 +20,8 @@ from msgspec.structs import replace
 
 from orchestrator import clock
 from orchestrator._version import __version__
+from orchestrator.attempts.observation import FINAL, Observation, Phase
+from orchestrator.attempts.package import AttemptPackage, run_package
 from orchestrator.crashpoints import crash_point
 from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
@@ -42,16 +45,9 @@ from orchestrator.events import (
     StepReused,
     encode_line,
 )
-from orchestrator.execution.base import (
-    DEFAULT_GRACE_S,
-    FINAL,
-    Attempt,
-    Executor,
-    Observation,
-    Phase,
-)
+from orchestrator.execution.base import DEFAULT_GRACE_S, Attempt, Executor
 from orchestrator.journal import JournalWriter
-from orchestrator.layout import FILE_MODE, RunDir
+from orchestrator.layout import FILE_MODE, RunDir, StateDir
 from orchestrator.locks import HeldLock, try_lock
 from orchestrator.operations.history import replayed
 from orchestrator.planning.plan import Plan
@@ -81,6 +77,7 @@ class RunDriver:
         events = decode_lines(read_journal(run_dir).lines)
         self.progress: RunProgress = replayed(run_dir, self.record, events)
         self.plan: Plan = self.progress.plan
+        self._package = run_package(self.record, str(StateDir(run_dir.path.parent.parent).storage))
         self._lock = lock
         self._executor = executor
         self._listener = listener
@@ -129,8 +126,8 @@ class RunDriver:
         current = self.progress.network.steps.get(step)
         if current is None or step not in self.progress.in_flight or current.attempt != attempt:
             return
-        for event in seen.events:
-            self._take(event)
+        for event, line in zip_longest(seen.events, seen.lines):
+            self._take(event, line)
         if seen.phase not in FINAL:
             return
         crash_point("attempt.observed")
@@ -264,19 +261,19 @@ class RunDriver:
     def _attempt(self, spec: AttemptSpec) -> Attempt:
         planned = self.plan.by_key[spec.template]
         return Attempt(
-            run_dir=self.run_dir,
+            package=AttemptPackage(run=self._package, spec=spec),
             location=self.record.location,
-            spec=spec,
             isolation=planned.isolation,
             tags=planned.tags,
         )
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event, line: bytes | None = None) -> None:
+        """Applies an event and keeps it for the journal; `line` is the event encoded, when it already is."""
         if not isinstance(event, AttemptEvent) and self._latest - _ONE_TURN <= event.at < self._latest:
             # Decided at an instant that is a little older than what was observed meanwhile: it follows from that.
             event = replace(event, at=self._latest)
         self._latest = max(self._latest, event.at)
-        self._unwritten.append(encode_line(event))
+        self._unwritten.append(line or encode_line(event))
         self.progress.apply(event)
         if self._listener is not None:
             self._listener(event)

@@ -15,7 +15,7 @@ def settings_problems(workspace: Workspace) -> list[OrchestratorError]:
     settings = workspace.settings
     found: list[OrchestratorError] = []
     try:
-        make_executor(settings.executor.default, workspace.pool)
+        make_executor(settings.executor.default, workspace.executor_context)
     except OrchestratorError as error:
         found.append(ConfigError(f"{settings.path}: executor.default: {error.message}", hint=error.hint))
     try:
@@ -32,7 +32,7 @@ def executor_problems(workspace: Workspace, locations: Iterable[LoadedLocation])
         for pipeline in location.pipelines():
             for mode, executor in pipeline.executors.items():
                 try:
-                    make_executor(executor, workspace.pool)
+                    make_executor(executor, workspace.executor_context)
                 except OrchestratorError as error:
                     what = f"Pipeline {pipeline.name!r}, mode {mode!r}, at {pipeline.where}"
                     found.append(ConfigError(f"{what}: {error.message}", hint=error.hint))

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator import clock
+from orchestrator.attempts.package import run_package
 from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import Lookup, check_keys, finished_before, nearest, reused_steps, unselected_steps
@@ -116,7 +117,7 @@ def plan_new(
         raise NotFound("No pipeline was named.")
     found = find_pipeline(workspace, options.pipeline)
     planned = plan(workspace, found, _request(workspace, options, parent))
-    make_executor(planned.executor, workspace.pool)  # refused now if there is no such thing, not when the run exists
+    make_executor(planned.executor, workspace.executor_context)  # an unknown one is refused before the run exists
     _check_forking(found, planned)
     reused, planned = _reused(workspace, planned, parent, continued)
     preset = options.preset or (parent.preset if parent else None)
@@ -127,7 +128,7 @@ def _memoized(
     workspace: Workspace, found: FoundPipeline, planned: PlannedRun, run_dir: RunDir, known: set[str]
 ) -> list[StepReused]:
     """The steps whose outputs are stored in the version that this run would make."""
-    number = found.process.find_memoized(run_dir)
+    number = found.process.find_memoized(run_package(read_record(run_dir), str(workspace.state.storage)))
     keys = msgspec.json.decode(workspace.pool.wait_answer(found.process, number), type=list[str])
     return [
         StepReused(

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from orchestrator.attempts.files import FileChannels
 from orchestrator.clock import monotonic
 from orchestrator.errors import (
     ConfigError,
@@ -24,6 +25,7 @@ from orchestrator.errors import (
     StoreError,
     near_misses,
 )
+from orchestrator.execution.base import ExecutorContext
 from orchestrator.execution.location_process import LocationProcess, LocationSpec
 from orchestrator.execution.pool import LocationPool
 from orchestrator.layout import StateDir
@@ -82,6 +84,11 @@ class Workspace:
     def pool(self) -> LocationPool:
         """The location processes of this workspace; none is started by asking for them."""
         return LocationPool(specs_of(self.settings).values())
+
+    @property
+    def executor_context(self) -> ExecutorContext:
+        """What executors of this workspace are made from. Makes no state directory."""
+        return ExecutorContext(self.pool, FileChannels(StateDir(self.settings.state_path)))
 
     def close(self) -> None:
         """Lets the location processes go."""
@@ -294,7 +301,6 @@ def in_workspace(workspace: Workspace, request: PlanRequest) -> PlanRequest:
     """The request with what the workspace contributes to every run. Makes no state directory."""
     return msgspec.structs.replace(
         request,
-        storage_dir=str(StateDir(workspace.settings.state_path).storage),
         default_executor=workspace.settings.executor.default,
     )
 

@@ -80,7 +80,6 @@ def plan_run(
             for node in shape.nodes()
         ),
         retries_enabled=retries_enabled(config),
-        storage_dir=request.storage_dir,
     )
     tags = {**pipeline.tags, **(preset.tags if preset else {}), **request.tags}
     return PlannedRun(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, Literal
 
@@ -85,7 +85,6 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, dict=T
     mode: str
     steps: tuple[PlannedStep, ...]
     retries_enabled: bool = True
-    storage_dir: str = ""
 
     @cached_property
     def by_key(self) -> dict[str, PlannedStep]:
@@ -124,7 +123,6 @@ class PlanRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     tags: dict[str, str] = {}
     selection: tuple[str, ...] = ()
     executor: str | None = None
-    storage_dir: str = ""
     default_executor: str = "subprocess"
     inherited: Inherited | None = None  # from the earlier run whose outputs it may use
     memoize: bool = False
@@ -152,6 +150,13 @@ _decoder = msgspec.json.Decoder(Plan)
 def decode_plan(raw: bytes | msgspec.Raw) -> Plan:
     """The plan that `encode_plan` wrote."""
     return _decoder.decode(raw)
+
+
+def plan_of_attempt(plan: Plan, template: str, sources: Iterable[str]) -> Plan:
+    """The part of a plan that an attempt at the step `template` needs: that step, and those that made its inputs
+    (`sources`, their keys as they run)."""
+    needed = {template, *(plan.origin_of(source).key for source in sources)}
+    return msgspec.structs.replace(plan, steps=tuple(step for step in plan.steps if step.key in needed))
 
 
 def template_key(node: str, depth: int) -> str:

@@ -211,12 +211,12 @@ class Instant:
         self._launched = []
 
     def launch(self, attempt):
-        self._launched.append(attempt.spec)
+        self._launched.append(attempt.package.spec)
         return attempt.handle
 
     def poll(self):
         from orchestrator import events as ev
-        from orchestrator.execution.base import Observation, Phase
+        from orchestrator.attempts.observation import Observation, Phase
 
         taken, self._launched = self._launched, []
         now = datetime.now(UTC)

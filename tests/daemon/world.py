@@ -9,11 +9,10 @@ from types import SimpleNamespace
 import msgspec
 
 from orchestrator import events as ev
-from orchestrator.execution.base import Observation, Phase
+from orchestrator.attempts.observation import Observation, Phase
 from orchestrator.execution.evaluators import Finished
 from orchestrator.messages import LocationInfo
 from orchestrator.planning.plan import PlannedRun, PlanRequest
-from orchestrator.run_files import read_record
 from orchestrator.ticks import Evaluation, Requested
 from tests.engine.lives import plan
 
@@ -37,7 +36,7 @@ class World:
         if attempt.handle in self.steps:
             return
         self.steps[attempt.handle] = "running"
-        trigger = read_record(attempt.run_dir).trigger
+        trigger = attempt.package.run.trigger
         if trigger.kind in ("schedule", "sensor"):
             self.ledger.setdefault((trigger.name, trigger.scheduled_at or trigger.run_key), []).append(attempt.handle)
 
@@ -147,8 +146,8 @@ class Steps:
 
     name = EXECUTOR
 
-    def __init__(self, pool):
-        self.world = pool.world
+    def __init__(self, context):
+        self.world = context.pool.world
         self._watched = {}
 
     def launch(self, attempt):
@@ -156,7 +155,7 @@ class Steps:
         return self.adopt(attempt, 0)
 
     def adopt(self, attempt, seen):
-        self._watched[attempt.handle] = (attempt.spec.step, attempt.spec.attempt)
+        self._watched[attempt.handle] = (attempt.package.spec.step, attempt.package.spec.attempt)
         return attempt.handle
 
     def poll(self):

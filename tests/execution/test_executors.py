@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from orchestrator import clock
-from orchestrator.execution.base import FINAL, Attempt, Phase
+from orchestrator.attempts.observation import FINAL, Phase
+from orchestrator.attempts.package import AttemptPackage, run_package
+from orchestrator.execution.base import Attempt
 from orchestrator.execution.pool import LocationPool
 from orchestrator.execution.registry import make_executor
 from orchestrator.ids import new_run_id
@@ -71,9 +73,7 @@ class Rig:
         self.bench, self.name, self.isolation = bench, name, isolation
         self.workspace = Workspace(load_settings(bench.path / ".orchestrator.yaml"))
         found = find_pipeline(self.workspace, "everything")
-        planned = plan(
-            self.workspace, found, PlanRequest(pipeline="everything", storage_dir=str(bench.path / "values"))
-        )
+        planned = plan(self.workspace, found, PlanRequest(pipeline="everything"))
         record = RunRecord(
             run_id=new_run_id(),
             pipeline="everything",
@@ -84,12 +84,13 @@ class Rig:
             plan=msgspec.Raw(encode_plan(planned.plan)),
         )
         self.run_dir = create_run(self.workspace.state, record)
-        self.executor = make_executor(name, self.workspace.pool)
+        self.package = run_package(record, str(bench.path / "values"))
+        self.executor = make_executor(name, self.workspace.executor_context)
         self.events = []
 
     def attempt(self, step, number=1):
         spec = AttemptSpec(run_id=self.run_dir.run_id, step=step, template=step, attempt=number)
-        return Attempt(self.run_dir, "main", spec, isolation=self.isolation)
+        return Attempt(AttemptPackage(run=self.package, spec=spec), "main", isolation=self.isolation)
 
     def until(self, handle, *phases):
         """Polls until the attempt is in one of these phases; the observation."""
@@ -112,7 +113,7 @@ class Rig:
         """Another owner, in another life: nothing is left of the first but what lies on disk."""
         self.workspace.pool.close()
         self.workspace.__dict__["pool"] = LocationPool(self.workspace.pool.specs.values())
-        self.executor = make_executor(self.name, self.workspace.pool)
+        self.executor = make_executor(self.name, self.workspace.executor_context)
 
     def ledger_has(self, line):
         self.bench.wait_until(lambda: line in self.bench.ledger(), f"{line} in the ledger")

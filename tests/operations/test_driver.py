@@ -7,9 +7,9 @@ import pytest
 
 from orchestrator import clock
 from orchestrator import events as ev
+from orchestrator.attempts.observation import Observation, Phase
 from orchestrator.errors import RunDamaged
 from orchestrator.event_lines import decode_lines
-from orchestrator.execution.base import Observation, Phase
 from orchestrator.journal import read_lines
 from orchestrator.operations.driver import RunDriver, own_run
 from orchestrator.planning.plan import encode_plan

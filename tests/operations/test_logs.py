@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.execution.log_limit import LogLimit
+from orchestrator.attempts.log_limit import LogLimit
 from orchestrator.layout import AttemptDir
 from orchestrator.operations.logs import Lines, LogFile, LogReader, last_of, printable, printable_lines
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from orchestrator import events as ev
+from orchestrator.attempts.observation import Phase, death
+from orchestrator.attempts.watch import AttemptWatch, revoke
 from orchestrator.events import encode_line
-from orchestrator.execution.attempt_files import AttemptWatch, death, revoke
-from orchestrator.execution.base import Phase
 from orchestrator.layout import AttemptDir
 from orchestrator.locks import try_lock
 from orchestrator.records import handle_of, split_handle
@@ -23,11 +23,11 @@ WORKS = """
 import sys, time
 from pathlib import Path
 from orchestrator.layout import AttemptDir
-from orchestrator.location.attempt import claim
+from orchestrator.attempts.files import AttemptFiles
 if "deaf" in sys.argv:
     import signal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-lock = claim(AttemptDir(Path(sys.argv[1])))
+claim = AttemptFiles(AttemptDir(Path(sys.argv[1]))).claim()
 print("claimed", flush=True)
 time.sleep(60)
 """

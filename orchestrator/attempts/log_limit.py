@@ -1,5 +1,5 @@
-"""Keeps what an attempt prints from filling the disk: beyond a limit nothing more is kept, and its log says so. The
-attempt's process knows nothing of it, and neither do the programs that it starts.
+"""Keeps what an attempt prints from filling the disk: the owner truncates a log file that passes the limit, and the log
+says so. Works from outside, so that it holds for C code and for programs that the step starts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class LogLimit:
         ).encode()
 
     def enforce(self) -> None:
-        """Cuts off what is too much. A program that goes on printing is cut off again the next time."""
+        """Truncates what is over the limit. Call it again while the attempt runs: a program may go on printing."""
         for path in self._paths:
             try:
                 if path.stat().st_size > self._most + len(self._notice):

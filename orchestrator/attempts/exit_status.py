@@ -1,4 +1,4 @@
-"""How a process has ended, in words. Waits for none."""
+"""Exit codes and signals in words."""
 
 from __future__ import annotations
 

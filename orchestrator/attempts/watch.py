@@ -1,39 +1,41 @@
-"""Watching an attempt through its directory, and ending it. Starts none.
+"""The owner's end of an attempt's directory: observes the attempt, and ends it.
 
 outcome recorded                        it is over, as the outcome says
 exit.json                               it died, and its parent saw how; or it could not be started
 no claim                                it has not begun
 claim, alive.lock held                  it is running
-claim, alive.lock free                  it died, and nobody saw how (after a moment for its parent to tell)
+claim, alive.lock free                  it died, and how was not seen (after a moment for its parent to report it)
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from typing import IO
 
 import msgspec
 
-from orchestrator.clock import monotonic, now
-from orchestrator.event_lines import Undecodable, decode_line, quoted
-from orchestrator.events import (
-    AnyAttemptEvent,
-    AttemptCanceled,
-    AttemptEvent,
-    AttemptFailed,
-    AttemptStarted,
-    AttemptSucceeded,
-    ErrorInfo,
-    EventUnreadable,
+from orchestrator.attempts.channel import Stream
+from orchestrator.attempts.exit_status import how_it_ended
+from orchestrator.attempts.log_limit import LogLimit
+from orchestrator.attempts.observation import (
+    Observation,
+    Phase,
+    Recorded,
+    death,
+    ended,
+    observed,
+    recorded_line,
+    up_to_outcome,
 )
-from orchestrator.execution.base import Observation, Phase
-from orchestrator.execution.log_limit import LogLimit
-from orchestrator.execution.process_end import how_it_ended
+from orchestrator.clock import monotonic
+from orchestrator.events import AttemptStarted, ErrorInfo
 from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, AttemptDir
 from orchestrator.locks import is_locked
 from orchestrator.process_tree import kill_tree
 from orchestrator.pulse import is_alive
+from orchestrator.records import handle_of
 from orchestrator.regular import IN_THE_WAY, PASSING, open_regular, read_regular, why
 from orchestrator.state_dir import make_private
 
@@ -47,6 +49,7 @@ class AttemptWatch:
 
     def __init__(self, directory: AttemptDir, seen: int = 0, limit: LogLimit | None = None) -> None:
         self.directory = directory
+        self._handle = handle_of("", directory.path.parent.name, int(directory.path.name))
         self._limit = limit
         self._skip = seen
         self._offset = 0
@@ -59,12 +62,12 @@ class AttemptWatch:
         self._asked = False
 
     def look(self, *, parent_alive: bool) -> Observation:
-        """The attempt as it is now. `parent_alive`: whether somebody is there who would see its process die."""
+        """The attempt as it is now. `parent_alive`: whether a process is there that would see its process die."""
         self._enforce_stop()
         if self._limit is not None:
             self._limit.enforce()
         events = self._new_events()
-        outcome = _up_to_outcome(events)
+        outcome = up_to_outcome(events)
         if outcome is not None:
             return outcome
         ended = self._how_it_ended()
@@ -78,7 +81,9 @@ class AttemptWatch:
             return self._unclaimed(events, parent_alive)
         if self._is_held():
             self._dead_since = None
-            return Observation(Phase.RUNNING, events)
+            return observed(Phase.RUNNING, events)
+        if _is_revoked(self.directory):  # by an owner that died before it could journal that
+            return observed(Phase.REVOKED, events, reason="it was revoked before it began")
         return self._dead(events, parent_alive)
 
     def stop(self, grace: float) -> None:
@@ -87,12 +92,21 @@ class AttemptWatch:
         self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
         self._enforce_stop()
 
+    def revoke(self) -> bool:
+        """Makes sure that the attempt never begins; False when it has begun already. Idempotent."""
+        return revoke(self.directory)
+
+    def log(self, stream: Stream) -> IO[bytes]:
+        """What the attempt has written to that stream, as a file open for reading. Raises OSError."""
+        path = self.directory.stdout if stream == "stdout" else self.directory.stderr
+        return os.fdopen(open_regular(path), "rb")
+
     def close(self) -> None:
         if self._events_file is not None:
             os.close(self._events_file)
             self._events_file = None
 
-    def _new_events(self) -> tuple[AnyAttemptEvent, ...]:
+    def _new_events(self) -> tuple[Recorded, ...]:
         """The events added since the last time. A line that cannot be read is one of them, and costs no other."""
         try:
             if self._events_file is None:
@@ -105,37 +119,22 @@ class AttemptWatch:
                 raise
             self._unreadable = f"its events cannot be read: {why(error)}"
             return ()
-        events = [self._decoded(line, self._count + number) for number, line in enumerate(read.lines)]
-        self._process = next((event.pid for event in events if isinstance(event, AttemptStarted)), self._process)
+        events = []
+        for number, line in enumerate(read.lines, self._count):
+            recorded, problem = recorded_line(self._handle, line, number)
+            self._unreadable = problem or self._unreadable
+            events.append(recorded)
+        started = (one.event for one in events if isinstance(one.event, AttemptStarted))
+        self._process = next((event.pid for event in started), self._process)
         new = events[self._skip :]
         self._skip -= len(events) - len(new)
         self._count += len(events)
         self._offset = read.offset
         return tuple(new)
 
-    def _decoded(self, line: bytes, number: int) -> AnyAttemptEvent:
-        step, attempt = self.directory.path.parent.name, int(self.directory.path.name)
-        try:
-            event = decode_line(line)
-            if not isinstance(event, AttemptEvent):
-                raise Undecodable("it is not an event of an attempt")
-            if (event.step, event.attempt) != (step, attempt):
-                raise Undecodable("it is an event of another attempt")
-        except Undecodable as error:
-            self._unreadable = f"line {number + 1} of its events cannot be read: {error}"
-            return EventUnreadable(at=now(), step=step, attempt=attempt, n=number, reason=str(error), line=quoted(line))
-        return event
-
-    def _last_look(self, events: tuple[AnyAttemptEvent, ...], phase: Phase, error: ErrorInfo) -> Observation:
+    def _last_look(self, recorded: tuple[Recorded, ...], phase: Phase, error: ErrorInfo) -> Observation:
         # The outcome may have been written between reading the events and finding the process gone.
-        events = (*events, *self._new_events())
-        outcome = _up_to_outcome(events)
-        if outcome is not None:
-            return outcome
-        if self._unreadable is not None:
-            # Its outcome may be what cannot be read. It has run, so it is not lost: only its own retries repeat it.
-            return Observation(Phase.FAILED, events, error=ErrorInfo("EventsUnreadable", self._unreadable))
-        return Observation(phase, events, error=error, reason=error.message)
+        return ended((*recorded, *self._new_events()), phase, error, self._unreadable)
 
     def _how_it_ended(self) -> tuple[Phase, ErrorInfo] | None:
         try:
@@ -149,30 +148,30 @@ class AttemptWatch:
         how = how_it_ended(-said.signal if said.signal is not None else said.exit_code or 0)
         return Phase.LOST, ErrorInfo("Lost", f"its process {how} {said.lost}")
 
-    def _unclaimed(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
+    def _unclaimed(self, events: tuple[Recorded, ...], parent_alive: bool) -> Observation:
         if parent_alive and self._kill_at is None:
             has_not_begun = self._process is None and self.directory.path.is_dir()
             if has_not_begun:
-                return Observation(Phase.PENDING, events)
+                return observed(Phase.PENDING, events)
             return self._without_files(events, "was removed while it ran")
         why = "it was told to stop before it began" if parent_alive else "the process that was to start it is gone"
         if revoke(self.directory):
-            return Observation(Phase.REVOKED, events, reason=why)
-        return Observation(Phase.RUNNING, events)  # it began this very moment
+            return observed(Phase.REVOKED, events, reason=why)
+        return observed(Phase.RUNNING, events)  # it began this very moment
 
-    def _without_files(self, events: tuple[AnyAttemptEvent, ...], problem: str) -> Observation:
+    def _without_files(self, events: tuple[Recorded, ...], problem: str) -> Observation:
         """Its directory was removed after it was launched, or may not be read: its process, if known, is all there is
         to see."""
         if self._process is not None and is_alive(self._process):
-            return Observation(Phase.RUNNING, events)
+            return observed(Phase.RUNNING, events)
         gone = ErrorInfo("StateDamaged", f"its directory {self.directory.path} {problem}")
         return self._last_look(events, Phase.FAILED, gone)
 
-    def _dead(self, events: tuple[AnyAttemptEvent, ...], parent_alive: bool) -> Observation:
+    def _dead(self, events: tuple[Recorded, ...], parent_alive: bool) -> Observation:
         if self._dead_since is None:
             self._dead_since = monotonic()
         if parent_alive and monotonic() - self._dead_since < _PARENT_PATIENCE_S:
-            return Observation(Phase.RUNNING, events)
+            return observed(Phase.RUNNING, events)
         lost = ErrorInfo("Lost", "its process is gone, and nobody saw how it ended")
         return self._last_look(events, Phase.LOST, lost)
 
@@ -218,41 +217,23 @@ def revoke(directory: AttemptDir) -> bool:
     try:
         descriptor = os.open(directory.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     except FileExistsError:
-        return _claimed_by(directory) == b"revoked\n"
+        return _is_revoked(directory)
     os.write(descriptor, b"revoked\n")
     os.close(descriptor)
     return True
 
 
-def _claimed_by(directory: AttemptDir) -> bytes:
+def _is_revoked(directory: AttemptDir) -> bool:
     try:
-        return read_regular(directory.claim, 64)
+        return read_regular(directory.claim, 64) == b"revoked\n"
     except OSError:
-        return b""
+        return False
 
 
 class _Exit(msgspec.Struct):
     signal: int | None = None
     exit_code: int | None = None
     lost: str = ""  # why it has not run, when nothing of the user's has
-
-
-def _up_to_outcome(events: tuple[AnyAttemptEvent, ...]) -> Observation | None:
-    """The attempt as its outcome says, when that is among the events. Nothing counts that stands behind it."""
-    for number, event in enumerate(events):
-        if isinstance(event, AttemptSucceeded):
-            return Observation(Phase.SUCCEEDED, events[: number + 1])
-        if isinstance(event, (AttemptFailed, AttemptCanceled)):
-            return Observation(Phase.FAILED, events[: number + 1])
-    return None
-
-
-def death(signal_number: int | None, exit_code: int | None) -> ErrorInfo:
-    """The error of an attempt whose process ended without an outcome."""
-    if signal_number is None:
-        message = f"its process {how_it_ended(exit_code or 0)} before the step was over"
-        return ErrorInfo("ProcessExited", message, exit_code=exit_code)
-    return ErrorInfo("ProcessKilled", f"its process {how_it_ended(-signal_number)}", signal=signal_number)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
