@@ -15,13 +15,13 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Any, overload
+from typing import Any, ParamSpec, Protocol, overload
 
 from orchestrator import clock
 from orchestrator.attempts.package import RunPackage
 from orchestrator.definitions.broken import decorate
 from orchestrator.definitions.hooks import HookDefinition
-from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition, Preset
+from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, P, PipelineDefinition, Preset
 from orchestrator.definitions.step import check_tags
 from orchestrator.definitions.where import broken, shows_options, where_called
 from orchestrator.engine.actions import Finish, Launch, Record
@@ -155,7 +155,7 @@ def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
         values[keys[-1]] = value
 
 
-class Pipeline(PipelineDefinition):
+class Pipeline(PipelineDefinition[P]):
     """A pipeline that can also run itself."""
 
     def execute_in_process(
@@ -297,8 +297,17 @@ class _InProcessOwner:
         return stored_value(self._bound, reference, record)
 
 
+Q = ParamSpec("Q")
+
+
+class PipelineDecorator(Protocol):
+    """What `pipeline(...)` with options gives: it makes a function a pipeline."""
+
+    def __call__(self, function: Callable[Q, Any], /) -> Pipeline[Q]: ...
+
+
 @overload
-def pipeline(function: Callable[..., Any], /) -> Pipeline: ...
+def pipeline(function: Callable[Q, Any], /) -> Pipeline[Q]: ...
 
 
 @overload
@@ -310,7 +319,7 @@ def pipeline(
     hooks: Iterable[HookDefinition] = ...,
     tags: Mapping[str, object] | None = ...,
     description: str | None = ...,
-) -> Callable[[Callable[..., Any]], Pipeline]: ...
+) -> PipelineDecorator: ...
 
 
 @shows_options(PipelineDefinition.__init__)

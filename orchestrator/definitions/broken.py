@@ -116,7 +116,7 @@ def decorate(
     decorator: str,
     function: Any,
     options: dict[str, Any],
-    cls: Callable[..., T],
+    cls: Callable[..., Any],
     *,
     may_wait: bool = False,
     **fixed: Any,
@@ -125,7 +125,7 @@ def decorate(
     Options are those of `cls` that are given by name."""
 
     def make(function: Any) -> Any:
-        def define() -> T:
+        def define() -> Any:
             check_options(decorator, cls.__init__, options)
             check_function(decorator, function, may_wait=may_wait)
             return cls(function, **fixed, **options)

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from orchestrator.definitions.broken import check_usable, checked_later
 from orchestrator.definitions.graph import Composition, Graph, Node, composing, composition
@@ -19,6 +19,15 @@ from orchestrator.definitions.step import StepDefinition, check_tags
 from orchestrator.definitions.where import Where, broken, check_name, counted, where_called, where_is
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.typed import copied
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec  # its default is in `typing` from Python 3.13 on
+
+    P = ParamSpec("P", default=...)
+else:
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
 
 DEFAULT_IO_MANAGER = "io_manager"
 
@@ -100,12 +109,12 @@ class Preset:
 _M = TypeVar("_M", Mode, Preset)
 
 
-class PipelineDefinition:
+class PipelineDefinition(Generic[P]):
     """A pipeline. Inside another pipeline, calling it places all of its steps there, under `name.step`."""
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[P, Any],
         *,
         name: str | None = None,
         modes: Iterable[Mode] = (),
@@ -116,7 +125,7 @@ class PipelineDefinition:
     ) -> None:
         self.where: Where = where_is(function)
         self.name = check_name("pipeline", function.__name__ if name is None else name, self.where)
-        self.function = function
+        self.function: Callable[..., Any] = function
         self.description = description or inspect.getdoc(function)
         self.tags = check_tags(tags, str(self), self.where)
         self.hooks = check_hooks(hooks, str(self), self.where)
@@ -135,10 +144,10 @@ class PipelineDefinition:
         # Not its attributes: other decorators leave some, and they may be called like ours.
         functools.update_wrapper(self, function, updated=())
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         return self._place(None, args, kwargs)
 
-    def alias(self, name: str) -> Callable[..., Any]:
+    def alias(self, name: str) -> Callable[P, Any]:
         """This pipeline under another name, for use inside another pipeline."""
         check_name(f"alias of pipeline {self.name!r},", name, where_called())
         return lambda *args, **kwargs: self._place(name, args, kwargs)

@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Literal, get_args, get_origin, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, get_args, get_origin, overload
 
 from orchestrator.clock import Duration, seconds_of
 from orchestrator.definitions.broken import check_usable, decorate
@@ -30,11 +30,27 @@ from orchestrator.definitions.where import (
 from orchestrator.records import SYSTEM_TAG_PREFIX
 from orchestrator.typed import escaped
 
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec, TypeVar  # their defaults are in `typing` from Python 3.13 on
+
+    from orchestrator.definitions import step_typing as _typing
+
+    P = ParamSpec("P", default=...)
+    R_co = TypeVar("R_co", covariant=True, default=Any)
+    # Of a function; mypy would take a default for the answer here.
+    Q = ParamSpec("Q")
+    R = TypeVar("R")
+else:
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R_co = TypeVar("R_co", covariant=True)
+
 Isolation = Literal["fork", "spawn"]
 ISOLATIONS = ("fork", "spawn")
 
 
-class StepDefinition:
+class StepDefinition(Generic[P, R_co]):
     """One step. Nothing changes it; the same definition may be used any number of times, in any number of pipelines."""
 
     def __init__(
@@ -73,20 +89,27 @@ class StepDefinition:
         # Not its attributes: other decorators leave some, and they may be called like ours.
         functools.update_wrapper(self, function, updated=())
 
+    # A type checker takes what a call gives for the value itself, so that it can be followed from step to step.
+    @overload
+    def __call__(self: StepDefinition[P, _typing.NotFollowed], *args: P.args, **kwargs: P.kwargs) -> Any: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, *args: Any, after: Any, **kwargs: Any) -> Any: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if composing():
             return place_step(self, args, kwargs)
         return self.function(*args, **kwargs)
 
-    def alias(self, name: str) -> StepUse:
+    def alias(self, name: str) -> StepUse[P, R_co]:
         """This step under another name, for use in a pipeline."""
         return StepUse(self).alias(name)
 
-    def with_tags(self, tags: Mapping[str, object]) -> StepUse:
+    def with_tags(self, tags: Mapping[str, object]) -> StepUse[P, R_co]:
         """This step with further tags, for use in a pipeline."""
         return StepUse(self).with_tags(tags)
 
-    def with_hooks(self, hooks: Iterable[HookDefinition]) -> StepUse:
+    def with_hooks(self, hooks: Iterable[HookDefinition]) -> StepUse[P, R_co]:
         """This step with further hooks, for use in a pipeline."""
         return StepUse(self).with_hooks(hooks)
 
@@ -144,12 +167,12 @@ class StepDefinition:
         raise broken(str(self), self.where, f"isolation={isolation!r} is unknown.", 'Use "fork" or "spawn".')
 
 
-class StepUse:
+class StepUse(Generic[P, R_co]):
     """A step as one pipeline uses it: under an alias, with further tags or hooks. Call it as you would the step."""
 
     def __init__(
         self,
-        step: StepDefinition,
+        step: StepDefinition[P, R_co],
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         hooks: tuple[HookDefinition, ...] = (),
@@ -159,18 +182,24 @@ class StepUse:
         self.tags = dict(tags or {})
         self.hooks = hooks
 
-    def alias(self, name: str) -> StepUse:
+    def alias(self, name: str) -> StepUse[P, R_co]:
         check_name(f"alias of step {self.step.name!r},", name, where_called())
         return StepUse(self.step, name, self.tags, self.hooks)
 
-    def with_tags(self, tags: Mapping[str, object]) -> StepUse:
+    def with_tags(self, tags: Mapping[str, object]) -> StepUse[P, R_co]:
         more = check_tags(tags, str(self.step), where_called())
         return StepUse(self.step, self.name, {**self.tags, **more}, self.hooks)
 
-    def with_hooks(self, hooks: Iterable[HookDefinition]) -> StepUse:
+    def with_hooks(self, hooks: Iterable[HookDefinition]) -> StepUse[P, R_co]:
         more = check_hooks(hooks, str(self.step), where_called())
         return StepUse(self.step, self.name, self.tags, (*self.hooks, *more))
 
+    @overload
+    def __call__(self: StepUse[P, _typing.NotFollowed], *args: P.args, **kwargs: P.kwargs) -> Any: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, *args: Any, after: Any, **kwargs: Any) -> Any: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if composing():
             return place_step(self.step, args, kwargs, name=self.name, tags=self.tags, hooks=self.hooks)
@@ -194,14 +223,38 @@ def check_tags(tags: Mapping[str, object] | None, what: str, where: Where) -> di
 
 
 @overload
-def step(function: Callable[..., Any], /) -> StepDefinition: ...
-
-
+def step(function: _typing.ContextThenConfig[Q, R], /) -> _typing.ConfigStep[Q, R]: ...
+@overload
+def step(function: _typing.ContextThenConfig2[Q, R], /) -> _typing.ConfigStep[Q, R]: ...
+@overload
+def step(function: _typing.ContextThenConfig3[Q, R], /) -> _typing.ConfigStep[Q, R]: ...
+@overload
+def step(function: _typing.ConfigFirst[Q, R], /) -> _typing.ConfigStep[Q, R]: ...
+@overload
+def step(function: _typing.ConfigSecond[R], /) -> StepDefinition[..., R]: ...
+@overload
+def step(function: _typing.ConfigThird[R], /) -> StepDefinition[..., R]: ...
+@overload
+def step(function: _typing.ConfigByName[R], /) -> StepDefinition[..., R]: ...
+@overload
+def step(function: _typing.ConfigByName0[R], /) -> StepDefinition[..., R]: ...
+@overload
+def step(function: _typing.ConfigByName1[R], /) -> StepDefinition[..., R]: ...
+@overload
+def step(function: _typing.ConfigByName2[R], /) -> StepDefinition[..., R]: ...
+@overload
+def step(function: _typing.ContextFirst[Q, R], /) -> _typing.ContextStep[Q, R]: ...
+@overload
+def step(function: _typing.ContextFirst2[Q, R], /) -> _typing.ContextStep[Q, R]: ...
+@overload
+def step(function: _typing.ContextFirst3[Q, R], /) -> _typing.ContextStep[Q, R]: ...
+@overload
+def step(function: Callable[Q, R], /) -> StepDefinition[Q, R]: ...
 @overload
 def step(
     *,
     name: str | None = ...,
-    outputs: Out | DynamicOut | Mapping[str, Out] | None = ...,
+    outputs: None = ...,
     resources: Iterable[str] = ...,
     retry: RetryPolicy | None = ...,
     timeout: Duration | None = ...,
@@ -211,7 +264,22 @@ def step(
     isolation: Isolation | None = ...,
     hooks: Iterable[HookDefinition] = ...,
     description: str | None = ...,
-) -> Callable[[Callable[..., Any]], StepDefinition]: ...
+) -> _typing.StepDecorator: ...
+@overload
+def step(
+    *,
+    name: str | None = ...,
+    outputs: Out | DynamicOut | Mapping[str, Out],
+    resources: Iterable[str] = ...,
+    retry: RetryPolicy | None = ...,
+    timeout: Duration | None = ...,
+    tags: Mapping[str, object] | None = ...,
+    io_manager: str | None = ...,
+    version: str | None = ...,
+    isolation: Isolation | None = ...,
+    hooks: Iterable[HookDefinition] = ...,
+    description: str | None = ...,
+) -> _typing.OutputsDecorator: ...
 
 
 @shows_options(StepDefinition.__init__)

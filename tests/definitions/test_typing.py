@@ -10,14 +10,23 @@ import pytest
 
 import orchestrator
 
-USAGE = Path(__file__).with_name("typed_usage.py")
+HERE = Path(__file__).parent
+CHECKERS = {
+    "mypy": (["mypy", "--strict", "--no-error-summary"], r"{file}:(\d+): error"),
+    "pyright": (["pyright", "--pythonpath", sys.executable], r"{file}:(\d+):\d+ - error"),
+}
 
 
-def test_a_type_checker_refuses_what_is_wrong_and_nothing_else():
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(USAGE)]
-    said = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
-    found = {int(line) for line in re.findall(r"typed_usage\.py:(\d+): error", said)}
-    wrong = {number for number, line in enumerate(USAGE.read_text().splitlines(), 1) if line.endswith("# error")}
+@pytest.mark.parametrize("file", ["typed_usage.py", "typed_calls.py"])
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_a_type_checker_refuses_what_is_wrong_and_nothing_else(checker, file):
+    command, error = CHECKERS[checker]
+    said = subprocess.run(
+        [sys.executable, "-m", *command, str(HERE / file)], capture_output=True, text=True, cwd=HERE.parents[1]
+    ).stdout
+    found = {int(line) for line in re.findall(error.format(file=re.escape(file)), said)}
+    lines = (HERE / file).read_text().splitlines()
+    wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# error")}
     assert len(wrong) > 15
     assert found == wrong, said
 
