@@ -63,7 +63,7 @@ def _complete_lines(file: IO[str]) -> Iterator[str]:
 def _is_rotated(file: IO[str], log: Path) -> bool:
     try:
         there = log.stat()
-    except FileNotFoundError:
-        return False  # between the two renames of a rotation, or nobody writes any more
+    except OSError:
+        return False  # between the two renames of a rotation, or damaged meanwhile
     ours = os.fstat(file.fileno())
     return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)

@@ -84,7 +84,8 @@ def _read(database: Database, state: StateDir, run_id: str, row: tuple[Any, ...]
         _forget_unborn(state, run_id)
         return None
     offset = row[5] if row else 0
-    if row and not is_packed(run_dir) and _size(run_dir.journal) < offset:
+    size = _size(run_dir.journal)
+    if row and size is not None and size < offset and not is_packed(run_dir):
         # A power cut took lines away that were ingested already. What is left is the truth: start over.
         delete_index(database, [run_id])
         row, offset = None, 0
@@ -216,8 +217,11 @@ def _decoded(line: bytes) -> Event | None:
         return None
 
 
-def _size(path: Path) -> int:
+def _size(path: Path) -> int | None:
+    """The size of a file, 0 when it is missing, and None when it cannot be looked at: reading it says why."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+    except OSError:
+        return None

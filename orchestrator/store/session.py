@@ -305,7 +305,7 @@ def _checkpoint_if_large(database: Database, state: StateDir) -> None:
     try:
         if _write_ahead_log(state).stat().st_size > _CHECKPOINT_BYTES:
             database.checkpoint()
-    except FileNotFoundError:
+    except OSError:
         pass
 
 
