@@ -14,8 +14,10 @@ import msgspec
 from orchestrator.records import AttemptSpec
 from orchestrator.ticks import NumberedMaterialization, RunEnding, ScheduleInfo, SensorInfo
 
-# Both sides must agree: a location may run in another environment, with another version installed.
+# A location may run in another environment, with another version installed. Raise PROTOCOL for a message or a required
+# field that an older side does not know, and OLDEST_PROTOCOL once this side no longer understands an older one.
 PROTOCOL = 4
+OLDEST_PROTOCOL = 4
 
 # Stands for a request in the refusal of a location process that cannot start an evaluator just now.
 NO_EVALUATOR = -1
@@ -25,6 +27,11 @@ SPAWN_HINT = (
     "Do that work inside a step instead of while the module is imported, or set `isolation: spawn` on the location"
     ' (or @step(isolation="spawn") on the steps): each attempt then starts a fresh interpreter.'
 )
+
+
+def is_compatible(protocol: int, theirs_oldest: int) -> bool:
+    """Whether a location that speaks `protocol`, and understands what `theirs_oldest` and later say, can be used."""
+    return protocol >= OLDEST_PROTOCOL and theirs_oldest <= PROTOCOL
 
 
 class PipelineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,6 +90,7 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     fork_problem: str | None = None
     files: tuple[str, ...] = ()  # of the modules that came from the location's directory: what to watch for changes
     pid: int = 0  # said by evaluators
+    oldest_protocol: int = OLDEST_PROTOCOL
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
@@ -94,6 +102,7 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
     traceback: str = ""
     hint: str | None = None
     files: tuple[str, ...] = ()
+    oldest_protocol: int = OLDEST_PROTOCOL
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):

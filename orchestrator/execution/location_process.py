@@ -37,6 +37,7 @@ from orchestrator.errors import (
 from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.masking import Masker
 from orchestrator.messages import (
+    OLDEST_PROTOCOL,
     PROTOCOL,
     Answer,
     BeginRun,
@@ -50,6 +51,7 @@ from orchestrator.messages import (
     MakePlan,
     MakeTemplate,
     Refusal,
+    is_compatible,
 )
 from orchestrator.outliving import OutlivingProcess
 from orchestrator.wire import Channel, Disconnected, Garbled
@@ -314,12 +316,10 @@ class LocationProcess:
                 self.pump()
 
     def _take(self, message: FromLocation) -> None:
-        if isinstance(message, (Loaded, LoadFailed)) and (message.protocol, message.version) != (
-            PROTOCOL,
-            __version__,
-        ):
+        if isinstance(message, (Loaded, LoadFailed)) and not is_compatible(message.protocol, message.oldest_protocol):
             self._failure = ExecutionError(
-                f"Location {self.name!r} runs orchestrator {message.version}, and this is {__version__}.",
+                f"Location {self.name!r} runs orchestrator {message.version}, whose protocol {message.protocol} does"
+                f" not fit that of {__version__} ({OLDEST_PROTOCOL} to {PROTOCOL}).",
                 hint=f"Install the same version there: {install_command(self.spec.python)}",
             )
         elif isinstance(message, Loaded):

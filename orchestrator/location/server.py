@@ -43,6 +43,7 @@ from orchestrator.location.sources import source_files
 from orchestrator.location.values import memoized_steps
 from orchestrator.masking import Masker
 from orchestrator.messages import (
+    OLDEST_PROTOCOL,
     PROTOCOL,
     SPAWN_HINT,
     Answer,
@@ -129,7 +130,8 @@ class LocationServer:
         c_library()
         gc.collect()
         gc.freeze()
-        return Loaded(PROTOCOL, __version__, info, fork_problem(), source_files(self._target.working_dir))
+        files = source_files(self._target.working_dir)
+        return Loaded(PROTOCOL, __version__, info, fork_problem(), files, oldest_protocol=OLDEST_PROTOCOL)
 
     def _watch_children(self) -> None:
         for descriptor in (self._signals_in, self._signals_out):
