@@ -9,19 +9,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
+LOCK = ROOT / "requirements-dev.lock"
 OLDEST = (3, 11)
 
 
 def environment(extra: str) -> Path:
     """The environment's directory of programs, with the project and that extra installed.
 
-    Installing is skipped when pyproject.toml has not changed since the same extra was installed last.
+    Installing is skipped when neither pyproject.toml nor the lock file has changed since the same extra was installed.
+    What development needs has the versions of the lock file.
     """
     if sys.version_info < OLDEST:
         sys.exit(f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}.")
     programs = ENVIRONMENT / "bin"
     stamp = ENVIRONMENT / f"installed-{extra}"
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
+    read = (ROOT / "pyproject.toml").read_bytes() + LOCK.read_bytes()
+    wanted = hashlib.sha256(read + str(ROOT).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return programs
     if not (programs / "python").exists():
@@ -29,7 +32,8 @@ def environment(extra: str) -> Path:
         venv.create(ENVIRONMENT, with_pip=True)
     print(f"installing the project with its extra {extra!r}; this takes a minute or two", file=sys.stderr, flush=True)
     pip = [programs / "python", "-m", "pip", "install", "--progress-bar=off", "--disable-pip-version-check"]
-    _show_downloads([*pip, "--editable", f"{ROOT}[{extra}]"])
+    locked = ["--constraint", LOCK] if extra == "dev" else []
+    _show_downloads([*pip, *locked, "--editable", f"{ROOT}[{extra}]"])
     stamp.write_text(wanted)
     return programs
 

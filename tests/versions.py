@@ -1,7 +1,9 @@
-"""Runs the tests that depend most on Python itself with every other Python that the project promises and that is here.
+"""Runs the tests that depend most on Python itself with every other Python that the project promises and that is here,
+and those that depend on libraries with the oldest that are allowed.
 
     python3 tests/versions.py                 each version once, in an environment of its own below .pythons/
     python3 tests/versions.py 3.13 -k guide   one version, with arguments for pytest
+    python3 tests/versions.py --oldest        the oldest allowed dependencies, with this Python
 
 Interpreters are looked for on the path and where pyenv keeps them. A version that is not found is named, and is no
 failure: the machine decides which ones there are.
@@ -27,9 +29,13 @@ SELECTION = [
     "tests/definitions",
     "tests/cli/test_run.py",
 ]
+# With the oldest dependencies also what converts tables, parses and stores.
+WITH_LIBRARIES = [*SELECTION, "tests/io_managers", "tests/store", "tests/test_cron.py"]
 
 
 def main():
+    if sys.argv[1:2] == ["--oldest"]:
+        return 0 if tested("oldest", sys.executable, sys.argv[2:] or WITH_LIBRARIES) else 1
     wanted = [argument for argument in sys.argv[1:] if re.fullmatch(r"3\.\d+", argument)]
     given = [argument for argument in sys.argv[1:] if argument not in wanted]
     failed, missing = [], []
@@ -68,7 +74,8 @@ def interpreter(version):
 def tested(version, python, arguments):
     """Whether the tests pass with that interpreter."""
     programs = environment(version, python)
-    print(f"$ pytest with Python {version}", flush=True)
+    what = "the oldest dependencies" if version == "oldest" else f"Python {version}"
+    print(f"$ pytest with {what}", flush=True)
     workers = str(max(3, (os.cpu_count() or 2) * 3 // 2))
     command = [programs / "python", "-m", "pytest", "-n", workers, "--dist", "worksteal", *arguments]
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -82,9 +89,13 @@ def environment(version, python):
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return programs
-    print(f"making an environment with Python {version}", flush=True)
+    print(f"making the environment {directory.name}", flush=True)
     subprocess.run([python, "-m", "venv", "--clear", directory], check=True)
     pip = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if version == "oldest":  # pip always takes the newest
+        subprocess.run([*pip, "uv"], check=True)
+        pip = [programs / "uv", "pip", "install", "--quiet", "--python", programs / "python"]
+        pip += ["--resolution", "lowest-direct"]
     subprocess.run([*pip, "--editable", f"{ROOT}[dev]"], check=True)
     stamp.write_text(wanted)
     return programs
