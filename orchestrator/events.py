@@ -205,6 +205,8 @@ class AttemptEvent(Event, frozen=True):
 
 
 class AttemptStarted(AttemptEvent, frozen=True, tag="attempt_started"):
+    """The process of the attempt has claimed it and begins. `post_mortem`: only to run failure hooks."""
+
     pid: int
     host: str
     post_mortem: bool = False
@@ -230,6 +232,8 @@ class OutputProduced(AttemptEvent, frozen=True, tag="output_produced"):
 
 
 class AssetMaterialized(AttemptEvent, frozen=True, tag="asset_materialized"):
+    """An asset was written: stated by the step, or by the IO manager of an output. `asset` is its key, part by part."""
+
     asset: tuple[str, ...]
     description: str | None = None
     metadata: dict[str, Any] = {}
@@ -247,6 +251,8 @@ class OutputStored(AttemptEvent, frozen=True, tag="output_stored"):
 
 
 class ExpectationChecked(AttemptEvent, frozen=True, tag="expectation_checked"):
+    """The step stated an Expectation about data. One that does not hold fails nothing by itself."""
+
     success: bool
     label: str = ""
     description: str | None = None
@@ -254,7 +260,7 @@ class ExpectationChecked(AttemptEvent, frozen=True, tag="expectation_checked"):
 
 
 class LogEmitted(AttemptEvent, frozen=True, tag="log_emitted"):
-    """`logger` is its name, unless it is `context.log`."""
+    """The step, or a library in its process, logged a message. `logger` is empty for `context.log`."""
 
     level: str
     message: str
@@ -262,16 +268,21 @@ class LogEmitted(AttemptEvent, frozen=True, tag="log_emitted"):
 
 
 class ResourceInitialized(AttemptEvent, frozen=True, tag="resource_initialized"):
+    """A resource of the step was made, which took `seconds`."""
+
     resource: str
     seconds: float = 0.0
 
 
 class ResourceTornDown(AttemptEvent, frozen=True, tag="resource_torn_down"):
+    """A resource that yields was ended, whatever had become of the step."""
+
     resource: str
 
 
 class ResourceFailed(AttemptEvent, frozen=True, tag="resource_failed"):
-    """A failed initialization fails the attempt; a failed teardown changes no result."""
+    """A resource could not be made or ended. A failed initialization fails the attempt; a failed teardown changes no
+    result."""
 
     resource: str
     phase: Literal["init", "teardown"]
@@ -279,15 +290,19 @@ class ResourceFailed(AttemptEvent, frozen=True, tag="resource_failed"):
 
 
 class HookCompleted(AttemptEvent, frozen=True, tag="hook_completed"):
+    """A hook was called and returned."""
+
     hook: str
 
 
 class HookSkipped(AttemptEvent, frozen=True, tag="hook_skipped"):
+    """A hook was not called: it is for another ending of the step, or the step will be retried."""
+
     hook: str
 
 
 class HookFailed(AttemptEvent, frozen=True, tag="hook_failed"):
-    """An exception in a hook changes nothing for the step."""
+    """A hook raised, which changes nothing for the step."""
 
     hook: str
     error: ErrorInfo
