@@ -71,7 +71,7 @@ def repair_state(state: StateDir) -> list[str]:
 def _mend_names(state: StateDir, aside: Aside) -> Iterator[str]:
     """Moves away what has the name of one of our files and is something else."""
     for path in (state.lock, state.daemon_lock, state.daemon_sock, state.daemon_json, state.deleted):
-        if path.is_symlink() or path.is_dir() or path.is_fifo():
+        if os.path.lexists(path) and (path.is_symlink() or not (path.is_file() or path.is_socket())):
             yield f"{path} was no file of ours. It is in {aside.take(path)} now."
     for path in (state.admission_lock, state.daemon_log, state.daemon_err):
         if os.path.lexists(path) and not path.is_file():  # a link to a file may be intended
@@ -100,7 +100,7 @@ def _mend_run(store: Store, run_dir: RunDir, aside: Aside) -> Iterator[str]:
     if run_dir.path.is_symlink() or not run_dir.path.is_dir():
         yield f"{run_dir.path} was no directory of a run. It is in {aside.take(run_dir.path)} now."
         return
-    if run_dir.owner_lock.is_dir() or run_dir.owner_lock.is_symlink():
+    if os.path.lexists(run_dir.owner_lock) and (run_dir.owner_lock.is_symlink() or not run_dir.owner_lock.is_file()):
         yield f"{run_dir.owner_lock} was no file of ours. It is in {aside.take(run_dir.owner_lock)} now."
     try:
         lock = own_run(run_dir)
