@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrator.definitions.automation_contexts import ScheduleContext, SensorContext
+    from orchestrator.definitions.automation_decorators import asset_sensor, run_status_sensor, schedule, sensor
     from orchestrator.definitions.contexts import (
         HookContext,
         InputContext,
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
         StepContext,
     )
     from orchestrator.definitions.hooks import failure_hook, success_hook
-    from orchestrator.definitions.instigator_contexts import ScheduleContext, SensorContext
-    from orchestrator.definitions.instigator_decorators import asset_sensor, run_status_sensor, schedule, sensor
     from orchestrator.definitions.io_manager import IOManager
     from orchestrator.definitions.outputs import DynamicOut, Out
     from orchestrator.definitions.pipeline import Mode, Preset
@@ -75,11 +75,11 @@ _HOME = {
     "RetryRequested": "definitions.values",
     "RunEnding": "ticks",
     "RunRequest": "definitions.requests",
-    "ScheduleContext": "definitions.instigator_contexts",
-    "SensorContext": "definitions.instigator_contexts",
+    "ScheduleContext": "definitions.automation_contexts",
+    "SensorContext": "definitions.automation_contexts",
     "SkipReason": "definitions.requests",
     "StepContext": "definitions.contexts",
-    "asset_sensor": "definitions.instigator_decorators",
+    "asset_sensor": "definitions.automation_decorators",
     "duckdb_io_manager": "io_managers.duckdb",
     "failure_hook": "definitions.hooks",
     "filesystem_io_manager": "io_managers.filesystem",
@@ -88,9 +88,9 @@ _HOME = {
     "parquet_io_manager": "io_managers.parquet",
     "pipeline": "in_process",
     "resource": "definitions.resource",
-    "run_status_sensor": "definitions.instigator_decorators",
-    "schedule": "definitions.instigator_decorators",
-    "sensor": "definitions.instigator_decorators",
+    "run_status_sensor": "definitions.automation_decorators",
+    "schedule": "definitions.automation_decorators",
+    "sensor": "definitions.automation_decorators",
     "step": "definitions.step",
     "success_hook": "definitions.hooks",
 }

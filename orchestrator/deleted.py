@@ -22,7 +22,7 @@ class Deleted(msgspec.Struct, frozen=True, omit_defaults=True):
 
     at: datetime
     run_id: str | None = None
-    instigator: str | None = None
+    automation: str | None = msgspec.field(default=None, name="instigator")  # the name of 0.1.0
     run_key: str | None = None
     is_listed: bool = False  # it is over and stays in the list of runs: canceled in the queue, or set aside as damaged
 
@@ -65,15 +65,15 @@ class Used:
     def _take(self, entry: Deleted) -> None:
         if entry.run_id is not None:
             (self.listed if entry.is_listed else self.runs).add(entry.run_id)
-            if entry.instigator is not None and entry.run_key is not None:
-                self.keys[entry.instigator, entry.run_key] = entry.run_id
-        elif entry.instigator is not None:
-            self._forgotten[entry.instigator, entry.run_key] = entry.at
-            gone = [key for key in self.keys if key[0] == entry.instigator and entry.run_key in (None, key[1])]
+            if entry.automation is not None and entry.run_key is not None:
+                self.keys[entry.automation, entry.run_key] = entry.run_id
+        elif entry.automation is not None:
+            self._forgotten[entry.automation, entry.run_key] = entry.at
+            gone = [key for key in self.keys if key[0] == entry.automation and entry.run_key in (None, key[1])]
             for key in gone:
                 del self.keys[key]
 
-    def was_forgotten(self, instigator: str, key: str, used_at: datetime) -> bool:
+    def was_forgotten(self, automation: str, key: str, used_at: datetime) -> bool:
         """Whether a key that was used at that instant was forgotten afterwards."""
-        forgotten = (self._forgotten.get((instigator, one)) for one in (key, None))
+        forgotten = (self._forgotten.get((automation, one)) for one in (key, None))
         return any(at is not None and at >= used_at for at in forgotten)

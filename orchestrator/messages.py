@@ -56,7 +56,7 @@ class BrokenInfo(msgspec.Struct, frozen=True):
     hint: str | None = None
 
     @property
-    def is_instigator(self) -> bool:
+    def is_automation(self) -> bool:
         """Whether it is a schedule or a sensor: names of other kinds are names of other things."""
         return self.kind in ("schedule", "sensor")
 

@@ -77,13 +77,13 @@ class SensorInfo(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
 Declared = ScheduleInfo | SensorInfo
 
 
-def instigator_id(location: str, name: str) -> str:
+def automation_id(location: str, name: str) -> str:
     """What a schedule or sensor is known by: nothing but its location's name and its own, so that moving code around
     changes nothing. A location cannot have a schedule and a sensor of the same name."""
     return f"{location}/{name}"
 
 
-class Instigator(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Automation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is remembered of a schedule or sensor.
 
     `since` is from when occurrences count: the moment it was turned on, or its cron or zone changed, or the last

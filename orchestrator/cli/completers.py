@@ -115,10 +115,10 @@ def backup_files() -> list[str]:
     return _completions(lambda: [str(path) for path in _in_workspace(lambda found: backups(found.state))])
 
 
-def instigator_names(*, schedules: bool) -> list[str]:
+def automation_names(*, schedules: bool) -> list[str]:
     """The schedules, or the sensors."""
     from orchestrator import clock
-    from orchestrator.operations.instigators import look_up
+    from orchestrator.operations.automations import look_up
 
     def names(found: Workspace) -> list[str]:
         known = look_up(found, clock.now(), patience=COMPLETION_S)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def show_deliveries(name: str | None, *, json: bool) -> None:
     """The failed alerts of a sensor, or of all."""
     from orchestrator import clock
-    from orchestrator.operations.instigators import look_up, pick
+    from orchestrator.operations.automations import look_up, pick
     from orchestrator.store.deliveries import list_deliveries
 
     now = clock.now()
@@ -87,8 +87,8 @@ def delivery_table(deliveries: list[Delivery], now: datetime) -> str:
 def _with_failed(name: str, run: str | None, act: Callable[[Store, list[Delivery], datetime], None]) -> tuple[str, int]:
     """The sensor, and how many alerts that was."""
     from orchestrator import clock
+    from orchestrator.operations.automations import look_up, pick
     from orchestrator.operations.deliveries import failed_alerts
-    from orchestrator.operations.instigators import look_up, pick
 
     now = clock.now()
     with workspace() as found:

@@ -12,7 +12,7 @@ from orchestrator.cli.options import workspace
 from orchestrator.cli.outcome import OK, error_json, show_error
 from orchestrator.cli.output import print_json, put, say, whole
 from orchestrator.errors import ExecutionError, NotPossible
-from orchestrator.operations.instigators import look_up, next_instants, pick
+from orchestrator.operations.automations import look_up, next_instants, pick
 from orchestrator.simulation.once import Preview, ask_once
 
 

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.completers import instigator_names, time_zones
-from orchestrator.cli.instigators import forget_one, show_list, show_ticks, switch, with_one
+from orchestrator.cli.automations import forget_one, show_list, show_ticks, switch, with_one
+from orchestrator.cli.completers import automation_names, time_zones
 from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
 from orchestrator.cli.output import print_json, put, say
 from orchestrator.errors import UsageError
 
 app = group("Turn schedules on and off, look at their ticks and at what comes next.")
 
-_complete = lambda: instigator_names(schedules=True)  # noqa: E731
+_complete = lambda: automation_names(schedules=True)  # noqa: E731
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="NAME", help="Which; each a name, or location/name.", autocompletion=_complete),
@@ -143,13 +143,13 @@ def instant_of(text: str | None) -> datetime | None:
 
 
 def _expression(name: str | None, cron: str | None, timezone: str) -> tuple[str, str]:
-    from orchestrator.ticks import Instigator, ScheduleInfo
+    from orchestrator.ticks import Automation, ScheduleInfo
 
     if (name is None) == (cron is None):
         raise UsageError("Name a schedule, or give --cron; not both.")
     if cron is not None:
         return cron, timezone
-    found: list[Instigator] = []
+    found: list[Automation] = []
     with_one(str(name), schedules=True, act=lambda _store, one: found.append(one), only_reads=True)
     declared = found[0].declared
     assert isinstance(declared, ScheduleInfo)

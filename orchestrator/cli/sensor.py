@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.completers import instigator_names
-from orchestrator.cli.instigators import forget_one, show_list, show_ticks, switch, with_one
+from orchestrator.cli.automations import forget_one, show_list, show_ticks, switch, with_one
+from orchestrator.cli.completers import automation_names
 from orchestrator.cli.options import EveryOne, FollowLogs, Json, Tail, TickId, TickLimit, TickStates, group
 from orchestrator.cli.output import print_json, put
 from orchestrator.errors import NotPossible, UsageError
 
 app = group("Turn sensors on and off, look at their ticks, cursors, keys and failed alerts.")
 
-_complete = lambda: instigator_names(schedules=False)  # noqa: E731
+_complete = lambda: automation_names(schedules=False)  # noqa: E731
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="NAME", help="Which; each a name, or location/name.", autocompletion=_complete),
@@ -106,7 +106,7 @@ def cursor(
     json: Json = False,
 ) -> None:
     """Show how far a sensor has got, or change that."""
-    from orchestrator.operations.instigators import set_cursor
+    from orchestrator.operations.automations import set_cursor
 
     if set_ is not None and clear:
         raise UsageError("Give --set or --clear, not both.")
@@ -128,7 +128,7 @@ def forget(
     json: Json = False,
 ) -> None:
     """Make a run key usable again; without a key, forget a sensor whose definition is gone."""
-    from orchestrator.operations.instigators import free_key
+    from orchestrator.operations.automations import free_key
 
     if key is None:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.completers import instigator_names
+from orchestrator.cli.completers import automation_names
 from orchestrator.cli.options import Json, single, workspace
 from orchestrator.cli.output import say
 from orchestrator.errors import UsageError
@@ -40,7 +40,7 @@ def simulate(
         typer.Option(
             metavar="NAME",
             help="As if this schedule or sensor were turned on then; may be repeated.",
-            autocompletion=lambda: [*instigator_names(schedules=True), *instigator_names(schedules=False)],
+            autocompletion=lambda: [*automation_names(schedules=True), *automation_names(schedules=False)],
         ),
     ] = None,
     run_duration: Annotated[
@@ -92,7 +92,7 @@ def _missing(simulation: Simulation) -> int:
     """Says which locations are missing, and what with them; the exit code."""
     code = 0
     for name, error in simulation.broken.items():
-        lost = [one.id for one in simulation.instigators if one.location == name and one.gone_at is None]
+        lost = [one.id for one in simulation.automations if one.location == name and one.gone_at is None]
         what = ", ".join(lost) or "whatever it defines"
         say(f"warning: {str(error).splitlines()[0]}\nMissing here, and known of it: {what}.")
         code = max(code, error.exit_code)

@@ -23,7 +23,7 @@ steps            run_id, step, status, attempts, started_at, finished_at, durati
 events           run_id, seq, occurred_at, event, step, attempt, body (JSON)
 materializations asset_key, partition_key, run_id, pipeline, step, materialized_at,
                  description, metadata (JSON), tags (JSON)
-ticks            tick_id, instigator, kind, status, occurred_at, scheduled_at, duration_s,
+ticks            tick_id, automation, kind, status, occurred_at, scheduled_at, duration_s,
                  run_ids, run_keys, skip_reason, error
 
 `DESCRIBE runs` names the types, `SHOW TABLES` the other tables; those may change. One SELECT, EXPLAIN, DESCRIBE,

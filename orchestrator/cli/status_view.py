@@ -12,12 +12,12 @@ from orchestrator.cli.runs_view import ago, run_table
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, until
 from orchestrator.clock import format_duration, now
-from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
+from orchestrator.operations.condition import AutomationStatus, DaemonStatus, LocationStatus, Status
 from orchestrator.records import RunSummary
 
 # One screen: of more than this the rest is counted.
 MOST_RUNS = 8
-_MOST_INSTIGATORS = 16
+_MOST_AUTOMATIONS = 16
 _MOST_WAITING = 5
 _TRACEBACK_LINES = 8
 _WIDE = 110
@@ -31,7 +31,7 @@ def status_lines(status: Status, paint: Painter) -> Iterator[str]:
     yield from _locations(status.locations, paint, instant)
     if status.daemon.silence is not None:
         yield paint(DIM, "\nThe daemon has the state: schedules, sensors and runs are shown once it answers.")
-    yield from _instigators(status.instigators, paint, instant)
+    yield from _automations(status.automations, paint, instant)
     yield from _not_run(status, paint, instant)
     yield from _waiting(status, paint)
     yield from _runs("running", status.active_runs, status, paint, instant)
@@ -102,33 +102,33 @@ def _locations(locations: Sequence[LocationStatus], paint: Painter, instant: dat
                 yield f"      {line}"
 
 
-def _instigators(instigators: Sequence[InstigatorStatus], paint: Painter, instant: datetime) -> Iterator[str]:
-    if not instigators:
+def _automations(automations: Sequence[AutomationStatus], paint: Painter, instant: datetime) -> Iterator[str]:
+    if not automations:
         return
     yield _title("schedules and sensors", paint)
-    on = sorted((one for one in instigators if one.is_on), key=lambda one: _urgency(one, instant))
-    off = [one.name for one in instigators if not one.is_on]
+    on = sorted((one for one in automations if one.is_on), key=lambda one: _urgency(one, instant))
+    off = [one.name for one in automations if not one.is_on]
     headings = ["NAME", "NEXT", "LAST"]
-    rows = [_row(one, instant) for one in on[:_MOST_INSTIGATORS]]
+    rows = [_row(one, instant) for one in on[:_MOST_AUTOMATIONS]]
     if width() >= _WIDE:
         headings.insert(1, "WHEN")
     else:
         rows = [[name, next_at, last] for name, _, next_at, last in rows]
     if rows:
         yield from (f"  {line}" for line in table(headings, rows, margin=2).split("\n"))
-    if len(on) > _MOST_INSTIGATORS:
-        yield paint(DIM, f"  and {len(on) - _MOST_INSTIGATORS} more that are on: orchestrator sensor list")
+    if len(on) > _MOST_AUTOMATIONS:
+        yield paint(DIM, f"  and {len(on) - _MOST_AUTOMATIONS} more that are on: orchestrator sensor list")
     if off:
         yield paint(DIM, _cut(f"  {len(off)} off: {', '.join(off)}", _columns()))
 
 
-def _urgency(one: InstigatorStatus, instant: datetime) -> tuple[bool, float]:
+def _urgency(one: AutomationStatus, instant: datetime) -> tuple[bool, float]:
     """What needs somebody first, then what comes next."""
     wanted = one.gone or one.failures > 0
     return not wanted, (one.next_at - instant).total_seconds() if one.next_at else float("inf")
 
 
-def _row(one: InstigatorStatus, instant: datetime) -> list[object]:
+def _row(one: AutomationStatus, instant: datetime) -> list[object]:
     due = Cell("gone, still on", YELLOW) if one.gone else Cell(until(one.next_at, instant) if one.next_at else "")
     last: object = ""
     if one.last is not None:

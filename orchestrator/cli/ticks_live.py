@@ -19,7 +19,7 @@ from orchestrator.cli.runs_view import ago
 from orchestrator.cli.styles import BOLD, DIM, RED
 from orchestrator.cli.ticks_view import TICK_STYLES, as_json, tick_line, timeline, until, what
 from orchestrator.errors import OrchestratorError
-from orchestrator.ticks import Instigator, Tick
+from orchestrator.ticks import Automation, Tick
 
 if TYPE_CHECKING:
     from orchestrator.cli.live import Piece
@@ -37,7 +37,7 @@ class Look:
     """What is there now: the newest ticks, newest first; what is remembered of each; when each comes next."""
 
     ticks: tuple[Tick, ...]
-    instigators: tuple[Instigator, ...] = ()
+    automations: tuple[Automation, ...] = ()
     upcoming: dict[str, datetime] = field(default_factory=dict)
 
 
@@ -112,7 +112,7 @@ def _live(look: LookSince, seen: Seen) -> None:
 
 def page(seen: Seen, last: Look, problem: str, now: datetime, columns: int, lines: int) -> list[list[Piece]]:
     """The view, in so many lines: how many are on, each of them, the newest ticks, what the symbols mean."""
-    shown = [one for one in last.instigators if one.is_on or seen.by_name.get(one.id)]
+    shown = [one for one in last.automations if one.is_on or seen.by_name.get(one.id)]
     shown.sort(key=lambda one: (not one.is_on, not one.failures, one.id))
     on = sum(one.is_on for one in shown)
     failing = sum(one.is_on and one.failures > 0 for one in shown)
@@ -139,7 +139,7 @@ def page(seen: Seen, last: Look, problem: str, now: datetime, columns: int, line
 
 
 def _lines(
-    one: Instigator, ticks: Sequence[Tick], next_at: datetime | None, now: datetime, name_width: int, columns: int
+    one: Automation, ticks: Sequence[Tick], next_at: datetime | None, now: datetime, name_width: int, columns: int
 ) -> list[list[Piece]]:
     """One of them: its name, its newest ticks, what they have asked for and when the next is due; then why it fails."""
     runs = sum(len(tick.run_ids) for tick in ticks)

@@ -12,7 +12,7 @@ from orchestrator.clock import format_duration
 from orchestrator.cron import load_zone
 from orchestrator.errors import gist
 from orchestrator.states import TickState
-from orchestrator.ticks import Instigator, ScheduleInfo, Tick
+from orchestrator.ticks import Automation, ScheduleInfo, Tick
 
 # From this width on there is room for an instant as the clocks of its zone show it.
 _WIDE = 110
@@ -86,11 +86,11 @@ def timeline(ticks: Sequence[Tick], length: int) -> list[tuple[str, str]]:
     return [TICK_STYLES[tick.status] for tick in newest]
 
 
-def instigator_table(
-    instigators: Sequence[Instigator], latest: dict[str, Tick], upcoming: dict[str, datetime], now: datetime
+def automation_table(
+    automations: Sequence[Automation], latest: dict[str, Tick], upcoming: dict[str, datetime], now: datetime
 ) -> str:
     """Schedules or sensors with what they did last and do next."""
-    rows = [_instigator_row(one, latest.get(one.id), upcoming.get(one.id), now) for one in instigators]
+    rows = [_automation_row(one, latest.get(one.id), upcoming.get(one.id), now) for one in automations]
     return table(["NAME", "STATE", "WHEN", "NEXT", "LAST", "PIPELINE"], rows)
 
 
@@ -126,7 +126,7 @@ def _took(seconds: float | None) -> str:
     return f"{seconds * 1000:.0f}ms" if seconds < 1 else format_duration(seconds)
 
 
-def _instigator_row(one: Instigator, last: Tick | None, next_at: datetime | None, now: datetime) -> list[object]:
+def _automation_row(one: Automation, last: Tick | None, next_at: datetime | None, now: datetime) -> list[object]:
     declared = one.declared
     state = Cell("on", GREEN) if one.is_on else Cell("off", DIM)
     if one.gone_at is not None:

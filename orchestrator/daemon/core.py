@@ -30,7 +30,7 @@ from orchestrator.engine.overlap import Active, active_runs
 from orchestrator.engine.pace import RequestDecision, decide_requests
 from orchestrator.operations.end import Canceled, cancel_run
 from orchestrator.operations.workspace import Workspace
-from orchestrator.store.instigators import used_keys
+from orchestrator.store.automations import used_keys
 from orchestrator.store.queue import unfinished_runs
 from orchestrator.store.session import Store
 from orchestrator.ticks import Requested, ScheduleInfo, dedupe_key

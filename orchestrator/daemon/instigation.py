@@ -23,7 +23,7 @@ from orchestrator.planning.plan import encode_plan
 from orchestrator.records import RunRecord, Trigger
 from orchestrator.states import TickState
 from orchestrator.store.ticks import EnqueuedRun
-from orchestrator.ticks import Declared, Evaluation, Instigator, Tick, dedupe_key
+from orchestrator.ticks import Automation, Declared, Evaluation, Tick, dedupe_key
 
 # What of an error or of printed text is kept in a tick.
 _LONGEST_TEXT = 8000
@@ -39,7 +39,7 @@ class Askable(Generic[D]):
     """A schedule or sensor that can be asked now: as declared, as remembered, and where."""
 
     declared: D
-    remembered: Instigator
+    remembered: Automation
     location: Location
 
 
@@ -79,7 +79,7 @@ class Verdict:
 
 
 def verdict_of(
-    instigator: Instigator,
+    automation: Automation,
     evaluation: Evaluation | None,
     decision: RequestDecision | None,
     problems: Sequence[str] = (),
@@ -94,13 +94,13 @@ def verdict_of(
     reason = evaluation.skip_reason
     if decision is not None and decision.dropped:
         reason = _all_used([request.run_key or "" for request in decision.dropped])
-    done = _is_alert_done(instigator, evaluation)
+    done = _is_alert_done(automation, evaluation)
     return Verdict(TickState.SUCCESS if done else TickState.SKIPPED, skip_reason=reason)
 
 
 def outcome_of(
     answered: Answered,
-    instigator: Instigator,
+    automation: Automation,
     workspace: Workspace,
     now: datetime,
     *,
@@ -111,25 +111,25 @@ def outcome_of(
     """What an answer comes to. Nothing is requested if anything is wrong: half of what user code meant is worse."""
     evaluation = answered.evaluation
     problems = [_about(plan) for plan in answered.planned if plan.problem]
-    verdict = verdict_of(instigator, evaluation, answered.decision, problems, answered.problem)
+    verdict = verdict_of(automation, evaluation, answered.decision, problems, answered.problem)
     tick = Tick(
         tick_id=new_run_id(),
-        name=instigator.id,
-        kind=instigator.kind,
+        name=automation.id,
+        kind=automation.kind,
         status=verdict.status,
         at=now,
         scheduled_at=scheduled_at,
         duration_s=round(answered.seconds, 6),
         error=verdict.error,
         skip_reason=verdict.skip_reason,
-        cursor=instigator.cursor,
+        cursor=automation.cursor,
         output=(evaluation.output or None) if evaluation else None,
     )
     if verdict.status is TickState.FAILURE or evaluation is None:
         return Outcome(tick, ())
     encoded: dict[int, msgspec.Raw] = {}  # a thousand requests mostly share one plan
     runs = tuple(
-        _enqueued(planned, encoded, instigator, workspace, now + _ONE_AFTER * place, kind, scheduled_at, tags or {})
+        _enqueued(planned, encoded, automation, workspace, now + _ONE_AFTER * place, kind, scheduled_at, tags or {})
         for place, planned in enumerate(answered.planned)
     )
     return Outcome(
@@ -146,7 +146,7 @@ def outcome_of(
 def _enqueued(
     planned: Planned,
     encoded: dict[int, msgspec.Raw],
-    instigator: Instigator,
+    automation: Automation,
     workspace: Workspace,
     now: datetime,
     kind: Literal["schedule", "sensor"],
@@ -160,10 +160,10 @@ def _enqueued(
     record = RunRecord(
         run_id=new_run_id(),
         pipeline=run.plan.pipeline,
-        location=instigator.location,
+        location=automation.location,
         mode=run.mode,
         created_at=now,
-        trigger=Trigger(kind, instigator.id, request.run_key, scheduled_at),
+        trigger=Trigger(kind, automation.id, request.run_key, scheduled_at),
         tags={**run.tags, **tags, **request.tags},
         config=run.config,
         preset=request.preset,
@@ -174,7 +174,7 @@ def _enqueued(
     return EnqueuedRun(
         record=record,
         plan=encoded[id(run)],
-        dedupe_in=instigator.id,
+        dedupe_in=automation.id,
         dedupe_key=dedupe_key(request.run_key, scheduled_at),
     )
 
@@ -192,9 +192,9 @@ def _several(problems: Sequence[str]) -> str | None:
     return "\n".join(dict.fromkeys(problems[:3])) + rest
 
 
-def _is_alert_done(instigator: Instigator, evaluation: Evaluation) -> bool:
+def _is_alert_done(automation: Automation, evaluation: Evaluation) -> bool:
     """Whether it was about acting upon the end of a run, and not about asking for one."""
-    return instigator.kind == "run_status_sensor" and not evaluation.requests and evaluation.skip_reason is None
+    return automation.kind == "run_status_sensor" and not evaluation.requests and evaluation.skip_reason is None
 
 
 def _all_used(keys: list[str]) -> str:

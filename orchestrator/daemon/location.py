@@ -75,7 +75,7 @@ class Location:
 
     def is_broken(self, name: str) -> bool:
         """Whether a loaded location has a schedule or sensor of that name which cannot be right."""
-        return any(one.name == name and one.is_instigator for one in self.broken())
+        return any(one.name == name and one.is_automation for one in self.broken())
 
     def declared(self) -> Iterator[Declared]:
         """The schedules and sensors of a loaded location."""

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 
 from orchestrator.store.session import Store
 from orchestrator.store.ticks import EnqueuedRun, TickBatch, commit_ticks
-from orchestrator.ticks import Delivery, Instigator, Tick, UnfinishedRun
+from orchestrator.ticks import Automation, Delivery, Tick, UnfinishedRun
 
 PATIENCE = timedelta(seconds=1)
 
 
 class Outbox:
-    """Ticks, instigators, runs and failed alerts on their way into the store. `on_ticks` is called with the ticks that
+    """Ticks, automations, runs and failed alerts on their way into the store. `on_ticks` is called with the ticks that
     are added, and the runs that were added with them."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Outbox:
         self._store = store
         self._on_ticks = on_ticks
         self._ticks: list[Tick] = []
-        self._instigators: dict[str, Instigator] = {}
+        self._automations: dict[str, Automation] = {}
         self._runs: list[EnqueuedRun] = []
         self._deliveries: dict[str, Delivery | None] = {}  # by key; None: it got through
         self._urgent = False
@@ -36,7 +36,7 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._ticks or self._instigators or self._runs or self._deliveries)
+        return not (self._ticks or self._automations or self._runs or self._deliveries)
 
     def runs(self) -> Iterator[UnfinishedRun]:
         """The runs on their way into the queue."""
@@ -55,7 +55,7 @@ class Outbox:
         now: datetime,
         *,
         ticks: list[Tick] | None = None,
-        instigator: Instigator | None = None,
+        automation: Automation | None = None,
         runs: list[EnqueuedRun] | None = None,
         deliveries: Mapping[str, Delivery | None] | None = None,
         urgent: bool,
@@ -64,8 +64,8 @@ class Outbox:
         self._ticks += ticks or []
         self._runs += runs or []
         self._deliveries |= deliveries or {}
-        if instigator is not None:
-            self._instigators[instigator.id] = instigator
+        if automation is not None:
+            self._automations[automation.id] = automation
         self._urgent = self._urgent or urgent
         self._oldest = self._oldest or now
         self._on_ticks(ticks or [], runs or [])
@@ -86,7 +86,7 @@ class Outbox:
         again, self._is_again = self._is_again, True
         batch = TickBatch(
             self._ticks,
-            list(self._instigators.values()),
+            list(self._automations.values()),
             self._runs,
             again,
             undelivered=[one for one in self._deliveries.values() if one is not None],
@@ -99,5 +99,5 @@ class Outbox:
 
     def clear(self) -> None:
         """Forgets what is waiting."""
-        self._ticks, self._instigators, self._runs, self._deliveries = [], {}, [], {}
+        self._ticks, self._automations, self._runs, self._deliveries = [], {}, [], {}
         self._urgent, self._oldest, self._is_again = False, None, False

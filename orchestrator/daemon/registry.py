@@ -10,14 +10,14 @@ from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.engine import due
+from orchestrator.store.automations import list_automations
 from orchestrator.store.deliveries import list_deliveries
-from orchestrator.store.instigators import list_instigators
 from orchestrator.store.session import Store
-from orchestrator.ticks import Declared, Delivery, Instigator, ScheduleInfo, SensorInfo, instigator_id
+from orchestrator.ticks import Automation, Declared, Delivery, ScheduleInfo, SensorInfo, automation_id
 
 
 class Registry:
-    """Instigators by id. `version` grows whenever something may have to be decided anew."""
+    """Automations by id. `version` grows whenever something may have to be decided anew."""
 
     def __init__(self, store: Store, locations: Locations, outbox: Outbox, log: DaemonLog) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class Registry:
         self._seen = -1
         self._stale = True
         self.version = 0
-        self.remembered: dict[str, Instigator] = {}
+        self.remembered: dict[str, Automation] = {}
         self.declared: dict[str, Declared] = {}
         self.undelivered: dict[str, dict[str, Delivery]] = {}  # failed alerts by sensor and key
 
@@ -40,7 +40,7 @@ class Registry:
         if self._stale and self._outbox.is_empty:
             # What waits to be committed is newer than what is stored. Before a user's change it is committed; if that
             # fails, the change fails too.
-            self.remembered = {one.id: one for one in self._store(list_instigators)}
+            self.remembered = {one.id: one for one in self._store(list_automations)}
             self.undelivered = {}
             for delivery in self._store(list_deliveries):
                 self.undelivered.setdefault(delivery.sensor, {})[delivery.key] = delivery
@@ -52,9 +52,9 @@ class Registry:
         self.version += 1
         self._reconcile(now)
 
-    def remember(self, instigator: Instigator) -> None:
+    def remember(self, automation: Automation) -> None:
         """Takes in what is about to be committed."""
-        self.remembered[instigator.id] = instigator
+        self.remembered[automation.id] = automation
 
     def schedules(self) -> dict[str, ScheduleInfo]:
         """The schedules that are on and can be evaluated, by id."""
@@ -70,7 +70,7 @@ class Registry:
 
     def _reconcile(self, now: datetime) -> None:
         self.declared = {
-            instigator_id(location.name, declared.name): declared
+            automation_id(location.name, declared.name): declared
             for location in self._locations.all.values()
             for declared in location.declared()
         }
@@ -83,15 +83,15 @@ class Registry:
                 self._log.warn("definition gone", name=one.id, kind=one.kind, still_on=one.is_on)
 
     def _meet(self, location: str, declared: Declared, now: datetime) -> None:
-        before = self.remembered.get(instigator_id(location, declared.name))
+        before = self.remembered.get(automation_id(location, declared.name))
         after = due.as_declared(before, location, declared, now)
         if after is not before:
             self._save(after, now)
 
-    def _is_really_gone(self, one: Instigator) -> bool:
+    def _is_really_gone(self, one: Automation) -> bool:
         location = self._locations.all.get(one.location)
         return location is None or (location.state == "loaded" and not location.is_broken(one.name))
 
-    def _save(self, instigator: Instigator, now: datetime) -> None:
-        self.remember(instigator)
-        self._outbox.add(now, instigator=instigator, urgent=True)
+    def _save(self, automation: Automation, now: datetime) -> None:
+        self.remember(automation)
+        self._outbox.add(now, automation=automation, urgent=True)

@@ -31,7 +31,7 @@ from orchestrator.ids import new_run_id
 from orchestrator.operations.workspace import Workspace
 from orchestrator.records import SERIALIZE_TAG
 from orchestrator.states import TickState
-from orchestrator.ticks import Instigator, ScheduleInfo, Tick
+from orchestrator.ticks import Automation, ScheduleInfo, Tick
 
 # An evaluation that failed for reasons that are not the user's is made again, this often, ever later.
 _RETRIES = 3
@@ -145,7 +145,7 @@ class Schedules:
         id: str,
         found: Askable[ScheduleInfo],
         decision: ScheduleDecision,
-        remembered: Instigator,
+        remembered: Automation,
         now: datetime,
     ) -> None:
         declared, first = found.declared, decision.evaluate[0]
@@ -162,14 +162,14 @@ class Schedules:
             last_tick_at=remembered.last_tick_at,
         )
 
-    def _on_this_clock(self, remembered: Instigator, now: datetime) -> Instigator:
+    def _on_this_clock(self, remembered: Automation, now: datetime) -> Automation:
         after = after_clock_change(remembered, now)
         if after != remembered:
             self._log.warn("the clock was set: occurrences count anew", schedule=after.id, since=after.since)
             self._commit(after, [], [], now)
         return after
 
-    def _decide(self, declared: ScheduleInfo, remembered: Instigator, now: datetime) -> ScheduleDecision:
+    def _decide(self, declared: ScheduleInfo, remembered: Automation, now: datetime) -> ScheduleDecision:
         """Unfinished runs are looked up only when something is due and they make a difference."""
         making_up = self._making_up.get(remembered.id)
         decision = decide(declared, remembered, now, making_up=making_up)
@@ -178,7 +178,7 @@ class Schedules:
         active = self._active_of(remembered.id)
         return decide(declared, remembered, now, active=active.run_ids, notes=active.notes, making_up=making_up)
 
-    def _pass(self, remembered: Instigator, decision: ScheduleDecision, now: datetime) -> None:
+    def _pass(self, remembered: Automation, decision: ScheduleDecision, now: datetime) -> None:
         passed = passed_of(decision)
         if not passed:
             return  # nothing happened: that we looked is not worth a commit
@@ -186,9 +186,9 @@ class Schedules:
         self._commit(after, _passed_ticks(remembered, passed, now), [], now)
         self._say_passed(remembered.id, passed)
 
-    def _commit(self, after: Instigator, ticks: list[Tick], runs: list[Any], now: datetime) -> None:
+    def _commit(self, after: Automation, ticks: list[Tick], runs: list[Any], now: datetime) -> None:
         self._registry.remember(after)
-        self._outbox.add(now, ticks=ticks, instigator=after, runs=runs, urgent=True)
+        self._outbox.add(now, ticks=ticks, automation=after, runs=runs, urgent=True)
 
     def _say_passed(self, id: str, passed: list[tuple[Passed, TickState]]) -> None:
         """What is not run, in one line for each reason: after a weekend asleep these may be thousands."""
@@ -213,23 +213,23 @@ class Schedules:
             self._log.info(f"tick {tick.status.lower()}", **facts, reason=tick.skip_reason or "")
 
 
-def _accounted_for(instigator: Instigator, scheduled_at: datetime) -> Instigator:
+def _accounted_for(automation: Automation, scheduled_at: datetime) -> Automation:
     """Everything up to that instant is done, unless what counts begins later: it was turned off or on, or given other
     times, while user code was asked."""
-    if instigator.since is None or instigator.since > scheduled_at:
-        return instigator
-    return replace(instigator, since=scheduled_at, since_inclusive=False)
+    if automation.since is None or automation.since > scheduled_at:
+        return automation
+    return replace(automation, since=scheduled_at, since_inclusive=False)
 
 
-def _passed_ticks(instigator: Instigator, passed: list[tuple[Passed, TickState]], now: datetime) -> list[Tick]:
-    return [_passed_tick(instigator, one, status, now) for one, status in passed]
+def _passed_ticks(automation: Automation, passed: list[tuple[Passed, TickState]], now: datetime) -> list[Tick]:
+    return [_passed_tick(automation, one, status, now) for one, status in passed]
 
 
-def _passed_tick(instigator: Instigator, passed: Passed, status: TickState, now: datetime) -> Tick:
+def _passed_tick(automation: Automation, passed: Passed, status: TickState, now: datetime) -> Tick:
     return Tick(
         tick_id=new_run_id(),
-        name=instigator.id,
-        kind=instigator.kind,
+        name=automation.id,
+        kind=automation.kind,
         status=status,
         at=now,
         scheduled_at=passed.scheduled_at,

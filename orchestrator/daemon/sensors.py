@@ -27,7 +27,7 @@ from orchestrator.operations import positions
 from orchestrator.operations.workspace import Workspace
 from orchestrator.states import TickState
 from orchestrator.store.session import Store
-from orchestrator.ticks import Instigator, SensorInfo, Tick
+from orchestrator.ticks import Automation, SensorInfo, Tick
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,12 @@ class Sensors:
         urgent = outcome.is_urgent or cursor != remembered.cursor or remembered.failures > 0 or bool(deliveries)
         self._registry.remember(after)
         runs = list(outcome.runs)
-        self._outbox.add(now, ticks=[tick], instigator=after, runs=runs, deliveries=deliveries, urgent=urgent)
+        self._outbox.add(now, ticks=[tick], automation=after, runs=runs, deliveries=deliveries, urgent=urgent)
         self._go_on(answered.id, look, after, failed and not is_alert, now)
 
     # --- inside ---
 
-    def _go_on(self, id: str, look: Look, after: Instigator, is_stuck: bool, now: datetime) -> None:
+    def _go_on(self, id: str, look: Look, after: Automation, is_stuck: bool, now: datetime) -> None:
         """When to look next: at once if there is more, later if the same is to be tried again."""
         (self._stuck.add if is_stuck else self._stuck.discard)(id)
         regular = next_evaluation_at(look.declared, after, now)
@@ -179,7 +179,7 @@ class Sensors:
         else:
             self._ask(id, location, Look(declared, remembered.cursor, sight), remembered, now)
 
-    def _ask(self, id: str, location: Location, look: Look, remembered: Instigator, now: datetime) -> None:
+    def _ask(self, id: str, location: Location, look: Look, remembered: Automation, now: datetime) -> None:
         self._regular.pop(id, None)
         self._evaluations.ask(
             id,
@@ -196,7 +196,7 @@ class Sensors:
             **{"attempt": remembered.failures + 1, **(look.sight.shown if look.sight else {})},
         )
 
-    def _places(self, declared: SensorInfo, remembered: Instigator, now: datetime) -> tuple[Instigator, dict[str, int]]:
+    def _places(self, declared: SensorInfo, remembered: Automation, now: datetime) -> tuple[Automation, dict[str, int]]:
         """How far the sensor has got; it begins if it has not begun."""
         seen = positions.read(remembered.cursor)
         if seen is not None:
@@ -207,10 +207,10 @@ class Sensors:
         if positions.read(after.cursor) is None:
             after = replace(after, cursor=positions.beginning(self._store, declared))
         self._registry.remember(after)
-        self._outbox.add(now, instigator=after, deliveries=changes, urgent=True)
+        self._outbox.add(now, automation=after, deliveries=changes, urgent=True)
         return after, positions.read(after.cursor) or {}
 
-    def _nothing(self, id: str, declared: SensorInfo, remembered: Instigator, now: datetime, reason: str) -> None:
+    def _nothing(self, id: str, declared: SensorInfo, remembered: Automation, now: datetime, reason: str) -> None:
         """A tick that user code need not be asked about. None at all if it was only a hint that made us look."""
         if id in self._regular:
             self._put(id, declared, self._regular.pop(id), now)
@@ -227,7 +227,7 @@ class Sensors:
         )
         after = replace(remembered, last_tick_at=now, failures=0)
         self._registry.remember(after)
-        self._outbox.add(now, ticks=[tick], instigator=after, urgent=False)
+        self._outbox.add(now, ticks=[tick], automation=after, urgent=False)
         self._put(id, declared, next_evaluation_at(declared, after, now), now)
 
     def _say(self, id: str, tick: Tick) -> None:
@@ -238,7 +238,7 @@ class Sensors:
             self._log.error("tick failed", sensor=id, error=tick.error)
 
 
-def _cursor_after(look: Look, remembered: Instigator, answered: Answered, failed: bool) -> str | None:
+def _cursor_after(look: Look, remembered: Automation, answered: Answered, failed: bool) -> str | None:
     if remembered.cursor != look.before:
         return remembered.cursor  # somebody has given it another one while it was asked
     if look.sight is None:

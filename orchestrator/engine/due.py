@@ -20,7 +20,7 @@ from orchestrator.clock import format_duration
 from orchestrator.cron import instants_after, load_zone
 from orchestrator.cron_expression import parse_cron
 from orchestrator.states import TickState
-from orchestrator.ticks import Declared, Instigator, Kind, ScheduleInfo, instigator_id
+from orchestrator.ticks import Automation, Declared, Kind, ScheduleInfo, automation_id
 
 # An occurrence that is looked at this soon after its instant was not late: the daemon was awake.
 ON_TIME = timedelta(seconds=60)
@@ -64,7 +64,7 @@ class ScheduleDecision:
 
 def decide(
     declared: ScheduleInfo,
-    remembered: Instigator,
+    remembered: Automation,
     now: datetime,
     *,
     active: tuple[str, ...] = (),
@@ -129,7 +129,7 @@ def upcoming(declared: ScheduleInfo, now: datetime, count: int) -> list[datetime
     return [instant for _, instant in zip(range(count), _occurrences(declared, now, inclusive=False), strict=False)]
 
 
-def after_clock_change(remembered: Instigator, now: datetime) -> Instigator:
+def after_clock_change(remembered: Automation, now: datetime) -> Automation:
     """What counts at `now`, on a clock that may have been set by much since this was remembered: itself if nothing is
     to be said about it.
 
@@ -154,7 +154,7 @@ def after_clock_change(remembered: Instigator, now: datetime) -> Instigator:
 # --- turning on and off, editing -----------------------------------------------------------------------------------
 
 
-def as_declared(remembered: Instigator | None, location: str, declared: Declared, now: datetime) -> Instigator:
+def as_declared(remembered: Automation | None, location: str, declared: Declared, now: datetime) -> Automation:
     """What is remembered of a definition once it was seen as it is now: new, back, edited, or itself if it is none of
     these."""
     if remembered is None:
@@ -164,10 +164,10 @@ def as_declared(remembered: Instigator | None, location: str, declared: Declared
     return remembered if remembered.declared == declared else on_change(remembered, declared, now)
 
 
-def first_seen(location: str, declared: Declared, now: datetime) -> Instigator:
+def first_seen(location: str, declared: Declared, now: datetime) -> Automation:
     """What is remembered of a definition from the moment it is first seen."""
-    return Instigator(
-        id=instigator_id(location, declared.name),
+    return Automation(
+        id=automation_id(location, declared.name),
         location=location,
         name=declared.name,
         kind=kind_of(declared),
@@ -178,19 +178,19 @@ def first_seen(location: str, declared: Declared, now: datetime) -> Instigator:
     )
 
 
-def turn_on(remembered: Instigator, now: datetime) -> Instigator:
+def turn_on(remembered: Automation, now: datetime) -> Automation:
     """On from this moment, inclusive. The time it was off is never made up."""
     return replace(
         remembered, is_on=True, changed_at=now, since=now, since_inclusive=True, ahead=(), failures=0, replaces=None
     )
 
 
-def turn_off(remembered: Instigator, now: datetime) -> Instigator:
+def turn_off(remembered: Automation, now: datetime) -> Automation:
     """Off from this moment. Its cursor and its keys stay."""
     return replace(remembered, is_on=False, changed_at=now, since=None, since_inclusive=True, ahead=(), replaces=None)
 
 
-def on_change(remembered: Instigator, declared: Declared, now: datetime) -> Instigator:
+def on_change(remembered: Automation, declared: Declared, now: datetime) -> Automation:
     """The definition was edited. Another cron or zone counts from now; everything else goes on."""
     before = remembered.declared
     after = replace(remembered, declared=declared, kind=kind_of(declared))
@@ -206,12 +206,12 @@ def on_change(remembered: Instigator, declared: Declared, now: datetime) -> Inst
     return after
 
 
-def gone(remembered: Instigator, now: datetime) -> Instigator:
+def gone(remembered: Automation, now: datetime) -> Automation:
     """Its location no longer has it."""
     return replace(remembered, gone_at=now)
 
 
-def returned(remembered: Instigator, declared: Declared, now: datetime) -> Instigator:
+def returned(remembered: Automation, declared: Declared, now: datetime) -> Automation:
     """Its location has it again: it counts from now."""
     back = replace(remembered, gone_at=None, declared=declared, kind=kind_of(declared))
     return replace(back, since=now, since_inclusive=True, ahead=()) if back.is_on else back

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.records import BY_HAND
-from orchestrator.ticks import ScheduleInfo, UnfinishedRun, instigator_id
+from orchestrator.ticks import ScheduleInfo, UnfinishedRun, automation_id
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Active:
 
 def active_runs(location: str, declared: ScheduleInfo, modes: tuple[str, ...], runs: Iterable[UnfinishedRun]) -> Active:
     """The unfinished runs that count for a schedule. `modes` are those of its pipeline, as far as they are known."""
-    id, mode = instigator_id(location, declared.name), _mode(declared, modes)
+    id, mode = automation_id(location, declared.name), _mode(declared, modes)
     ids: list[str] = []
     notes: dict[str, str] = {}
     for run in runs:

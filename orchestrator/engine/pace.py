@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestrator.ticks import Instigator, Requested, SensorInfo
+from orchestrator.ticks import Automation, Requested, SensorInfo
 
 # A failing sensor is looked at ever less often, down to this.
 LONGEST_BACK_OFF = timedelta(minutes=10)
 
 
-def next_evaluation_at(declared: SensorInfo, remembered: Instigator, now: datetime) -> datetime:
+def next_evaluation_at(declared: SensorInfo, remembered: Automation, now: datetime) -> datetime:
     """The instant of the next evaluation: an interval after the last one, whatever came of it; longer after failures.
 
     A clock that was set back never makes a sensor wait longer than that.

@@ -7,23 +7,23 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.ticks import Declared, Instigator, ScheduleInfo
+from orchestrator.ticks import Automation, Declared, ScheduleInfo
 
 
-def successor_of(gone: Instigator, everything: Iterable[Instigator]) -> Instigator | None:
+def successor_of(gone: Automation, everything: Iterable[Automation]) -> Automation | None:
     """What a definition that is gone seems to be called now; None when there is nothing like it, or several."""
     found = [one for one in everything if one.gone_at is None and is_renamed(gone, one)]
     return found[0] if len(found) == 1 else None
 
 
-def predecessor_of(one: Instigator, everything: Iterable[Instigator]) -> Instigator | None:
+def predecessor_of(one: Automation, everything: Iterable[Automation]) -> Automation | None:
     """What was on, is gone, and seems to have been the name of this one until now; None when there is nothing like it,
     or several."""
     found = [other for other in everything if other.is_on and other.gone_at is not None and is_renamed(other, one)]
     return found[0] if len(found) == 1 else None
 
 
-def is_renamed(before: Instigator, after: Instigator) -> bool:
+def is_renamed(before: Automation, after: Automation) -> bool:
     """Whether both do the same: another name in the same location, or the same name in another one."""
     if before.id == after.id or before.declared is None or after.declared is None:
         return False
@@ -31,7 +31,7 @@ def is_renamed(before: Instigator, after: Instigator) -> bool:
     return is_near and _what_it_does(before.declared) == _what_it_does(after.declared)
 
 
-def take_over(after: Instigator, before: Instigator) -> Instigator:
+def take_over(after: Automation, before: Automation) -> Automation:
     """The new name with what is remembered under the old one, as far as it has not begun by itself. An ordinary sensor
     keeps its keys under its name, so its cursor stays with them."""
     has_place = before.kind == after.kind in ("asset_sensor", "run_status_sensor")

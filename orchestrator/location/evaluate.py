@@ -12,8 +12,8 @@ import msgspec
 
 from orchestrator.clock import monotonic
 from orchestrator.cron import load_zone
-from orchestrator.definitions.instigator_contexts import Assets, Find, ScheduleContext, SensorContext
-from orchestrator.definitions.instigators import InstigatorDefinition
+from orchestrator.definitions.automation_contexts import Assets, Find, ScheduleContext, SensorContext
+from orchestrator.definitions.automations import AutomationDefinition
 from orchestrator.definitions.requests import RunRequest, SkipReason, requests_of
 from orchestrator.location.errors import load_traceback
 from orchestrator.location.library_logs import PrintingHandler
@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 Answers = list[tuple[tuple[Requested, ...], str | None]]
 
 
-def evaluate(definition: InstigatorDefinition, question: Evaluate, find: Find) -> Evaluation:
+def evaluate(definition: AutomationDefinition, question: Evaluate, find: Find) -> Evaluation:
     """What user code answers. An exception of any kind becomes the answer's `error`."""
     return _evaluation(definition, _context(definition, question, find), _calls(definition, question))
 
@@ -62,7 +62,7 @@ def _hidden(value: Any, mask: Masker) -> Any:
     return mask(value) if isinstance(value, str) else value
 
 
-def evaluate_many(definition: InstigatorDefinition, question: EvaluateMany, mask: Masker) -> bytes:
+def evaluate_many(definition: AutomationDefinition, question: EvaluateMany, mask: Masker) -> bytes:
     """An `Evaluated` about as many occurrences as there was time for, as JSON."""
     assert isinstance(definition.info, ScheduleInfo)
     zone, logger = load_zone(definition.info.timezone), _logger()
@@ -94,7 +94,7 @@ def _written(evaluation: Evaluation, mask: Masker) -> bytes:
 
 
 def _evaluation(
-    definition: InstigatorDefinition, context: ScheduleContext | SensorContext, calls: list[tuple[Any, ...]]
+    definition: AutomationDefinition, context: ScheduleContext | SensorContext, calls: list[tuple[Any, ...]]
 ) -> Evaluation:
     answers: Answers = []
     errors: list[str] = []
@@ -115,7 +115,7 @@ def _evaluation(
     )
 
 
-def _calls(definition: InstigatorDefinition, question: Evaluate) -> list[tuple[Any, ...]]:
+def _calls(definition: AutomationDefinition, question: Evaluate) -> list[tuple[Any, ...]]:
     """The further arguments of each call that the question takes."""
     info = definition.info
     if isinstance(info, ScheduleInfo) or info.kind == "sensor":
@@ -129,7 +129,7 @@ def _calls(definition: InstigatorDefinition, question: Evaluate) -> list[tuple[A
 
 
 def _ask(
-    definition: InstigatorDefinition, context: Any, arguments: tuple[Any, ...]
+    definition: AutomationDefinition, context: Any, arguments: tuple[Any, ...]
 ) -> tuple[tuple[Requested, ...], str | None]:
     takes_context = bool(arguments) or definition.takes_context
     result = definition.function(*([context] if takes_context else []), *arguments)
@@ -146,7 +146,7 @@ def _is_answer(result: Any) -> bool:
     return hasattr(result, "__iter__") and not isinstance(result, (str, bytes, Mapping))
 
 
-def _context(definition: InstigatorDefinition, question: Evaluate, find: Find) -> ScheduleContext | SensorContext:
+def _context(definition: AutomationDefinition, question: Evaluate, find: Find) -> ScheduleContext | SensorContext:
     if isinstance(definition.info, ScheduleInfo):
         assert question.scheduled_at is not None
         zone = load_zone(definition.info.timezone)

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from orchestrator._version import __version__
-from orchestrator.definitions.instigators import InstigatorDefinition
+from orchestrator.definitions.automations import AutomationDefinition
 from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.location.debugger import refuse_breakpoints
 from orchestrator.location.errors import error_info, load_traceback
@@ -45,7 +45,7 @@ from orchestrator.messages import (
 )
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
-from orchestrator.ticks import Evaluation, NumberedMaterialization, instigator_id
+from orchestrator.ticks import Evaluation, NumberedMaterialization, automation_id
 from orchestrator.wire import Channel, Disconnected
 
 # What is kept of what an evaluation printed.
@@ -93,17 +93,17 @@ class EvaluatorServer:
         os.lseek(self._output, 0, os.SEEK_SET)
         evaluation = evaluate(definition, question, self._find)
         if question.runs:
-            evaluation = with_alerts(evaluation, instigator_id(self._target.name, question.name), question.runs)
+            evaluation = with_alerts(evaluation, automation_id(self._target.name, question.name), question.runs)
         return masked(msgspec.structs.replace(evaluation, output=self._printed()), self._target.masker)
 
     def _evaluate_many(self, question: EvaluateMany) -> msgspec.Raw:
         os.ftruncate(self._output, 0)
         return msgspec.Raw(evaluate_many(self._definition(question.name), question, self._target.masker))
 
-    def _definition(self, name: str) -> InstigatorDefinition:
-        found = self._definitions.instigators.get(name)
+    def _definition(self, name: str) -> AutomationDefinition:
+        found = self._definitions.automations.get(name)
         if found is None:
-            raise NotFound.named("schedule or sensor", name, self._definitions.instigators)
+            raise NotFound.named("schedule or sensor", name, self._definitions.automations)
         return found
 
     def _plan(self, raw: bytes) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from orchestrator import clock
 from orchestrator.definitions import types
+from orchestrator.definitions.automations import AutomationDefinition, ScheduleDefinition
 from orchestrator.definitions.broken import BrokenDefinition, setting_aside
-from orchestrator.definitions.instigators import InstigatorDefinition, ScheduleDefinition
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
@@ -57,7 +57,7 @@ class Definitions:
     """What a location's module defines, by name."""
 
     pipelines: Mapping[str, PipelineDefinition] = field(default_factory=dict)
-    instigators: Mapping[str, InstigatorDefinition] = field(default_factory=dict)
+    automations: Mapping[str, AutomationDefinition] = field(default_factory=dict)
     broken: Sequence[BrokenDefinition] = ()
 
     def pipeline(self, name: str) -> PipelineDefinition:
@@ -72,7 +72,7 @@ class Definitions:
     def info(self, mask: Callable[[str], str] = str) -> LocationInfo:
         """What the location declares, for those who must not import it. `mask` hides secrets in what is said of broken
         definitions."""
-        declared = [definition.info for definition in self.instigators.values()]
+        declared = [definition.info for definition in self.automations.values()]
         return LocationInfo(
             tuple(_pipeline_info(pipeline) for pipeline in self.pipelines.values()),
             tuple(info for info in declared if isinstance(info, ScheduleInfo)),
@@ -95,17 +95,17 @@ def load(target: Target) -> Definitions:
     }
     pipelines = _right(_collect(module, PipelineDefinition, "pipeline"), check_presets, broken_ones, "pipeline")
     broken_pipelines = {one.name for one in broken_ones.values() if one.kind == "pipeline"}
-    instigators = _right(
-        _collect(module, InstigatorDefinition, "schedule or sensor"),
+    automations = _right(
+        _collect(module, AutomationDefinition, "schedule or sensor"),
         lambda one: one.check(pipelines, broken_pipelines),
         broken_ones,
     )
-    if broken_ones and not pipelines and not instigators:
+    if broken_ones and not pipelines and not automations:
         raise next(iter(broken_ones.values())).error
-    return Definitions(pipelines, instigators, tuple(broken_ones.values()))
+    return Definitions(pipelines, automations, tuple(broken_ones.values()))
 
 
-D = TypeVar("D", PipelineDefinition, InstigatorDefinition)
+D = TypeVar("D", PipelineDefinition, AutomationDefinition)
 
 
 def _right(

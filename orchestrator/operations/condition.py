@@ -30,7 +30,7 @@ class LocationStatus(msgspec.Struct, frozen=True):
     broken: tuple[BrokenInfo, ...] = ()  # definitions in it that cannot be right
 
 
-class InstigatorStatus(msgspec.Struct, frozen=True):
+class AutomationStatus(msgspec.Struct, frozen=True):
     """One schedule or sensor that is on, or is gone and still on. `when` is its cron and zone, or its interval."""
 
     name: str
@@ -103,7 +103,7 @@ class Status(msgspec.Struct, frozen=True):
     behind: tuple[Behind, ...] = ()
     undelivered: tuple[UndeliveredAlerts, ...] = ()
     daemon: DaemonStatus = DaemonStatus(running=False)
-    instigators: tuple[InstigatorStatus, ...] = ()
+    automations: tuple[AutomationStatus, ...] = ()
     queue_paused: bool = False  # run_queue.max_concurrent_runs is 0
     waiting_in_terminals: dict[str, str] = {}  # foreground run: why it waits for a slot
     not_run: tuple[NotRun, ...] = ()  # occurrences that were found not to be run in the last day

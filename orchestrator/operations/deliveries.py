@@ -10,10 +10,10 @@ from orchestrator.states import TickState
 from orchestrator.store.deliveries import list_deliveries, retry_deliveries
 from orchestrator.store.session import Store
 from orchestrator.store.ticks import TickBatch, commit_ticks
-from orchestrator.ticks import Delivery, Instigator, Tick
+from orchestrator.ticks import Automation, Delivery, Tick
 
 
-def failed_alerts(store: Store, one: Instigator, run: str | None) -> list[Delivery]:
+def failed_alerts(store: Store, one: Automation, run: str | None) -> list[Delivery]:
     """The failed alerts of a sensor, or those about a run, given by its id or a beginning of it. Raises NotFound when
     none is about that run."""
     found = store(list_deliveries, one.id)

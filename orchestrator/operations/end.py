@@ -20,7 +20,7 @@ from orchestrator.run_files import has_files
 from orchestrator.state_dir import unusable
 from orchestrator.states import TERMINAL_RUN_STATES
 from orchestrator.store import maintenance
-from orchestrator.store.instigators import used_keys
+from orchestrator.store.automations import used_keys
 from orchestrator.store.queue import cancel_queued
 from orchestrator.store.runs import delete_run, get_run
 from orchestrator.store.session import Store
@@ -70,8 +70,8 @@ def log_deletion(store: Store, run_id: str, now: datetime, *, is_listed: bool = 
         key = None
     if key is not None and not store(used_keys, key[0], [key[1]]):
         key = None  # it was forgotten, and is free
-    instigator, run_key = key or (None, None)
-    entry = Deleted(now, run_id, instigator, run_key, is_listed)
+    automation, run_key = key or (None, None)
+    entry = Deleted(now, run_id, automation, run_key, is_listed)
     try:
         note_deleted(store.state, [entry])
     except OSError as error:

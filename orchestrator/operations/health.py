@@ -12,7 +12,7 @@ from orchestrator._version import __version__
 from orchestrator.clock import format_duration
 from orchestrator.errors import gist
 from orchestrator.messages import distinct_errors
-from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Problem, Status
+from orchestrator.operations.condition import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
 from orchestrator.records import RunSummary
 from orchestrator.store.overview import ActiveRun, Behind, SkippedInARow, UndeliveredAlerts
 
@@ -47,8 +47,8 @@ def problems_of(status: Status, now: datetime) -> Iterator[Problem]:
         yield Problem("queue", "queue", f"the queue is paused, and {runs} in it", hint)
     for location in status.locations:
         yield from _location(location, now)
-    for one in status.instigators:
-        yield from _instigator(one, now)
+    for one in status.automations:
+        yield from _automation(one, now)
     for alerts in status.undelivered:
         yield from _alerts(alerts, now)
     yield from _damage(status.damaged)
@@ -79,7 +79,7 @@ def _daemon(status: Status, now: datetime) -> Iterator[Problem]:
 
 
 def _absence(status: Status, now: datetime) -> Iterator[Problem]:
-    on = sum(one.is_on for one in status.instigators)
+    on = sum(one.is_on for one in status.automations)
     queued = status.daemon.queued
     waiting = []
     if on:
@@ -119,7 +119,7 @@ def _location(location: LocationStatus, now: datetime) -> Iterator[Problem]:
         yield Problem("definition", f"{name}/{one.name}", gist(one.error))
 
 
-def _instigator(one: InstigatorStatus, now: datetime) -> Iterator[Problem]:
+def _automation(one: AutomationStatus, now: datetime) -> Iterator[Problem]:
     word = "schedule" if one.kind == "schedule" else "sensor"
     like = "has the same pipeline and cron" if one.kind == "schedule" else "looks for the same"
     if one.is_on and one.gone:

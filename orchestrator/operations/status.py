@@ -15,19 +15,19 @@ from orchestrator import clock
 from orchestrator.engine.renames import successor_of
 from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, OrchestratorError
 from orchestrator.messages import BrokenInfo
-from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Problem, Status
+from orchestrator.operations.automations import next_instants, reconciled
+from orchestrator.operations.condition import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
 from orchestrator.operations.daemon import describe_daemon
 from orchestrator.operations.health import problems_of
 from orchestrator.operations.history import is_abandoned
-from orchestrator.operations.instigators import next_instants, reconciled
 from orchestrator.operations.tickets import tickets
 from orchestrator.operations.unbegun import in_terminal
 from orchestrator.operations.workspace import LoadedLocation, StillLoading, Workspace, load_locations
 from orchestrator.pulse import daemon_pid, last_beat
 from orchestrator.records import RunSummary
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
+from orchestrator.store.automations import list_automations
 from orchestrator.store.damage import list_damage
-from orchestrator.store.instigators import list_instigators
 from orchestrator.store.overview import (
     ActiveRun,
     Behind,
@@ -45,7 +45,7 @@ from orchestrator.store.overview import (
 from orchestrator.store.runs import RunFilter, count_runs, list_runs
 from orchestrator.store.session import Store, open_store
 from orchestrator.store.ticks import latest_ticks
-from orchestrator.ticks import Instigator, ScheduleInfo, Tick
+from orchestrator.ticks import Automation, ScheduleInfo, Tick
 
 # What has failed or was not run is worth a line in the status for this long.
 RECENT = timedelta(days=1)
@@ -59,7 +59,7 @@ _TAIL_BYTES = 8192
 class _Index(msgspec.Struct):
     """What the index has of it, all read at one moment."""
 
-    instigators: list[Instigator] = []
+    automations: list[Automation] = []
     latest: dict[str, Tick] = {}
     failing_since: dict[str, datetime] = {}
     unfinished: list[RunSummary] = []
@@ -107,7 +107,7 @@ def look(workspace: Workspace, most_failed: int | None = None) -> Status:
         behind=tuple(index.behind),
         undelivered=tuple(_with_state(alerts, index) for alerts in index.undelivered),
         daemon=replace(daemon, queued=index.queued),
-        instigators=tuple(_instigators(index, told, now)),
+        automations=tuple(_automations(index, told, now)),
         not_run=tuple(index.not_run),
         queue_paused=workspace.settings.run_queue.max_concurrent_runs == 0,
         waiting_in_terminals=_waiting_in_terminals(workspace),
@@ -206,12 +206,12 @@ def _index(workspace: Workspace, now: datetime, loaded: list[LoadedLocation] | N
     since = now - RECENT
     failed = RunFilter(statuses=(RunState.FAILURE,), since=since, limit=None)
     with open_store(workspace.state, patience=_PATIENCE_S) as store:
-        stored = store(list_instigators)
-        instigators = stored if loaded is None else reconciled(loaded, stored, now)
+        stored = store(list_automations)
+        automations = stored if loaded is None else reconciled(loaded, stored, now)
         return _Index(
-            instigators=instigators,
+            automations=automations,
             latest={tick.name: tick for tick in store(latest_ticks)},
-            failing_since=_failing_since(store, instigators),
+            failing_since=_failing_since(store, automations),
             unfinished=store(list_runs, RunFilter(statuses=tuple(ACTIVE_RUN_STATES), limit=None)),
             failed=store(list_runs, replace(failed, limit=most_failed)),
             failed_count=store(count_runs, failed),
@@ -236,20 +236,20 @@ def _waiting_in_terminals(workspace: Workspace) -> dict[str, str]:
 def _with_state(alerts: UndeliveredAlerts, index: _Index) -> UndeliveredAlerts:
     """With whether the sensor is there and on: otherwise nothing is tried again."""
     return replace(
-        alerts, is_on=any(one.id == alerts.sensor and one.is_on and one.gone_at is None for one in index.instigators)
+        alerts, is_on=any(one.id == alerts.sensor and one.is_on and one.gone_at is None for one in index.automations)
     )
 
 
-def _failing_since(store: Store, instigators: list[Instigator]) -> dict[str, datetime]:
-    failing = [one.id for one in instigators if one.is_on and one.failures]
+def _failing_since(store: Store, automations: list[Automation]) -> dict[str, datetime]:
+    failing = [one.id for one in automations if one.is_on and one.failures]
     return store(failing_since, failing) if failing else {}
 
 
-def _instigators(index: _Index, told: dict[str, Any] | None, now: datetime) -> list[InstigatorStatus]:
+def _automations(index: _Index, told: dict[str, Any] | None, now: datetime) -> list[AutomationStatus]:
     """Everything that is defined, or that is gone and still on."""
     upcoming = {one["id"]: datetime.fromisoformat(one["at"]) for one in told["next"]} if told else {}
     return [
-        InstigatorStatus(
+        AutomationStatus(
             name=one.id,
             kind=one.kind,
             is_on=one.is_on,
@@ -259,20 +259,20 @@ def _instigators(index: _Index, told: dict[str, Any] | None, now: datetime) -> l
             last=index.latest.get(one.id),
             when=_when(one),
             failing_since=index.failing_since.get(one.id),
-            renamed_to=_renamed_to(one, index.instigators),
+            renamed_to=_renamed_to(one, index.automations),
             replaces=one.replaces,
         )
-        for one in index.instigators
+        for one in index.automations
         if one.is_on or one.gone_at is None
     ]
 
 
-def _renamed_to(one: Instigator, everything: list[Instigator]) -> str | None:
+def _renamed_to(one: Automation, everything: list[Automation]) -> str | None:
     successor = successor_of(one, everything) if one.is_on and one.gone_at is not None else None
     return successor.id if successor is not None and not successor.is_on else None
 
 
-def _when(one: Instigator) -> str:
+def _when(one: Automation) -> str:
     if isinstance(one.declared, ScheduleInfo):
         return f"{one.declared.cron} {one.declared.timezone}"
     return f"every {one.declared.interval:g}s" if one.declared is not None else ""

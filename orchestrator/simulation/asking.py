@@ -84,8 +84,8 @@ class Asker:
         lane, position = batch.lane, len(batch.which)
         if position == len(batch.questions):
             self._check(batch)
-        elif self._lost.get(lane.instigator.id, 0) >= _MOST_LOST:
-            problem = f"It was not asked any more. Before: {self._last_problem[lane.instigator.id]}"
+        elif self._lost.get(lane.automation.id, 0) >= _MOST_LOST:
+            problem = f"It was not asked any more. Before: {self._last_problem[lane.automation.id]}"
             self._note(batch, problem, len(batch.questions) - position)
             self._check(batch)
         else:
@@ -93,9 +93,9 @@ class Asker:
             now = tuple(batch.questions[position : position + most])
             batch.asked = len(now)
             seconds = _SLICE_S if batch.asked > 1 else 0.0
-            pool = self._pools[lane.instigator.location]
+            pool = self._pools[lane.automation.location]
             token = pool.evaluate_many(lane.declared.name, now, timeout=lane.declared.timeout, seconds=seconds)
-            self._under_way[lane.instigator.location, token] = batch
+            self._under_way[lane.automation.location, token] = batch
 
     def _serve(self) -> bool:
         served = False
@@ -119,7 +119,7 @@ class Asker:
         elif batch.asked > 1:
             batch.careful_until = len(batch.which) + batch.asked
         else:
-            id, problem = batch.lane.instigator.id, finished.problem or "no answer"
+            id, problem = batch.lane.automation.id, finished.problem or "no answer"
             self._lost[id] = self._lost.get(id, 0) + 1
             self._last_problem[id] = problem
             self._note(batch, problem, 1)
@@ -136,13 +136,13 @@ class Asker:
         missing = self._unknown(batch)
         if missing:
             batch.keys = missing
-            token = self._pools[batch.lane.instigator.location].make_plans(missing, timeout=PLANNING_TIMEOUT_S)
-            self._under_way[batch.lane.instigator.location, token] = batch
+            token = self._pools[batch.lane.automation.location].make_plans(missing, timeout=PLANNING_TIMEOUT_S)
+            self._under_way[batch.lane.automation.location, token] = batch
         else:
             self._judge(batch)
 
     def _unknown(self, batch: Batch) -> tuple[bytes, ...]:
-        id, location = batch.lane.instigator.id, batch.lane.instigator.location
+        id, location = batch.lane.automation.id, batch.lane.automation.location
         missing: dict[bytes, None] = {}
         for evaluation in batch.distinct:
             for request in evaluation.requests:
@@ -161,7 +161,7 @@ class Asker:
         )
 
     def _take_plans(self, batch: Batch, finished: Finished) -> None:
-        location = batch.lane.instigator.location
+        location = batch.lane.automation.location
         if finished.result is None:
             answers: list[str | None] = [finished.problem or "no answer"] * len(batch.keys)
         else:
@@ -182,12 +182,12 @@ class Asker:
             return Said(TickState.SUCCESS, requests)  # what follows says the same, in more time
         decision = decide_requests(requests, ())
         problems = [problem for request in decision.fresh if (problem := self._problem(lane, request))]
-        verdict = verdict_of(lane.instigator, evaluation, decision, problems)
+        verdict = verdict_of(lane.automation, evaluation, decision, problems)
         fresh = decision.fresh if verdict.status is TickState.SUCCESS else ()
         return Said(verdict.status, fresh, verdict.error, verdict.skip_reason)
 
     def _problem(self, lane: Lane, request: Requested) -> str | None:
-        return self._wrong.get((lane.instigator.location, self._key(lane, request)))
+        return self._wrong.get((lane.automation.location, self._key(lane, request)))
 
 
 def _decoded(result: bytes, asked: int) -> tuple[list[Evaluation], tuple[int, ...]]:

@@ -19,7 +19,7 @@ from orchestrator.engine.due import ON_TIME, Passed, decide_on, is_plain, jitter
 from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.simulation.spans import Asleep
 from orchestrator.states import TickState
-from orchestrator.ticks import Instigator, Requested, ScheduleInfo
+from orchestrator.ticks import Automation, Requested, ScheduleInfo
 
 # Overlap policies to which it is all the same what else is running.
 _INDIFFERENT = ("allow", "buffer_all")
@@ -70,18 +70,18 @@ class Lane:
 
     def __init__(
         self,
-        instigator: Instigator,
+        automation: Automation,
         declared: ScheduleInfo,
         begin: datetime,
         asleep: Asleep,
         duration_of: Callable[[str], timedelta],
         running: Iterable[Running] = (),
     ) -> None:
-        assert instigator.since is not None
-        self.instigator = instigator
+        assert automation.since is not None
+        self.automation = automation
         self.declared = declared
         self.totals = Totals()
-        self._id = instigator.id
+        self._id = automation.id
         self._begin = begin
         self._asleep = asleep
         self._duration_of = duration_of
@@ -93,8 +93,8 @@ class Lane:
         self._instants = instants_after(
             parse_cron(declared.cron),
             load_zone(declared.timezone),
-            instigator.since,
-            inclusive=instigator.since_inclusive,
+            automation.since,
+            inclusive=automation.since_inclusive,
         )
         self._next = next(self._instants, None)
 

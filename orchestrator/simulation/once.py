@@ -17,10 +17,10 @@ from orchestrator.errors import ExecutionError
 from orchestrator.execution.evaluators import EvaluatorPool, wait_for_any
 from orchestrator.operations.workspace import Workspace, load_locations
 from orchestrator.store.assets import materializations_after
+from orchestrator.store.automations import used_keys
 from orchestrator.store.endings import endings_after
-from orchestrator.store.instigators import used_keys
 from orchestrator.store.session import BriefStore, Store
-from orchestrator.ticks import Declared, Evaluation, Instigator, ScheduleInfo
+from orchestrator.ticks import Automation, Declared, Evaluation, ScheduleInfo
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Preview:
     problems: tuple[str, ...] = ()
 
 
-def ask_once(workspace: Workspace, one: Instigator, now: datetime, scheduled_at: datetime) -> Preview:
+def ask_once(workspace: Workspace, one: Automation, now: datetime, scheduled_at: datetime) -> Preview:
     """Asks it as if it were due at `now`; a schedule, for `scheduled_at`. Raises ExecutionError when there is no
     answer: it took too long, or ended its process. The store is open only while it is asked something: user code may
     take its time."""
@@ -66,7 +66,7 @@ def ask_once(workspace: Workspace, one: Instigator, now: datetime, scheduled_at:
 
 
 def _problems(
-    workspace: Workspace, pool: EvaluatorPool, store: Store, one: Instigator, evaluation: Evaluation
+    workspace: Workspace, pool: EvaluatorPool, store: Store, one: Automation, evaluation: Evaluation
 ) -> tuple[str, ...]:
     declared = one.declared
     assert declared is not None

@@ -19,22 +19,22 @@ from orchestrator.errors import NotFound, OrchestratorError, near_misses
 from orchestrator.execution.evaluators import EvaluatorPool
 from orchestrator.execution.location_process import LocationProcess
 from orchestrator.layout import StateDir
-from orchestrator.operations.instigators import reconciled
+from orchestrator.operations.automations import reconciled
 from orchestrator.operations.workspace import Workspace, load_locations
 from orchestrator.state_dir import prepare
-from orchestrator.store.instigators import list_instigators, save_instigators
+from orchestrator.store.automations import list_automations, save_automations
 from orchestrator.store.maintenance import copy_remembered
 from orchestrator.store.queue import unfinished_runs
 from orchestrator.store.runs import median_durations
 from orchestrator.store.session import Store, open_store
-from orchestrator.ticks import Instigator, ScheduleInfo, UnfinishedRun
+from orchestrator.ticks import Automation, ScheduleInfo, UnfinishedRun
 
 
 @dataclass(frozen=True)
 class Beginning:
     """Where a simulation begins. `durations` are seconds by pipeline, as recorded."""
 
-    instigators: tuple[Instigator, ...]
+    automations: tuple[Automation, ...]
     processes: dict[str, LocationProcess]
     pools: dict[str, EvaluatorPool]
     broken: dict[str, OrchestratorError]
@@ -52,13 +52,13 @@ def begin(workspace: Workspace, now: datetime) -> Beginning:
     broken = {location.name: location.error for location in locations if location.error is not None}
     if len(broken) == len(locations):
         raise next(iter(broken.values()))
-    stored: list[Instigator] = []
+    stored: list[Automation] = []
     durations: dict[str, float] = {}
     unfinished: list[UnfinishedRun] = []
     state = existing_state(workspace)
     if state is not None:
         with open_store(state, ingest=False) as store:
-            stored = store(list_instigators)
+            stored = store(list_automations)
             durations = store(median_durations)
             unfinished = store(unfinished_runs)
     processes = {location.name: location.process for location in locations if location.process is not None}
@@ -67,7 +67,7 @@ def begin(workspace: Workspace, now: datetime) -> Beginning:
     return Beginning(everything, processes, _pools(processes), broken, durations, active)
 
 
-def _active(one: Instigator, processes: dict[str, LocationProcess], runs: list[UnfinishedRun]) -> tuple[str, ...]:
+def _active(one: Automation, processes: dict[str, LocationProcess], runs: list[UnfinishedRun]) -> tuple[str, ...]:
     if not isinstance(one.declared, ScheduleInfo):
         return ()
     process, wanted = processes.get(one.location), one.declared.pipeline
@@ -76,14 +76,14 @@ def _active(one: Instigator, processes: dict[str, LocationProcess], runs: list[U
     return active_runs(one.location, one.declared, modes, runs).run_ids
 
 
-def turned_on(everything: tuple[Instigator, ...], names: tuple[str, ...], at: datetime) -> tuple[Instigator, ...]:
+def turned_on(everything: tuple[Automation, ...], names: tuple[str, ...], at: datetime) -> tuple[Automation, ...]:
     """With these turned on from that moment, as far as they are off. Raises NotFound, saying which are near."""
     chosen = {_find(everything, name).id for name in names}
     return tuple(due.turn_on(one, at) if one.id in chosen and not one.is_on else one for one in everything)
 
 
 @contextmanager
-def scratch_store(workspace: Workspace, instigators: tuple[Instigator, ...]) -> Iterator[Store]:
+def scratch_store(workspace: Workspace, automations: tuple[Automation, ...]) -> Iterator[Store]:
     """A store of its own with what sensors go by: keys, materializations, ends of runs. It is gone afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="orchestrator-simulation-"))
     try:
@@ -93,7 +93,7 @@ def scratch_store(workspace: Workspace, instigators: tuple[Instigator, ...]) -> 
             with open_store(state, ingest=False) as store:
                 store(copy_remembered, str(scratch.database))
         with open_store(scratch) as store:
-            store(save_instigators, list(instigators))
+            store(save_automations, list(automations))
             yield store
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -105,7 +105,7 @@ def existing_state(workspace: Workspace) -> StateDir | None:
     return workspace.state if state.format_file.exists() and state.database.exists() else None
 
 
-def _find(everything: tuple[Instigator, ...], name: str) -> Instigator:
+def _find(everything: tuple[Automation, ...], name: str) -> Automation:
     found = [one for one in everything if name in (one.name, one.id) and one.gone_at is None]
     if len(found) == 1:
         return found[0]

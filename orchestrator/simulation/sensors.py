@@ -29,7 +29,7 @@ from orchestrator.simulation.lane import run_name
 from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.simulation.spans import Asleep
 from orchestrator.states import TickState
-from orchestrator.store.instigators import used_keys
+from orchestrator.store.automations import used_keys
 from orchestrator.store.session import Store
 from orchestrator.store.ticks import EnqueuedRun
 from orchestrator.ticks import Requested, SensorInfo, Tick

@@ -21,7 +21,7 @@ from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.simulation.scratch import begin, scratch_store, turned_on
 from orchestrator.simulation.sensors import SensorWorld
 from orchestrator.simulation.spans import Asleep, Span
-from orchestrator.ticks import Instigator, ScheduleInfo, SensorInfo
+from orchestrator.ticks import Automation, ScheduleInfo, SensorInfo
 
 # About so many occurrences are in memory at a time.
 _AT_ONCE = 20_000
@@ -58,11 +58,11 @@ class Simulation:
         self._workspace = workspace
         self._asleep = Asleep(options.asleep)
         self._beginning = begin(workspace, options.now)
-        everything = turned_on(self._beginning.instigators, options.set_on, options.start)
-        self.instigators = tuple(_counted_from(one, options) for one in everything)
+        everything = turned_on(self._beginning.automations, options.set_on, options.start)
+        self.automations = tuple(_counted_from(one, options) for one in everything)
         self._lanes = [self._lane(one) for one in self._on(ScheduleInfo)]
         self._asker = Asker(workspace, self._beginning.pools, len(self._lanes))
-        self.totals.update((lane.instigator.id, lane.totals) for lane in self._lanes)
+        self.totals.update((lane.automation.id, lane.totals) for lane in self._lanes)
 
     @property
     def broken(self) -> dict[str, OrchestratorError]:
@@ -72,7 +72,7 @@ class Simulation:
     @property
     def schedules(self) -> dict[str, ScheduleInfo]:
         """Those that are simulated, by id."""
-        return {lane.instigator.id: lane.declared for lane in self._lanes}
+        return {lane.automation.id: lane.declared for lane in self._lanes}
 
     def duration_of(self, location: str, pipeline: str) -> timedelta:
         """How long a run is assumed to take."""
@@ -122,14 +122,14 @@ class Simulation:
             found += batch.lane.settle(looks, self._asker.wait(batch), wants_all=self.wants_all)
         return sorted(found, key=_order)
 
-    def _on(self, kind: type[ScheduleInfo] | type[SensorInfo]) -> Iterator[Instigator]:
+    def _on(self, kind: type[ScheduleInfo] | type[SensorInfo]) -> Iterator[Automation]:
         """Those of a kind that a daemon would do something about."""
-        for one in self.instigators:
+        for one in self.automations:
             is_there = one.gone_at is None and one.location not in self.broken
             if is_there and one.is_on and one.since is not None and isinstance(one.declared, kind):
                 yield one
 
-    def _lane(self, one: Instigator) -> Lane:
+    def _lane(self, one: Automation) -> Lane:
         assert isinstance(one.declared, ScheduleInfo)
         declared = one.declared
 
@@ -147,12 +147,12 @@ class Simulation:
             self.notes.append(
                 f"Of ever different configurations the first {self._asker.checks_each} were checked ({shown})."
             )
-        for one in self.instigators:
+        for one in self.automations:
             if one.is_on and one.gone_at is not None:
                 self.notes.append(f"{one.id} is on and its definition is gone: it does nothing.")
 
 
-def _counted_from(one: Instigator, options: Options) -> Instigator:
+def _counted_from(one: Automation, options: Options) -> Automation:
     """As remembered; or, when it is not about what comes from now on, with everything before the start dealt with."""
     if options.is_from_now or one.since is None:
         return after_clock_change(one, options.start)

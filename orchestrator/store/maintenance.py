@@ -17,10 +17,10 @@ from orchestrator.ids import new_run_id
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.records import Trigger
 from orchestrator.run_files import read_journal, read_record, run_ids_on_disk
+from orchestrator.store.automations import list_automations
 from orchestrator.store.codec import from_json, from_timestamp
 from orchestrator.store.database import Database
 from orchestrator.store.ingest import delete_index, ingest
-from orchestrator.store.instigators import list_instigators
 from orchestrator.store.kinds import reads, slow, writes
 from orchestrator.store.schema import VERSION, schema_version
 from orchestrator.ticks import dedupe_key
@@ -32,8 +32,8 @@ TABLES = (
     "steps",
     "materializations",
     "wiped_assets",
-    "instigators",
-    "ticks",
+    "automations",
+    "tick_rows",
     "run_keys",
     "queue",
     "plans",
@@ -43,7 +43,7 @@ TABLES = (
     "damage",
 )
 
-_REMEMBERED = ("meta", "runs", "steps", "materializations", "instigators", "run_keys", "run_endings")
+_REMEMBERED = ("meta", "runs", "steps", "materializations", "automations", "run_keys", "run_endings")
 
 _naming = threading.Lock()
 
@@ -218,7 +218,7 @@ def key_of(trigger: Trigger) -> tuple[str, str] | None:
 
 def _insert_keys(database: Database, keys: dict[tuple[str, str], str]) -> None:
     database.execute(
-        "INSERT INTO run_keys (instigator, run_key, run_id) SELECT unnest(?), unnest(?), unnest(?)"
+        "INSERT INTO run_keys (automation, run_key, run_id) SELECT unnest(?), unnest(?), unnest(?)"
         " ON CONFLICT DO NOTHING",
         [[name for name, _ in keys], [key for _, key in keys], list(keys.values())],
     )
@@ -235,7 +235,7 @@ def _catch_up_with_cursors(database: Database) -> None:
     """Moves ordinals up that were given out anew and lie below what a sensor has got to: it would see nothing that
     comes now. The order stays as it is."""
     for table, kind in (("materializations", "asset_sensor"), ("run_endings", "run_status_sensor")):
-        cursors = [one.cursor for one in list_instigators(database) if one.kind == kind and one.cursor]
+        cursors = [one.cursor for one in list_automations(database) if one.kind == kind and one.cursor]
         furthest = max((place for cursor in cursors for place in _places(cursor)), default=0)
         row = database.row(f"SELECT max(ordinal) FROM {table}")
         newest = int(row[0]) if row and row[0] is not None else 0

@@ -80,11 +80,11 @@ _BLOCKED = "status = 'SKIPPED' AND duration_s IS NULL AND about_run IS NOT NULL"
 def failing_since(database: Database, names: list[str]) -> dict[str, datetime]:
     """Since when those that fail have failed, without a tick in between that did not."""
     rows = database.rows(
-        "WITH fine AS (SELECT instigator, max(occurred_at) AS fine_at FROM ticks"
-        " WHERE status IN ('SUCCESS', 'SKIPPED') AND instigator IN (SELECT unnest($1)) GROUP BY instigator)"
-        " SELECT instigator, min(occurred_at) FROM ticks LEFT JOIN fine USING (instigator)"
-        " WHERE status = 'FAILURE' AND instigator IN (SELECT unnest($1)) AND (fine_at IS NULL OR occurred_at > fine_at)"
-        " GROUP BY instigator",
+        "WITH fine AS (SELECT automation, max(occurred_at) AS fine_at FROM ticks"
+        " WHERE status IN ('SUCCESS', 'SKIPPED') AND automation IN (SELECT unnest($1)) GROUP BY automation)"
+        " SELECT automation, min(occurred_at) FROM ticks LEFT JOIN fine USING (automation)"
+        " WHERE status = 'FAILURE' AND automation IN (SELECT unnest($1)) AND (fine_at IS NULL OR occurred_at > fine_at)"
+        " GROUP BY automation",
         [names],
     )
     return {name: at for name, value in rows if (at := from_timestamp(value)) is not None}
@@ -97,11 +97,11 @@ def not_run_since(database: Database, since: datetime) -> list[NotRun]:
     Those that the schedule itself has skipped are not among them. A tick may stand for many occurrences.
     """
     rows = database.rows(
-        "SELECT instigator, sum(occurrences), min(scheduled_at), max(coalesce(until, scheduled_at)), max(occurred_at),"
+        "SELECT automation, sum(occurrences), min(scheduled_at), max(coalesce(until, scheduled_at)), max(occurred_at),"
         " arg_max(skip_reason, scheduled_at), arg_max(coalesce(about_run, ''), scheduled_at)"
         " FROM ticks WHERE kind = 'schedule' AND scheduled_at IS NOT NULL AND occurred_at >= ?"
         " AND (status = 'MISSED' OR (status = 'SKIPPED' AND duration_s IS NULL))"
-        " GROUP BY instigator ORDER BY max(occurred_at) DESC, instigator",
+        " GROUP BY automation ORDER BY max(occurred_at) DESC, automation",
         [to_timestamp(since)],
     )
     found = []
@@ -145,12 +145,12 @@ def standing_failures(database: Database) -> list[RunSummary]:
 def skipped_in_a_row(database: Database) -> list[SkippedInARow]:
     """The schedules whose newest occurrences were skipped because a run was in the way, with how many those are."""
     rows = database.rows(
-        "WITH other AS (SELECT instigator, max(scheduled_at) AS other_at FROM ticks"
-        f" WHERE kind = 'schedule' AND status <> 'MISSED' AND NOT ({_BLOCKED}) GROUP BY instigator)"
-        " SELECT instigator, sum(occurrences), min(scheduled_at), max(coalesce(until, scheduled_at)),"
-        " arg_max(about_run, scheduled_at) FROM ticks LEFT JOIN other USING (instigator)"
+        "WITH other AS (SELECT automation, max(scheduled_at) AS other_at FROM ticks"
+        f" WHERE kind = 'schedule' AND status <> 'MISSED' AND NOT ({_BLOCKED}) GROUP BY automation)"
+        " SELECT automation, sum(occurrences), min(scheduled_at), max(coalesce(until, scheduled_at)),"
+        " arg_max(about_run, scheduled_at) FROM ticks LEFT JOIN other USING (automation)"
         f" WHERE kind = 'schedule' AND {_BLOCKED} AND (other_at IS NULL OR scheduled_at > other_at)"
-        " GROUP BY instigator ORDER BY instigator"
+        " GROUP BY automation ORDER BY automation"
     )
     return [
         SkippedInARow(name, int(count), _instant(first), _instant(last), run_id)

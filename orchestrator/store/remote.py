@@ -25,7 +25,7 @@ from orchestrator.pulse import daemon_pid, is_suspended, is_turning, silence
 from orchestrator.store.kinds import kind_of
 from orchestrator.wire import Channel, Disconnected
 
-PROTOCOL = 1
+PROTOCOL = 2
 # How long an answer may take. A daemon turns many times a second; one that does not is busy, or hangs.
 PATIENCE_S = 30.0
 # Whoever waits looks this often whether there is still somebody to wait for, and says so after the first time.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from orchestrator.store.database import Database
 
 # Tables that no journal knows of, with a word for people.
 ONLY_HERE = {
-    "instigators": "schedules and sensors with their cursors",
-    "ticks": "ticks",
+    "automations": "schedules and sensors with their cursors",
+    "tick_rows": "ticks",
     "run_keys": "used run keys",
     "queue": "queued runs",
     "plans": "plans of queued runs",
@@ -30,6 +30,8 @@ ONLY_HERE = {
     "acknowledged_runs": "acknowledged failures",
     "deliveries": "alerts that have not got through",
 }
+# What older versions called a table, or a column.
+_OLDER_NAMES = {"automations": "instigators", "tick_rows": "ticks", "automation": "instigator"}
 # Tables of which only what belongs to runs without files cannot be made again.
 _OF_RUNS = ("runs", "steps", "events", "materializations")
 # Rows in a group of DuckDB's: damage in one leaves the next readable.
@@ -74,20 +76,35 @@ def _copy(
 ) -> tuple[int, int | None]:
     """How many rows were copied, and how many there are: None when that cannot be found out either."""
     names = [row[0] for row in database.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table])]
-    with _connected(damaged) as connection:
-        if connection is None:
-            return 0, None
-        old = connection.execute(
-            "SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND database_name = current_database()",
-            [table],
-        ).fetchall()
-    shared = [name for name in names if (name,) in old]
+    found = _columns(damaged)
+    if found is None:
+        return 0, None
+    there = table if table in found else _OLDER_NAMES.get(table, table)
+    columns = {name: _known_as(name, found.get(there, ())) for name in names}
+    shared = {name: known_as for name, known_as in columns.items() if known_as is not None}
     if not shared:
         return 0, 0  # the damaged file is of a version that had no such table
-    rows, total = _rows(damaged, table, ", ".join(shared), condition, parameters)
+    rows, total = _rows(damaged, there, ", ".join(shared.values()), condition, parameters)
     if rows:
         database.insert(table, {name: [row[at] for row in rows] for at, name in enumerate(shared)})
     return len(rows), total
+
+
+def _columns(damaged: Path) -> dict[str, list[str]] | None:
+    """The columns of each table in the damaged file; None when it cannot be opened."""
+    with _connected(damaged) as connection:
+        if connection is None:
+            return None
+        rows = connection.execute(
+            "SELECT table_name, list(column_name) FROM duckdb_columns() JOIN duckdb_tables()"
+            " USING (database_name, schema_name, table_name) WHERE database_name = current_database() GROUP BY 1"
+        ).fetchall()
+    return dict(rows)
+
+
+def _known_as(column: str, there: Collection[str]) -> str | None:
+    """What a table with these columns calls the column; None when it has no such column."""
+    return next((name for name in (column, _OLDER_NAMES.get(column)) if name in there), None)
 
 
 def _rows(

@@ -12,7 +12,7 @@ from importlib import resources
 from orchestrator.errors import SchemaTooNew
 from orchestrator.store.database import Database
 
-MIGRATIONS = ("0001_initial", "0002_daemon", "0003_alerts", "0004_recovery", "0005_step_times")
+MIGRATIONS = ("0001_initial", "0002_daemon", "0003_alerts", "0004_recovery", "0005_step_times", "0006_automations")
 VERSION = len(MIGRATIONS)
 
 

@@ -36,7 +36,7 @@ SERVED = (
     "damage",
     "deliveries",
     "endings",
-    "instigators",
+    "automations",
     "maintenance",
     "overview",
     "query",

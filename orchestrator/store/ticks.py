@@ -12,17 +12,17 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.errors import StoreConflict
 from orchestrator.records import RunRecord
 from orchestrator.states import RunState, TickState
+from orchestrator.store.automations import save_automations
 from orchestrator.store.codec import from_json, from_timestamp, to_json, to_timestamp
 from orchestrator.store.deliveries import save_deliveries
-from orchestrator.store.instigators import save_instigators
 from orchestrator.store.kinds import reads, writes
-from orchestrator.ticks import Delivery, Instigator, Tick
+from orchestrator.ticks import Automation, Delivery, Tick
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
 
 _COLUMNS = (
-    "tick_id, instigator, kind, status, occurred_at, scheduled_at, duration_s, run_ids, run_keys, skip_reason, error,"
+    "tick_id, automation, kind, status, occurred_at, scheduled_at, duration_s, run_ids, run_keys, skip_reason, error,"
     " cursor_after, output, occurrences, until, about_run"
 )
 _NEWEST_FIRST = "ORDER BY occurred_at DESC, scheduled_at DESC, tick_id"
@@ -42,7 +42,7 @@ class TickBatch(msgspec.Struct, frozen=True):
     """What is committed together. `again`: an earlier commit of some of it has failed, or so it seemed."""
 
     ticks: list[Tick]
-    instigators: list[Instigator]
+    automations: list[Automation]
     runs: list[EnqueuedRun]
     again: bool = False
     undelivered: list[Delivery] = []
@@ -69,7 +69,7 @@ def commit_ticks(database: Database, batch: TickBatch) -> None:
             batch = _unwritten(database, batch)
         _refuse_used(database, batch.runs)
         _write_ticks(database, batch.ticks)
-        save_instigators(database, batch.instigators)
+        save_automations(database, batch.automations)
         save_deliveries(database, batch.undelivered, batch.delivered)
         _write_runs(database, batch.runs)
         crash_point("tick.written")
@@ -91,7 +91,7 @@ def recent_ticks(database: Database, which: TickFilter, each: int) -> list[Tick]
     condition, parameters = _condition(which)
     rows = database.rows(
         f"SELECT {_COLUMNS} FROM ticks WHERE {condition}"
-        " QUALIFY row_number() OVER (PARTITION BY instigator ORDER BY occurred_at DESC)"
+        " QUALIFY row_number() OVER (PARTITION BY automation ORDER BY occurred_at DESC)"
         f" <= {int(each)} {_NEWEST_FIRST}",
         parameters,
     )
@@ -104,9 +104,9 @@ def latest_ticks(database: Database) -> list[Tick]:
     # First the instants, which is fast however many ticks there are, then what stands there; several may share one.
     rows = database.rows(
         f"SELECT {_COLUMNS} FROM ticks"
-        " JOIN (SELECT instigator, max(occurred_at) AS occurred_at FROM ticks GROUP BY instigator)"
-        " USING (instigator, occurred_at)"
-        " QUALIFY row_number() OVER (PARTITION BY instigator ORDER BY scheduled_at DESC NULLS LAST, tick_id) = 1"
+        " JOIN (SELECT automation, max(occurred_at) AS occurred_at FROM ticks GROUP BY automation)"
+        " USING (automation, occurred_at)"
+        " QUALIFY row_number() OVER (PARTITION BY automation ORDER BY scheduled_at DESC NULLS LAST, tick_id) = 1"
     )
     return [_tick(row) for row in rows]
 
@@ -129,7 +129,7 @@ def purge_ticks(database: Database, skipped_before: datetime, others_before: dat
     row = database.row(f"SELECT count(*) FROM ticks WHERE {condition}", parameters)
     if row is None or not row[0]:
         return 0
-    database.execute(f"DELETE FROM ticks WHERE {condition}", parameters)
+    database.execute(f"DELETE FROM tick_rows WHERE {condition}", parameters)
     return int(row[0])
 
 
@@ -142,7 +142,7 @@ def _condition(which: TickFilter) -> tuple[str, list[Any]]:
             conditions.append(f"{column} IN (SELECT unnest(?))")
             parameters.append(values)
     if which.name is not None:
-        conditions.append("instigator = ?")
+        conditions.append("automation = ?")
         parameters.append(which.name)
     if which.tick_id is not None:
         conditions.append("tick_id = ?")
@@ -166,7 +166,7 @@ def _unwritten(database: Database, batch: TickBatch) -> TickBatch:
     written = {row[0] for row in rows}
     return TickBatch(
         [tick for tick in batch.ticks if tick.tick_id not in written],
-        batch.instigators,
+        batch.automations,
         [run for run in batch.runs if run.record.run_id not in written],
         undelivered=batch.undelivered,
         delivered=batch.delivered,
@@ -178,8 +178,8 @@ def _refuse_used(database: Database, runs: list[EnqueuedRun]) -> None:
     if not pairs:
         return
     found = database.row(
-        "SELECT instigator, run_key FROM run_keys JOIN (SELECT unnest(?) AS instigator, unnest(?) AS run_key) AS wanted"
-        " USING (instigator, run_key) LIMIT 1",
+        "SELECT automation, run_key FROM run_keys JOIN (SELECT unnest(?) AS automation, unnest(?) AS run_key) AS wanted"
+        " USING (automation, run_key) LIMIT 1",
         [[pair[0] for pair in pairs], [pair[1] for pair in pairs]],
     )
     if found is not None or len(set(pairs)) < len(pairs):
@@ -190,10 +190,10 @@ def _write_ticks(database: Database, ticks: list[Tick]) -> None:
     if not ticks:
         return
     database.insert(
-        "ticks",
+        "tick_rows",
         {
             "tick_id": [tick.tick_id for tick in ticks],
-            "instigator": [tick.name for tick in ticks],
+            "automation": [tick.name for tick in ticks],
             "kind": [tick.kind for tick in ticks],
             "status": [str(tick.status) for tick in ticks],
             "occurred_at": [to_timestamp(tick.at) for tick in ticks],
@@ -256,7 +256,7 @@ def _write_runs(database: Database, runs: list[EnqueuedRun]) -> None:
         database.insert(
             "run_keys",
             {
-                "instigator": [run.dedupe_in for run in keyed],
+                "automation": [run.dedupe_in for run in keyed],
                 "run_key": [run.dedupe_key for run in keyed],
                 "run_id": [run.record.run_id for run in keyed],
             },

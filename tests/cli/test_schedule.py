@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.layout import StateDir
-from orchestrator.store.instigators import list_instigators, save_instigators
+from orchestrator.store.automations import list_automations, save_automations
 from orchestrator.store.session import open_store
 
 PIPELINES = """
@@ -143,8 +143,8 @@ def test_a_preview_shows_what_would_be_run_and_writes_nothing(schedules):
 def test_ticks_have_the_promised_shape_and_a_failure_is_told_in_full(schedules):
     schedules.here("schedule", "start", "broken", "nightly").ok()
     with open_store(StateDir(schedules.state)) as store:
-        started = [one for one in store(list_instigators) if one.is_on]
-        store(save_instigators, [replace(one, since=one.since - timedelta(days=2)) for one in started])
+        started = [one for one in store(list_automations) if one.is_on]
+        store(save_automations, [replace(one, since=one.since - timedelta(days=2)) for one in started])
     schedules("daemon", "tick").ok()
     ticks = schedules.json("schedule", "ticks")
     assert {tuple(tick) for tick in ticks} == {CONTRACT}

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.layout import StateDir
-from orchestrator.store.instigators import list_instigators, save_instigators
+from orchestrator.store.automations import list_automations, save_automations
 from orchestrator.store.maintenance import TABLES
 from orchestrator.store.session import open_store
 
@@ -202,9 +202,9 @@ def test_a_daemon_that_runs_is_asked_and_left_alone(bench):
 def test_what_is_overdue_is_made_up_first_unless_a_beginning_is_given(bench):
     bench.here("schedule", "start", "up_all").ok()
     with open_store(StateDir(bench.state)) as store:
-        (one,) = [one for one in store(list_instigators) if one.name == "up_all"]
+        (one,) = [one for one in store(list_automations) if one.name == "up_all"]
         since = replace(one, since=one.since.replace(hour=7) - timedelta(days=3))
-        store(save_instigators, [since])
+        store(save_automations, [since])
     late = [tick for tick in ticks(bench, "--to", "+1h") if tick["is_late"]]
     assert len(late) >= 2
     assert not [tick for tick in ticks(bench, "--from", "+0s", "--to", "+1h") if tick["is_late"]]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.layout import StateDir
 from orchestrator.pulse import is_suspended
-from orchestrator.store.instigators import list_instigators, save_instigators
+from orchestrator.store.automations import list_automations, save_automations
 from orchestrator.store.session import open_store
 from orchestrator.store.ticks import TickBatch, commit_ticks
 from orchestrator.ticks import Tick
@@ -70,7 +70,7 @@ class StatusBench:
 
     def next_look(self):
         """When the sensor is looked at next; None while that is being done."""
-        return next(one for one in self.json()["instigators"] if one["name"] == "main/inbox")["next_at"]
+        return next(one for one in self.json()["automations"] if one["name"] == "main/inbox")["next_at"]
 
     def start(self):
         process = self.bench.start("daemon", "start")
@@ -186,7 +186,7 @@ class TestWithDaemon:
         assert shown["daemon"]["pid"] == daemon.pid
         assert {"alive": True, "erroring": False}.items() <= shown["daemon"]["concerns"][0].items()
         assert shown["locations"][0]["pipelines"] == ["people"]
-        inbox = next(one for one in shown["instigators"] if one["name"] == "main/inbox")
+        inbox = next(one for one in shown["automations"] if one["name"] == "main/inbox")
         assert (inbox["is_on"], inbox["when"]) == (True, "every 0.1s")
         status.bench.wait_until(status.next_look, "a moment between two looks")
         status.stop()
@@ -265,9 +265,9 @@ class TestWhatWasNotRun:
         """As if the machine had been asleep for three days."""
         status.bench.here("schedule", "start", "nightly").ok()
         with open_store(status.state) as store:
-            (one,) = store(list_instigators)
+            (one,) = store(list_automations)
             asleep = datetime.now(UTC) - timedelta(days=3)
-            store(save_instigators, [replace(one, since=asleep, changed_at=asleep)])
+            store(save_automations, [replace(one, since=asleep, changed_at=asleep)])
 
     def test_status_and_log_say_it_after_a_weekend_asleep(self, status):
         self.weekend(status)

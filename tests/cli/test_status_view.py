@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.cli.output import Painter
 from orchestrator.cli.status_view import status_lines
-from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Problem, Status
+from orchestrator.operations.condition import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
 from orchestrator.records import RunSummary
 from orchestrator.states import RunState
 
@@ -27,14 +27,14 @@ def sensor(number, **changes):
         "failures": 0,
         "next_at": NOW + timedelta(minutes=number + 1),
     }
-    return InstigatorStatus(**{**known, **changes})
+    return AutomationStatus(**{**known, **changes})
 
 
 def test_of_many_sensors_the_ones_that_need_somebody_come_first_then_what_is_next():
     many = [sensor(number) for number in range(100)]
     many[70] = sensor(70, failures=9)
     many[90] = sensor(90, gone=True)
-    lines = page(instigators=tuple(many))
+    lines = page(automations=tuple(many))
     start = lines.index("\nschedules and sensors")
     names = [line.split()[0] for line in lines[start + 2 : start + 18]]
     assert names == ["main/s070", "main/s090", *(f"main/s{number:03}" for number in range(14))]

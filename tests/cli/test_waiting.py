@@ -112,7 +112,7 @@ def test_no_command_holds_the_state_while_it_waits_for_user_code(good, watched, 
 @pytest.mark.parametrize("schedules", [True, False])
 def test_neither_does_completion_in_the_shell(good, watched, monkeypatch, schedules):
     monkeypatch.chdir(good.path)
-    assert completers.instigator_names(schedules=schedules) == (["nightly"] if schedules else ["look"])
+    assert completers.automation_names(schedules=schedules) == (["nightly"] if schedules else ["look"])
     assert completers.pipeline_names() == ["work"]
     assert watched
 
@@ -190,7 +190,7 @@ def test_completion_gives_what_has_loaded_so_far(hanging, monkeypatch, capsys):
     monkeypatch.setattr(completers, "COMPLETION_S", 1.0)
     monkeypatch.chdir(hanging.path)
     assert completers.pipeline_names() == ["work"]
-    assert completers.instigator_names(schedules=True) == ["nightly"]
+    assert completers.automation_names(schedules=True) == ["nightly"]
     assert capsys.readouterr().err == ""
 
 

@@ -194,7 +194,7 @@ class Chaos:
         )
         assert self.bench.json("sql", twice) == []
         doubled = (
-            "SELECT instigator, scheduled_at FROM ticks WHERE scheduled_at IS NOT NULL AND status <> 'FAILURE'"
+            "SELECT automation, scheduled_at FROM ticks WHERE scheduled_at IS NOT NULL AND status <> 'FAILURE'"
             " GROUP BY ALL HAVING count(*) <> 1"
         )
         assert self.bench.json("sql", doubled) == []

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.layout import StateDir
-from orchestrator.store.instigators import list_instigators, save_instigators
+from orchestrator.store.automations import list_automations, save_automations
 from orchestrator.store.session import open_store
 
 from .ticking import Ticking
@@ -80,16 +80,16 @@ class DaemonBench:
     def until_ledger(self, *expected):
         self.until(lambda: set(expected) <= set(self.bench.ledger()), f"{expected} in the ledger {self.bench.ledger()}")
 
-    def instigators(self):
+    def automations(self):
         with open_store(StateDir(self.bench.state)) as store:
-            return {one.name: one for one in store(list_instigators)}
+            return {one.name: one for one in store(list_automations)}
 
     def turn_back(self, name, minutes):
         """Makes a schedule that is on one that has waited for that long; the occurrences that are due by now."""
         start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=minutes - 1)
-        one = replace(self.instigators()[name], since=start, since_inclusive=True)
+        one = replace(self.automations()[name], since=start, since_inclusive=True)
         with open_store(StateDir(self.bench.state)) as store:
-            store(save_instigators, [one])
+            store(save_automations, [one])
         return [(start + timedelta(minutes=minute)).strftime("%H:%M") for minute in range(minutes)]
 
 

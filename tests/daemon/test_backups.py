@@ -46,7 +46,7 @@ def test_a_rebuild_says_of_every_run_what_the_index_said(bench, daemon):
         with open_store(StateDir(bench.state)) as store:
             return {
                 table: sorted(map(str, store.database.rows(f"SELECT * FROM {table}")))
-                for table in ("runs", "events", "steps", "materializations", "run_keys", "ticks", "instigators")
+                for table in ("runs", "events", "steps", "materializations", "run_keys", "ticks", "automations")
             }
 
     before = index()

@@ -152,7 +152,7 @@ def test_a_broken_schedule_stays_on_and_goes_on_when_it_is_right_again(bench, da
     )
     status = bench.json("status")
     assert status["ok"] is False
-    assert {one["name"]: (one["is_on"], one["gone"]) for one in status["instigators"]} == {
+    assert {one["name"]: (one["is_on"], one["gone"]) for one in status["automations"]} == {
         "main/nightly": (True, False),
         "main/other": (True, False),
     }

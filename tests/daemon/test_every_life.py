@@ -31,14 +31,14 @@ from orchestrator.daemon import core, locations, outbox
 from orchestrator.daemon.process import _only_one
 from orchestrator.errors import DaemonError, NotPossible, StoreError
 from orchestrator.ids import new_run_id
-from orchestrator.operations import instigators
+from orchestrator.operations import automations
 from orchestrator.operations.end import remove_run
 from orchestrator.operations.workspace import Workspace, specs_of
 from orchestrator.planning.plan import encode_plan
 from orchestrator.records import RunRecord, Trigger
 from orchestrator.settings import load_settings
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
-from orchestrator.store.instigators import list_instigators
+from orchestrator.store.automations import list_automations
 from orchestrator.store.runs import RunFilter, list_runs
 from orchestrator.store.session import hold_store
 from orchestrator.store.ticks import EnqueuedRun, TickBatch, TickFilter, list_ticks
@@ -175,7 +175,7 @@ class Lives(RuleBasedStateMachine):
         one = self._remembered(name)
         if one.gone_at is not None:
             return
-        (instigators.turn_off if one.is_on else instigators.turn_on)(self.store, one, self.now)
+        (automations.turn_off if one.is_on else automations.turn_on)(self.store, one, self.now)
         self.daemon.registry.changed()
         self.counted.pop(name, None)
         if not one.is_on:
@@ -394,13 +394,13 @@ class Lives(RuleBasedStateMachine):
             self.counted[name] = self.now
 
     def _remembered(self, name):
-        return next(one for one in self.store(list_instigators) if one.name == name)
+        return next(one for one in self.store(list_automations) if one.name == name)
 
     def _runs(self):
         return self.store(list_runs, RunFilter(limit=None))
 
     def _used_keys(self):
-        rows = self.store.database.rows("SELECT run_key FROM run_keys WHERE instigator = 'main/inbox'")
+        rows = self.store.database.rows("SELECT run_key FROM run_keys WHERE automation = 'main/inbox'")
         return Counter(row[0] for row in rows)
 
     def teardown(self):

@@ -7,7 +7,7 @@ from orchestrator.daemon.evaluations import Answered, Planned
 from orchestrator.daemon.instigation import outcome_of
 from orchestrator.engine.pace import RequestDecision
 from orchestrator.states import TickState
-from orchestrator.ticks import Evaluation, Instigator, Requested
+from orchestrator.ticks import Automation, Evaluation, Requested
 
 
 def test_a_tick_that_fails_for_one_request_names_it_and_keeps_none():
@@ -20,7 +20,7 @@ def test_a_tick_that_fails_for_one_request_names_it_and_keeps_none():
     answered = Answered(
         "l/s", None, 0.1, Evaluation(requests=tuple(requests)), RequestDecision(tuple(requests), ()), planned, None
     )
-    one = Instigator(id="l/s", name="s", location="l", kind="sensor", is_on=True, changed_at=clock.now())
+    one = Automation(id="l/s", name="s", location="l", kind="sensor", is_on=True, changed_at=clock.now())
     outcome = outcome_of(answered, one, SimpleNamespace(), clock.now(), kind="sensor")
     assert (outcome.tick.status, outcome.runs) == (TickState.FAILURE, ())
     assert outcome.tick.error == (

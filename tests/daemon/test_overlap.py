@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.layout import StateDir
-from orchestrator.store.instigators import save_instigators
+from orchestrator.store.automations import save_automations
 from orchestrator.store.session import open_store
 from tests.daemon.held import HELD, begun, ended, enqueue, go, statuses
 
@@ -43,10 +43,10 @@ def scheduled(bench, daemon):
 
     def begin(name, *foreground):
         bench.here("schedule", "start", name).ok()
-        one = daemon.instigators()[name]
+        one = daemon.automations()[name]
         due_at = one.since.replace(second=0, microsecond=0)
         with open_store(StateDir(bench.state)) as store:
-            store(save_instigators, [replace(one, since=due_at, since_inclusive=True)])
+            store(save_automations, [replace(one, since=due_at, since_inclusive=True)])
         before = len(begun(bench))
         process = bench.start("run", *foreground, to=bench.path / "mine.out")
         bench.wait_until(lambda: len(begun(bench)) > before, "the foreground run")

@@ -33,7 +33,7 @@ HEAD = """
 
 
 def use_key(database, id, key, run):
-    database.insert("run_keys", {"instigator": [id], "run_key": [key], "run_id": [run]})
+    database.insert("run_keys", {"automation": [id], "run_key": [key], "run_id": [run]})
 
 
 START = datetime.fromisoformat("2019-02-27T23:59:00Z")

@@ -6,9 +6,9 @@ from orchestrator import clock
 from orchestrator.clock import monotonic
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.operations import instigators
+from orchestrator.operations import automations
 from orchestrator.operations.workspace import Workspace, load_locations
-from orchestrator.store.instigators import list_instigators
+from orchestrator.store.automations import list_automations
 from orchestrator.store.runs import RunFilter, list_runs
 from orchestrator.store.serving import StoreServer
 from orchestrator.store.session import hold_store
@@ -72,9 +72,9 @@ class Ticking:
             self.now = datetime.fromisoformat(at)
         self._change(
             name,
-            (lambda store, one: instigators.turn_on(store, one, self.now))
+            (lambda store, one: automations.turn_on(store, one, self.now))
             if on
-            else (lambda store, one: instigators.turn_off(store, one, self.now)),
+            else (lambda store, one: automations.turn_off(store, one, self.now)),
         )
         return self
 
@@ -85,10 +85,10 @@ class Ticking:
         return self.switch(name, on=False, at=at)
 
     def set_cursor(self, name, cursor):
-        self._change(name, lambda store, one: instigators.set_cursor(store, one, cursor))
+        self._change(name, lambda store, one: automations.set_cursor(store, one, cursor))
 
     def free_key(self, name, key):
-        self._change(name, lambda store, one: instigators.free_key(store, one, key))
+        self._change(name, lambda store, one: automations.free_key(store, one, key))
 
     def edit(self, source, at):
         """Another version of the definitions, loaded at that instant."""
@@ -100,7 +100,7 @@ class Ticking:
     def one(self, name):
         """What is remembered of a schedule or sensor."""
         locations = load_locations(self.daemon.workspace)
-        everything = instigators.reconciled(locations, self.store(list_instigators), self.now)
+        everything = automations.reconciled(locations, self.store(list_automations), self.now)
         return next(one for one in everything if one.name == name)
 
     def ticks(self, name, location="main"):

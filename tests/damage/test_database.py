@@ -8,15 +8,15 @@ import pytest
 
 from orchestrator.clock import now
 from orchestrator.errors import SchemaTooNew, StoreDamaged, StoreError
+from orchestrator.operations.automations import free_key
 from orchestrator.operations.end import remove_run
-from orchestrator.operations.instigators import free_key
 from orchestrator.operations.upkeep import check_state, rebuild_index, restore_state
 from orchestrator.planning.plan import encode_plan
 from orchestrator.records import Trigger
 from orchestrator.state_dir import prepare
 from orchestrator.store.maintenance import back_up, scan
 from orchestrator.store.session import open_store
-from orchestrator.ticks import Instigator
+from orchestrator.ticks import Automation
 from tests.damage.kinds import in_its_place
 from tests.engine.lives import plan
 from tests.store.journals import a_finished_run, an_asset, at
@@ -29,7 +29,7 @@ PLAN = msgspec.Raw(encode_plan(plan(load={})))
 def fill(database):
     """What is only in the database. `padding` spreads a table over more blocks than one."""
     database.execute(
-        "INSERT INTO ticks (tick_id, instigator, kind, status, occurred_at, output)"
+        "INSERT INTO ticks (tick_id, automation, kind, status, occurred_at, output)"
         " SELECT 't' || i, ?, 'sensor', 'SKIPPED', TIMESTAMP '2026-01-01', repeat(md5(i::VARCHAR), 50)"
         " FROM range(?) t(i)",
         [SENSOR, TICKS],
@@ -245,7 +245,7 @@ def test_a_deleted_run_stays_deleted_and_its_key_stays_used(tmp_path, how):
     with open_store(state) as store:
         for key in ("early", "late", "forgotten"):
             store.database.execute("INSERT INTO run_keys VALUES (?, ?, 'x') ON CONFLICT DO NOTHING", [SENSOR, key])
-        sensor = Instigator(id=SENSOR, location="main", name="inbox", kind="sensor", is_on=True, changed_at=at(0))
+        sensor = Automation(id=SENSOR, location="main", name="inbox", kind="sensor", is_on=True, changed_at=at(0))
         free_key(store, sensor, "forgotten")
         for run in (early, late, forgotten):
             remove_run(store, run.run_id, now())

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.engine.due import first_seen
 from orchestrator.engine.pace import LONGEST_BACK_OFF, decide_requests, next_evaluation_at, spread
-from orchestrator.ticks import Instigator, Requested, SensorInfo
+from orchestrator.ticks import Automation, Requested, SensorInfo
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY_MINUTE = SensorInfo(name="s", interval=60.0)
 
 
-def ticked(seconds_ago=0.0, failures=0) -> Instigator:
+def ticked(seconds_ago=0.0, failures=0) -> Automation:
     from msgspec.structs import replace
 
     one = first_seen("main", EVERY_MINUTE, NOW)

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator._version import __version__
-from orchestrator.operations.condition import DaemonStatus, InstigatorStatus, LocationStatus, Status
+from orchestrator.operations.condition import AutomationStatus, DaemonStatus, LocationStatus, Status
 from orchestrator.operations.health import LOADING, problems_of
 from orchestrator.records import RunSummary, Trigger
 from orchestrator.states import RunState, TickState
@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 30, 9, tzinfo=UTC)
 YESTERDAY = NOW - timedelta(hours=26)
 ALIVE = {"name": "sensors", "alive": True, "erroring": False, "error": None, "error_at": None}
 RUNNING = DaemonStatus(running=True, pid=7, version=__version__, concerns=(ALIVE,))
-ON = InstigatorStatus("main/inbox", "sensor", True, False, 0)
+ON = AutomationStatus("main/inbox", "sensor", True, False, 0)
 RUN = RunSummary(
     run_id="4zg9h2kq7m1x",
     pipeline="people",
@@ -86,14 +86,14 @@ WELL = [
         status(behind=(Behind("x", 99, NOW - timedelta(minutes=5)),)), id="runs of a schedule that wait for minutes"
     ),
     pytest.param(
-        status(instigators=(InstigatorStatus("x", "schedule", True, False, 0, replaces="y"),)),
+        status(automations=(AutomationStatus("x", "schedule", True, False, 0, replaces="y"),)),
         id="a schedule that was renamed and is on",
     ),
     pytest.param(status(), id="a daemon and nothing to do"),
     pytest.param(status(daemon=DaemonStatus(running=False)), id="no daemon and nothing that needs one"),
-    pytest.param(status(instigators=(ON,)), id="a sensor that is on"),
+    pytest.param(status(automations=(ON,)), id="a sensor that is on"),
     pytest.param(
-        status(daemon=DaemonStatus(running=False), instigators=(InstigatorStatus("x", "sensor", False, False, 3),)),
+        status(daemon=DaemonStatus(running=False), automations=(AutomationStatus("x", "sensor", False, False, 3),)),
         id="a sensor that has failed and is off",
     ),
     pytest.param(status(failed_runs=(RUN,)), id="a run that has failed, and one after it has not"),
@@ -130,11 +130,11 @@ NOT_WELL = [
         "the daemon's sensors fails for 10m 00s: The disk is full",
     ),
     (
-        status(daemon=DaemonStatus(running=False), instigators=(ON,)),
+        status(daemon=DaemonStatus(running=False), automations=(ON,)),
         "no daemon is running, and a schedule or sensor that is on waits for it: `orchestrator daemon start`",
     ),
     (
-        status(daemon=DaemonStatus(running=False, queued=2, turned_at=YESTERDAY), instigators=(ON, ON)),
+        status(daemon=DaemonStatus(running=False, queued=2, turned_at=YESTERDAY), automations=(ON, ON)),
         "no daemon is running (the last one died 1d 2h ago), and 2 schedules and sensors that are on and 2 queued runs"
         " wait for it: `orchestrator daemon start`",
     ),
@@ -151,19 +151,19 @@ NOT_WELL = [
         "the process of location main has ended by itself 4 times: `orchestrator daemon logs`",
     ),
     (
-        status(instigators=(InstigatorStatus("main/inbox", "sensor", True, False, 1, last=FAILED),)),
+        status(automations=(AutomationStatus("main/inbox", "sensor", True, False, 1, last=FAILED),)),
         "main/inbox has failed: ConnectionError: api.example.com: refused",
     ),
     (
         status(
-            instigators=(
-                InstigatorStatus("main/inbox", "sensor", True, False, 1440, last=FAILED, failing_since=YESTERDAY),
+            automations=(
+                AutomationStatus("main/inbox", "sensor", True, False, 1440, last=FAILED, failing_since=YESTERDAY),
             )
         ),
         "main/inbox has failed 1,440 times in a row, for 1d 2h: ConnectionError: api.example.com: refused",
     ),
     (
-        status(instigators=(InstigatorStatus("main/old", "schedule", True, True, 0),)),
+        status(automations=(AutomationStatus("main/old", "schedule", True, True, 0),)),
         "main/old is on and its definition is gone: `orchestrator schedule forget main/old`",
     ),
     (
@@ -178,13 +178,13 @@ NOT_WELL = [
     ),
     (
         status(
-            instigators=(InstigatorStatus("main/old", "schedule", True, True, 0, renamed_to="main/new"),),
+            automations=(AutomationStatus("main/old", "schedule", True, True, 0, renamed_to="main/new"),),
         ),
         "main/old is on and its definition is gone; main/new is new, off, and has the same pipeline and cron:"
         " `orchestrator schedule start main/new`, then `orchestrator schedule forget main/old`",
     ),
     (
-        status(instigators=(InstigatorStatus("main/new", "schedule", False, False, 0, replaces="main/old"),)),
+        status(automations=(AutomationStatus("main/new", "schedule", False, False, 0, replaces="main/old"),)),
         "main/new is off and has the same pipeline and cron as main/old, which was on until it was renamed or removed:"
         " `orchestrator schedule start main/new`, or `orchestrator schedule stop main/new` to leave it off",
     ),

@@ -122,7 +122,7 @@ def check_state(week):
     assert index(bench) == before
     if not week.backups:
         return
-    keys = "SELECT instigator, run_key FROM run_keys ORDER BY ALL"
+    keys = "SELECT automation, run_key FROM run_keys ORDER BY ALL"
     had = bench.json("sql", keys)
     bench("state", "restore", week.backups[-1], "--yes").ok()
     bench.here("state", "check").ok()

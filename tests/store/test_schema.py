@@ -6,10 +6,11 @@ from importlib import resources
 import pytest
 
 from orchestrator.errors import SchemaTooNew
+from orchestrator.store.automations import list_automations, used_keys
 from orchestrator.store.database import Database
-from orchestrator.store.instigators import list_instigators
 from orchestrator.store.maintenance import TABLES, scan
 from orchestrator.store.runs import RunFilter, list_runs
+from orchestrator.store.salvage import salvage
 from orchestrator.store.schema import MIGRATIONS, VERSION, schema_version
 from orchestrator.store.session import open_store
 from orchestrator.store.ticks import TickFilter, list_ticks
@@ -48,7 +49,7 @@ def test_an_older_database_keeps_its_rows_and_can_do_what_the_newest_can(state, 
     with open_store(state) as store:
         assert schema_version(store.database) == VERSION
         assert {run.run_id for run in store(list_runs, RunFilter())} == {"0123456789ab", run_id}
-        assert store(list_instigators) == []
+        assert store(list_automations) == []
         assert set(store(scan)) == set(TABLES)
     with open_store(state) as store:
         assert len(store(list_runs, RunFilter())) == 2
@@ -151,3 +152,55 @@ def test_what_older_versions_wrote_into_sentences_becomes_facts(state, columns, 
         (tick,) = store(list_ticks, TickFilter())
     expected = {"occurrences": 1, "until": None, "about_run": None, **facts}
     assert {name: getattr(tick, name) for name in expected} == expected
+
+
+BODY = (
+    '{"id":"main/x","location":"main","name":"x","kind":"sensor","is_on":true,"changed_at":"2026-01-01T00:00:00Z",'
+    '"cursor":"7"}'
+)
+REMEMBERED = {
+    "instigators": {"id": ["main/x"], "body": [BODY]},
+    "ticks": {"tick_id": ["t1"], "instigator": ["main/x"], "kind": ["sensor"], "status": ["SUCCESS"],
+              "occurred_at": [datetime(2026, 1, 1)]},
+    "run_keys": {"instigator": ["main/x"], "run_key": ["file-1"], "run_id": ["0123456789ab"]},
+}  # fmt: skip
+
+
+def remember(state, version):
+    """An older database that knows a sensor, one of its ticks and a key that it used."""
+    make_older(state, version)
+    database = Database(state.database)
+    for table, columns in REMEMBERED.items():
+        database.insert(table, columns)
+    database.checkpoint()
+    database.close()
+
+
+def knows_them(store):
+    (automation,) = store(list_automations)
+    (tick,) = store(list_ticks, TickFilter())
+    return (automation.id, automation.cursor, tick.name, store(used_keys, "main/x", ["file-1", "file-2"]))
+
+
+@pytest.mark.parametrize("version", range(2, VERSION))
+def test_what_older_versions_remembered_of_schedules_and_sensors_is_kept(state, version):
+    remember(state, version)
+    with open_store(state) as store:
+        assert knows_them(store) == ("main/x", "7", "main/x", ["file-1"])
+
+
+@pytest.mark.parametrize("version", range(2, VERSION))
+def test_it_is_kept_when_it_has_to_be_copied_out_of_a_damaged_file(state, version):
+    remember(state, version)
+    damaged = state.database.rename(state.database.with_suffix(".damaged"))
+    with open_store(state) as store:
+        salvage(damaged, store.database, [])
+        assert knows_them(store) == ("main/x", "7", "main/x", ["file-1"])
+
+
+def test_queries_may_use_the_names_of_older_versions(state):
+    remember(state, 2)
+    with open_store(state) as store:
+        database = store.database
+        assert database.rows("SELECT instigator, automation FROM ticks") == [("main/x", "main/x")]
+        assert database.rows("SELECT id FROM instigators") == [("main/x",)]

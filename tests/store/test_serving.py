@@ -17,8 +17,8 @@ import pytest
 
 from orchestrator.errors import StoreError
 from orchestrator.store import kinds, memory, serving
+from orchestrator.store.automations import list_automations, save_automations
 from orchestrator.store.database import Database
-from orchestrator.store.instigators import list_instigators, save_instigators
 from orchestrator.store.kinds import kind_of
 from orchestrator.store.maintenance import back_up, scan
 from orchestrator.store.query import query
@@ -27,9 +27,9 @@ from orchestrator.store.remote import connect
 from orchestrator.store.runs import RunFilter, list_runs
 from orchestrator.store.serving import StoreServer
 from orchestrator.store.session import hold_store
-from orchestrator.ticks import Instigator
+from orchestrator.ticks import Automation
 
-SENSOR = Instigator(
+SENSOR = Automation(
     id="main/s", location="main", name="s", kind="sensor", is_on=True, changed_at=datetime(2026, 1, 1, tzinfo=UTC)
 )
 
@@ -62,7 +62,7 @@ def serve(state):
 
 @pytest.mark.parametrize(
     ("operation", "argument"),
-    [(list_runs, RunFilter()), (query, "SELECT count(*) FROM ticks"), (list_instigators, None)],
+    [(list_runs, RunFilter()), (query, "SELECT count(*) FROM ticks"), (list_automations, None)],
     ids=["a list", "a question in SQL", "what is remembered"],
 )
 def test_whoever_only_reads_makes_nobody_look_again(serve, operation, argument):
@@ -70,7 +70,7 @@ def test_whoever_only_reads_makes_nobody_look_again(serve, operation, argument):
 
 
 def test_whoever_writes_makes_others_look_again(serve):
-    assert serve(save_instigators, [SENSOR]) == 1
+    assert serve(save_automations, [SENSOR]) == 1
 
 
 # It never comes to its end by itself.
@@ -140,8 +140,8 @@ def test_questions_without_end_keep_nobody_from_asking_reading_and_writing(serve
     served.until(lambda: served.server.is_busy)
     before = served.turns
     assert served.ask(list_runs, RunFilter()) == []
-    served.ask(save_instigators, [SENSOR])
-    assert served.ask(list_instigators) == [SENSOR]
+    served.ask(save_automations, [SENSOR])
+    assert served.ask(list_automations) == [SENSOR]
     served.until(lambda: served.turns > before + 3)
     assert not any(one.done() for one in endless)
 
@@ -175,23 +175,23 @@ def test_stopping_ends_what_is_being_read_and_says_so(state):
 
 def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(served):
     """Each write changes a thousand rows together; none of them is ever half in a backup."""
-    rows = [Instigator(**{**_fields(SENSOR), "id": f"main/s{n}", "name": f"s{n}"}) for n in range(1000)]
-    served.ask(save_instigators, rows)
+    rows = [Automation(**{**_fields(SENSOR), "id": f"main/s{n}", "name": f"s{n}"}) for n in range(1000)]
+    served.ask(save_automations, rows)
     backups = []
     while len(backups) < 3:
         now = datetime(2026, 1, 1, tzinfo=UTC)
         copying = served._clients.submit(served.ask, back_up, served.state, "test", now=now)
         written = 0
         while not copying.done():
-            rows = [Instigator(**{**_fields(one), "cursor": f"{len(backups)}.{written}"}) for one in rows]
-            served.ask(save_instigators, rows)
+            rows = [Automation(**{**_fields(one), "cursor": f"{len(backups)}.{written}"}) for one in rows]
+            served.ask(save_automations, rows)
             written += 1
         backups.append(copying.result())
     for path in backups:
         copy = Database(path)
         try:
-            assert len({one.cursor for one in list_instigators(copy)}) == 1
-            assert copy.row("SELECT count(*) FROM instigators") == (1000,)
+            assert len({one.cursor for one in list_automations(copy)}) == 1
+            assert copy.row("SELECT count(*) FROM automations") == (1000,)
         finally:
             copy.close()
 
@@ -210,11 +210,11 @@ def test_several_long_operations_at_once_do_not_meet(served):
 
 
 def test_what_is_declared_to_read_cannot_write(served, monkeypatch):
-    monkeypatch.setitem(kinds._KINDS, save_instigators, "reads")
+    monkeypatch.setitem(kinds._KINDS, save_automations, "reads")
     with pytest.raises(StoreError):
-        served.ask(save_instigators, [SENSOR])
+        served.ask(save_automations, [SENSOR])
     monkeypatch.undo()
-    assert served.ask(list_instigators) == []
+    assert served.ask(list_automations) == []
 
 
 def test_every_operation_that_is_served_is_declared():
@@ -314,7 +314,7 @@ def test_a_question_gets_so_much_memory_and_leaves_the_rest_to_the_daemon(state,
         writes = 0
         while not asked.done():
             server.serve_ready()
-            save_instigators(store.database, [SENSOR])  # what the daemon does meanwhile never fails
+            save_automations(store.database, [SENSOR])  # what the daemon does meanwhile never fails
             writes += 1
         with pytest.raises(StoreError, match="100 MB of memory"):
             asked.result()

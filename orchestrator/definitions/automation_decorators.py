@@ -1,4 +1,4 @@
-"""The decorators of schedules and sensors, with all their options. `instigators` checks what an option may be."""
+"""The decorators of schedules and sensors, with all their options. `automations` checks what an option may be."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from orchestrator.clock import Duration
-from orchestrator.definitions.broken import defined, named_options
-from orchestrator.definitions.instigators import (
+from orchestrator.definitions.automations import (
     AssetSensorDefinition,
     RunStatusSensorDefinition,
     ScheduleDefinition,
     SensorDefinition,
 )
+from orchestrator.definitions.broken import defined, named_options
 from orchestrator.definitions.pipeline import PipelineDefinition
 from orchestrator.definitions.values import AssetKey
 from orchestrator.definitions.where import check_function

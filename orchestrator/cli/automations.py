@@ -14,17 +14,17 @@ from orchestrator.errors import DaemonError, NotPossible, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.cli.ticks_live import Look
-    from orchestrator.operations.instigators import Known
+    from orchestrator.operations.automations import Known
     from orchestrator.operations.workspace import Workspace
     from orchestrator.store.session import Store
-    from orchestrator.ticks import Instigator
+    from orchestrator.ticks import Automation
 
 
 def show_list(*, schedules: bool, json: bool) -> int:
     """Lists all schedules, or all sensors; the exit code is not 0 when some may be missing."""
     from orchestrator import clock
-    from orchestrator.cli.ticks_view import instigator_table
-    from orchestrator.operations.instigators import look_up
+    from orchestrator.cli.ticks_view import automation_table
+    from orchestrator.operations.automations import look_up
     from orchestrator.store.ticks import latest_ticks
 
     now = clock.now()
@@ -38,7 +38,7 @@ def show_list(*, schedules: bool, json: bool) -> int:
     if json:
         print_json([_as_json(one, latest, upcoming) for one in everything])
     elif everything:
-        put(instigator_table(everything, latest, upcoming, now))
+        put(automation_table(everything, latest, upcoming, now))
         if not running and any(one.is_on for one in everything):
             say("No daemon is running, so none of them does anything: orchestrator daemon start")
     elif not known.unknown and not known.broken:
@@ -59,10 +59,10 @@ def _say_what_is_missing(known: Known) -> None:
         say("See what is wrong there: orchestrator config check")
 
 
-def upcoming_of(found: Workspace, everything: list[Instigator], now: datetime) -> dict[str, datetime]:
+def upcoming_of(found: Workspace, everything: list[Automation], now: datetime) -> dict[str, datetime]:
     """When each that is on comes next: as the daemon says, or, for schedules, as their cron does."""
+    from orchestrator.operations.automations import next_instants
     from orchestrator.operations.daemon import describe_daemon
-    from orchestrator.operations.instigators import next_instants
 
     upcoming = {}
     for one in everything:
@@ -80,7 +80,7 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
     """Turns some, or all, on or off; the exit code. One that cannot be keeps none of the others from it."""
     from orchestrator import clock
     from orchestrator.cli.outcome import OK, error_json, show_error
-    from orchestrator.operations.instigators import look_up, pick, turn_off, turn_on
+    from orchestrator.operations.automations import look_up, pick, turn_off, turn_on
 
     if bool(names) == everyone:
         raise UsageError("Name some, or say --all; not both.")
@@ -92,7 +92,7 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
             chosen = [one for one in chosen if not (on and one.gone_at)]
         else:
             chosen = [pick(known, name, schedules=schedules) for name in names or ()]
-        done: list[tuple[Instigator, bool]] = []
+        done: list[tuple[Automation, bool]] = []
         refused: list[tuple[str, NotPossible]] = []
         with store_of(found) as store:
             for one in chosen:
@@ -118,8 +118,8 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
     return refused[-1][1].exit_code if refused else OK
 
 
-def _switched(after: Instigator, now: datetime, changed: bool) -> dict[str, Any]:
-    from orchestrator.operations.instigators import next_instants
+def _switched(after: Automation, now: datetime, changed: bool) -> dict[str, Any]:
+    from orchestrator.operations.automations import next_instants
 
     next_at = next(iter(next_instants(after, now)), None) if after.is_on else None
     return {"name": after.id, "kind": after.kind, "on": after.is_on, "changed": changed, "next_at": next_at}
@@ -130,7 +130,7 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
     from orchestrator import clock
     from orchestrator.cli.ticks_live import tail
     from orchestrator.cli.ticks_view import as_json, last_failure, tick_table
-    from orchestrator.operations.instigators import look_up, pick
+    from orchestrator.operations.automations import look_up, pick
     from orchestrator.store.ticks import TickFilter, list_ticks
 
     with workspace(only_reads=True) as found:
@@ -157,13 +157,13 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
         say("No ticks yet." if not status else "No ticks like that.")
 
 
-def _look(found: Workspace, wanted: list[Instigator], which: Any, seen: datetime | None) -> Look:
+def _look(found: Workspace, wanted: list[Automation], which: Any, seen: datetime | None) -> Look:
     """What is new since the newest tick seen, and how everything stands."""
     from msgspec.structs import replace
 
     from orchestrator import clock
     from orchestrator.cli.ticks_live import KEPT, OVERLAP, Look
-    from orchestrator.store.instigators import list_instigators
+    from orchestrator.store.automations import list_automations
     from orchestrator.store.ticks import list_ticks, recent_ticks
 
     with store_of(found) as store:
@@ -171,17 +171,17 @@ def _look(found: Workspace, wanted: list[Instigator], which: Any, seen: datetime
             ticks = store(recent_ticks, which, KEPT)
         else:
             ticks = store(list_ticks, replace(which, since=seen - OVERLAP, limit=100_000))
-        remembered = {one.id: one for one in store(list_instigators)}
+        remembered = {one.id: one for one in store(list_automations)}
     current = [remembered.get(one.id, one) for one in wanted]
     return Look(tuple(ticks), tuple(current), upcoming_of(found, current, clock.now()))
 
 
 def with_one(
-    name: str, *, schedules: bool, act: Callable[[Store, Instigator], None], only_reads: bool = False
-) -> Instigator:
+    name: str, *, schedules: bool, act: Callable[[Store, Automation], None], only_reads: bool = False
+) -> Automation:
     """Does something to one schedule or sensor; which one, as it was before."""
     from orchestrator import clock
-    from orchestrator.operations.instigators import look_up, pick
+    from orchestrator.operations.automations import look_up, pick
 
     with workspace(only_reads=only_reads) as found:
         one = pick(look_up(found, clock.now(), [name]), name, schedules=schedules)
@@ -193,7 +193,7 @@ def with_one(
 def forget_one(name: str, *, schedules: bool, json: bool) -> None:
     """Forgets a schedule or sensor whose definition is gone. Raises NotPossible when it is not gone."""
     from orchestrator import clock
-    from orchestrator.operations.instigators import forget, look_up, pick
+    from orchestrator.operations.automations import forget, look_up, pick
     from orchestrator.store.deliveries import list_deliveries
 
     with workspace() as found:
@@ -225,9 +225,9 @@ def _states(status: list[str]) -> tuple[Any, ...]:
     return tuple(TickState(one.upper()) for one in status)
 
 
-def _first(one: Instigator, now: datetime) -> str:
+def _first(one: Automation, now: datetime) -> str:
     from orchestrator.cli.ticks_view import local
-    from orchestrator.operations.instigators import next_instants
+    from orchestrator.operations.automations import next_instants
     from orchestrator.ticks import ScheduleInfo
 
     if not isinstance(one.declared, ScheduleInfo):
@@ -241,7 +241,7 @@ def _daemon_runs(found: Workspace) -> bool:
     return is_locked(found.state.daemon_lock)
 
 
-def _as_json(one: Instigator, latest: dict[str, Any], upcoming: dict[str, datetime]) -> dict[str, Any]:
+def _as_json(one: Automation, latest: dict[str, Any], upcoming: dict[str, datetime]) -> dict[str, Any]:
     from orchestrator.cli.ticks_view import as_json
 
     last = latest.get(one.id)

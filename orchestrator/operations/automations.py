@@ -34,10 +34,10 @@ from orchestrator.operations.workspace import (
     unknown_locations,
 )
 from orchestrator.state_dir import unusable
+from orchestrator.store.automations import forget_automation, forget_key, list_automations, save_automations
 from orchestrator.store.deliveries import move_deliveries
-from orchestrator.store.instigators import forget_instigator, forget_key, list_instigators, save_instigators
 from orchestrator.store.session import Store, open_store
-from orchestrator.ticks import Declared, Instigator, ScheduleInfo, SensorInfo, instigator_id
+from orchestrator.ticks import Automation, Declared, ScheduleInfo, SensorInfo, automation_id
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Known:
     known what it declares: it is broken, or is still loading. `exit_code` is that of the errors among those: a location
     that is still loading is no error."""
 
-    everything: list[Instigator]
+    everything: list[Automation]
     unknown: tuple[str, ...] = ()
     broken: tuple[tuple[str, BrokenInfo], ...] = ()  # definitions that cannot be right, each with its location
     exit_code: int = 0
 
-    def of_kind(self, *, schedules: bool) -> list[Instigator]:
+    def of_kind(self, *, schedules: bool) -> list[Automation]:
         """Those that are schedules, or those that are not."""
         return [one for one in self.everything if (one.kind == "schedule") == schedules]
 
@@ -65,12 +65,12 @@ def look_up(workspace: Workspace, now: datetime, names: Sequence[str] = (), *, p
     told = _told_by_daemon(workspace)
     if told is not None:
         with open_store(workspace.state, patience=patience, tell=workspace.tell) as store:
-            known = Known(store(list_instigators), *told)
+            known = Known(store(list_automations), *told)
         if all(_is_among(known.everything, name) for name in names):
             return known
     locations = _load_for(workspace, names, patience)
     with open_store(workspace.state, patience=patience, tell=workspace.tell) as store:
-        stored = store(list_instigators)
+        stored = store(list_automations)
     broken = tuple((location.name, one) for location in locations for one in location.broken())
     errors = (error for one in locations for error in one.errors() if not isinstance(error, StillLoading))
     code = max((error.exit_code for error in errors), default=0)
@@ -91,7 +91,7 @@ def _told_by_daemon(workspace: Workspace) -> tuple[tuple[str, ...], tuple[tuple[
     return tuple(lines), broken, DefinitionError.exit_code if is_wrong else 0
 
 
-def _is_among(everything: Sequence[Instigator], name: str) -> bool:
+def _is_among(everything: Sequence[Automation], name: str) -> bool:
     return any(name in (one.name, one.id) for one in everything)
 
 
@@ -110,20 +110,20 @@ def _load_for(workspace: Workspace, names: Sequence[str], patience: float | None
     return [only, *(LoadedLocation(name, None, ExecutionError(f"Location {name!r} was not asked.")) for name in others)]
 
 
-def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator], now: datetime) -> list[Instigator]:
+def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Automation], now: datetime) -> list[Automation]:
     """What is remembered, brought in step with what loaded locations declare."""
     remembered = {one.id: one for one in stored}
     found = dict(remembered)
     for location, declared in _declared(locations):
-        id = instigator_id(location, declared.name)
+        id = automation_id(location, declared.name)
         found[id] = due.as_declared(remembered.get(id), location, declared, now)
     loaded = {location.name for location in locations if location.error is None}
-    ids = {instigator_id(location, declared.name) for location, declared in _declared(locations)}
+    ids = {automation_id(location, declared.name) for location, declared in _declared(locations)}
     ids |= {
-        instigator_id(location.name, one.name)
+        automation_id(location.name, one.name)
         for location in locations
         for one in location.broken()
-        if one.is_instigator
+        if one.is_automation
     }
     broken = {location.name for location in locations if location.error is not None}
     for id, one in list(found.items()):
@@ -132,7 +132,7 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Instigator]
     return [found[id] for id in sorted(found)]
 
 
-def pick(known: Known, name: str, *, schedules: bool) -> Instigator:
+def pick(known: Known, name: str, *, schedules: bool) -> Automation:
     """The one called `name`, or `location/name`. Raises NotFound, saying which are near, and of which locations it is
     not known what they declare: it may be in one of those."""
     right = known.of_kind(schedules=schedules)
@@ -145,7 +145,7 @@ def pick(known: Known, name: str, *, schedules: bool) -> Instigator:
             f"Several locations have a {kind} {name!r}.", hint=f"Say which: {' or '.join(one.id for one in found)}."
         )
     for location, one in known.broken:
-        if one.kind == kind and name in (one.name, instigator_id(location, one.name)):
+        if one.kind == kind and name in (one.name, automation_id(location, one.name)):
             raise DefinitionError(one.error, hint=one.hint)
     hint = near_misses(name, [one.name for one in right], kind)
     if known.unknown and not right:
@@ -153,7 +153,7 @@ def pick(known: Known, name: str, *, schedules: bool) -> Instigator:
     raise NotFound(f"There is no {kind} {name!r}.", hint=hint, details=known.unknown)
 
 
-def turn_on(store: Store, one: Instigator, now: datetime, everything: Sequence[Instigator] = ()) -> Instigator:
+def turn_on(store: Store, one: Automation, now: datetime, everything: Sequence[Automation] = ()) -> Automation:
     """Turns it on from this moment; changes nothing when it is on. One that was renamed goes on where it was under its
     old name. Raises NotPossible when its definition is gone."""
     if one.is_on and one.gone_at is None:
@@ -169,28 +169,28 @@ def turn_on(store: Store, one: Instigator, now: datetime, everything: Sequence[I
         store(move_deliveries, renamed.id, after.id)
     if after.cursor is None and isinstance(one.declared, SensorInfo):
         after = replace(after, cursor=positions.beginning(store, one.declared))
-    store(save_instigators, [after])
+    store(save_automations, [after])
     return after
 
 
-def turn_off(store: Store, one: Instigator, now: datetime) -> Instigator:
+def turn_off(store: Store, one: Automation, now: datetime) -> Automation:
     """Turns it off; what it has started goes on. Changes nothing when it is off."""
     if not one.is_on and one.replaces is None:
         return one
     after = due.turn_off(one, now)
-    store(save_instigators, [after])
+    store(save_automations, [after])
     return after
 
 
-def set_cursor(store: Store, one: Instigator, cursor: str | None) -> None:
+def set_cursor(store: Store, one: Automation, cursor: str | None) -> None:
     """Gives a sensor another cursor, or none. Raises UsageError when it would not understand it."""
     if cursor is not None and one.kind != "sensor" and positions.read(cursor) is None:
         example = positions.written({positions.ENDINGS: 12} if one.kind == "run_status_sensor" else {"orders": 12})
         raise UsageError(f"{one.id} cannot go by the cursor {cursor!r}.", hint=f"Its cursors look like {example}.")
-    store(save_instigators, [replace(one, cursor=cursor)])
+    store(save_automations, [replace(one, cursor=cursor)])
 
 
-def forget(store: Store, one: Instigator, everything: Sequence[Instigator] = ()) -> Instigator | None:
+def forget(store: Store, one: Automation, everything: Sequence[Automation] = ()) -> Automation | None:
     """Forgets a definition that is gone, and returns what seems to be its new name if that is off. Failed alerts go to
     the new name, or are forgotten too. Raises NotPossible when it is not gone."""
     if one.gone_at is None:
@@ -198,29 +198,29 @@ def forget(store: Store, one: Instigator, everything: Sequence[Instigator] = ())
     successor = renames.successor_of(one, everything)
     if successor is not None:
         after = renames.take_over(successor, one)
-        store(save_instigators, [after])
+        store(save_automations, [after])
         store(move_deliveries, one.id, after.id)
-    store(forget_instigator, one.id)
+    store(forget_automation, one.id)
     _log_forgotten(store, one, None)
     return successor if successor is not None and not successor.is_on else None
 
 
-def free_key(store: Store, one: Instigator, key: str) -> None:
+def free_key(store: Store, one: Automation, key: str) -> None:
     """Makes a run key usable again. Raises NotFound when it was never used."""
     if not store(forget_key, one.id, key):
         raise NotFound(f"{one.id} has never used the run key {key!r}.")
     _log_forgotten(store, one, key)
 
 
-def _log_forgotten(store: Store, one: Instigator, key: str | None) -> None:
+def _log_forgotten(store: Store, one: Automation, key: str | None) -> None:
     """Notes it outside the database too, so that a database that is made again does not use the key again."""
     try:
-        note_deleted(store.state, [Deleted(clock.now(), instigator=one.id, run_key=key)])
+        note_deleted(store.state, [Deleted(clock.now(), automation=one.id, run_key=key)])
     except OSError as error:
         raise unusable(store.state.path, error) from error
 
 
-def next_instants(one: Instigator, now: datetime) -> list[datetime]:
+def next_instants(one: Automation, now: datetime) -> list[datetime]:
     """When a schedule fires next: one instant, or none if it is no schedule."""
     return due.upcoming(one.declared, now, 1) if isinstance(one.declared, ScheduleInfo) else []
 

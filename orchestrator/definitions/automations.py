@@ -32,10 +32,10 @@ _STARTS = ("now", "beginning")
 _OVERLAP = ("skip", "allow", "buffer_one", "buffer_all", "cancel_other")
 
 
-class InstigatorDefinition:
+class AutomationDefinition:
     """A schedule or sensor: what it declares, and the function to ask. Calling it calls that function."""
 
-    kind = "Instigator"
+    kind = "Automation"
     takes: tuple[str, ...] = ("context",)
 
     def __init__(self, function: Callable[..., Any], name: str | None, pipeline: Any, description: str | None) -> None:
@@ -114,7 +114,7 @@ class InstigatorDefinition:
         return bool(names)
 
 
-class ScheduleDefinition(InstigatorDefinition):
+class ScheduleDefinition(AutomationDefinition):
     """A schedule."""
 
     kind = "Schedule"
@@ -172,7 +172,7 @@ class ScheduleDefinition(InstigatorDefinition):
         )
 
 
-class SensorDefinition(InstigatorDefinition):
+class SensorDefinition(AutomationDefinition):
     """A sensor of any kind."""
 
     kind = "Sensor"

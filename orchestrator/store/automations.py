@@ -6,36 +6,36 @@ from typing import TYPE_CHECKING
 
 from orchestrator.store.codec import from_json, to_json
 from orchestrator.store.kinds import reads, writes
-from orchestrator.ticks import Instigator
+from orchestrator.ticks import Automation
 
 if TYPE_CHECKING:
     from orchestrator.store.database import Database
 
 
 @reads
-def list_instigators(database: Database) -> list[Instigator]:
+def list_automations(database: Database) -> list[Automation]:
     """All of them, by id."""
-    return [from_json(row[0], Instigator) for row in database.rows("SELECT body FROM instigators ORDER BY id")]
+    return [from_json(row[0], Automation) for row in database.rows("SELECT body FROM automations ORDER BY id")]
 
 
 @writes
-def save_instigators(database: Database, rows: list[Instigator]) -> None:
+def save_automations(database: Database, rows: list[Automation]) -> None:
     """Writes these, whether they were there or not."""
     if not rows:
         return
     ids = [one.id for one in rows]
     with database.transaction():
-        database.execute("DELETE FROM instigators WHERE id IN (SELECT unnest(?))", [ids])
-        database.insert("instigators", {"id": ids, "body": [to_json(one) for one in rows]})
+        database.execute("DELETE FROM automations WHERE id IN (SELECT unnest(?))", [ids])
+        database.insert("automations", {"id": ids, "body": [to_json(one) for one in rows]})
 
 
 @writes
-def forget_instigator(database: Database, id: str) -> bool:
+def forget_automation(database: Database, id: str) -> bool:
     """Removes one, with its used keys and failed alerts; whether it was there. Its ticks stay until they are old."""
     with database.transaction():
-        found = database.row("SELECT 1 FROM instigators WHERE id = ?", [id])
-        database.execute("DELETE FROM instigators WHERE id = ?", [id])
-        database.execute("DELETE FROM run_keys WHERE instigator = ?", [id])
+        found = database.row("SELECT 1 FROM automations WHERE id = ?", [id])
+        database.execute("DELETE FROM automations WHERE id = ?", [id])
+        database.execute("DELETE FROM run_keys WHERE automation = ?", [id])
         database.execute("DELETE FROM deliveries WHERE sensor = ?", [id])
     return found is not None
 
@@ -46,7 +46,7 @@ def used_keys(database: Database, id: str, keys: list[str]) -> list[str]:
     if not keys:
         return []
     rows = database.rows(
-        "SELECT run_key FROM run_keys WHERE instigator = ? AND run_key IN (SELECT unnest(?))", [id, keys]
+        "SELECT run_key FROM run_keys WHERE automation = ? AND run_key IN (SELECT unnest(?))", [id, keys]
     )
     return [row[0] for row in rows]
 
@@ -55,6 +55,6 @@ def used_keys(database: Database, id: str, keys: list[str]) -> list[str]:
 def forget_key(database: Database, id: str, key: str) -> bool:
     """Makes a key usable again; whether it was used."""
     with database.transaction():
-        found = database.row("SELECT 1 FROM run_keys WHERE instigator = ? AND run_key = ?", [id, key])
-        database.execute("DELETE FROM run_keys WHERE instigator = ? AND run_key = ?", [id, key])
+        found = database.row("SELECT 1 FROM run_keys WHERE automation = ? AND run_key = ?", [id, key])
+        database.execute("DELETE FROM run_keys WHERE automation = ? AND run_key = ?", [id, key])
     return found is not None
