@@ -22,13 +22,13 @@ from orchestrator.attempts.package import RunPackage
 from orchestrator.definitions.broken import decorate
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, P, PipelineDefinition, Preset
+from orchestrator.definitions.source_location import broken, shows_options, where_called
 from orchestrator.definitions.step import check_tags
-from orchestrator.definitions.where import broken, shows_options, where_called
 from orchestrator.engine.actions import Finish, Launch, Record
-from orchestrator.engine.network import RunStep
 from orchestrator.engine.next_action import next_action, next_instant
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import unselected_steps
+from orchestrator.engine.step_graph import RunStep
 from orchestrator.errors import ConfigError, NotFound, NotPossible, near_misses
 from orchestrator.events import (
     AttemptLaunched,
@@ -42,16 +42,16 @@ from orchestrator.events import (
 )
 from orchestrator.ids import new_run_id
 from orchestrator.io_managers.memory import forget_run, memory_io_manager
-from orchestrator.location.bound import BoundRun
-from orchestrator.location.errors import is_a
-from orchestrator.location.interrupts import Interruption
-from orchestrator.location.perform import perform
-from orchestrator.location.recorder import Recorder
-from orchestrator.location.values import stored_value
 from orchestrator.planning.compile import IN_PROCESS, ReplacedMode, plan_run
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.records import SourceRef
 from orchestrator.states import RunState, StepState
+from orchestrator.worker.bound_run import BoundRun
+from orchestrator.worker.errors import is_a
+from orchestrator.worker.interrupts import Interruption
+from orchestrator.worker.perform import perform
+from orchestrator.worker.recorder import Recorder
+from orchestrator.worker.values import stored_value
 
 
 @dataclass(frozen=True)

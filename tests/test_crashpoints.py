@@ -9,7 +9,7 @@ from orchestrator.crashpoints import POINTS
 from tests.cli import test_limits as limits
 from tests.daemon import test_exactly_once as daemon
 from tests.daemon import test_overlap as overlap
-from tests.operations import test_crashes as owners
+from tests.service import test_crashes as owners
 
 SOURCE = Path(orchestrator.__file__).parent
 # A line of a journal is torn wherever lines are written; which journal, the writer is told.

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from orchestrator.engine.queue import DESCRIPTORS_PER_RUN, DESCRIPTORS_RESERVED, room_for_runs
+from orchestrator.engine.admission import DESCRIPTORS_PER_RUN, DESCRIPTORS_RESERVED, room_for_runs
 from orchestrator.limits import hint_for, what_ran_out
 
 

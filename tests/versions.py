@@ -23,14 +23,14 @@ CACHE = ROOT / ".pythons"
 # What forks, logs, pickles, annotates and signals: the rest is arithmetic and SQL.
 SELECTION = [
     "tests/guide",
-    "tests/location",
-    "tests/execution",
+    "tests/worker",
+    "tests/executors",
     "tests/in_process",
     "tests/definitions",
     "tests/cli/test_run.py",
 ]
 # With the oldest dependencies also what converts tables, parses and stores.
-WITH_LIBRARIES = [*SELECTION, "tests/io_managers", "tests/store", "tests/test_cron.py"]
+WITH_LIBRARIES = [*SELECTION, "tests/io_managers", "tests/catalog", "tests/test_cron.py"]
 
 
 def main():

@@ -21,7 +21,7 @@ from pathlib import Path
 # What Python or a library reads when it starts.
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC", "ORCHESTRATOR_CRASH")
 # What is imported by hand-over to others, or does something when it is imported.
-_LEFT_OUT = ("orchestrator.__main__", "orchestrator.location", "orchestrator.cli.template")
+_LEFT_OUT = ("orchestrator.__main__", "orchestrator.worker", "orchestrator.cli.template")
 
 
 def fits(environment):

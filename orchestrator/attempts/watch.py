@@ -30,11 +30,11 @@ from orchestrator.attempts.observation import (
 )
 from orchestrator.clock import monotonic
 from orchestrator.events import AttemptStarted, ErrorInfo
+from orchestrator.heartbeat import is_alive
 from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, AttemptDir
 from orchestrator.locks import is_locked
 from orchestrator.process_tree import kill_tree
-from orchestrator.pulse import is_alive
 from orchestrator.records import handle_of
 from orchestrator.regular import IN_THE_WAY, PASSING, open_regular, read_regular, why
 from orchestrator.state_dir import make_private

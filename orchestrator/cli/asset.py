@@ -25,8 +25,8 @@ def list_(
 ) -> None:
     """List the assets with what was last said of each."""
     from orchestrator import clock
+    from orchestrator.catalog.assets import list_assets
     from orchestrator.cli.assets_view import asset_table
-    from orchestrator.store.assets import list_assets
 
     with store(only_reads=True) as opened:
         assets = opened(list_assets, parse_key(prefix) if prefix else ())
@@ -42,9 +42,9 @@ def list_(
 def show(key: AssetArgument, json: Json = False) -> None:
     """Show an asset: its last materialization with all metadata."""
     from orchestrator import clock
+    from orchestrator.catalog.assets import get_asset
     from orchestrator.cli.assets_view import asset_page
     from orchestrator.cli.output import painter
-    from orchestrator.store.assets import get_asset
 
     with store(only_reads=True) as opened:
         asset = opened(get_asset, parse_key(key))
@@ -64,8 +64,8 @@ def history(
 ) -> None:
     """List the materializations of an asset, the newest first."""
     from orchestrator import clock
+    from orchestrator.catalog.assets import HistoryFilter, asset_history, get_asset
     from orchestrator.cli.assets_view import history_table
-    from orchestrator.store.assets import HistoryFilter, asset_history, get_asset
 
     parsed = parse_key(key)
     with store(only_reads=True) as opened:
@@ -91,7 +91,7 @@ def wipe(
 ) -> None:
     """Remove assets from the catalog. Runs and data stay, and an asset comes back with its next materialization."""
     from orchestrator import clock
-    from orchestrator.store.assets import get_asset, wipe_assets
+    from orchestrator.catalog.assets import get_asset, wipe_assets
 
     if bool(keys) == all_:
         raise UsageError("Name assets, or say --all; not both.")

@@ -13,19 +13,19 @@ from orchestrator.cli.output import print_json, put, say, whole
 from orchestrator.errors import DaemonError, NotPossible, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.catalog.session import Store
     from orchestrator.cli.ticks_live import Look
-    from orchestrator.operations.automations import Known
-    from orchestrator.operations.workspace import Workspace
-    from orchestrator.store.session import Store
+    from orchestrator.service.automations import Known
+    from orchestrator.service.workspace import Workspace
     from orchestrator.ticks import Automation
 
 
 def show_list(*, schedules: bool, json: bool) -> int:
     """Lists all schedules, or all sensors; the exit code is not 0 when some may be missing."""
     from orchestrator import clock
+    from orchestrator.catalog.ticks import latest_ticks
     from orchestrator.cli.ticks_view import automation_table
-    from orchestrator.operations.automations import look_up
-    from orchestrator.store.ticks import latest_ticks
+    from orchestrator.service.automations import look_up
 
     now = clock.now()
     with workspace(only_reads=True) as found:
@@ -61,8 +61,8 @@ def _say_what_is_missing(known: Known) -> None:
 
 def upcoming_of(found: Workspace, everything: list[Automation], now: datetime) -> dict[str, datetime]:
     """When each that is on comes next: as the daemon says, or, for schedules, as their cron does."""
-    from orchestrator.operations.automations import next_instants
-    from orchestrator.operations.daemon import describe_daemon
+    from orchestrator.service.automations import next_instants
+    from orchestrator.service.daemon import describe_daemon
 
     upcoming = {}
     for one in everything:
@@ -80,7 +80,7 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
     """Turns some, or all, on or off; the exit code. One that cannot be keeps none of the others from it."""
     from orchestrator import clock
     from orchestrator.cli.outcome import OK, error_json, show_error
-    from orchestrator.operations.automations import look_up, pick, turn_off, turn_on
+    from orchestrator.service.automations import look_up, pick, turn_off, turn_on
 
     if bool(names) == everyone:
         raise UsageError("Name some, or say --all; not both.")
@@ -119,7 +119,7 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
 
 
 def _switched(after: Automation, now: datetime, changed: bool) -> dict[str, Any]:
-    from orchestrator.operations.automations import next_instants
+    from orchestrator.service.automations import next_instants
 
     next_at = next(iter(next_instants(after, now)), None) if after.is_on else None
     return {"name": after.id, "kind": after.kind, "on": after.is_on, "changed": changed, "next_at": next_at}
@@ -128,10 +128,10 @@ def _switched(after: Automation, now: datetime, changed: bool) -> dict[str, Any]
 def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bool, follow: bool, json: bool) -> None:
     """The newest ticks, once or live."""
     from orchestrator import clock
+    from orchestrator.catalog.ticks import TickFilter, list_ticks
     from orchestrator.cli.ticks_live import tail
     from orchestrator.cli.ticks_view import as_json, last_failure, tick_table
-    from orchestrator.operations.automations import look_up, pick
-    from orchestrator.store.ticks import TickFilter, list_ticks
+    from orchestrator.service.automations import look_up, pick
 
     with workspace(only_reads=True) as found:
         known = look_up(found, clock.now(), [name] if name else ())
@@ -162,9 +162,9 @@ def _look(found: Workspace, wanted: list[Automation], which: Any, seen: datetime
     from msgspec.structs import replace
 
     from orchestrator import clock
+    from orchestrator.catalog.automations import list_automations
+    from orchestrator.catalog.ticks import list_ticks, recent_ticks
     from orchestrator.cli.ticks_live import KEPT, OVERLAP, Look
-    from orchestrator.store.automations import list_automations
-    from orchestrator.store.ticks import list_ticks, recent_ticks
 
     with store_of(found) as store:
         if seen is None:
@@ -181,7 +181,7 @@ def with_one(
 ) -> Automation:
     """Does something to one schedule or sensor; which one, as it was before."""
     from orchestrator import clock
-    from orchestrator.operations.automations import look_up, pick
+    from orchestrator.service.automations import look_up, pick
 
     with workspace(only_reads=only_reads) as found:
         one = pick(look_up(found, clock.now(), [name]), name, schedules=schedules)
@@ -193,8 +193,8 @@ def with_one(
 def forget_one(name: str, *, schedules: bool, json: bool) -> None:
     """Forgets a schedule or sensor whose definition is gone. Raises NotPossible when it is not gone."""
     from orchestrator import clock
-    from orchestrator.operations.automations import forget, look_up, pick
-    from orchestrator.store.deliveries import list_deliveries
+    from orchestrator.catalog.deliveries import list_deliveries
+    from orchestrator.service.automations import forget, look_up, pick
 
     with workspace() as found:
         known = look_up(found, clock.now(), [name])
@@ -227,7 +227,7 @@ def _states(status: list[str]) -> tuple[Any, ...]:
 
 def _first(one: Automation, now: datetime) -> str:
     from orchestrator.cli.ticks_view import local
-    from orchestrator.operations.automations import next_instants
+    from orchestrator.service.automations import next_instants
     from orchestrator.ticks import ScheduleInfo
 
     if not isinstance(one.declared, ScheduleInfo):

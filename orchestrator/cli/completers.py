@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from orchestrator.messages import PipelineInfo
-    from orchestrator.operations.workspace import Workspace
+    from orchestrator.service.workspace import Workspace
 
 # For this long locations may load, and the store be busy, while somebody waits for the shell.
 COMPLETION_S = 2.0
@@ -21,7 +21,7 @@ _MOST = 50
 
 def run_ids() -> list[str]:
     """The newest runs, and `last`."""
-    from orchestrator.store.runs import run_ids as newest
+    from orchestrator.catalog.runs import run_ids as newest
 
     return _completions(lambda: [*_stored(newest), "last"])
 
@@ -61,8 +61,8 @@ def pipeline_names() -> list[str]:
 
 def asset_names() -> list[str]:
     """The assets of the catalog."""
+    from orchestrator.catalog.assets import list_assets
     from orchestrator.records import asset_name
-    from orchestrator.store.assets import list_assets
 
     return _completions(lambda: [asset_name(asset.asset) for asset in _stored(list_assets)])
 
@@ -110,7 +110,7 @@ def time_zones() -> list[str]:
 
 def backup_files() -> list[str]:
     """The backups of the state."""
-    from orchestrator.operations.upkeep import backups
+    from orchestrator.service.maintenance import backups
 
     return _completions(lambda: [str(path) for path in _in_workspace(lambda found: backups(found.state))])
 
@@ -118,7 +118,7 @@ def backup_files() -> list[str]:
 def automation_names(*, schedules: bool) -> list[str]:
     """The schedules, or the sensors."""
     from orchestrator import clock
-    from orchestrator.operations.automations import look_up
+    from orchestrator.service.automations import look_up
 
     def names(found: Workspace) -> list[str]:
         known = look_up(found, clock.now(), patience=COMPLETION_S)
@@ -140,7 +140,7 @@ def _given(ctx: typer.Context, *names: str) -> str | None:
 
 
 def _pipelines(name: str | None = None) -> list[PipelineInfo]:
-    from orchestrator.operations.workspace import load_locations
+    from orchestrator.service.workspace import load_locations
 
     loaded = _in_workspace(lambda found: load_locations(found, patience=COMPLETION_S))
     infos = [info for location in loaded for info in location.pipelines()]
@@ -148,14 +148,14 @@ def _pipelines(name: str | None = None) -> list[PipelineInfo]:
 
 
 def _runs_in(states: Iterable[Any]) -> list[str]:
-    from orchestrator.store.runs import RunFilter, list_runs
+    from orchestrator.catalog.runs import RunFilter, list_runs
 
     return [run.run_id for run in _stored(list_runs, RunFilter(statuses=tuple(states), limit=_MOST))]
 
 
 def _steps_of(reference: str) -> list[str]:
-    from orchestrator.operations.follow import events_of
-    from orchestrator.store.runs import resolve_run
+    from orchestrator.catalog.runs import resolve_run
+    from orchestrator.service.follow_run import events_of
 
     run_id = _stored(resolve_run, reference)
     events = _in_workspace(lambda found: events_of(found.state.run(run_id)))
@@ -163,7 +163,7 @@ def _steps_of(reference: str) -> list[str]:
 
 
 def _stored(operation: Any, *arguments: Any) -> Any:
-    from orchestrator.store.session import open_store
+    from orchestrator.catalog.session import open_store
 
     def ask(found: Workspace) -> Any:
         with open_store(found.state, patience=STORE_S) as store:

@@ -14,8 +14,8 @@ app = group("Check and show the workspace file.")
 def check(json: Json = False) -> int:
     """Check the workspace file and everything it names: locations, pipelines, presets, the executor, the state."""
     from orchestrator.messages import SPAWN_HINT
-    from orchestrator.operations.settings_check import executor_problems, settings_problems
-    from orchestrator.operations.workspace import load_locations
+    from orchestrator.service.settings_check import executor_problems, settings_problems
+    from orchestrator.service.workspace import load_locations
 
     with workspace() as found:
         wrong = settings_problems(found)

@@ -16,7 +16,7 @@ from orchestrator.errors import DaemonError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.layout import StateDir
-    from orchestrator.operations.workspace import Workspace
+    from orchestrator.service.workspace import Workspace
 
 app = group("Start, stop and watch the process that runs schedules and sensors.")
 
@@ -82,7 +82,7 @@ def status(json: Json = False) -> int:
 
     A concern that fails is alive all the same; `orchestrator status` is the command that says whether all is well.
     """
-    from orchestrator.operations.daemon import describe_daemon
+    from orchestrator.service.daemon import describe_daemon
 
     with workspace() as found:
         try:
@@ -108,7 +108,7 @@ def logs(
     json: Json = False,
 ) -> None:
     """Print what the daemon has said."""
-    from orchestrator.operations import daemon_log
+    from orchestrator.service import daemon_log
 
     with workspace() as found:
         path = found.state.daemon_log
@@ -149,7 +149,7 @@ def install(
 ) -> None:
     """Have systemd or launchd start the daemon at every login, and again whenever it ends by an error."""
     from orchestrator.cli.service_view import installed_lines
-    from orchestrator.daemon.install import installer_for
+    from orchestrator.service_manager.install import installer_for
 
     with workspace() as found:
         installer = installer_for(found)
@@ -169,7 +169,7 @@ def install(
 def uninstall(json: Json = False) -> None:
     """Stop the service that `install` has made, and remove it."""
     from orchestrator.cli.service_view import uninstalled_lines
-    from orchestrator.daemon.install import installer_for
+    from orchestrator.service_manager.install import installer_for
 
     with workspace() as found:
         done = installer_for(found).uninstall()
@@ -182,7 +182,7 @@ def uninstall(json: Json = False) -> None:
 
 def _absent(state: StateDir, error: DaemonError) -> dict[str, Any]:
     """What is known of a daemon that does not answer, or is not there."""
-    from orchestrator.pulse import daemon_pid, last_beat
+    from orchestrator.heartbeat import daemon_pid, last_beat
 
     pid = daemon_pid(state)
     told: dict[str, Any] = {"running": pid is not None, "pid": pid, "loop_at": last_beat(state)}
@@ -192,9 +192,9 @@ def _absent(state: StateDir, error: DaemonError) -> dict[str, Any]:
 
 def _came_of_it(found: Workspace, began: datetime) -> dict[str, Any]:
     """The ticks of a pass, and the runs that were created in it."""
+    from orchestrator.catalog.runs import RunFilter, list_runs
+    from orchestrator.catalog.ticks import TickFilter, list_ticks
     from orchestrator.cli.ticks_view import as_json
-    from orchestrator.store.runs import RunFilter, list_runs
-    from orchestrator.store.ticks import TickFilter, list_ticks
 
     with store_of(found) as store:
         ticks = store(list_ticks, TickFilter(since=began, limit=_MOST_TICKS))

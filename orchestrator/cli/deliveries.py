@@ -11,15 +11,15 @@ from orchestrator.cli.output import Cell, print_json, put, say, table
 from orchestrator.cli.styles import BOLD, RED, YELLOW
 
 if TYPE_CHECKING:
-    from orchestrator.store.session import Store
+    from orchestrator.catalog.session import Store
     from orchestrator.ticks import Delivery
 
 
 def show_deliveries(name: str | None, *, json: bool) -> None:
     """The failed alerts of a sensor, or of all."""
     from orchestrator import clock
-    from orchestrator.operations.automations import look_up, pick
-    from orchestrator.store.deliveries import list_deliveries
+    from orchestrator.catalog.deliveries import list_deliveries
+    from orchestrator.service.automations import look_up, pick
 
     now = clock.now()
     with workspace() as found:
@@ -38,7 +38,7 @@ def show_deliveries(name: str | None, *, json: bool) -> None:
 def retry_alerts(name: str, run: str | None, *, json: bool) -> None:
     """Has failed alerts tried again now."""
     from orchestrator.locks import is_locked
-    from orchestrator.operations.deliveries import retry_alerts
+    from orchestrator.service.deliveries import retry_alerts
 
     id, count = _with_failed(name, run, retry_alerts)
     if json:
@@ -53,7 +53,7 @@ def retry_alerts(name: str, run: str | None, *, json: bool) -> None:
 
 def acknowledge_alerts(name: str, run: str | None, *, json: bool) -> None:
     """Dismisses failed alerts."""
-    from orchestrator.operations.deliveries import acknowledge_alerts
+    from orchestrator.service.deliveries import acknowledge_alerts
 
     id, count = _with_failed(name, run, acknowledge_alerts)
     if json:
@@ -87,8 +87,8 @@ def delivery_table(deliveries: list[Delivery], now: datetime) -> str:
 def _with_failed(name: str, run: str | None, act: Callable[[Store, list[Delivery], datetime], None]) -> tuple[str, int]:
     """The sensor, and how many alerts that was."""
     from orchestrator import clock
-    from orchestrator.operations.automations import look_up, pick
-    from orchestrator.operations.deliveries import failed_alerts
+    from orchestrator.service.automations import look_up, pick
+    from orchestrator.service.deliveries import failed_alerts
 
     now = clock.now()
     with workspace() as found:

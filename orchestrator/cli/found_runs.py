@@ -10,13 +10,13 @@ from orchestrator.errors import NotPossible
 
 if TYPE_CHECKING:
     from orchestrator.layout import RunDir
-    from orchestrator.operations.unbegun import Unbegun
-    from orchestrator.operations.workspace import Workspace
+    from orchestrator.service.queued_runs import Unbegun
+    from orchestrator.service.workspace import Workspace
 
 
 def unbegun_of(found: Workspace, reference: str) -> Unbegun | None:
     """The run, if it has not begun."""
-    from orchestrator.operations.unbegun import find_unbegun
+    from orchestrator.service.queued_runs import find_unbegun
 
     with store_of(found) as store:
         return find_unbegun(store, reference)
@@ -24,7 +24,7 @@ def unbegun_of(found: Workspace, reference: str) -> Unbegun | None:
 
 def begun(found: Workspace, reference: str, wait: bool) -> RunDir:
     """The files of a run; with `wait`, once it has begun."""
-    from orchestrator.operations.unbegun import wait_until_begun
+    from orchestrator.service.queued_runs import wait_until_begun
 
     run_id = full_id(found, reference)
 
@@ -38,7 +38,7 @@ def begun(found: Workspace, reference: str, wait: bool) -> RunDir:
 
 
 def full_id(found: Workspace, reference: str) -> str:
-    from orchestrator.store.runs import resolve_run
+    from orchestrator.catalog.runs import resolve_run
 
     with store_of(found) as store:
         return store(resolve_run, reference)

@@ -14,8 +14,8 @@ from orchestrator.cli.styles import CYAN, DIM, RED, YELLOW
 from orchestrator.clock import format_instant
 from orchestrator.errors import NotFound
 from orchestrator.layout import RunDir
-from orchestrator.operations.follow import events_of, follow_log_lines, log_lines
-from orchestrator.operations.logs import Lines, last_of
+from orchestrator.service.follow_run import events_of, follow_log_lines, log_lines
+from orchestrator.service.logs import Lines, last_of
 
 _LEVEL_CODES = {"WARNING": YELLOW, "ERROR": RED, "CRITICAL": RED, "DEBUG": DIM}
 

@@ -16,8 +16,8 @@ from orchestrator.cli.completers import asset_names, pipeline_names, run_ids, ti
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.operations.workspace import Workspace
-    from orchestrator.store.session import Store
+    from orchestrator.catalog.session import Store
+    from orchestrator.service.workspace import Workspace
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RunArgument = Annotated[
@@ -135,7 +135,7 @@ def workspace(*, quiet: bool = False, only_reads: bool = False) -> Iterator[Work
     A command that only reads needs no state directory: where none can be made, it finds an empty one.
     """
     from orchestrator.cli.output import say
-    from orchestrator.operations.workspace import Workspace
+    from orchestrator.service.workspace import Workspace
 
     found = Workspace.find() if quiet else Workspace.find(tell=say)
     found.only_reads = only_reads
@@ -154,8 +154,8 @@ def store(*, only_reads: bool = False) -> Iterator[Store]:
 
 def store_of(found: Workspace) -> AbstractContextManager[Store]:
     """The store of a workspace; if somebody else has it, that is said before it is waited for."""
+    from orchestrator.catalog.session import open_store
     from orchestrator.cli.output import say
-    from orchestrator.store.session import open_store
 
     return open_store(found.state, tell=say)
 

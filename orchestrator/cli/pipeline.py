@@ -22,7 +22,7 @@ Mode = Annotated[
 @app.command("list", epilog="Example: orchestrator pipeline list")
 def list_(json: Json = False) -> int:
     """List the pipelines of all locations."""
-    from orchestrator.operations.workspace import load_locations
+    from orchestrator.service.workspace import load_locations
 
     with workspace() as found:
         locations = load_locations(found)
@@ -56,8 +56,8 @@ def list_(json: Json = False) -> int:
 def show(name: PipelineArgument, mode: Mode = None, json: Json = False) -> None:
     """Draw the graph of a pipeline, with what each step needs and how it is run."""
     from orchestrator.cli.graph_view import graph_lines
-    from orchestrator.operations.workspace import find_pipeline, plan
     from orchestrator.planning.plan import PlanRequest
+    from orchestrator.service.workspace import find_pipeline, plan
 
     with workspace() as found:
         pipeline = find_pipeline(found, name)
@@ -86,7 +86,7 @@ def show(name: PipelineArgument, mode: Mode = None, json: Json = False) -> None:
 @app.command(epilog="Example: orchestrator pipeline config flights > flights.yaml")
 def config(name: PipelineArgument, mode: Mode = None, json: Json = False) -> None:
     """Print a configuration template: every field there is, with its type and default."""
-    from orchestrator.operations.workspace import find_pipeline, template
+    from orchestrator.service.workspace import find_pipeline, template
 
     with workspace() as found:
         pipeline = find_pipeline(found, name)

@@ -12,8 +12,8 @@ from orchestrator.cli.options import workspace
 from orchestrator.cli.outcome import OK, error_json, show_error
 from orchestrator.cli.output import print_json, put, say, whole
 from orchestrator.errors import ExecutionError, NotPossible
-from orchestrator.operations.automations import look_up, next_instants, pick
-from orchestrator.simulation.once import Preview, ask_once
+from orchestrator.service.automations import look_up, next_instants, pick
+from orchestrator.simulation.preview import Preview, ask_once
 
 
 def show_preview(name: str, *, schedules: bool, at: datetime | None, json: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.cli.runs_view import ago
-from orchestrator.operations.unbegun import Unbegun
+from orchestrator.service.queued_runs import Unbegun
 
 
 def unbegun_words(run: Unbegun, now: datetime) -> str:

@@ -18,9 +18,9 @@ from orchestrator.cli.output import painter, print_json, print_json_line, put, s
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.operations.interrupts import Interrupts
-    from orchestrator.operations.start import Continued, RunOptions
-    from orchestrator.operations.workspace import Workspace
+    from orchestrator.service.interrupts import Interrupts
+    from orchestrator.service.start_run import Continued, RunOptions
+    from orchestrator.service.workspace import Workspace
 
 app = single()
 
@@ -118,8 +118,8 @@ def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None,
     from orchestrator import clock
     from orchestrator.cli.run_json import page_of, unbegun_json
     from orchestrator.locks import is_locked
-    from orchestrator.operations.enqueue import enqueue_run
-    from orchestrator.operations.unbegun import find_unbegun
+    from orchestrator.service.enqueue import enqueue_run
+    from orchestrator.service.queued_runs import find_unbegun
 
     run_id = enqueue_run(found, options, continued)
     if json:
@@ -148,7 +148,7 @@ def _options(
     memoize: bool,
 ) -> RunOptions:
     from orchestrator.cli.run_config import read_config, read_tags
-    from orchestrator.operations.start import RunOptions
+    from orchestrator.service.start_run import RunOptions
 
     return RunOptions(
         pipeline=pipeline,
@@ -166,8 +166,8 @@ def _continued(found: Workspace, rerun: str | None, from_failure: str | None) ->
     reference = rerun or from_failure
     if reference is None:
         return None
-    from orchestrator.operations.start import Continued
-    from orchestrator.store.runs import resolve_run
+    from orchestrator.catalog.runs import resolve_run
+    from orchestrator.service.start_run import Continued
 
     with store_of(found) as store:
         return Continued(store(resolve_run, reference), only_failed=from_failure is not None)
@@ -184,9 +184,9 @@ def start_and_drive(
 ) -> int:
     """Starts a run, once limits allow it, and stays with it until it is over; the exit code."""
     from orchestrator.cli.waiting import wait_display
-    from orchestrator.operations.admission import GaveUp, Terms
-    from orchestrator.operations.interrupts import Interrupts
-    from orchestrator.operations.start import new_run
+    from orchestrator.service.admission import GaveUp, Terms
+    from orchestrator.service.interrupts import Interrupts
+    from orchestrator.service.start_run import new_run
 
     interrupts = Interrupts()
     try:
@@ -214,12 +214,12 @@ def drive(
 ) -> int:
     """Drives a run that exists, showing it; the exit code."""
     from orchestrator.cli.run_progress import make_display
-    from orchestrator.execution.registry import make_executor
-    from orchestrator.operations.driver import RunDriver
-    from orchestrator.operations.foreground import drive_to_end
-    from orchestrator.operations.interrupts import Interrupts
-    from orchestrator.operations.slots import drop_slot
+    from orchestrator.executors.registry import make_executor
     from orchestrator.run_files import read_record
+    from orchestrator.service.driver import RunDriver
+    from orchestrator.service.foreground import drive_to_end
+    from orchestrator.service.interrupts import Interrupts
+    from orchestrator.service.slots import drop_slot
 
     record = read_record(run_dir)
     facts: list[Any] = []

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from orchestrator.catalog.acknowledgements import Acknowledgement
 from orchestrator.cli.output import whole
 from orchestrator.cli.run_report import step_note
 from orchestrator.cli.run_warnings import warnings_json
 from orchestrator.cli.runs_view import LAST_LINES
-from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail, step_summary
 from orchestrator.events import AssetMaterialized, Event, ExpectationChecked
 from orchestrator.layout import RunDir, StateDir
-from orchestrator.operations.follow import events_of
-from orchestrator.operations.history import is_abandoned, is_driven, progress_of
-from orchestrator.operations.logs import last_lines
-from orchestrator.operations.unbegun import Unbegun
 from orchestrator.records import RunRecord, RunSummary, asset_name
 from orchestrator.run_files import read_record
+from orchestrator.service.follow_run import events_of
+from orchestrator.service.history import is_abandoned, is_driven, progress_of
+from orchestrator.service.logs import last_lines
+from orchestrator.service.queued_runs import Unbegun
 from orchestrator.states import ACTIVE_RUN_STATES, StepState
-from orchestrator.store.acknowledgements import Acknowledgement
 
 
 def run_page_json(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.catalog.acknowledgements import Acknowledgement
 from orchestrator.cli.live_steps import families, family_name, together
 from orchestrator.cli.output import Painter
 from orchestrator.cli.run_origin import origin_lines
@@ -27,15 +28,14 @@ from orchestrator.cli.runs_view import (
     step_line,
 )
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
-from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail
 from orchestrator.events import AssetMaterialized, Event, ExpectationChecked
 from orchestrator.layout import RunDir
-from orchestrator.operations.logs import last_lines
 from orchestrator.records import RunRecord, asset_name
+from orchestrator.service.logs import last_lines
 from orchestrator.states import ACTIVE_RUN_STATES, RunState, StepState
-from orchestrator.store.acknowledgements import Acknowledgement
 
 _ALL = "orchestrator runs show {} --steps"
 

@@ -25,7 +25,7 @@ from orchestrator.errors import NotPossible, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.layout import RunDir
-    from orchestrator.operations.workspace import Workspace
+    from orchestrator.service.workspace import Workspace
 
 app = group("List, show, follow, cancel, resume, acknowledge and delete runs.")
 
@@ -56,12 +56,12 @@ def list_(
 ) -> None:
     """List runs, the newest first."""
     from orchestrator import clock
+    from orchestrator.catalog.damage import list_damage
+    from orchestrator.catalog.runs import count_runs, list_runs
     from orchestrator.cli.run_filter import run_filter
     from orchestrator.cli.runs_view import run_table
-    from orchestrator.operations.history import is_abandoned
-    from orchestrator.operations.unbegun import why_they_wait, with_waiting
-    from orchestrator.store.damage import list_damage
-    from orchestrator.store.runs import count_runs, list_runs
+    from orchestrator.service.history import is_abandoned
+    from orchestrator.service.queued_runs import why_they_wait, with_waiting
 
     which = run_filter(pipeline, status or [], tag or [], since, limit)
     with workspace(only_reads=True) as found, store_of(found) as store:
@@ -104,13 +104,13 @@ def show(
 ) -> None:
     """Show one run: who asked for it, with what, its steps, what failed and why, what it wrote."""
     from orchestrator import clock
+    from orchestrator.catalog.acknowledgements import acknowledgement_of
     from orchestrator.cli.queued import unbegun_words
     from orchestrator.cli.run_json import page_of, unbegun_json
     from orchestrator.cli.run_report import report
-    from orchestrator.operations.follow import events_of
-    from orchestrator.operations.history import is_driven, progress_of
     from orchestrator.run_files import read_record
-    from orchestrator.store.acknowledgements import acknowledgement_of
+    from orchestrator.service.follow_run import events_of
+    from orchestrator.service.history import is_driven, progress_of
 
     with workspace(only_reads=True) as found:
         unbegun = unbegun_of(found, run)
@@ -149,7 +149,7 @@ def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None
     """Print everything that happened in a run, in order."""
     from orchestrator.cli.events_view import event_row
     from orchestrator.events import encode_line
-    from orchestrator.operations.follow import events_of, follow_events
+    from orchestrator.service.follow_run import events_of, follow_events
 
     with workspace(only_reads=True) as found:
         run_dir = begun(found, run, follow)
@@ -193,8 +193,8 @@ def wait(
     With --timeout it exits with 8 when the run is not over by then."""
     from orchestrator import clock
     from orchestrator.cli.run_json import page_of, unbegun_json
-    from orchestrator.operations.unbegun import wait_until_begun
-    from orchestrator.operations.wait import wait_for
+    from orchestrator.service.queued_runs import wait_until_begun
+    from orchestrator.service.wait_for_run import wait_for
 
     started, patience = clock.monotonic(), _seconds(timeout)
     with workspace() as found:
@@ -219,9 +219,9 @@ def wait(
 def cancel(run: ActiveRun, json: Json = False) -> int:
     """Cancel a run: steps that are running are told to stop, no other starts."""
     from orchestrator import clock
-    from orchestrator.operations.end import Canceled, cancel_run
-    from orchestrator.operations.tickets import find_tickets, give_up
-    from orchestrator.store.runs import resolve_run
+    from orchestrator.catalog.runs import resolve_run
+    from orchestrator.service.cancel_run import Canceled, cancel_run
+    from orchestrator.service.tickets import find_tickets, give_up
 
     with workspace() as found:
         waiting = find_tickets(found.state, run)
@@ -262,9 +262,9 @@ def acknowledge(
 ) -> None:
     """Note that somebody knows of failed runs: they are no problem in `status` any more."""
     from orchestrator import clock
-    from orchestrator.operations.acknowledge import acknowledge_failure
-    from orchestrator.store.acknowledgements import acknowledgement_of
-    from orchestrator.store.runs import resolve_run
+    from orchestrator.catalog.acknowledgements import acknowledgement_of
+    from orchestrator.catalog.runs import resolve_run
+    from orchestrator.service.acknowledge import acknowledge_failure
 
     with workspace() as found, store_of(found) as store:
         run_ids = [store(resolve_run, reference) for reference in run]
@@ -289,8 +289,8 @@ def delete(
 ) -> int:
     """Delete runs: their files, their stored values, their events. Tables and files that steps wrote elsewhere stay."""
     from orchestrator import clock
-    from orchestrator.operations.end import remove_run
-    from orchestrator.store.runs import resolve_run
+    from orchestrator.catalog.runs import resolve_run
+    from orchestrator.service.cancel_run import remove_run
 
     with workspace() as found:
         with store_of(found) as store:
@@ -333,7 +333,7 @@ def _canceled(run_id: str, outcome: str, words: str, json: bool) -> int:
 
 
 def _end_here(found: Workspace, run_dir: RunDir, json: bool) -> int:
-    from orchestrator.operations.history import is_driven
+    from orchestrator.service.history import is_driven
 
     say(f"Nobody drives run {run_dir.run_id}; ending it here.")
     try:
@@ -351,9 +351,9 @@ def _take_over(
 ) -> int:
     from orchestrator.cli.run import drive, gave_up, take_signals
     from orchestrator.cli.waiting import wait_display
-    from orchestrator.operations.admission import GaveUp, Terms
-    from orchestrator.operations.interrupts import Interrupts
-    from orchestrator.operations.take_over import take_over
+    from orchestrator.service.admission import GaveUp, Terms
+    from orchestrator.service.interrupts import Interrupts
+    from orchestrator.service.take_over import take_over
 
     interrupts = Interrupts()
     try:

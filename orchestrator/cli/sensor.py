@@ -106,7 +106,7 @@ def cursor(
     json: Json = False,
 ) -> None:
     """Show how far a sensor has got, or change that."""
-    from orchestrator.operations.automations import set_cursor
+    from orchestrator.service.automations import set_cursor
 
     if set_ is not None and clear:
         raise UsageError("Give --set or --clear, not both.")
@@ -128,7 +128,7 @@ def forget(
     json: Json = False,
 ) -> None:
     """Make a run key usable again; without a key, forget a sensor whose definition is gone."""
-    from orchestrator.operations.automations import free_key
+    from orchestrator.service.automations import free_key
 
     if key is None:
         try:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from orchestrator.daemon.install import Installed, Uninstalled
+from orchestrator.service_manager.install import Installed, Uninstalled
 
 
 def installed_lines(done: Installed, workspace: Path) -> Iterator[str]:

@@ -15,8 +15,8 @@ from orchestrator.cli.output import say
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.simulation.downtime import Span
     from orchestrator.simulation.simulate import Simulation
-    from orchestrator.simulation.spans import Span
 
 app = single()
 _WAYS = "Write 2026-03-29, 2026-03-29T01:00+01:00, or +7d for that much later."

@@ -36,7 +36,7 @@ def sql(
     json: Json = False,
 ) -> None:
     """Ask the state a question in SQL. It cannot be changed this way."""
-    from orchestrator.operations.sql import ask_sql
+    from orchestrator.service.sql import ask_sql
 
     statement = sys.stdin.read() if query == "-" else query
     with workspace(only_reads=True) as found:

@@ -25,7 +25,7 @@ app = group("Back up, restore, compact, rebuild and check the state.")
 @app.command(epilog="Example: orchestrator state backup")
 def backup(json: Json = False) -> None:
     """Copy the database into the backups of the state directory; works at any time."""
-    from orchestrator.operations.upkeep import back_up_state
+    from orchestrator.service.maintenance import back_up_state
 
     with workspace() as found:
         path = back_up_state(found.state)
@@ -46,7 +46,7 @@ def restore(
     json: Json = False,
 ) -> None:
     """Put a backup in the database's place. What is there now is backed up first; journals are taken in again."""
-    from orchestrator.operations.upkeep import find_backup, restore_state
+    from orchestrator.service.maintenance import find_backup, restore_state
 
     with workspace() as found:
         if backup is None:
@@ -62,7 +62,7 @@ def restore(
 
 
 def _list_backups(state: StateDir, json: bool) -> None:
-    from orchestrator.operations.upkeep import backups
+    from orchestrator.service.maintenance import backups
 
     there = backups(state)
     if json:
@@ -77,7 +77,7 @@ def _list_backups(state: StateDir, json: bool) -> None:
 @app.command(epilog="Example: orchestrator state compact")
 def compact(json: Json = False) -> None:
     """Make the state small: pack the files of runs that are over, and rewrite the database without its holes."""
-    from orchestrator.operations.upkeep import compact_state
+    from orchestrator.service.maintenance import compact_state
 
     with workspace() as found:
         result = compact_state(found.state)
@@ -92,7 +92,7 @@ def compact(json: Json = False) -> None:
 @app.command(epilog="Example: orchestrator state rebuild")
 def rebuild(json: Json = False) -> None:
     """Make the index anew from the journals. What has no journal (ticks, cursors) is kept, as far as it can be read."""
-    from orchestrator.operations.upkeep import newest_backup, rebuild_index
+    from orchestrator.service.maintenance import newest_backup, rebuild_index
 
     with workspace() as found:
         rebuilt = rebuild_index(found.state)
@@ -113,8 +113,8 @@ def check(
     json: Json = False,
 ) -> int:
     """Look for damage: files that cannot be read, an index that differs from the journals, leftovers."""
-    from orchestrator.operations.repair import repair_state
-    from orchestrator.operations.upkeep import check_state
+    from orchestrator.service.maintenance import check_state
+    from orchestrator.service.repair import repair_state
     from orchestrator.state_dir import mend_layout
 
     done = []

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.operations.upkeep import Rebuilt
-    from orchestrator.store.salvage import Salvaged
+    from orchestrator.catalog.salvage import Salvaged
+    from orchestrator.service.maintenance import Rebuilt
 
 
 def rebuilt_words(rebuilt: Rebuilt, backup: Path | None) -> Iterator[str]:

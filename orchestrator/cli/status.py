@@ -15,7 +15,7 @@ def status(json: Json = False) -> int:
     import msgspec
 
     from orchestrator.cli.status_view import MOST_RUNS, status_lines
-    from orchestrator.operations.status import look
+    from orchestrator.service.status import look
 
     with workspace(only_reads=True) as found:
         seen = look(found, most_failed=None if json else MOST_RUNS)

@@ -15,11 +15,11 @@ from typing import Literal
 
 from orchestrator import clock
 from orchestrator.errors import DaemonError, DaemonSilent, StoreError
+from orchestrator.heartbeat import daemon_pid, is_suspended, silence
 from orchestrator.layout import FILE_MODE, StateDir
-from orchestrator.operations.daemon import ask, describe_daemon
-from orchestrator.operations.workspace import Workspace
 from orchestrator.outliving import OutlivingProcess
-from orchestrator.pulse import daemon_pid, is_suspended, silence
+from orchestrator.service.daemon import ask, describe_daemon
+from orchestrator.service.workspace import Workspace
 
 How = Literal["graceful", "drain", "cancel"]
 # How long a detached daemon may take until it answers.

@@ -11,28 +11,28 @@ from typing import Any
 
 from orchestrator import clock
 from orchestrator._version import __version__
+from orchestrator.catalog.automations import used_keys
+from orchestrator.catalog.queue import unfinished_runs
+from orchestrator.catalog.session import Store
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.commits import Commits
-from orchestrator.daemon.concern import Watched
 from orchestrator.daemon.evaluations import Answered, Evaluations
+from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.loop import LONGEST_WAIT, Loop
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.queue import Queue
+from orchestrator.daemon.reconciler import Watched
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.retention import Retention
 from orchestrator.daemon.runs import Runs
 from orchestrator.daemon.schedules import Occurrence, Schedules
 from orchestrator.daemon.sensors import Sensors
-from orchestrator.daemon.watching import Watcher
 from orchestrator.engine.overlap import Active, active_runs
-from orchestrator.engine.pace import RequestDecision, decide_requests
-from orchestrator.operations.end import Canceled, cancel_run
-from orchestrator.operations.workspace import Workspace
-from orchestrator.store.automations import used_keys
-from orchestrator.store.queue import unfinished_runs
-from orchestrator.store.session import Store
+from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
+from orchestrator.service.cancel_run import Canceled, cancel_run
+from orchestrator.service.workspace import Workspace
 from orchestrator.ticks import Requested, ScheduleInfo, dedupe_key
 
 # A concern that has not had a turn for this long is not alive.

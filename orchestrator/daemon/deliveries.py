@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.registry import Registry
-from orchestrator.daemon.sights import Sight
+from orchestrator.daemon.sensor_inputs import Sight
 from orchestrator.engine import deliveries as engine
 from orchestrator.errors import gist
 from orchestrator.states import TickState

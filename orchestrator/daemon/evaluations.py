@@ -12,17 +12,17 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from orchestrator.catalog.assets import materializations_after
+from orchestrator.catalog.session import Store
 from orchestrator.clock import monotonic
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_plans
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
-from orchestrator.engine.pace import RequestDecision
+from orchestrator.engine.sensor_timing import RequestDecision
 from orchestrator.messages import FindAsset, FoundAsset
-from orchestrator.operations.workspace import Workspace, in_workspace
 from orchestrator.planning.plan import PlannedRun, PlanRequest
-from orchestrator.store.assets import materializations_after
-from orchestrator.store.session import Store
+from orchestrator.service.workspace import Workspace, in_workspace
 from orchestrator.ticks import Evaluation, Requested
 
 # Making plans runs user code too (validators), and a tick may ask for thousands.

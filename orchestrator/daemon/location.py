@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from orchestrator.daemon.watching import Signature
+from orchestrator.code_locations.evaluator_pool import EvaluatorPool
+from orchestrator.code_locations.location_process import LocationProcess
+from orchestrator.daemon.file_watcher import Signature
 from orchestrator.errors import LocationBroken, OrchestratorError
-from orchestrator.execution.evaluators import EvaluatorPool
-from orchestrator.execution.location_process import LocationProcess
 from orchestrator.messages import BrokenInfo
 from orchestrator.planning.plan import PlannedRun
 from orchestrator.ticks import Declared

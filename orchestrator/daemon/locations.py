@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 
 from orchestrator import clock
+from orchestrator.code_locations.evaluator_pool import EvaluatorPool
+from orchestrator.code_locations.location_process import LocationProcess
+from orchestrator.code_locations.process_memory import growth_mb, own_memory_kb
+from orchestrator.daemon.file_watcher import Signature, Watcher, changed_since, names_in, neighbours, signature_of
 from orchestrator.daemon.location import LONGEST_PAUSE, Location, entry_points, is_same, pause_before_try, traceback_of
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.watching import Signature, Watcher, changed_since, names_in, neighbours, signature_of
 from orchestrator.errors import ConfigError, LocationBroken, OrchestratorError
-from orchestrator.execution.evaluators import EvaluatorPool
-from orchestrator.execution.location_process import LocationProcess
-from orchestrator.execution.memory import growth_mb, own_memory_kb
-from orchestrator.operations.workspace import Workspace, specs_of
+from orchestrator.service.workspace import Workspace, specs_of
 from orchestrator.settings import load_settings
 
 # An editor writes a file in several strokes; a change is acted upon once it has been quiet for this long.

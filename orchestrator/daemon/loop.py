@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from orchestrator import clock
-from orchestrator.daemon.concern import Watched
 from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.reconciler import Watched
 
 # The longest wait. A machine that wakes from sleep goes on waiting for the rest of it: the clock that waiting goes by
 # stands still meanwhile.

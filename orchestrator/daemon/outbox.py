@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from orchestrator.store.session import Store
-from orchestrator.store.ticks import EnqueuedRun, TickBatch, commit_ticks
+from orchestrator.catalog.session import Store
+from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, commit_ticks
 from orchestrator.ticks import Automation, Delivery, Tick, UnfinishedRun
 
 PATIENCE = timedelta(seconds=1)

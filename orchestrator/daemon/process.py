@@ -17,20 +17,20 @@ from typing import Any
 
 from orchestrator import clock
 from orchestrator._version import __version__
+from orchestrator.catalog.rpc_server import StoreServer
+from orchestrator.catalog.session import hold_store
 from orchestrator.daemon.control import already_running
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.supervised import Supervisor
-from orchestrator.daemon.vitals import Vitals
+from orchestrator.daemon.self_checks import Vitals
+from orchestrator.daemon.systemd_notify import Supervisor
 from orchestrator.errors import DaemonError
+from orchestrator.heartbeat import daemon_pid, is_alive
 from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.limits import raise_file_limit
 from orchestrator.locks import HeldLock, try_lock
-from orchestrator.operations.workspace import Workspace
-from orchestrator.pulse import daemon_pid, is_alive
+from orchestrator.service.workspace import Workspace
 from orchestrator.state_dir import in_the_way
-from orchestrator.store.serving import StoreServer
-from orchestrator.store.session import hold_store
 
 # How long the lock may be held by somebody who does not say who.
 _LOCK_PATIENCE_S = 2.0

@@ -10,21 +10,21 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from orchestrator.catalog.queue import forget_ended, put_back, queued_runs, release_runs, take_runs, taken_runs
+from orchestrator.catalog.session import Store
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.runs import Runs
-from orchestrator.engine.queue import PUT_OFF, Admission, admit, is_limited, is_postponed, limits_of, room_for_runs
+from orchestrator.engine.admission import PUT_OFF, Admission, admit, is_limited, is_postponed, limits_of, room_for_runs
 from orchestrator.errors import NotPossible, OrchestratorError, StoreError
 from orchestrator.layout import RunDir
 from orchestrator.limits import free_descriptors
-from orchestrator.operations.create import create_run, make_durable
-from orchestrator.operations.slots import busy_reason, holders, reason_to_wait, try_admission, write_slot
-from orchestrator.operations.tickets import publish_claims, waiting_commands
-from orchestrator.operations.workspace import Workspace
 from orchestrator.records import RunRecord
-from orchestrator.store.queue import forget_ended, put_back, queued_runs, release_runs, take_runs, taken_runs
-from orchestrator.store.session import Store
+from orchestrator.service.create_run import create_run, make_durable
+from orchestrator.service.slots import busy_reason, holders, reason_to_wait, try_admission, write_slot
+from orchestrator.service.tickets import publish_claims, waiting_commands
+from orchestrator.service.workspace import Workspace
 from orchestrator.ticks import QueuedRun, as_queued
 
 # Runs taken in one turn: between two handfuls the other concerns get their turns.

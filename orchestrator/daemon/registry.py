@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.catalog.automations import list_automations
+from orchestrator.catalog.deliveries import list_deliveries
+from orchestrator.catalog.session import Store
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
-from orchestrator.engine import due
-from orchestrator.store.automations import list_automations
-from orchestrator.store.deliveries import list_deliveries
-from orchestrator.store.session import Store
+from orchestrator.engine import schedule_decisions
 from orchestrator.ticks import Automation, Declared, Delivery, ScheduleInfo, SensorInfo, automation_id
 
 
@@ -79,12 +79,12 @@ class Registry:
                 self._meet(location.name, declared, now)
         for one in list(self.remembered.values()):
             if one.id not in self.declared and one.gone_at is None and self._is_really_gone(one):
-                self._save(due.gone(one, now), now)
+                self._save(schedule_decisions.gone(one, now), now)
                 self._log.warn("definition gone", name=one.id, kind=one.kind, still_on=one.is_on)
 
     def _meet(self, location: str, declared: Declared, now: datetime) -> None:
         before = self.remembered.get(automation_id(location, declared.name))
-        after = due.as_declared(before, location, declared, now)
+        after = schedule_decisions.as_declared(before, location, declared, now)
         if after is not before:
             self._save(after, now)
 

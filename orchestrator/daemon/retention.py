@@ -7,13 +7,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from orchestrator import clock
+from orchestrator.catalog.runs import runs_ended_before
+from orchestrator.catalog.session import Store
+from orchestrator.catalog.ticks import newest_record, purge_ticks
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import NotPossible
-from orchestrator.operations.end import remove_run
-from orchestrator.operations.workspace import Workspace
-from orchestrator.store.runs import runs_ended_before
-from orchestrator.store.session import Store
-from orchestrator.store.ticks import newest_record, purge_ticks
+from orchestrator.service.cancel_run import remove_run
+from orchestrator.service.workspace import Workspace
 
 INTERVAL = timedelta(minutes=10)
 # Soon after the start, because a daemon may never live for an interval; not at once, because others have more to do.

@@ -9,6 +9,12 @@ from datetime import datetime, timedelta
 
 from orchestrator import clock
 from orchestrator.attempts.files import FileChannels
+from orchestrator.catalog.backlog import ingest_part
+from orchestrator.catalog.damage import end_lost_runs
+from orchestrator.catalog.ingest import ingest
+from orchestrator.catalog.runs import begun_runs
+from orchestrator.catalog.session import Store
+from orchestrator.code_locations.pool import LocationPool
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import NotPossible, OrchestratorError, RunDamaged
 from orchestrator.event_lines import decode_lines
@@ -21,23 +27,17 @@ from orchestrator.events import (
     RunStarted,
     encode_line,
 )
-from orchestrator.execution.base import Executor, ExecutorContext
-from orchestrator.execution.pool import LocationPool
-from orchestrator.execution.registry import make_executor
+from orchestrator.executors.base import Executor, ExecutorContext
+from orchestrator.executors.registry import make_executor
 from orchestrator.journal import JournalWriter
 from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
-from orchestrator.operations.driver import RunDriver, own_run
-from orchestrator.operations.slots import drop_slot
 from orchestrator.records import RunRecord, split_handle
 from orchestrator.run_files import pending_runs, read_journal, read_record
+from orchestrator.service.driver import RunDriver, own_run
+from orchestrator.service.slots import drop_slot
 from orchestrator.state_dir import unusable
 from orchestrator.states import RunState, StepState
-from orchestrator.store.backlog import ingest_part
-from orchestrator.store.damage import end_lost_runs
-from orchestrator.store.ingest import ingest
-from orchestrator.store.runs import begun_runs
-from orchestrator.store.session import Store
 
 # Journals of runs in flight are copied into the index this often; one that has ended, at once.
 INGEST = timedelta(seconds=0.5)

@@ -12,24 +12,24 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.crashpoints import crash_point
-from orchestrator.daemon.agenda import Agenda
+from orchestrator.daemon.due_queue import Agenda
 from orchestrator.daemon.evaluations import Answered, Evaluations
-from orchestrator.daemon.instigation import Askable, askable, outcome_of
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
-from orchestrator.engine.due import (
+from orchestrator.daemon.tick_results import Askable, askable, outcome_of
+from orchestrator.engine.overlap import Active
+from orchestrator.engine.schedule_decisions import (
     Passed,
     ScheduleDecision,
     after_clock_change,
     decide,
     passed_of,
 )
-from orchestrator.engine.overlap import Active
 from orchestrator.ids import new_run_id
-from orchestrator.operations.workspace import Workspace
 from orchestrator.records import SERIALIZE_TAG
+from orchestrator.service.workspace import Workspace
 from orchestrator.states import TickState
 from orchestrator.ticks import Automation, ScheduleInfo, Tick
 

@@ -10,23 +10,23 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from orchestrator.daemon.agenda import Agenda
+from orchestrator.catalog.session import Store
 from orchestrator.daemon.deliveries import Changes, Deliveries
+from orchestrator.daemon.due_queue import Agenda
 from orchestrator.daemon.evaluations import Answered, Evaluations
-from orchestrator.daemon.instigation import askable, outcome_of
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
-from orchestrator.daemon.sights import Sight, see
-from orchestrator.engine.pace import next_evaluation_at, spread
+from orchestrator.daemon.sensor_inputs import Sight, see
+from orchestrator.daemon.tick_results import askable, outcome_of
 from orchestrator.engine.renames import predecessor_of, take_over
+from orchestrator.engine.sensor_timing import next_evaluation_at, spread
 from orchestrator.ids import new_run_id
-from orchestrator.operations import positions
-from orchestrator.operations.workspace import Workspace
+from orchestrator.service import cursors
+from orchestrator.service.workspace import Workspace
 from orchestrator.states import TickState
-from orchestrator.store.session import Store
 from orchestrator.ticks import Automation, SensorInfo, Tick
 
 
@@ -198,17 +198,17 @@ class Sensors:
 
     def _places(self, declared: SensorInfo, remembered: Automation, now: datetime) -> tuple[Automation, dict[str, int]]:
         """How far the sensor has got; it begins if it has not begun."""
-        seen = positions.read(remembered.cursor)
+        seen = cursors.read(remembered.cursor)
         if seen is not None:
             return remembered, seen
         renamed = predecessor_of(remembered, list(self._registry.remembered.values()))
         changes = self._deliveries.adopt(renamed.id, remembered.id) if renamed else {}
         after = take_over(remembered, renamed) if renamed else remembered
-        if positions.read(after.cursor) is None:
-            after = replace(after, cursor=positions.beginning(self._store, declared))
+        if cursors.read(after.cursor) is None:
+            after = replace(after, cursor=cursors.beginning(self._store, declared))
         self._registry.remember(after)
         self._outbox.add(now, automation=after, deliveries=changes, urgent=True)
-        return after, positions.read(after.cursor) or {}
+        return after, cursors.read(after.cursor) or {}
 
     def _nothing(self, id: str, declared: SensorInfo, remembered: Automation, now: datetime, reason: str) -> None:
         """A tick that user code need not be asked about. None at all if it was only a hint that made us look."""

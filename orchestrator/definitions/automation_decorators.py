@@ -14,8 +14,8 @@ from orchestrator.definitions.automations import (
 )
 from orchestrator.definitions.broken import defined, named_options
 from orchestrator.definitions.pipeline import PipelineDefinition
+from orchestrator.definitions.source_location import check_function
 from orchestrator.definitions.values import AssetKey
-from orchestrator.definitions.where import check_function
 from orchestrator.ticks import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S
 
 AssetName = str | list[str] | AssetKey

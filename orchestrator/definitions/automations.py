@@ -15,14 +15,14 @@ from orchestrator.cron_expression import parse_cron
 from orchestrator.definitions.broken import BrokenDefinition
 from orchestrator.definitions.pipeline import PipelineDefinition
 from orchestrator.definitions.signature import CONTEXT_NAMES
-from orchestrator.definitions.step import check_tags
-from orchestrator.definitions.values import AssetKey
-from orchestrator.definitions.where import (
+from orchestrator.definitions.source_location import (
     Where,
     broken,
     check_name,
     where_is,
 )
+from orchestrator.definitions.step import check_tags
+from orchestrator.definitions.values import AssetKey
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.ticks import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S, Declared, ScheduleInfo, SensorInfo

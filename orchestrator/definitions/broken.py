@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
-from orchestrator.definitions.where import (
+from orchestrator.definitions.source_location import (
     Where,
     broken,
     capitalized,

@@ -18,9 +18,9 @@ from typing import Any
 from orchestrator.definitions.settle import is_reference, literal_secrets, references_as_data, settled
 from orchestrator.definitions.shapes import Shapes
 from orchestrator.definitions.signature import NO_DEFAULT, Unevaluated
-from orchestrator.definitions.types import type_name
+from orchestrator.definitions.source_location import Where, broken, where_called
+from orchestrator.definitions.type_checks import type_name
 from orchestrator.definitions.unknown_keys import unknown_keys
-from orchestrator.definitions.where import Where, broken, where_called
 from orchestrator.errors import DefinitionError
 from orchestrator.masking import SHORT, Masker
 from orchestrator.typed import plain, typed_texts

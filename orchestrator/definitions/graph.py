@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.definitions.where import Where, broken
+from orchestrator.definitions.source_location import Where, broken
 
 if TYPE_CHECKING:
     from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput

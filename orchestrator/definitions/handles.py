@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.definitions.graph import Node, Scope, composing
 from orchestrator.definitions.signature import NO_DEFAULT
-from orchestrator.definitions.where import broken, lowered, where_called
+from orchestrator.definitions.source_location import broken, lowered, where_called
 from orchestrator.errors import near_misses
 
 _BRANCH_HINT = "To branch, give a step an optional output and leave it out at run time."

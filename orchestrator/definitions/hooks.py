@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 
 from orchestrator.definitions.broken import check_usable, decorate
 from orchestrator.definitions.signature import read_signature
-from orchestrator.definitions.where import (
+from orchestrator.definitions.source_location import (
     Where,
     broken,
     check_keys,

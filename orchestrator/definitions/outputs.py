@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.definitions.signature import NO_DEFAULT
+from orchestrator.definitions.source_location import Where, broken, check_name, lowered
 from orchestrator.definitions.values import DEFAULT_OUTPUT
-from orchestrator.definitions.where import Where, broken, check_name, lowered
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import NothingOut
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition, constant_resource
 from orchestrator.definitions.signature import NO_DEFAULT, read_signature, type_hints
+from orchestrator.definitions.source_location import Where, broken, check_name, counted, where_called, where_is
 from orchestrator.definitions.step import StepDefinition, check_tags
-from orchestrator.definitions.where import Where, broken, check_name, counted, where_called, where_is
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.typed import copied
 

@@ -11,7 +11,7 @@ from typing import Any, overload
 
 from orchestrator.definitions.broken import decorate
 from orchestrator.definitions.signature import config_hint, read_signature, type_hints
-from orchestrator.definitions.where import (
+from orchestrator.definitions.source_location import (
     Where,
     broken,
     capitalized,

@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrator.clock import Duration, seconds_of
 from orchestrator.definitions.broken import checked_later
-from orchestrator.definitions.where import broken, where_called
+from orchestrator.definitions.source_location import broken, where_called
 from orchestrator.events import RetryAsk
 
 _DURATION = "Write seconds, text like '90s' or '15m', or a timedelta."

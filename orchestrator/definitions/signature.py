@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.definitions.where import Where, broken
+from orchestrator.definitions.source_location import Where, broken
 
 NO_DEFAULT: Any = inspect.Parameter.empty
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, get_args, get_origin, o
 
 from orchestrator.clock import Duration, seconds_of
 from orchestrator.definitions.broken import check_usable, decorate
+from orchestrator.definitions.composition import place_step
 from orchestrator.definitions.graph import composing
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import DynamicOut, Out, read_outputs
-from orchestrator.definitions.placing import place_step
 from orchestrator.definitions.retry import RetryPolicy
 from orchestrator.definitions.signature import NO_DEFAULT, Parameter, config_hint, read_signature, type_hints
-from orchestrator.definitions.where import (
+from orchestrator.definitions.source_location import (
     Where,
     broken,
     check_keys,

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from orchestrator.definitions.retry import may_retry
 from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
-from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.step_graph import RunStep
 from orchestrator.events import ErrorInfo, StepAbandoned, StepFailed, StepRetryScheduled, StepSkipped
 from orchestrator.records import AttemptSpec
 from orchestrator.states import RunState, StepState

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator import events as ev
-from orchestrator.engine.network import Network, RunStep
+from orchestrator.engine.step_graph import Network, RunStep
 from orchestrator.planning.plan import Plan
 from orchestrator.states import TERMINAL_RUN_STATES, RunState, StepState
 

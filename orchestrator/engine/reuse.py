@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.engine.network import Network, Produced, RunStep
 from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.step_graph import Network, Produced, RunStep
 from orchestrator.errors import NotFound, NotPossible, near_misses
 from orchestrator.events import StepReused
 from orchestrator.planning.plan import Plan, PlannedOutput, PlannedStep, instance_key

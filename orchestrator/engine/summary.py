@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.engine.network import RunStep
 from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.step_graph import RunStep
 from orchestrator.records import RunDetail, RunRecord, StepSummary
 
 

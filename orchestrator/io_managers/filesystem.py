@@ -13,7 +13,7 @@ from typing import IO, Any
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import io_manager
-from orchestrator.definitions.types import an
+from orchestrator.definitions.type_checks import an
 from orchestrator.definitions.values import Failure
 from orchestrator.io_managers.identity import (
     Identity,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.definitions.contexts import OutputContext
-from orchestrator.definitions.types import an, type_name
+from orchestrator.definitions.type_checks import an, type_name
 from orchestrator.definitions.values import Failure
 from orchestrator.io_managers import pandas_frames
 from orchestrator.io_managers.arrow_types import with_one_dictionary

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import io_manager
-from orchestrator.definitions.types import an
+from orchestrator.definitions.type_checks import an
 from orchestrator.definitions.values import Failure
 
 # One dictionary for the process: a step's resources are made anew for each step, what they keep must outlive that.

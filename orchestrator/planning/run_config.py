@@ -21,8 +21,8 @@ from orchestrator.definitions.handles import PipelineInput
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, PipelineDefinition
 from orchestrator.definitions.resource import ResourceDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
+from orchestrator.definitions.source_location import Where
 from orchestrator.definitions.step import StepDefinition
-from orchestrator.definitions.where import Where
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.io_managers.filesystem import filesystem_io_manager
 from orchestrator.typed import opened

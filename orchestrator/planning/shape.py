@@ -15,7 +15,7 @@ from orchestrator.definitions.resource import ResourceDefinition
 from orchestrator.errors import ConfigError
 from orchestrator.planning.plan import instance_key
 from orchestrator.planning.run_config import resources_of
-from orchestrator.planning.select import Selection, Wiring, select
+from orchestrator.planning.selection import Selection, Wiring, select
 
 
 @dataclass(frozen=True)

@@ -13,25 +13,25 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator import clock
+from orchestrator.catalog.automations import used_keys
+from orchestrator.catalog.session import Store
+from orchestrator.catalog.ticks import EnqueuedRun
+from orchestrator.code_locations.evaluator_pool import EvaluatorPool, wait_for_any
+from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.daemon.evaluations import Answered, Evaluations
+from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.sensors import Sensors
-from orchestrator.daemon.watching import Watcher
-from orchestrator.engine.pace import RequestDecision, decide_requests
-from orchestrator.execution.evaluators import EvaluatorPool, wait_for_any
-from orchestrator.execution.location_process import LocationProcess
-from orchestrator.operations.workspace import Workspace
-from orchestrator.simulation.lane import run_name
+from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
+from orchestrator.service.workspace import Workspace
+from orchestrator.simulation.downtime import Asleep
 from orchestrator.simulation.results import SimulatedTick, Totals
-from orchestrator.simulation.spans import Asleep
+from orchestrator.simulation.simulated_schedule import run_name
 from orchestrator.states import TickState
-from orchestrator.store.automations import used_keys
-from orchestrator.store.session import Store
-from orchestrator.store.ticks import EnqueuedRun
 from orchestrator.ticks import Requested, SensorInfo, Tick
 
 # Evaluations of one sensor.

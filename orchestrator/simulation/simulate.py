@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from orchestrator.cron_expression import parse_cron
-from orchestrator.engine.due import after_clock_change
+from orchestrator.engine.schedule_decisions import after_clock_change
 from orchestrator.errors import OrchestratorError
-from orchestrator.operations.workspace import Workspace
-from orchestrator.simulation.asking import Asker, Batch
-from orchestrator.simulation.lane import Lane, Look, Running
+from orchestrator.service.workspace import Workspace
+from orchestrator.simulation.batch_evaluation import Asker, Batch
+from orchestrator.simulation.downtime import Asleep, Span
 from orchestrator.simulation.results import SimulatedTick, Totals
-from orchestrator.simulation.scratch import begin, scratch_store, turned_on
+from orchestrator.simulation.sandbox import begin, scratch_store, turned_on
 from orchestrator.simulation.sensors import SensorWorld
-from orchestrator.simulation.spans import Asleep, Span
+from orchestrator.simulation.simulated_schedule import Lane, Look, Running
 from orchestrator.ticks import Automation, ScheduleInfo, SensorInfo
 
 # About so many occurrences are in memory at a time.

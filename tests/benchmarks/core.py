@@ -144,12 +144,12 @@ def plan_and_drive(path, size, times):
     import msgspec
 
     from orchestrator import pipeline, step
-    from orchestrator.operations.create import create_run
-    from orchestrator.operations.driver import RunDriver, own_run
-    from orchestrator.operations.foreground import Interrupts, drive_to_end
     from orchestrator.planning.compile import plan_run
     from orchestrator.planning.plan import PlanRequest, encode_plan
     from orchestrator.records import RunRecord, Trigger
+    from orchestrator.service.create_run import create_run
+    from orchestrator.service.driver import RunDriver, own_run
+    from orchestrator.service.foreground import Interrupts, drive_to_end
     from orchestrator.state_dir import prepare
 
     @step
@@ -245,8 +245,8 @@ class Instant:
 
 def ingestion(scratch, size):
     """Journals of many runs, taken in at once."""
+    from orchestrator.catalog.session import open_store
     from orchestrator.state_dir import prepare
-    from orchestrator.store.session import open_store
 
     state = prepare(scratch / "ingest" / "state")
     runs, each = size((200, 500), (3, 20))
@@ -265,8 +265,8 @@ def write_run(state, number, events):
     from orchestrator import events as ev
     from orchestrator.events import encode_line
     from orchestrator.journal import JournalWriter
-    from orchestrator.operations.create import create_run
     from orchestrator.records import RunRecord, Trigger
+    from orchestrator.service.create_run import create_run
     from orchestrator.states import RunState
 
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
@@ -309,9 +309,9 @@ def fill_database(state_path, runs, events_each):
     """Rows as ingestion would have made them, by a shorter way."""
     import pyarrow as pa
 
+    from orchestrator.catalog.session import open_store
     from orchestrator.ids import new_run_id
     from orchestrator.state_dir import prepare
-    from orchestrator.store.session import open_store
 
     bits = random.Random(1).getrandbits
     ids = [new_run_id(bits) for _ in range(runs)]
@@ -430,6 +430,6 @@ def disk(scratch, size):
 
 
 def state_size(path):
-    from orchestrator.operations.packing import size_on_disk
+    from orchestrator.service.run_archive import size_on_disk
 
     return size_on_disk(str(path)) - size_on_disk(str(Path(path) / "storage"))

@@ -129,7 +129,7 @@ def latencies(path, samples):
 
 
 def schedule_latency(scratch, size):
-    from orchestrator.engine.due import jitter_of
+    from orchestrator.engine.schedule_decisions import jitter_of
     from orchestrator.ticks import ScheduleInfo
 
     path = workspaces.make(scratch / "schedules", HEAD + SCHEDULES)
@@ -284,8 +284,8 @@ def latencies_since(path, samples):
 
 
 def fill_ticks(state_path, count):
+    from orchestrator.catalog.session import open_store
     from orchestrator.state_dir import prepare
-    from orchestrator.store.session import open_store
 
     with open_store(prepare(state_path)) as store:
         store.database.execute(

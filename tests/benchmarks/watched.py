@@ -8,9 +8,9 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from orchestrator.catalog.query import query
+from orchestrator.catalog.session import open_store
 from orchestrator.layout import StateDir
-from orchestrator.store.query import query
-from orchestrator.store.session import open_store
 from tests.benchmarks.measure import ORCHESTRATOR, memory_of_tree
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")

@@ -10,7 +10,7 @@ import typer
 
 from orchestrator import errors
 from orchestrator.cli.app import COMMANDS, app
-from orchestrator.operations import workspace  # noqa: F401 (has an error of its own)
+from orchestrator.service import workspace  # noqa: F401 (has an error of its own)
 from tests.conftest import Bench
 
 PIPELINES = """

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.cli.live_steps import how_far, live_lines
-from orchestrator.engine.network import RunStep
+from orchestrator.engine.step_graph import RunStep
 from orchestrator.planning.plan import PlannedStep
 from orchestrator.states import StepState
 

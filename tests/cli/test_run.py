@@ -100,7 +100,7 @@ def test_a_run_that_fails_exits_with_1_and_shows_the_users_own_lines(numbers):
     line = 1 + (numbers.path / "pipelines.py").read_text().split("\n").index('        raise ValueError("it is broken")')
     assert f"pipelines.py:{line} in top" in done.out
     assert 'raise ValueError("it is broken")' in done.out
-    assert "/orchestrator/location/" not in done.out
+    assert "/orchestrator/worker/" not in done.out
     assert "orchestrator run --from-failure" in done.out
 
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.catalog.automations import list_automations, save_automations
+from orchestrator.catalog.maintenance import TABLES
+from orchestrator.catalog.session import open_store
 from orchestrator.layout import StateDir
-from orchestrator.store.automations import list_automations, save_automations
-from orchestrator.store.maintenance import TABLES
-from orchestrator.store.session import open_store
 
 WORKSPACE = """
     from pathlib import Path

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.catalog.automations import list_automations, save_automations
+from orchestrator.catalog.session import open_store
+from orchestrator.catalog.ticks import TickBatch, commit_ticks
+from orchestrator.heartbeat import is_suspended
 from orchestrator.layout import StateDir
-from orchestrator.pulse import is_suspended
-from orchestrator.store.automations import list_automations, save_automations
-from orchestrator.store.session import open_store
-from orchestrator.store.ticks import TickBatch, commit_ticks
 from orchestrator.ticks import Tick
 from tests.conftest import ORCHESTRATOR
 from tests.daemon.test_operating import INTRUDER

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.cli.output import Painter
 from orchestrator.cli.status_view import status_lines
-from orchestrator.operations.condition import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
 from orchestrator.records import RunSummary
+from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
 from orchestrator.states import RunState
 
 NOW = datetime.now(UTC)

@@ -8,13 +8,13 @@ import textwrap
 import pytest
 
 from orchestrator.cli import completers
+from orchestrator.code_locations.pool import LocationPool
 from orchestrator.errors import NotFound
-from orchestrator.execution.pool import LocationPool
 from orchestrator.layout import StateDir
 from orchestrator.locks import is_locked
-from orchestrator.operations import status as status_module
-from orchestrator.operations import workspace as workspace_module
-from orchestrator.operations.workspace import Workspace, find_pipeline, load_locations
+from orchestrator.service import status as status_module
+from orchestrator.service import workspace as workspace_module
+from orchestrator.service.workspace import Workspace, find_pipeline, load_locations
 
 GOOD = """
     from orchestrator import RunRequest, SkipReason, pipeline, schedule, sensor, step

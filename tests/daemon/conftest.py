@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.catalog.automations import list_automations, save_automations
+from orchestrator.catalog.session import open_store
 from orchestrator.layout import StateDir
-from orchestrator.store.automations import list_automations, save_automations
-from orchestrator.store.session import open_store
 
 from .ticking import Ticking
 

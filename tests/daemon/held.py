@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from orchestrator.operations.enqueue import enqueue_run
-from orchestrator.operations.start import RunOptions
-from orchestrator.operations.workspace import Workspace
+from orchestrator.service.enqueue import enqueue_run
+from orchestrator.service.start_run import RunOptions
+from orchestrator.service.workspace import Workspace
 from orchestrator.settings import load_settings
 
 # A step notes `what:begin:attempt:pid` in the ledger, waits for the file `go` or `go-WHAT`, and notes its end.

@@ -2,12 +2,12 @@
 
 import pytest
 
+from orchestrator.catalog import backlog
 from orchestrator.daemon import runs
 from orchestrator.layout import StateDir
-from orchestrator.operations.driver import own_run
-from orchestrator.store import backlog
+from orchestrator.service.driver import own_run
+from tests.catalog.journals import a_run, append, finished, started
 from tests.daemon.ticking import Ticking
-from tests.store.journals import a_run, append, finished, started
 
 SOURCE = """
     from orchestrator import pipeline, schedule, step

@@ -1,9 +1,9 @@
 """A backup made while the daemon works is whole, and going back to it repeats nothing that was done since."""
 
+from orchestrator.catalog.database import Database
+from orchestrator.catalog.maintenance import scan
+from orchestrator.catalog.session import open_store
 from orchestrator.layout import StateDir
-from orchestrator.store.database import Database
-from orchestrator.store.maintenance import scan
-from orchestrator.store.session import open_store
 
 
 def test_a_backup_beside_a_working_daemon_restores_and_no_key_is_run_a_second_time(bench, daemon):

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator import clock
+from orchestrator.catalog.session import hold_store
+from orchestrator.catalog.ticks import TickBatch, TickFilter, commit_ticks, list_ticks
 from orchestrator.daemon import loop as loops
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.loop import Loop
 from orchestrator.daemon.retention import INTERVAL, PROBATION_S, Retention
 from orchestrator.ids import new_run_id
-from orchestrator.operations.workspace import Workspace
+from orchestrator.service.workspace import Workspace
 from orchestrator.states import TickState
-from orchestrator.store.session import hold_store
-from orchestrator.store.ticks import TickBatch, TickFilter, commit_ticks, list_ticks
 from orchestrator.ticks import Tick
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)

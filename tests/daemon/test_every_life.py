@@ -25,23 +25,23 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from orchestrator import clock, crashpoints
+from orchestrator.catalog.automations import list_automations
+from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.session import hold_store
+from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, TickFilter, list_ticks
 from orchestrator.cron import instants_between, load_zone
 from orchestrator.cron_expression import parse_cron
 from orchestrator.daemon import core, locations, outbox
 from orchestrator.daemon.process import _only_one
 from orchestrator.errors import DaemonError, NotPossible, StoreError
 from orchestrator.ids import new_run_id
-from orchestrator.operations import automations
-from orchestrator.operations.end import remove_run
-from orchestrator.operations.workspace import Workspace, specs_of
 from orchestrator.planning.plan import encode_plan
 from orchestrator.records import RunRecord, Trigger
+from orchestrator.service import automations
+from orchestrator.service.cancel_run import remove_run
+from orchestrator.service.workspace import Workspace, specs_of
 from orchestrator.settings import load_settings
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
-from orchestrator.store.automations import list_automations
-from orchestrator.store.runs import RunFilter, list_runs
-from orchestrator.store.session import hold_store
-from orchestrator.store.ticks import EnqueuedRun, TickBatch, TickFilter, list_ticks
 from orchestrator.ticks import ScheduleInfo, SensorInfo
 from tests.engine.lives import plan
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.catalog.rpc_client import connect
 from orchestrator.layout import StateDir
-from orchestrator.store.remote import connect
 
 PIPELINES = """
     import time

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from orchestrator.catalog.deliveries import list_deliveries
 from orchestrator.engine.deliveries import MOST_ATTEMPTS
-from orchestrator.store.deliveries import list_deliveries
 
 from .test_run_status_sensors import HEAD, Runs, alert
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.daemon.install import installer_for, variables_of
-from orchestrator.daemon.service import Service, environment_file, launchd_agent, systemd_unit
-from orchestrator.daemon.supervised import Supervisor
-from orchestrator.daemon.systems import Systemd
+from orchestrator.daemon.systemd_notify import Supervisor
 from orchestrator.errors import NotPossible
-from orchestrator.operations.workspace import Workspace
+from orchestrator.service.workspace import Workspace
+from orchestrator.service_manager.install import installer_for, variables_of
+from orchestrator.service_manager.service import Service, environment_file, launchd_agent, systemd_unit
+from orchestrator.service_manager.systems import Systemd
 from orchestrator.settings import load_settings
 
 ODD_NAMES = ["plain", "with space", "100%h", "$HOME", 'Bob\'s "data" \\d', "süß [1]*?", "a;b -c #d"]

@@ -69,7 +69,7 @@ def pid_of_location(bench, name):
             parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue  # it has ended meanwhile
-        if b"orchestrator.location" in words and f'"name": "{name}"'.encode() in b" ".join(words):
+        if b"orchestrator.worker" in words and f'"name": "{name}"'.encode() in b" ".join(words):
             told[pid] = parent
     return next((pid for pid, parent in told.items() if parent not in told), None)
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from orchestrator.daemon.log import DaemonLog
+from orchestrator.heartbeat import is_suspended
 from orchestrator.layout import StateDir
-from orchestrator.pulse import is_suspended
 from orchestrator.state_dir import prepare
 
 SILENT = 7
@@ -27,7 +27,7 @@ sys.stdin.read()
 # A daemon that speaks another protocol.
 OTHER_VERSION = """
 import sys
-import orchestrator.store.serving as serving
+import orchestrator.catalog.rpc_server as serving
 from orchestrator.cli.app import run_command_line
 serving.PROTOCOL += 1
 run_command_line(sys.argv[1:])
@@ -54,7 +54,7 @@ def log_of(daemon):
 def test_a_command_that_only_asks_the_daemon_starts_without_what_a_daemon_is_made_of(running, command):
     said = running.bench(*command, PYTHONPROFILEIMPORTTIME=1).ok().err
     imported = {line.rpartition("|")[2].strip() for line in said.splitlines()}
-    assert "orchestrator.store.remote" in imported
+    assert "orchestrator.catalog.rpc_client" in imported
     assert not {"duckdb", "pyarrow", "watchdog", "orchestrator.daemon.core"} & imported
 
 

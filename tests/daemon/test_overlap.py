@@ -7,9 +7,9 @@ import signal
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.catalog.automations import save_automations
+from orchestrator.catalog.session import open_store
 from orchestrator.layout import StateDir
-from orchestrator.store.automations import save_automations
-from orchestrator.store.session import open_store
 from tests.daemon.held import HELD, begun, ended, enqueue, go, statuses
 
 SCHEDULES = (

@@ -2,8 +2,8 @@
 
 import shutil
 
+from orchestrator.catalog.session import open_store
 from orchestrator.layout import StateDir
-from orchestrator.store.session import open_store
 
 
 def test_a_run_whose_files_went_with_the_power_is_run_from_what_the_queue_remembers(daemon):

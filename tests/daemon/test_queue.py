@@ -86,7 +86,7 @@ def test_many_runs_go_at_once_and_each_begins_once(bench, held):
 
 
 def test_a_run_that_cannot_be_launched_fails_alone_and_says_so(bench, held, monkeypatch):
-    (bench.path / "mine.py").write_text("from orchestrator.execution.subprocess import SubprocessExecutor as Mine\n")
+    (bench.path / "mine.py").write_text("from orchestrator.executors.local import SubprocessExecutor as Mine\n")
     monkeypatch.syspath_prepend(bench.path)
     (bad,) = enqueue(bench, "bad", executor="mine.Mine")
     (good,) = enqueue(bench, "good")

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import clock
+from orchestrator.catalog.session import open_store
+from orchestrator.catalog.ticks import newest_record, purge_ticks
 from orchestrator.daemon import retention
 from orchestrator.daemon.retention import FIRST, INTERVAL
 from orchestrator.layout import StateDir
 from orchestrator.settings import RetentionSettings
-from orchestrator.store.session import open_store
-from orchestrator.store.ticks import newest_record, purge_ticks
 from tests.daemon.held import HELD
 
 SENSING = (

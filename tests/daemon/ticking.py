@@ -3,16 +3,16 @@
 from datetime import datetime, timedelta
 
 from orchestrator import clock
+from orchestrator.catalog.automations import list_automations
+from orchestrator.catalog.rpc_server import StoreServer
+from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.session import hold_store
+from orchestrator.catalog.ticks import TickFilter, list_ticks
 from orchestrator.clock import monotonic
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.operations import automations
-from orchestrator.operations.workspace import Workspace, load_locations
-from orchestrator.store.automations import list_automations
-from orchestrator.store.runs import RunFilter, list_runs
-from orchestrator.store.serving import StoreServer
-from orchestrator.store.session import hold_store
-from orchestrator.store.ticks import TickFilter, list_ticks
+from orchestrator.service import automations
+from orchestrator.service.workspace import Workspace, load_locations
 
 # A daemon that has something to do for this long hangs.
 HANGS_S = 30

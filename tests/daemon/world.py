@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrator import events as ev
 from orchestrator.attempts.observation import Observation, Phase
-from orchestrator.execution.evaluators import Finished
+from orchestrator.code_locations.evaluator_pool import Finished
 from orchestrator.messages import LocationInfo
 from orchestrator.planning.plan import PlannedRun, PlanRequest
 from orchestrator.ticks import Evaluation, Requested

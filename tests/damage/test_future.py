@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from orchestrator.operations.upkeep import compact_state
+from orchestrator.catalog.session import open_store
+from orchestrator.service.maintenance import compact_state
 from orchestrator.state_dir import prepare
-from orchestrator.store.session import open_store
 from tests.damage.test_table import explained
 
 MOST = [

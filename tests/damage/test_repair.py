@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.event_lines import decode_lines
 from orchestrator.events import EventUnreadable
-from orchestrator.operations.repair import mended_lines
-from orchestrator.operations.upkeep import compact_state
+from orchestrator.service.maintenance import compact_state
+from orchestrator.service.repair import mended_lines
 from orchestrator.state_dir import prepare
 from tests.damage.kinds import in_its_place
 

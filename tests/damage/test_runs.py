@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from orchestrator.store.damage import FILES_GONE
+from orchestrator.catalog.damage import FILES_GONE
 
 
 def said(done):

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from orchestrator.definitions.types import plain_scalar, type_name, type_problem
+from orchestrator.definitions.type_checks import plain_scalar, type_name, type_problem
 
 
 class Color(enum.Enum):

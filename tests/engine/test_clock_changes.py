@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.engine import due
-from orchestrator.engine.pace import next_evaluation_at
-from orchestrator.engine.queue import PUT_OFF, QueueLimits, admit
+from orchestrator.engine import schedule_decisions
+from orchestrator.engine.admission import PUT_OFF, QueueLimits, admit
+from orchestrator.engine.sensor_timing import next_evaluation_at
 from orchestrator.ticks import QueuedRun, ScheduleInfo, SensorInfo
 from tests.engine.lives import Life, fails, plan
 
@@ -17,7 +17,7 @@ YEARS = timedelta(days=3650)
 
 
 def on(since=NOW, **changes):
-    one = due.turn_on(due.first_seen("main", HOURLY, since), since)
+    one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", HOURLY, since), since)
     return replace(one, since=since, since_inclusive=False, **changes)
 
 
@@ -25,8 +25,8 @@ def fired(remembered, *instants, declared=HOURLY):
     """What is run, as the clock shows one instant after the other; and what is remembered then."""
     ran = []
     for now in instants:
-        remembered = due.after_clock_change(remembered, now)
-        decision = due.decide(declared, remembered, now)
+        remembered = schedule_decisions.after_clock_change(remembered, now)
+        decision = schedule_decisions.decide(declared, remembered, now)
         ran += decision.evaluate
         remembered = replace(remembered, since=decision.since, since_inclusive=decision.since_inclusive)
     return ran, remembered
@@ -44,12 +44,12 @@ def fired(remembered, *instants, declared=HOURLY):
 )
 def test_a_clock_set_back_by_little_is_waited_for_and_by_much_counts_anew(back, counts_anew):
     before = on(since=NOW + back)
-    after = due.after_clock_change(before, NOW)
+    after = schedule_decisions.after_clock_change(before, NOW)
     if not counts_anew:
         assert after is before
         return
     assert (after.since, after.since_inclusive, after.ahead) == (NOW, True, (NOW + back,))
-    assert due.after_clock_change(after, NOW) == after, "said once"
+    assert schedule_decisions.after_clock_change(after, NOW) == after, "said once"
 
 
 def test_a_clock_that_ran_years_ahead_for_a_minute_stops_no_schedule():
@@ -82,31 +82,31 @@ def test_a_clock_that_went_wrong_in_both_directions_still_repeats_nothing():
     assert len(after.ahead) == 1, "the years ahead are still to come"
 
 
-@pytest.mark.parametrize("change", [due.turn_off, due.turn_on])
+@pytest.mark.parametrize("change", [schedule_decisions.turn_off, schedule_decisions.turn_on])
 def test_turning_on_or_off_forgets_what_was_ahead(change):
     assert change(on(ahead=(NOW + YEARS,)), NOW).ahead == ()
 
 
 def test_decades_of_minutes_are_passed_over_in_a_moment_and_the_latest_is_run():
     minutely = ScheduleInfo(name="s", cron="* * * * *", pipeline="p", catch_up_window=None)
-    decision = due.decide(minutely, on(since=datetime(1970, 1, 1, tzinfo=UTC)), NOW)
+    decision = schedule_decisions.decide(minutely, on(since=datetime(1970, 1, 1, tzinfo=UTC)), NOW)
     assert decision.evaluate == (NOW,)
     first, second = decision.missed[:2]
     assert (first.scheduled_at, "not counted" in first.reason) == (datetime(1970, 1, 1, 0, 1, tzinfo=UTC), True)
-    assert second.scheduled_at == NOW - due.LONGEST_COUNTED
-    assert sum(one.count for one in decision.missed[1:]) == due.LONGEST_COUNTED / timedelta(minutes=1)
+    assert second.scheduled_at == NOW - schedule_decisions.LONGEST_COUNTED
+    assert sum(one.count for one in decision.missed[1:]) == schedule_decisions.LONGEST_COUNTED / timedelta(minutes=1)
 
 
 def test_decades_of_a_rare_schedule_are_all_told():
     yearly = ScheduleInfo(name="s", cron="0 0 1 1 *", pipeline="p", catch_up="all", catch_up_window=None)
-    assert len(due.decide(yearly, on(since=datetime(1970, 1, 1, tzinfo=UTC)), NOW).evaluate) == 56
+    assert len(schedule_decisions.decide(yearly, on(since=datetime(1970, 1, 1, tzinfo=UTC)), NOW).evaluate) == 56
 
 
 @pytest.mark.parametrize("interval", [15.0, 3600.0])
 @pytest.mark.parametrize("ahead", [timedelta(seconds=1), timedelta(hours=1), YEARS])
 def test_a_sensor_that_was_asked_in_what_is_now_the_future_waits_one_interval(interval, ahead):
     sensor = SensorInfo(name="s", interval=interval)
-    one = replace(due.first_seen("main", sensor, NOW), last_tick_at=NOW + ahead)
+    one = replace(schedule_decisions.first_seen("main", sensor, NOW), last_tick_at=NOW + ahead)
     assert next_evaluation_at(sensor, one, NOW) == NOW + timedelta(seconds=interval)
 
 

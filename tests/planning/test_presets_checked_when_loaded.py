@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from orchestrator import Mode, Preset, pipeline, resource, step
-from orchestrator.location.loading import check_presets
+from orchestrator.worker.loading import check_presets
 from tests.definitions.short import refusal
 
 

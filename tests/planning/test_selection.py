@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator import ConfigError
-from orchestrator.planning.select import Wiring, select
+from orchestrator.planning.selection import Wiring, select
 
 # a -> b -> c -> d, a -> x, and a nested pipeline p with the steps p.q and p.r[?] after x.
 STEPS = {

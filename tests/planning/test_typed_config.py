@@ -19,10 +19,10 @@ from orchestrator.cli.run_config import read_config
 from orchestrator.definitions.config import ConfigSchema
 from orchestrator.definitions.requests import requests_of
 from orchestrator.errors import UsageError
-from orchestrator.location.loading import check_presets
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.typed import plain, typed_texts
+from orchestrator.worker.loading import check_presets
 
 
 @dataclass

@@ -10,25 +10,25 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator import pipeline, step
+from orchestrator.catalog.session import Store
 from orchestrator.daemon.evaluations import Answered, Planned
+from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.locations import Location, Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.schedules import Schedules
-from orchestrator.daemon.watching import Watcher
-from orchestrator.engine import due
+from orchestrator.engine import schedule_decisions
 from orchestrator.engine.overlap import Active
-from orchestrator.engine.pace import decide_requests
-from orchestrator.operations.workspace import Workspace
+from orchestrator.engine.sensor_timing import decide_requests
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.records import SERIALIZE_TAG
+from orchestrator.service.workspace import Workspace
 from orchestrator.settings import load_settings
-from orchestrator.simulation.lane import Lane, Running, Said
-from orchestrator.simulation.spans import Asleep
+from orchestrator.simulation.downtime import Asleep
+from orchestrator.simulation.simulated_schedule import Lane, Running, Said
 from orchestrator.states import TickState
-from orchestrator.store.session import Store
 from orchestrator.ticks import Evaluation, Requested, ScheduleInfo
 
 START = datetime(2026, 3, 27, 21, 30, tzinfo=UTC)
@@ -96,7 +96,7 @@ class World:
         """The ticks from START to END."""
         outbox = Outbox(self.store)
         registry = Registry(self.store, self.locations, outbox, self.log)
-        one = due.turn_on(due.first_seen("main", declared, START), START)
+        one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
         registry.remembered, registry.declared, registry.version = {one.id: one}, {one.id: declared}, 1
         running = {}  # run: (end, whether it is one of those that go one after another)
         now = START
@@ -143,7 +143,7 @@ def world(tmp_path_factory):
 
 
 def simulated(declared, spans, duration, window):
-    one = due.turn_on(due.first_seen("main", declared, START), START)
+    one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
     lane = Lane(one, declared, START, Asleep(spans), lambda _pipeline: duration)
     found = []
     until = START
@@ -225,7 +225,7 @@ def test_a_simulation_gives_the_ticks_that_the_daemon_does(world, declared, span
 
 def test_what_simply_runs_is_counted_alike_whether_it_is_given_or_not():
     declared = ScheduleInfo(name="s", pipeline="work", cron="*/20 * * * *", catch_up="all")
-    one = due.turn_on(due.first_seen("main", declared, START), START)
+    one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
     totals = []
     for wants_all in (True, False):
         lane = Lane(one, declared, START, Asleep(), lambda _pipeline: timedelta(0))
@@ -241,7 +241,7 @@ def test_what_simply_runs_is_counted_alike_whether_it_is_given_or_not():
 
 def test_runs_that_are_unfinished_at_the_beginning_are_in_the_way():
     declared = ScheduleInfo(name="s", pipeline="work", cron="0 * * * *")
-    one = due.turn_on(due.first_seen("main", declared, START), START)
+    one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
     running = [Running(START + timedelta(hours=2), run_id="0123")]
     lane = Lane(one, declared, START, Asleep(), lambda _pipeline: timedelta(0), running)
     questions, looks = lane.advance(START + timedelta(hours=4))

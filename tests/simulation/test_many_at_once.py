@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from orchestrator import RunRequest, SkipReason, pipeline, schedule, step
-from orchestrator.location.evaluate import evaluate, evaluate_many
 from orchestrator.masking import Masker
 from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
 from orchestrator.ticks import Evaluation
+from orchestrator.worker.evaluate import evaluate, evaluate_many
 
 START = datetime(2026, 3, 29, tzinfo=UTC)
 OCCURRENCES = tuple((START + timedelta(hours=hour, minutes=5), START + timedelta(hours=hour)) for hour in range(24))

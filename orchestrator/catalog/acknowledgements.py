@@ -1,0 +1,37 @@
+"""Failed runs that somebody has looked at, with what they noted. Survives a rebuild of the index."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.catalog.codec import from_timestamp, to_timestamp
+from orchestrator.catalog.kinds import reads, writes
+
+if TYPE_CHECKING:
+    from orchestrator.catalog.database import Database
+
+
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """When somebody acknowledged a failed run, and their note."""
+
+    acknowledged_at: datetime
+    note: str | None = None
+
+
+@writes
+def acknowledge_run(database: Database, run_id: str, note: str | None, now: datetime) -> None:
+    """Notes that somebody knows of this failure. A later note replaces an earlier one."""
+    with database.transaction():
+        database.execute("DELETE FROM acknowledged_runs WHERE run_id = ?", [run_id])
+        database.execute("INSERT INTO acknowledged_runs VALUES (?, ?, ?)", [run_id, to_timestamp(now), note])
+
+
+@reads
+def acknowledgement_of(database: Database, run_id: str) -> Acknowledgement | None:
+    """The acknowledgement of a run; None when there is none."""
+    row = database.row("SELECT acknowledged_at, note FROM acknowledged_runs WHERE run_id = ?", [run_id])
+    at = from_timestamp(row[0]) if row else None
+    return Acknowledgement(at, row[1]) if row and at is not None else None

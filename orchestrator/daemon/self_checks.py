@@ -1,0 +1,57 @@
+"""Signs of life, and what the daemon stands on: after a turn of the loop it says that it turns, and looks whether its
+socket and its state directory are still there.
+
+Knows nothing of what the loop does.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchestrator import clock
+from orchestrator.catalog.rpc_server import StoreServer
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.daemon.systemd_notify import Supervisor
+from orchestrator.errors import DaemonError, OrchestratorError
+from orchestrator.heartbeat import EVERY, beat
+from orchestrator.layout import StateDir
+from orchestrator.locks import HeldLock
+
+
+class Vitals:
+    """Called after each turn; does its work about once a second."""
+
+    def __init__(
+        self, state: StateDir, lock: HeldLock, server: StoreServer, supervisor: Supervisor, log: DaemonLog
+    ) -> None:
+        self._state = state
+        self._lock = lock
+        self._server = server
+        self._supervisor = supervisor
+        self._log = log
+        self._looked_at: datetime | None = None
+        self._error: str | None = None
+
+    def turned(self, now: datetime) -> None:
+        """Raises DaemonError when the state directory was removed: somebody else may have begun a new one."""
+        self._supervisor.turned(clock.monotonic())
+        if self._looked_at is not None and self._looked_at <= now < self._looked_at + EVERY:
+            return
+        self._looked_at = now
+        if not self._lock.is_in_place():
+            raise DaemonError(
+                f"The state directory {self._state.path} was removed or replaced while the daemon ran.",
+                hint="Start the daemon again with `orchestrator daemon start`.",
+            )
+        beat(self._state, now)
+        self._mend_socket()
+
+    def _mend_socket(self) -> None:
+        try:
+            if self._server.mend():
+                self._log.warn("the socket was gone, and is there again", socket=self._state.daemon_sock)
+            self._error = None
+        except OrchestratorError as error:
+            if str(error) != self._error:
+                self._log.error("nobody can ask the daemon", error=str(error))
+            self._error = str(error)

@@ -1,0 +1,71 @@
+"""The interface of executors: ways of running an attempt in another process, or on another machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from orchestrator.attempts.channel import Channels
+from orchestrator.attempts.observation import Observation
+from orchestrator.attempts.package import AttemptPackage
+from orchestrator.code_locations.pool import LocationPool
+
+# How long an attempt that is told to stop may take to clean up before it is killed.
+DEFAULT_GRACE_S = 15.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to be launched: what its process is given (`package`), and the location whose code it runs.
+    `isolation` is "fork" or "spawn"; `tags` are those of the step: an executor may read its own options from them."""
+
+    package: AttemptPackage
+    location: str
+    isolation: str = "fork"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def handle(self) -> str:
+        return self.package.spec.handle
+
+
+@dataclass(frozen=True)
+class ExecutorContext:
+    """What an executor is made from. `pool` has the location processes of this owner, `channels` opens the owner's ends
+    of attempts on this machine."""
+
+    pool: LocationPool
+    channels: Channels
+
+
+class Executor(Protocol):
+    """Runs attempts. Every method is idempotent: launching an attempt twice runs it once. No method may block for
+    longer than it takes to start a process: the daemon calls them from its only thread."""
+
+    name: str
+
+    def launch(self, attempt: Attempt) -> str:
+        """Starts the attempt; its handle. Raises LocationDied when that came to nothing and may succeed another time
+        (the attempt counts as lost), any other ExecutionError when it is certainly impossible (as failed), and OSError
+        when nothing was tried for want of space: it is asked again."""
+        ...
+
+    def adopt(self, attempt: Attempt, seen: int) -> str:
+        """Watches an attempt that an earlier owner launched, or was about to; its handle. `seen` of its events are
+        known already, and are not reported."""
+        ...
+
+    def poll(self) -> dict[str, Observation]:
+        """What is new, by handle; called several times a second. An attempt is forgotten once its final observation was
+        returned."""
+        ...
+
+    def cancel(self, handle: str, grace: float) -> None:
+        """Asks the attempt to stop, and ends it after `grace` seconds if it has not. Asking again may shorten that.
+        Returns at once; how it ended comes out of `poll`. Unknown handles are ignored."""
+        ...
+
+    def descriptors(self) -> Iterable[int]:
+        """File descriptors that become readable when a poll may have something new; polling anyway is never wrong."""
+        ...

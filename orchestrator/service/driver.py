@@ -1,0 +1,332 @@
+"""Driving one run: asking the engine, carrying out what it says, writing down what happens. Never waits, and shows
+nothing.
+
+The same for every owner of runs. Intent is journalled before an action, so that a crash between any two lines here
+leaves something that the next owner can repair by looking.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import zip_longest
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator import clock
+from orchestrator._version import __version__
+from orchestrator.attempts.observation import FINAL, Observation, Phase
+from orchestrator.attempts.package import AttemptPackage, run_package
+from orchestrator.crashpoints import crash_point
+from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
+from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
+from orchestrator.engine.progress import RunProgress
+from orchestrator.errors import LocationDied, NotPossible, OrchestratorError, RunDamaged
+from orchestrator.event_lines import LONG_AGO, decode_lines
+from orchestrator.events import (
+    AttemptDied,
+    AttemptEvent,
+    AttemptLaunched,
+    AttemptLost,
+    AttemptRevoked,
+    AttemptStopRequested,
+    ErrorInfo,
+    Event,
+    Owner,
+    RunCancelRequested,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepReused,
+    encode_line,
+)
+from orchestrator.executors.base import DEFAULT_GRACE_S, Attempt, Executor
+from orchestrator.journal import JournalWriter
+from orchestrator.layout import FILE_MODE, RunDir, StateDir
+from orchestrator.locks import HeldLock, try_lock
+from orchestrator.planning.plan import Plan
+from orchestrator.records import AttemptSpec, RunRecord, handle_of
+from orchestrator.regular import IN_THE_WAY, NotRegular, read_regular, why
+from orchestrator.run_files import damaged, read_journal, read_record
+from orchestrator.service.history import replayed
+from orchestrator.state_dir import require_space, unusable
+
+Listener = Callable[[Event], None]
+# From this much on a difference between the two clocks means that one of them was set or stood still.
+_JUMP = timedelta(seconds=2)
+# An attempt's stamps that are further ahead of ours than a slow turn explains come from another clock.
+_ONE_TURN = timedelta(minutes=1)
+_REMOVED = "Steps that still run end by themselves. Start the run again; `orchestrator runs delete` removes one."
+
+
+class RunDriver:
+    """The owner's hand on one run. Exists only while its process holds the run's lock, and lets go of it in `close`.
+
+    `listener` is told each event as it is decided or observed, which may be before it is in the journal. When `advance`
+    raises StoreError (a full disk) it may be called again: nothing is lost by that, and nothing done twice.
+    """
+
+    def __init__(self, run_dir: RunDir, lock: HeldLock, executor: Executor, listener: Listener | None = None) -> None:
+        self.run_dir = run_dir
+        self.record: RunRecord = read_record(run_dir)
+        events = decode_lines(read_journal(run_dir).lines)
+        self.progress: RunProgress = replayed(run_dir, self.record, events)
+        self.plan: Plan = self.progress.plan
+        self._package = run_package(self.record, str(StateDir(run_dir.path.parent.parent).storage))
+        self._lock = lock
+        self._executor = executor
+        self._listener = listener
+        self._unwritten: list[bytes] = []
+        self._intended: list[Launch | Stop] = []
+        self._journal = _writer(run_dir)
+        self._has_history = bool(events)
+        self._clocks: tuple[datetime, float] | None = None
+        self._latest = max((event.at for event in events), default=LONG_AGO)
+
+    # --- beginning ---
+
+    def begin(self, kind: Literal["foreground", "daemon"], reused: list[StepReused] | None = None) -> None:
+        """Starts the run, or takes it over from an owner that is gone, with whatever it left in flight. `reused` is
+        what it need not run, where that is more than its record says. Raises NotPossible when the run is over."""
+        owner = Owner(kind, os.getpid(), socket.gethostname())
+        if self._has_history:
+            if self.progress.is_finished:
+                raise NotPossible(f"Run {self.record.run_id} is over: {self.progress.status}.")
+            self._mark_pending()
+            self._take(RunResumed(at=clock.now(), owner=owner))
+        if self.progress.started_at is None:  # it may have been marked as left alone before it had begun
+            self._take(RunStarted(at=clock.now(), owner=owner, version=__version__))
+        for event in reused or msgspec.json.decode(self.record.reused, type=list[StepReused]):
+            step = self.progress.network.steps.get(event.step)
+            if step is None or not step.is_finished:
+                self._take(event)
+        self._flush()
+        if self._has_history:
+            crash_point("run.resumed")
+            self._adopt_attempts()
+        else:
+            crash_point("run.started")
+
+    def _adopt_attempts(self) -> None:
+        for step in self.progress.in_flight.values():
+            spec = attempt_spec(self.progress, step, attempt=step.attempt)
+            handle = self._executor.adopt(self._attempt(spec), step.seen)
+            if step.stop is not None:
+                self._executor.cancel(handle, DEFAULT_GRACE_S)
+
+    # --- going on ---
+
+    def observe(self, step: str, attempt: int, seen: Observation) -> None:
+        """Takes in what the executor says of an attempt."""
+        current = self.progress.network.steps.get(step)
+        if current is None or step not in self.progress.in_flight or current.attempt != attempt:
+            return
+        for event, line in zip_longest(seen.events, seen.lines):
+            self._take(event, line)
+        if seen.phase not in FINAL:
+            return
+        crash_point("attempt.observed")
+        if step in self.progress.in_flight:  # no outcome among the events
+            self._take(_ending(step, attempt, seen))
+
+    def advance(self, now: datetime, room: int) -> int:
+        """Does everything that can be done at this instant; how many attempts it started, at most `room`."""
+        self._watch_clock(now)
+        if not self.run_dir.path.is_dir():
+            raise RunDamaged(f"The files of run {self.record.run_id} were removed while it ran.", hint=_REMOVED)
+        self._carry_out_intended()
+        if os.path.lexists(self.run_dir.cancel):
+            self.request_cancel(_canceled_by(self.run_dir))
+        started = 0
+        while True:
+            free = min(room - started, self.record.max_concurrent_steps - len(self.progress.in_flight))
+            action = next_action(self.progress, now=now, room=free, random=random.random)
+            if action is None:
+                break
+            if isinstance(action, Launch):
+                self._flush()
+                require_space(self.run_dir.path)
+                started += 1
+            self._carry_out(action, now)
+        self._flush()
+        crash_point("attempt.recorded")
+        return started
+
+    def next_instant(self) -> datetime | None:
+        """When `advance` should be called even if nothing is observed."""
+        return next_instant(self.progress)
+
+    def request_cancel(self, by: str) -> None:
+        """Ends the run: no step starts any more, and those that run are told to stop."""
+        if not self.progress.canceling and not self.progress.is_finished:
+            self._take(RunCancelRequested(at=clock.now(), by=by))
+
+    def kill(self) -> None:
+        """After `request_cancel`: ends what is still running at once."""
+        for step in self.progress.in_flight.values():
+            self._executor.cancel(handle_of(self.record.run_id, step.key, step.attempt), 0.0)
+
+    # --- ending ---
+
+    def close(self) -> None:
+        """Lets go of the run. What is in flight goes on, and the next owner finds it."""
+        self._flush()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """As `close`, leaving out what is not written yet: the next owner sees it again."""
+        self._journal.close()
+        self._lock.release()
+
+    # --- inside ---
+
+    def _watch_clock(self, now: datetime) -> None:
+        steady = clock.monotonic()
+        if self._clocks is not None:
+            jump = now - self._clocks[0] - timedelta(seconds=steady - self._clocks[1])
+            if abs(jump) > _JUMP:
+                self.progress.clock_went(jump)
+                self._latest = LONG_AGO  # the clock was set: what is later now may have an earlier stamp
+        self._clocks = (now, steady)
+
+    def _carry_out(self, action: Action, now: datetime) -> None:
+        if isinstance(action, Record):
+            self._take(action.event)
+        elif isinstance(action, Finish):
+            if self.progress.was_resumed:
+                self._mark_pending()
+            self._take(RunFinished(at=now, status=action.status, reason=action.reason))
+            self._flush()
+            self._journal.sync()
+            crash_point("run.finished")
+        else:
+            self._take(self._intent(action, now))
+            self._intended.append(action)
+            self._carry_out_intended()
+
+    def _intent(self, action: Launch | Stop, now: datetime) -> Event:
+        if isinstance(action, Stop):
+            return AttemptStopRequested(at=now, step=action.step, attempt=action.attempt, why=action.why)
+        spec = action.spec
+        return AttemptLaunched(
+            at=now,
+            step=spec.step,
+            attempt=spec.attempt,
+            executor=self._executor.name,
+            post_mortem=spec.post_mortem is not None,
+        )
+
+    def _carry_out_intended(self) -> None:
+        """Does what is journalled as about to be done. What a full disk keeps from being written down, or from being
+        done, stays intended until the next time: the engine counts it as done, and asks for it no more."""
+        self._flush()
+        while self._intended:
+            action = self._intended[0]
+            if isinstance(action, Stop):
+                handle = handle_of(self.record.run_id, action.step, action.attempt)
+                self._executor.cancel(handle, DEFAULT_GRACE_S)
+            else:
+                self._launch(action.spec)
+            self._intended.pop(0)
+
+    def _launch(self, spec: AttemptSpec) -> None:
+        crash_point("attempt.journalled")
+        try:
+            self._executor.launch(self._attempt(spec))
+        except OSError as error:
+            if error.errno not in IN_THE_WAY:
+                raise unusable(self.run_dir.path, error) from error
+            info = ErrorInfo("StateDamaged", f"{error.filename} is no directory")
+            self._take(AttemptDied(at=clock.now(), step=spec.step, attempt=spec.attempt, error=info))
+        except LocationDied as error:  # between our looking and our asking
+            self._take(AttemptLost(at=clock.now(), step=spec.step, attempt=spec.attempt, reason=error.message))
+        except OrchestratorError as error:
+            info = ErrorInfo(type(error).__name__, str(error))
+            self._take(AttemptDied(at=clock.now(), step=spec.step, attempt=spec.attempt, error=info))
+        crash_point("attempt.sent")
+
+    def _mark_pending(self) -> None:
+        """A run that was interrupted was taken off the list of those whose journals are read: it is put back. Again
+        before the last line, because whoever was just taking it off may not have seen the first time."""
+        try:
+            self.run_dir.pending_marker.touch(FILE_MODE)
+        except OSError as error:
+            raise unusable(self.run_dir.path, error) from error
+
+    def _attempt(self, spec: AttemptSpec) -> Attempt:
+        planned = self.plan.by_key[spec.template]
+        return Attempt(
+            package=AttemptPackage(run=self._package, spec=spec),
+            location=self.record.location,
+            isolation=planned.isolation,
+            tags=planned.tags,
+        )
+
+    def _take(self, event: Event, line: bytes | None = None) -> None:
+        """Applies an event and keeps it for the journal; `line` is the event encoded, when it already is."""
+        if not isinstance(event, AttemptEvent) and self._latest - _ONE_TURN <= event.at < self._latest:
+            # Decided at an instant that is a little older than what was observed meanwhile: it follows from that.
+            event = replace(event, at=self._latest)
+        self._latest = max(self._latest, event.at)
+        self._unwritten.append(line or encode_line(event))
+        self.progress.apply(event)
+        if self._listener is not None:
+            self._listener(event)
+
+    def _flush(self) -> None:
+        if not self._unwritten:
+            return
+        lines, self._unwritten = self._unwritten, []
+        try:
+            self._journal.append(lines)
+        except OSError as error:
+            self._unwritten = lines
+            raise unusable(self.run_dir.path, error) from error
+
+
+def _canceled_by(run_dir: RunDir) -> str:
+    """Who asked the run to stop. That something is there is what counts, whatever it has become."""
+    try:
+        return read_regular(run_dir.cancel, 4096).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _writer(run_dir: RunDir) -> JournalWriter:
+    try:
+        return JournalWriter(run_dir.journal)
+    except NotRegular as error:
+        raise damaged(run_dir, "its journal cannot be written", why(error)) from error
+    except OSError as error:
+        raise unusable(run_dir.path, error) from error
+
+
+def own_run(run_dir: RunDir) -> HeldLock:
+    """The lock that makes its holder the run's owner. Raises NotPossible when somebody owns it already."""
+    try:
+        lock = try_lock(run_dir.owner_lock)
+    except OSError as error:
+        raise unusable(run_dir.path, error) from error
+    if lock is None:
+        raise NotPossible(
+            f"Run {run_dir.run_id} is being driven by another process.",
+            hint=f"Follow it with `orchestrator runs logs {run_dir.run_id} --follow`, or end it with"
+            f" `orchestrator runs cancel {run_dir.run_id}`.",
+        )
+    lock.write_note(str(os.getpid()).encode())
+    return lock
+
+
+def _ending(step: str, attempt: int, seen: Observation) -> Event:
+    now = clock.now()
+    if seen.phase is Phase.REVOKED:
+        return AttemptRevoked(at=now, step=step, attempt=attempt, reason=seen.reason)
+    if seen.phase is Phase.LOST:
+        return AttemptLost(at=now, step=step, attempt=attempt, reason=seen.reason)
+    error = seen.error or ErrorInfo("Error", seen.reason or "the attempt ended without an outcome")
+    return AttemptDied(at=now, step=step, attempt=attempt, error=error)

@@ -1,0 +1,93 @@
+"""Following a run that somebody else drives: its events and log lines as they come. Has no part in the run, and shows
+nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from orchestrator.event_lines import LONG_AGO, decode_lines
+from orchestrator.events import AnyEvent, AttemptEvent, LogEmitted, RunFinished, RunInterrupted
+from orchestrator.layout import RunDir
+from orchestrator.run_files import is_packed, read_journal
+from orchestrator.service.history import is_driven
+from orchestrator.service.logs import Lines, LogFile, Logged, LogReader, as_lines, attempt_lines, last_of, log_files
+
+_PAUSE_S = 0.1
+
+
+def events_of(run_dir: RunDir) -> list[AnyEvent]:
+    """All events of a run so far."""
+    return decode_lines(read_journal(run_dir).lines)
+
+
+def follow_events(run_dir: RunDir) -> Iterator[AnyEvent]:
+    """The events of a run from the first on, and new ones as they come, until it is over or nobody drives it."""
+    offset, at = 0, LONG_AGO
+    if is_packed(run_dir):
+        yield from events_of(run_dir)
+        return
+    while True:
+        going = _is_going(run_dir)
+        read = read_journal(run_dir, offset)
+        offset = read.offset
+        for event in decode_lines(read.lines, at):
+            at = event.at
+            yield event
+            if isinstance(event, (RunFinished, RunInterrupted)):
+                return
+        if not going:
+            return
+        time.sleep(_PAUSE_S)
+
+
+def log_lines(run_dir: RunDir, step: str | None) -> Iterator[Lines]:
+    """Everything that the attempts of a run, or of one step, have printed and logged so far: one attempt after another
+    as they began, each in the order of writing."""
+    logged: dict[tuple[str, int], list[Logged]] = {}
+    for event in events_of(run_dir):
+        if isinstance(event, AttemptEvent) and step in (None, event.step):
+            lines = logged.setdefault((event.step, event.attempt), [])
+            if isinstance(event, LogEmitted):
+                lines.append(_logged(event))
+    files: dict[tuple[str, int], list[LogFile]] = {}
+    for source in log_files(run_dir, step):
+        files.setdefault((source.step, source.attempt), []).append(source)
+    for key in dict.fromkeys([*logged, *files]):
+        yield from attempt_lines(key[0], files.get(key, []), logged.get(key, []))
+
+
+def follow_log_lines(run_dir: RunDir, step: str | None, tail: int | None = None) -> Iterator[Lines]:
+    """The same as it comes, until the run is over or nobody drives it; of what is there already, the last `tail` lines.
+    Lines of different streams that are written in the same tenth of a second may change places."""
+    readers: dict[str, LogReader] = {}
+    offset = 0
+    while True:
+        going = _is_going(run_dir)
+        read = read_journal(run_dir, offset)
+        offset = read.offset
+        logged = [event for event in decode_lines(read.lines) if isinstance(event, LogEmitted)]
+        new = [as_lines(event.step, _logged(event)) for event in logged if step in (None, event.step)]
+        for source in log_files(run_dir, step):
+            reader = readers.setdefault(str(source.path), LogReader(source))
+            new += [Lines(source.step, source.stream, lines) for lines in reader.new_lines(final=not going)]
+        yield from new if tail is None else last_of(new, tail)
+        tail = None
+        if not going:
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _logged(event: LogEmitted) -> Logged:
+    return Logged(event.at, event.level, event.logger, event.message)
+
+
+def _is_going(run_dir: RunDir) -> bool:
+    """Whether lines may still come. Asked before reading: an owner that ends in between has left its last lines.
+
+    A run that is being created has no journal yet, and no owner. Its owner takes the lock first, so the journal is
+    looked for before the lock: the other way round, a run that begins in between would be taken for one that is over.
+    """
+    is_unborn = run_dir.path.exists() and not run_dir.journal.exists() and not is_packed(run_dir)
+    return is_unborn or is_driven(run_dir)

@@ -1,0 +1,265 @@
+"""Starting runs: new ones, ones that continue an earlier run, and interrupted ones. Drives none: what is new here lies
+on disk when it is handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator import clock
+from orchestrator.attempts.package import run_package
+from orchestrator.engine.progress import RunProgress
+from orchestrator.engine.reuse import Lookup, check_keys, finished_before, nearest, reused_steps, unselected_steps
+from orchestrator.engine.step_graph import RunStep
+from orchestrator.errors import ExecutionError, NotFound, NotPossible
+from orchestrator.events import StepReused
+from orchestrator.executors.registry import make_executor
+from orchestrator.ids import new_run_id
+from orchestrator.layout import RunDir
+from orchestrator.locks import HeldLock
+from orchestrator.messages import SPAWN_HINT
+from orchestrator.planning.compile import IN_PROCESS
+from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
+from orchestrator.records import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trigger
+from orchestrator.run_files import read_record
+from orchestrator.service.admission import Terms, enter, limits_in_the_way
+from orchestrator.service.create_run import create_run
+from orchestrator.service.driver import own_run
+from orchestrator.service.history import ancestors, is_driven, progress_of
+from orchestrator.service.interrupts import Interrupts
+from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
+from orchestrator.ticks import as_queued
+from orchestrator.typed import plain, typed_texts
+
+_NOT_INHERITED = (ALERTS_TAG, IGNORED_LIMITS_TAG)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a caller may decide about a run."""
+
+    pipeline: str | None = None
+    mode: str | None = None
+    preset: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    selection: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    executor: str | None = None
+    memoize: bool = False
+
+
+@dataclass(frozen=True)
+class Continued:
+    """An earlier run that a new one continues: all of it again, or only what did not succeed."""
+
+    run_id: str
+    only_failed: bool
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that exists on disk and belongs to this process, which has not begun it yet."""
+
+    run_dir: RunDir
+    lock: HeldLock
+    reused: list[StepReused]
+
+
+def new_run(
+    workspace: Workspace,
+    options: RunOptions,
+    continued: Continued | None = None,
+    *,
+    terms: Terms | None = None,
+    interrupts: Interrupts | None = None,
+) -> NewRun:
+    """Plans a run and creates it, once limits allow it. Raises before anything is written when the run cannot be
+    right, when `terms` do not let it wait, and when an interrupt ends the wait."""
+    terms = terms or Terms()
+    found, planned, record, reused = plan_new(workspace, options, continued)
+    state, settings = workspace.state, workspace.settings
+    queued = as_queued(record, foreground=True)
+    if terms.ignore_limits:
+        ignored = limits_in_the_way(state, settings, queued) or "nothing was in the way"
+        record = replace(record, tags={**record.tags, IGNORED_LIMITS_TAG: ignored})
+
+    def create() -> tuple[RunDir, HeldLock]:
+        run_dir = create_run(state, record)
+        return run_dir, own_run(run_dir)  # before the look at stored values, which may take long
+
+    interrupts = interrupts or Interrupts()
+    run_dir, lock = enter(state, settings, queued, record.trigger, create, terms, interrupts)
+    try:
+        if options.memoize:
+            interrupts.is_raising = True  # stored values are looked at by user code, which may hang
+            reused += _memoized(workspace, found, planned, run_dir, {event.step for event in reused})
+    except BaseException:
+        lock.release()
+        raise
+    finally:
+        interrupts.is_raising = False
+    return NewRun(run_dir, lock, reused)
+
+
+def plan_new(
+    workspace: Workspace, options: RunOptions, continued: Continued | None
+) -> tuple[FoundPipeline, PlannedRun, RunRecord, list[StepReused]]:
+    """Everything there is to know of a run before it exists."""
+    parent = read_parent(workspace, continued.run_id) if continued else None
+    if parent is not None:
+        options = _inherited(options, parent)
+    if not options.pipeline:
+        raise NotFound("No pipeline was named.")
+    found = find_pipeline(workspace, options.pipeline)
+    planned = plan(workspace, found, _request(workspace, options, parent))
+    make_executor(planned.executor, workspace.executor_context)  # an unknown one is refused before the run exists
+    _check_forking(found, planned)
+    reused, planned = _reused(workspace, planned, parent, continued)
+    preset = options.preset or (parent.preset if parent else None)
+    return found, planned, _record(workspace, found, planned, preset, parent, reused), reused
+
+
+def _memoized(
+    workspace: Workspace, found: FoundPipeline, planned: PlannedRun, run_dir: RunDir, known: set[str]
+) -> list[StepReused]:
+    """The steps whose outputs are stored in the version that this run would make."""
+    number = found.process.find_memoized(run_package(read_record(run_dir), str(workspace.state.storage)))
+    keys = msgspec.json.decode(workspace.pool.wait_answer(found.process, number), type=list[str])
+    return [
+        StepReused(
+            at=clock.now(),
+            step=key,
+            outputs={output.name: None for output in planned.plan.by_key[key].outputs},
+            memoized=True,
+        )
+        for key in keys
+        if key not in known
+    ]
+
+
+def read_parent(workspace: Workspace, run_id: str) -> RunRecord:
+    """The earlier run, as it was requested. Raises NotPossible when its files were deleted."""
+    try:
+        return read_record(workspace.state.run(run_id))
+    except FileNotFoundError:
+        raise NotPossible(
+            f"Run {run_id} cannot be continued: it has no files here, because it has not begun or they were deleted."
+        ) from None
+
+
+def _inherited(options: RunOptions, parent: RunRecord) -> RunOptions:
+    """What the earlier run was, except where the caller says otherwise: a preset that is named takes the place of its
+    mode, configuration and selection. Its configuration is merged when the new run is planned."""
+    return RunOptions(
+        pipeline=options.pipeline or f"{parent.location}/{parent.pipeline}",
+        mode=options.mode or (None if options.preset else parent.mode),
+        preset=options.preset,
+        config=options.config,
+        selection=options.selection or (() if options.preset else parent.selection),
+        # Alerts see a run that somebody asks for, whoever asked for the one before; and limits apply to it again.
+        tags={**{name: value for name, value in parent.tags.items() if name not in _NOT_INHERITED}, **options.tags},
+        executor=options.executor or parent.executor,
+        memoize=options.memoize,
+    )
+
+
+def _request(workspace: Workspace, options: RunOptions, parent: RunRecord | None) -> PlanRequest:
+    assert options.pipeline is not None
+    return in_workspace(
+        workspace,
+        PlanRequest(
+            pipeline=options.pipeline.rpartition("/")[2],
+            mode=options.mode,
+            preset=options.preset,
+            config=plain(options.config),
+            typed=tuple(typed_texts(options.config)),
+            tags=dict(options.tags),
+            selection=options.selection,
+            executor=options.executor,
+            inherited=Inherited(parent.mode, parent.config) if parent else None,
+            memoize=options.memoize,
+        ),
+    )
+
+
+def _check_forking(found: FoundPipeline, planned: PlannedRun) -> None:
+    loaded = found.process.loaded
+    forks = planned.executor != IN_PROCESS and any(step.isolation == "fork" for step in planned.plan.selected())
+    if forks and loaded is not None and loaded.fork_problem is not None:
+        raise ExecutionError(
+            f"Location {found.location!r} cannot be forked safely: {loaded.fork_problem}.",
+            hint=SPAWN_HINT,
+        )
+
+
+def _record(
+    workspace: Workspace,
+    found: FoundPipeline,
+    planned: PlannedRun,
+    preset: str | None,
+    parent: RunRecord | None,
+    reused: list[StepReused],
+) -> RunRecord:
+    return RunRecord(
+        run_id=new_run_id(),
+        pipeline=found.info.name,
+        location=found.location,
+        mode=planned.mode,
+        created_at=clock.now(),
+        trigger=Trigger("rerun", parent.run_id) if parent else Trigger(),
+        tags=planned.tags,
+        config=planned.config,
+        preset=preset,
+        selection=planned.selection,
+        executor=planned.executor,
+        max_concurrent_steps=workspace.settings.executor.max_concurrent_steps,
+        parent_run_id=parent.run_id if parent else None,
+        root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
+        plan=msgspec.Raw(encode_plan(planned.plan)),
+        reused=msgspec.Raw(msgspec.json.encode(reused)),
+    )
+
+
+def _reused(
+    workspace: Workspace, planned: PlannedRun, parent: RunRecord | None, continued: Continued | None
+) -> tuple[list[StepReused], PlannedRun]:
+    """What the run need not do, and its plan, which says of that under which version it is stored."""
+    if parent is None or continued is None:
+        return unselected_steps(planned.plan, now=clock.now()), planned
+    before = progress_of(workspace.state.run(parent.run_id))
+    lookup = nearest(ancestors(workspace.state, parent))
+    keep: Callable[[RunStep], bool] = _runs_again
+    if continued.only_failed:
+        _check_over(workspace, parent.run_id, before)
+        keep = finished_before(before, planned.changed)
+    reused = reused_steps(planned.plan, lookup, keep, now=clock.now())
+    check_keys(planned.plan, reused, parent.run_id)
+    return reused, msgspec.structs.replace(planned, plan=_as_stored(planned.plan, reused, lookup))
+
+
+def _check_over(workspace: Workspace, run_id: str, before: RunProgress) -> None:
+    if not before.is_finished and is_driven(workspace.state.run(run_id)):
+        raise NotPossible(
+            f"Run {run_id} is not over, so it is not known yet what fails in it.",
+            hint=f"`orchestrator runs wait {run_id}` waits for it, `orchestrator runs cancel {run_id}` ends it.",
+        )
+
+
+def _as_stored(plan: Plan, reused: list[StepReused], lookup: Lookup) -> Plan:
+    """The plan with each value that is reused where the run that made it has put it: under its version, or not."""
+    versions: dict[str, str | None] = {}
+    for event in reused:
+        found = lookup(event.step)
+        if found is not None:
+            versions[plan.origin_of(event.step).key] = found.version
+    steps = (msgspec.structs.replace(step, version=versions.get(step.key, step.version)) for step in plan.steps)
+    return msgspec.structs.replace(plan, steps=tuple(steps))
+
+
+def _runs_again(_step: RunStep) -> bool:
+    return False

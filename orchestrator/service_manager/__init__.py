@@ -1,0 +1,1 @@
+"""Has systemd or launchd start the daemon at every login."""

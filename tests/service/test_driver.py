@@ -1,0 +1,88 @@
+"""What a driver writes down, and in which order it says that things happened."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from orchestrator import clock
+from orchestrator import events as ev
+from orchestrator.attempts.observation import Observation, Phase
+from orchestrator.errors import RunDamaged
+from orchestrator.event_lines import decode_lines
+from orchestrator.journal import read_lines
+from orchestrator.planning.plan import encode_plan
+from orchestrator.service.driver import RunDriver, own_run
+from orchestrator.state_dir import prepare
+from tests.catalog.journals import a_run
+from tests.engine.lives import plan
+
+
+class Nothing:
+    """An executor that starts nothing: what is observed is told by the test."""
+
+    name = "nothing"
+
+    def launch(self, attempt):
+        return attempt.handle
+
+    def adopt(self, attempt, seen):
+        return attempt.handle
+
+    def cancel(self, handle, grace):
+        pass
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    state = prepare(tmp_path / "state")
+    return a_run(state, plan=msgspec.Raw(encode_plan(plan(a={}, b={"one": "a"}))))
+
+
+@pytest.fixture
+def driver(run_dir):
+    driver = RunDriver(run_dir, own_run(run_dir), Nothing())
+    driver.begin("foreground")
+    yield driver
+    driver.abandon()
+
+
+def test_a_decision_is_stamped_no_earlier_than_what_it_follows_from(driver, run_dir):
+    """The instant of a turn is taken before its observations: under load they are later than it."""
+    now = clock.now()
+    driver.advance(now, 1)
+    common = {"step": "a", "attempt": 1}
+    failed = ev.AttemptFailed(
+        at=now + timedelta(seconds=1), n=1, seconds=0.5, error=ev.ErrorInfo("E", "no"), allow_retries=False, **common
+    )
+    started = ev.AttemptStarted(at=now + timedelta(milliseconds=500), n=0, pid=1, host="here", **common)
+    driver.observe("a", 1, Observation(Phase.FAILED, (started, failed)))
+    driver.advance(now, 1)
+    events = decode_lines(read_lines(run_dir.journal).lines)
+    assert [ev.kind_of(event) for event in events][-3:] == ["step_failed", "step_abandoned", "run_finished"]
+    stamps = [event.at for event in events]
+    assert stamps == sorted(stamps)
+
+
+def test_an_attempt_whose_clock_is_ahead_does_not_move_the_clock_of_its_run(driver, run_dir):
+    """A step may run on another machine, whose clock is wrong."""
+    now = clock.now()
+    driver.advance(now, 1)
+    ahead = now + timedelta(days=900)
+    failed = ev.AttemptFailed(
+        at=ahead, step="a", attempt=1, n=0, seconds=0.5, error=ev.ErrorInfo("E", "no"), allow_retries=False
+    )
+    driver.observe("a", 1, Observation(Phase.FAILED, (failed,)))
+    driver.advance(now, 1)
+    *_, finished = decode_lines(read_lines(run_dir.journal).lines)
+    assert (ev.kind_of(finished), finished.at) == ("run_finished", now)
+
+
+def test_a_run_that_is_removed_while_it_is_driven_is_not_made_again(driver, run_dir):
+    import shutil
+
+    driver.advance(clock.now(), 1)
+    shutil.rmtree(run_dir.path)
+    with pytest.raises(RunDamaged, match="removed while it ran"):
+        driver.advance(clock.now(), 1)
+    assert not run_dir.path.exists()
