@@ -64,12 +64,12 @@ def restore(
 def _list_backups(state: StateDir, json: bool) -> None:
     from orchestrator.service.maintenance import backups
 
-    there = backups(state)
+    there = {path: size for path in backups(state) if (size := _bytes(path)) is not None}
     if json:
-        print_json({"backups": [{"path": str(path), "bytes": path.stat().st_size} for path in there]})
+        print_json({"backups": [{"path": str(path), "bytes": size} for path, size in there.items()]})
     elif there:
-        put(table(["BACKUP", "SIZE"], [[path.name, _size(path.stat().st_size)] for path in there]))
-        say(f"They are in {state.backups}. To restore one: orchestrator state restore {there[0].name}")
+        put(table(["BACKUP", "SIZE"], [[path.name, _size(size)] for path, size in there.items()]))
+        say(f"They are in {state.backups}. To restore one: orchestrator state restore {next(iter(there)).name}")
     else:
         say("No backups yet. Make one: orchestrator state backup")
 
@@ -139,6 +139,14 @@ def check(
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _bytes(path: Path) -> int | None:
+    """The size of a backup; None when it was removed this moment."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _size(size: int) -> str:

@@ -167,7 +167,7 @@ def find_backup(state: StateDir, wanted: Path) -> Path:
 
 def backups(state: StateDir) -> list[Path]:
     """The backups that may be restored, the newest first."""
-    found = (path for path in state.backups.glob("*.duckdb") if "-damaged" not in path.name)
+    found = (path for path in state.backups.glob("*.duckdb") if "-damaged" not in path.name and path.is_file())
     return sorted(found, key=lambda path: path.name, reverse=True)
 
 

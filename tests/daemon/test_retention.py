@@ -55,7 +55,7 @@ def test_runs_and_ticks_go_when_their_time_has_come_and_not_before(bench, held, 
         for number, (status, days) in enumerate([("SKIPPED", 8), ("SKIPPED", 6), ("SUCCESS", 91), ("SUCCESS", 89)]):
             at = (datetime.now(UTC) - timedelta(days=days)).replace(tzinfo=None)
             store.database.execute(
-                "INSERT INTO ticks (tick_id, automation, kind, status, occurred_at, run_ids, run_keys)"
+                "INSERT INTO tick_rows (tick_id, automation, kind, status, occurred_at, run_ids, run_keys)"
                 " VALUES (?, 'main/look', 'sensor', ?, ?, '[]', '[]')",
                 [f"tick{number}", status, at],
             )

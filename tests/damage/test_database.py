@@ -29,7 +29,7 @@ PLAN = msgspec.Raw(encode_plan(plan(load={})))
 def fill(database):
     """What is only in the database. `padding` spreads a table over more blocks than one."""
     database.execute(
-        "INSERT INTO ticks (tick_id, automation, kind, status, occurred_at, output)"
+        "INSERT INTO tick_rows (tick_id, automation, kind, status, occurred_at, output)"
         " SELECT 't' || i, ?, 'sensor', 'SKIPPED', TIMESTAMP '2026-01-01', repeat(md5(i::VARCHAR), 50)"
         " FROM range(?) t(i)",
         [SENSOR, TICKS],
