@@ -190,7 +190,7 @@ def shortened(line: str, most: int = LONGEST_LINE) -> str:
     return line if more <= 0 else f"{line[:most]}... ({more:,} more characters)"
 
 
-def gist(error: str) -> str:
+def summary_line(error: str) -> str:
     """The line of an error or of a traceback that says most: what was raised, or the first problem of several."""
     lines = error.strip("\n").splitlines() or [""]
     frames = [number for number, line in enumerate(lines) if line.lstrip().startswith('File "')]

@@ -29,7 +29,7 @@ def daemon_pid(state: StateDir) -> int | None:
     return int(note) if note.isascii() and note.isdigit() else 0
 
 
-def beat(state: StateDir, now: datetime) -> None:
+def touch(state: StateDir, now: datetime) -> None:
     """Notes that the loop has turned: the instant, and the moment on the clock that is never set, which all processes
     of a machine share until it is started again."""
     seconds, steady = now.timestamp(), monotonic()
@@ -40,7 +40,7 @@ def beat(state: StateDir, now: datetime) -> None:
         pass  # a disk that takes nothing is told of elsewhere
 
 
-def last_beat(state: StateDir) -> datetime | None:
+def last_heartbeat(state: StateDir) -> datetime | None:
     """When the loop turned last; None when there is no daemon, or it has not begun to turn."""
     try:
         return datetime.fromtimestamp(state.daemon_json.stat().st_mtime, UTC)
@@ -51,7 +51,7 @@ def last_beat(state: StateDir) -> datetime | None:
 def since_beat(state: StateDir, now: datetime) -> timedelta | None:
     """How long ago the loop of a running daemon has turned, whatever was done to the clock; None when it has not begun
     to."""
-    turned_at = last_beat(state)
+    turned_at = last_heartbeat(state)
     if turned_at is None:
         return None
     try:
@@ -68,7 +68,7 @@ def is_turning(state: StateDir, now: datetime) -> bool:
     return pid is not None and not is_suspended(pid) and ago is not None and ago <= STOPPED
 
 
-def silence(state: StateDir, now: datetime) -> DaemonSilent:
+def unresponsive_error(state: StateDir, now: datetime) -> DaemonSilent:
     """Why the daemon does not answer, as far as can be told from outside, and what to do about it."""
     pid, ago = daemon_pid(state), since_beat(state, now)
     if pid is None:

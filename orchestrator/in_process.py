@@ -22,7 +22,7 @@ from orchestrator.attempts.package import RunPackage
 from orchestrator.definitions.broken import decorate
 from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.pipeline import DEFAULT_IO_MANAGER, Mode, P, PipelineDefinition, Preset
-from orchestrator.definitions.source_location import broken, shows_options, where_called
+from orchestrator.definitions.source_location import definition_error, shows_options, where_called
 from orchestrator.definitions.step import check_tags
 from orchestrator.engine.actions import Finish, Launch, Record
 from orchestrator.engine.next_action import next_action, next_instant
@@ -215,7 +215,7 @@ class Pipeline(PipelineDefinition[P]):
         for name in resources:
             if name not in known:
                 problem = f"mode {mode.name!r} has no resource {name!r} that could be replaced."
-                raise broken(str(self), replaced.where, problem, near_misses(name, sorted(known), "resource"))
+                raise definition_error(str(self), replaced.where, problem, near_misses(name, sorted(known), "resource"))
 
 
 class _InProcessOwner:

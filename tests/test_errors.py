@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.errors import gist
+from orchestrator.errors import summary_line
 
 TRACE = 'Traceback (most recent call last):\n  File "p.py", line 3, in f\n    return {}["x"]\n           ~~^^^^^\n'
 
@@ -37,4 +37,4 @@ TRACE = 'Traceback (most recent call last):\n  File "p.py", line 3, in f\n    re
     ],
 )
 def test_the_line_that_says_most(error, said):
-    assert gist(error) == said
+    assert summary_line(error) == said

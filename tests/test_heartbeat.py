@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator import heartbeat
-from orchestrator.heartbeat import STOPPED, beat, daemon_pid, is_suspended, last_beat, silence
+from orchestrator.heartbeat import STOPPED, daemon_pid, is_suspended, last_heartbeat, touch, unresponsive_error
 from orchestrator.locks import try_lock
 from orchestrator.state_dir import prepare
 
@@ -52,14 +52,14 @@ def test_without_a_lock_there_is_no_daemon_whatever_lies_about(state):
     state.daemon_lock.write_text("4711")
     state.daemon_json.write_text("{}")
     assert daemon_pid(state) is None
-    assert "ended while it was asked" in silence(state, NOW).message
+    assert "ended while it was asked" in unresponsive_error(state, NOW).message
 
 
 def test_a_beat_is_seen_from_outside(held):
-    assert last_beat(held) is None
+    assert last_heartbeat(held) is None
     held.daemon_json.write_text("{}")
-    beat(held, NOW)
-    assert last_beat(held) == NOW
+    touch(held, NOW)
+    assert last_heartbeat(held) == NOW
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_the_reason_and_the_remedy(held, sleeper, monkeypatch, ago, suspended, m
     if ago is not None:
         held.daemon_json.write_text("{}")
         monkeypatch.setattr(heartbeat, "monotonic", lambda: 90_000 - ago.total_seconds())
-        beat(held, NOW - ago)
+        touch(held, NOW - ago)
     monkeypatch.setattr(heartbeat, "monotonic", lambda: 90_000.0)
     if suspended:
         suspend(sleeper)
-    why = silence(held, NOW)
+    why = unresponsive_error(held, NOW)
     assert why.exit_code == 7
     assert why.message == f"The daemon (process {sleeper.pid}) {message}"
     assert hint in why.hint
@@ -90,19 +90,19 @@ def test_the_reason_and_the_remedy(held, sleeper, monkeypatch, ago, suspended, m
 def test_a_clock_that_was_set_makes_nobody_think_that_the_loop_stands_still(held, monkeypatch, jump):
     held.daemon_json.write_text("{}")
     monkeypatch.setattr(heartbeat, "monotonic", lambda: 90_000.0)
-    beat(held, NOW)
+    touch(held, NOW)
     monkeypatch.setattr(heartbeat, "monotonic", lambda: 90_000.5)
-    assert "not turned" not in silence(held, NOW + jump).message
+    assert "not turned" not in unresponsive_error(held, NOW + jump).message
     assert heartbeat.is_turning(held, NOW + jump)
     monkeypatch.setattr(heartbeat, "monotonic", lambda: 90_060.0)
-    assert "not turned for 1m 00s" in silence(held, NOW + jump).message
+    assert "not turned for 1m 00s" in unresponsive_error(held, NOW + jump).message
     assert not heartbeat.is_turning(held, NOW + jump)
 
 
 def test_what_an_older_version_has_written_goes_by_the_clock(held):
     held.daemon_json.write_text("{}")
     os.utime(held.daemon_json, (NOW.timestamp(), NOW.timestamp()))
-    assert "not turned for 1m 00s" in silence(held, NOW + timedelta(minutes=1)).message
+    assert "not turned for 1m 00s" in unresponsive_error(held, NOW + timedelta(minutes=1)).message
 
 
 def test_a_process_that_goes_on_is_suspended_no_more(sleeper):

@@ -21,7 +21,7 @@ from orchestrator import errors
 from orchestrator.catalog.kinds import kind_of
 from orchestrator.clock import monotonic, now
 from orchestrator.errors import DaemonSilent, OrchestratorError, StoreError
-from orchestrator.heartbeat import daemon_pid, is_suspended, is_turning, silence
+from orchestrator.heartbeat import daemon_pid, is_suspended, is_turning, unresponsive_error
 from orchestrator.layout import StateDir
 from orchestrator.wire import Channel, Disconnected
 
@@ -97,7 +97,7 @@ class RemoteStore:
             self._channel.send(Call(PROTOCOL, operation, encode(arguments)))
             reply = self._wait(is_slow)
         except Disconnected:
-            raise silence(self.state, now()) from None
+            raise unresponsive_error(self.state, now()) from None
         if isinstance(reply, Refused):
             raise _error(reply)
         return reply.result
@@ -136,10 +136,10 @@ class RemoteStore:
         if is_slow and is_turning(self.state, now()):
             return
         if monotonic() >= deadline or is_suspended(daemon_pid(self.state) or 0):
-            why = silence(self.state, now())
+            why = unresponsive_error(self.state, now())
             raise DaemonSilent(why.message, hint=f"{why.hint} What was asked of it may then still be done.")
         if self._tell is not None:
-            self._tell(f"waiting: {silence(self.state, now()).message}")
+            self._tell(f"waiting: {unresponsive_error(self.state, now()).message}")
             self._tell = None
 
 
@@ -171,7 +171,7 @@ def ask_daemon(state: StateDir, name: str, *, patience: float = PATIENCE_S, **ar
     """Asks the daemon for something that is no store operation. Raises DaemonSilent when it does not answer."""
     store = connect(state, patience)
     if store is None:
-        raise silence(state, now())
+        raise unresponsive_error(state, now())
     try:
         return json.loads(store.ask(name, arguments))
     finally:

@@ -113,7 +113,7 @@ class StoreServer:
         self._listener = listener
         self._place = self._found()
 
-    def mend(self) -> bool:
+    def rebind_socket(self) -> bool:
         """Listens anew when somebody has deleted the socket; whether that was so. Raises StoreError."""
         if self._found() == self._place is not None:
             return False

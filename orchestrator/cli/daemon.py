@@ -182,10 +182,10 @@ def uninstall(json: Json = False) -> None:
 
 def _absent(state: StateDir, error: DaemonError) -> dict[str, Any]:
     """What is known of a daemon that does not answer, or is not there."""
-    from orchestrator.heartbeat import daemon_pid, last_beat
+    from orchestrator.heartbeat import daemon_pid, last_heartbeat
 
     pid = daemon_pid(state)
-    told: dict[str, Any] = {"running": pid is not None, "pid": pid, "loop_at": last_beat(state)}
+    told: dict[str, Any] = {"running": pid is not None, "pid": pid, "loop_at": last_heartbeat(state)}
     told |= {"concerns": [], "locations": [], "next": [], "queue": {"running": 0, "queued": 0, "waiting": {}}}
     return {**told, "error": error_json(error)}
 
@@ -219,7 +219,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
     from datetime import datetime
 
     from orchestrator.clock import format_duration, now
-    from orchestrator.errors import gist
+    from orchestrator.errors import summary_line
 
     paint = painter()
     up = format_duration((now() - datetime.fromisoformat(told["started_at"])).total_seconds())
@@ -229,7 +229,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         fine = concern["alive"] and not concern["erroring"]
         symbol = paint("32", "✓") if fine else paint("31", "✗")
         alive = "alive" if concern["alive"] else paint("31", "gets no turns")
-        erroring = f", {paint('31', 'erroring')}: {gist(concern['error'])}" if concern["error"] else ""
+        erroring = f", {paint('31', 'erroring')}: {summary_line(concern['error'])}" if concern["error"] else ""
         lines.append(f"  {symbol} {concern['name'].ljust(pad)}  {alive}{erroring}")
     queue = told["queue"]
     lines.append(f"{queue['running']} running, {queue['queued']} queued")

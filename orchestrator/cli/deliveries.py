@@ -66,7 +66,7 @@ def delivery_table(deliveries: list[Delivery], now: datetime) -> str:
     """One line for each failed alert."""
     from orchestrator.cli.runs_view import ago
     from orchestrator.cli.ticks_view import until
-    from orchestrator.errors import gist
+    from orchestrator.errors import summary_line
 
     rows = [
         [
@@ -77,7 +77,7 @@ def delivery_table(deliveries: list[Delivery], now: datetime) -> str:
             one.attempts,
             ago(one.first_failed_at, now),
             Cell(until(one.next_at, now), YELLOW) if one.next_at else Cell("given up", RED),
-            gist(one.error),
+            summary_line(one.error),
         ]
         for one in deliveries
     ]

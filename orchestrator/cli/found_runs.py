@@ -10,11 +10,11 @@ from orchestrator.errors import NotPossible
 
 if TYPE_CHECKING:
     from orchestrator.layout import RunDir
-    from orchestrator.service.queued_runs import Unbegun
+    from orchestrator.service.queued_runs import QueuedRunView
     from orchestrator.service.workspace import Workspace
 
 
-def unbegun_of(found: Workspace, reference: str) -> Unbegun | None:
+def unbegun_of(found: Workspace, reference: str) -> QueuedRunView | None:
     """The run, if it has not begun."""
     from orchestrator.service.queued_runs import find_unbegun
 
@@ -28,7 +28,7 @@ def begun(found: Workspace, reference: str, wait: bool) -> RunDir:
 
     run_id = full_id(found, reference)
 
-    def look() -> Unbegun | None:
+    def look() -> QueuedRunView | None:
         return unbegun_of(found, run_id)
 
     unbegun = wait_until_begun(found.state, look, None, say) if wait else look()

@@ -21,7 +21,7 @@ from orchestrator.run_files import read_record
 from orchestrator.service.follow_run import events_of
 from orchestrator.service.history import is_abandoned, is_driven, progress_of
 from orchestrator.service.logs import last_lines
-from orchestrator.service.queued_runs import Unbegun
+from orchestrator.service.queued_runs import QueuedRunView
 from orchestrator.states import ACTIVE_RUN_STATES, StepState
 
 
@@ -77,7 +77,7 @@ def page_of(run_dir: RunDir, now: datetime, acknowledged: Acknowledgement | None
     )
 
 
-def unbegun_json(run: Unbegun, now: datetime) -> dict[str, Any]:
+def unbegun_json(run: QueuedRunView, now: datetime) -> dict[str, Any]:
     """A run that has not begun, with what it waits for."""
     waits_for = None if run.is_over else run.reason
     reason = run.reason if run.is_over else None

@@ -220,7 +220,7 @@ def cancel(run: ActiveRun, json: Json = False) -> int:
     """Cancel a run: steps that are running are told to stop, no other starts."""
     from orchestrator import clock
     from orchestrator.catalog.runs import resolve_run
-    from orchestrator.service.cancel_run import Canceled, cancel_run
+    from orchestrator.service.cancel_run import CancelOutcome, cancel_run
     from orchestrator.service.tickets import find_tickets, give_up
 
     with workspace() as found:
@@ -233,9 +233,9 @@ def cancel(run: ActiveRun, json: Json = False) -> int:
         with store_of(found) as store:
             run_id = store(resolve_run, run)
             became = cancel_run(store, run_id, "orchestrator runs cancel", clock.now())
-        if became is Canceled.DEQUEUED:
+        if became is CancelOutcome.DEQUEUED:
             return _canceled(run_id, "dequeued", f"Canceled run {run_id}, which was waiting in the queue.", json)
-        if became is Canceled.ASKED:
+        if became is CancelOutcome.ASKED:
             return _canceled(run_id, "asked", f"Asked run {run_id} to stop.", json)
         return _end_here(found, found.state.run(run_id), json)
 

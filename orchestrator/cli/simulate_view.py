@@ -15,7 +15,7 @@ from orchestrator.cli.styles import BOLD, DIM, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, local, why_not_run
 from orchestrator.clock import format_duration, format_instant
 from orchestrator.cron_expression import parse_cron
-from orchestrator.errors import gist
+from orchestrator.errors import summary_line
 from orchestrator.simulation.clock_changes import ClockChange, changes_between, moved_by
 from orchestrator.simulation.results import SimulatedTick
 from orchestrator.simulation.simulate import Simulation
@@ -153,7 +153,7 @@ class _TickLines:
 
 def _what(tick: SimulatedTick) -> str:
     if tick.error:
-        return gist(tick.error)
+        return summary_line(tick.error)
     if tick.requests:
         more = f" and {len(tick.requests) - 2} more" if len(tick.requests) > 2 else ""
         return f"{len(tick.requests)} run{'s' if len(tick.requests) > 1 else ''}{_told(tick.requests[:2])}{more}"
@@ -231,7 +231,7 @@ class _Remarkable:
         if tick.status is TickState.SUCCESS:
             return f"run at {self._local(tick.name, tick.at)}"
         if tick.error:
-            return gist(tick.error)
+            return summary_line(tick.error)
         return tick.skip_reason or "no reason given"
 
     def _local(self, name: str, instant: datetime) -> str:

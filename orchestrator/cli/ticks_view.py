@@ -10,7 +10,7 @@ from orchestrator.cli.runs_view import ago
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration
 from orchestrator.cron import load_zone
-from orchestrator.errors import gist
+from orchestrator.errors import summary_line
 from orchestrator.states import TickState
 from orchestrator.ticks import Automation, ScheduleInfo, Tick
 
@@ -58,7 +58,7 @@ def what(tick: Tick) -> str:
     """What came of a tick, in a few words."""
     if tick.error:
         about = f"run {tick.about_run}: " if tick.about_run else ""
-        return about + gist(tick.error)
+        return about + summary_line(tick.error)
     if tick.run_ids:
         more = f" and {len(tick.run_ids) - 3} more" if len(tick.run_ids) > 3 else ""
         return f"{len(tick.run_ids)} run{'s' if len(tick.run_ids) > 1 else ''}: {', '.join(tick.run_ids[:3])}{more}"

@@ -15,7 +15,7 @@ from typing import Literal
 
 from orchestrator import clock
 from orchestrator.errors import DaemonError, DaemonSilent, StoreError
-from orchestrator.heartbeat import daemon_pid, is_suspended, silence
+from orchestrator.heartbeat import daemon_pid, is_suspended, unresponsive_error
 from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.outliving import OutlivingProcess
 from orchestrator.service.daemon import ask, describe_daemon
@@ -70,7 +70,7 @@ def stop_daemon(state: StateDir, *, how: How = "graceful", patience: float = 60.
     deadline = clock.monotonic() + patience
     while daemon_pid(state) == pid:
         if is_suspended(pid):
-            raise silence(state, clock.now())
+            raise unresponsive_error(state, clock.now())
         if clock.monotonic() > deadline:
             raise DaemonError(
                 f"The daemon (process {pid}) has not stopped within {clock.format_duration(patience)}.",

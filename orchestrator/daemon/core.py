@@ -15,23 +15,22 @@ from orchestrator.catalog.automations import used_keys
 from orchestrator.catalog.queue import unfinished_runs
 from orchestrator.catalog.session import Store
 from orchestrator.crashpoints import crash_point
-from orchestrator.daemon.commits import Commits
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.loop import LONGEST_WAIT, Loop
-from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.queue import Queue
-from orchestrator.daemon.reconciler import Watched
+from orchestrator.daemon.reconciler import Supervised
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.retention import Retention
 from orchestrator.daemon.runs import Runs
 from orchestrator.daemon.schedules import Occurrence, Schedules
 from orchestrator.daemon.sensors import Sensors
+from orchestrator.daemon.write_buffer import FlushWrites, WriteBuffer
 from orchestrator.engine.overlap import Active, active_runs
 from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
-from orchestrator.service.cancel_run import Canceled, cancel_run
+from orchestrator.service.cancel_run import CancelOutcome, cancel_run
 from orchestrator.service.workspace import Workspace
 from orchestrator.ticks import Requested, ScheduleInfo, dedupe_key
 
@@ -39,7 +38,7 @@ from orchestrator.ticks import Requested, ScheduleInfo, dedupe_key
 _TOLERANCE = LONGEST_WAIT * 6
 
 
-class Listening:
+class ServeSocket:
     """The concern that serves commands. While it works for one, what it reads is up to date."""
 
     name = "socket"
@@ -54,7 +53,7 @@ class Listening:
         return None
 
 
-class Definitions:
+class SyncDefinitions:
     """The concern that keeps what is remembered in step with what is declared."""
 
     name = "definitions"
@@ -67,7 +66,7 @@ class Definitions:
         return None
 
 
-class Answers:
+class TakeAnswers:
     """The concern that hands answers of user code to whoever asked."""
 
     name = "evaluations"
@@ -81,7 +80,7 @@ class Answers:
             try:
                 self._daemon.take(answered, now)
             except Exception as error:  # one that cannot be taken, when the disk is full, takes no other with it
-                self._daemon.look_anew()
+                self._daemon.reschedule_all()
                 first = first or error
         if first is not None:
             raise first
@@ -98,43 +97,43 @@ class Daemon:
         self.log = log
         self.started_at = clock.now()
         self.watcher = Watcher()
-        self.outbox = Outbox(store)
+        self.buffer = WriteBuffer(store)
         self.locations = Locations(workspace, log, self.watcher)
-        self.registry = Registry(store, self.locations, self.outbox, log)
+        self.registry = Registry(store, self.locations, self.buffer, log)
         self.evaluations = Evaluations(
             workspace,
             self.locations,
             store,
             self._judge,
-            on_lost=self.look_anew,
+            on_lost=self.reschedule_all,
         )
         self.runs = Runs(workspace.state, store, workspace.pool, self.locations.can_launch, log)
         self.queue = Queue(workspace, self.locations, store, self.runs, log)
-        self.commits = Commits(self.outbox, self.registry, log, self.queue.changed, self.evaluations.forget_all)
+        self.commits = FlushWrites(self.buffer, log, self.queue.changed, self._decide_again)
         self.schedules = Schedules(
             workspace,
             self.locations,
             self.registry,
             self.evaluations,
-            self.outbox,
+            self.buffer,
             log,
             self._active_of,
             self.cancel,
         )
-        self.sensors = Sensors(workspace, self.locations, self.registry, self.evaluations, self.outbox, store, log)
+        self.sensors = Sensors(workspace, self.locations, self.registry, self.evaluations, self.buffer, store, log)
         self.runs.on_end = self._on_end
         self.runs.admission = self.queue.resume
         self.is_draining = False
         self.extra_descriptors: tuple[int, ...] = ()
         self.concerns = [
-            Watched(concern, log)
+            Supervised(concern, log)
             for concern in (
-                Listening(self),
+                ServeSocket(self),
                 self.locations,
-                Definitions(self.registry),
-                Answers(self),
-                Asking(self, self.schedules),
-                Asking(self, self.sensors),
+                SyncDefinitions(self.registry),
+                TakeAnswers(self),
+                Pausable(self, self.schedules),
+                Pausable(self, self.sensors),
                 self.commits,
                 self.queue,
                 self.runs,
@@ -149,10 +148,15 @@ class Daemon:
         asker = self.schedules if isinstance(answered.subject, Occurrence) else self.sensors
         asker.take(answered, now)
 
-    def look_anew(self) -> None:
+    def reschedule_all(self) -> None:
         """Something was decided and not carried out: everything that is due is looked at again."""
-        self.schedules.agenda.start_over()
-        self.sensors.agenda.start_over()
+        self.schedules.due_queue.invalidate()
+        self.sensors.due_queue.invalidate()
+
+    def _decide_again(self) -> None:
+        """What was decided rests on something that is not so: the registry is read again."""
+        self.evaluations.forget_all()
+        self.registry.changed()
 
     def before_operation(self) -> None:
         """Called before a command's operation: it sees, and may change, what is true now."""
@@ -161,7 +165,7 @@ class Daemon:
 
     def cancel(self, run_id: str, by: str) -> None:
         """Cancels a run in whatever state it is."""
-        if cancel_run(self.store, run_id, by, clock.now()) is Canceled.DEQUEUED:
+        if cancel_run(self.store, run_id, by, clock.now()) is CancelOutcome.DEQUEUED:
             self.queue.changed()
 
     def drain(self) -> None:
@@ -181,8 +185,8 @@ class Daemon:
     def is_settled(self) -> bool:
         """Whether everything that is due has been asked, committed, run and ended."""
         loading = any(location.is_loading for location in self.locations.all.values())
-        asking = self.evaluations.is_busy or not self.outbox.is_empty
-        due = [*self.schedules.agenda.upcoming(), *self.sensors.agenda.upcoming()]
+        asking = self.evaluations.is_busy or not self.buffer.is_empty
+        due = [*self.schedules.due_queue.upcoming(), *self.sensors.due_queue.upcoming()]
         late = any(at <= clock.now() for _, at in due)
         return not (loading or asking or late or self.queue.is_busy or self.runs.active or self.runs.backlog)
 
@@ -197,7 +201,7 @@ class Daemon:
             "workspace_error": str(self.locations.settings_error) if self.locations.settings_error else None,
             "concerns": [concern.describe(now, _TOLERANCE) for concern in self.concerns],
             "locations": self.locations.describe(),
-            "next": [*self.schedules.agenda.describe(), *self.sensors.agenda.describe()],
+            "next": [*self.schedules.due_queue.describe(), *self.sensors.due_queue.describe()],
             "queue": {
                 "queued": self.queue.size,
                 "running": len(self.runs.active),
@@ -217,7 +221,7 @@ class Daemon:
             self.watcher.close()
 
     def _on_end(self) -> None:
-        self.sensors.hurry(clock.now())
+        self.sensors.evaluate_now(clock.now())
         self.loop.again()
 
     def _judge(self, id: str, subject: Any, requests: Sequence[Requested]) -> RequestDecision:
@@ -237,7 +241,7 @@ class Daemon:
         self.runs.catch_up()
         runs = self.store(unfinished_runs)
         known = {run.run_id for run in runs}
-        runs += [run for run in self.outbox.runs() if run.run_id not in known]
+        runs += [run for run in self.buffer.runs() if run.run_id not in known]
         modes = self.locations.modes_of(remembered.location, declared.pipeline)
         return active_runs(remembered.location, declared, modes, runs)
 
@@ -257,7 +261,7 @@ class Daemon:
         yield from self.runs.descriptors()
 
 
-class Asking:
+class Pausable:
     """A concern that asks user code: not while draining, and not while what was answered cannot be committed."""
 
     def __init__(self, daemon: Daemon, concern: Schedules | Sensors) -> None:

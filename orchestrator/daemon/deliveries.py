@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.registry import Registry
-from orchestrator.daemon.sensor_inputs import Sight
+from orchestrator.daemon.sensor_inputs import SensorInput
 from orchestrator.engine import deliveries as engine
-from orchestrator.errors import gist
+from orchestrator.errors import summary_line
 from orchestrator.states import TickState
 from orchestrator.ticks import Delivery, RunEnding, SensorInfo, Tick
 
@@ -39,7 +39,7 @@ class Deliveries:
         found = engine.next_due(self.of(id).values(), now) if declared.kind == "run_status_sensor" else None
         return found[0] if found else None
 
-    def due(self, id: str, now: datetime) -> Sight | None:
+    def due(self, id: str, now: datetime) -> SensorInput | None:
         """The alert to try again now, if one is due."""
         found = engine.next_due(self.of(id).values(), now)
         if found is None or found[0] > now:
@@ -47,7 +47,7 @@ class Deliveries:
         delivery = found[1]
         return alert_sight(delivery.run, delivery.key, delivery.attempts + 1, is_retry=True)
 
-    def first_attempt(self, id: str, sight: Sight) -> Sight:
+    def first_attempt(self, id: str, sight: SensorInput) -> SensorInput:
         """The question about an ending that the sensor's cursor has not passed yet."""
         (run,) = sight.shown["runs"]
         key = engine.delivery_key(id, run)
@@ -55,7 +55,7 @@ class Deliveries:
         attempt = known.attempts + 1 if known else 1
         return alert_sight(run, key, attempt, cursor=sight.cursor, is_more=sight.is_more)
 
-    def settle(self, id: str, sight: Sight, tick: Tick, now: datetime) -> Changes:
+    def settle(self, id: str, sight: SensorInput, tick: Tick, now: datetime) -> Changes:
         """Takes in the result of an attempt, and returns what is to be committed."""
         (run,) = sight.shown["runs"]
         key: str = sight.shown["delivery_key"]
@@ -102,7 +102,7 @@ class Deliveries:
             else:
                 some[key] = delivery
 
-    def _say(self, id: str, run: RunEnding, sight: Sight, tick: Tick, after: Delivery | None) -> None:
+    def _say(self, id: str, run: RunEnding, sight: SensorInput, tick: Tick, after: Delivery | None) -> None:
         facts = {"sensor": id, "run": run.run_id, "pipeline": run.pipeline, "attempt": sight.shown["attempt"]}
         if tick.status is not TickState.FAILURE:
             skipped = {"skipped": tick.skip_reason} if tick.skip_reason else {}
@@ -113,16 +113,18 @@ class Deliveries:
             self._log.error("alert failed", **facts, **next_try, error=tick.error)
         else:
             self._log.error(
-                "alert given up; try it again with `orchestrator sensor retry`", **facts, error=gist(tick.error or "")
+                "alert given up; try it again with `orchestrator sensor retry`",
+                **facts,
+                error=summary_line(tick.error or ""),
             )
 
 
 def alert_sight(
     run: RunEnding, key: str, attempt: int, *, cursor: str | None = None, is_more: bool = False, is_retry: bool = False
-) -> Sight:
+) -> SensorInput:
     """The question to a run-status sensor about one run."""
     shown = {"runs": (run,), "delivery_key": key, "attempt": attempt}
-    return Sight(cursor, shown, is_more, about_run=run.run_id, is_retry=is_retry)
+    return SensorInput(cursor, shown, is_more, about_run=run.run_id, is_retry=is_retry)
 
 
 def _renamed(delivery: Delivery, sensor: str) -> Delivery:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 
-class Agenda:
+class DueQueue:
     """Ids in the order of their instants.
 
     `look(id, now)` is called for whatever is due, which is then off the agenda until it is put there again. When
@@ -35,10 +35,10 @@ class Agenda:
         try:
             return self._turn(now)
         except BaseException:
-            self.start_over()  # or what was just to be looked at never would be
+            self.invalidate()  # or what was just to be looked at never would be
             raise
 
-    def start_over(self) -> None:
+    def invalidate(self) -> None:
         """Has everything put on the agenda anew at the next turn, whenever it was to be looked at."""
         self._filled_at_version = None
 

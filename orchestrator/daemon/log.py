@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.errors import gist
+from orchestrator.errors import summary_line
 from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.terminal import on_one_line, printable, safe_json, wants_color
 
@@ -62,7 +62,7 @@ def _plain(value: Any) -> str:
     """A value on the line: of many lines the one that says most."""
     text = str(value)
     if "\n" in text:
-        text = gist(text)
+        text = summary_line(text)
     return json.dumps(text, ensure_ascii=False) if not text or any(mark in text for mark in ' "\n=') else text
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestrator import clock
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.reconciler import Watched
+from orchestrator.daemon.reconciler import Supervised
 
 # The longest wait. A machine that wakes from sleep goes on waiting for the rest of it: the clock that waiting goes by
 # stands still meanwhile.
@@ -23,7 +23,7 @@ class Loop:
 
     def __init__(
         self,
-        concerns: list[Watched],
+        concerns: list[Supervised],
         descriptors: Callable[[], Iterable[int]],
         deadline: Callable[[], float | None],
         log: DaemonLog,
@@ -90,7 +90,7 @@ class Loop:
         self._before = (wall, steady)
 
 
-def _instants(concerns: list[Watched], now: datetime) -> Iterator[datetime]:
+def _instants(concerns: list[Supervised], now: datetime) -> Iterator[datetime]:
     for concern in concerns:
         due = concern.turn(now)
         if due is not None:

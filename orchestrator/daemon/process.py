@@ -22,7 +22,7 @@ from orchestrator.catalog.session import hold_store
 from orchestrator.daemon.control import already_running
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.self_checks import Vitals
+from orchestrator.daemon.self_checks import SelfChecks
 from orchestrator.daemon.systemd_notify import Supervisor
 from orchestrator.errors import DaemonError
 from orchestrator.heartbeat import daemon_pid, is_alive
@@ -68,7 +68,7 @@ def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = F
                 _announce(state)
                 log.info("daemon started", pid=os.getpid(), workspace=workspace.settings.path)
                 supervisor.ready()
-                _serve(daemon, Vitals(state, lock, server, supervisor, log), once=once)
+                _serve(daemon, SelfChecks(state, lock, server, supervisor, log), once=once)
             finally:
                 supervisor.stopping()
                 going_on = len(daemon.runs.active)
@@ -157,7 +157,7 @@ def _stop(daemon: Daemon, how: str) -> None:
         daemon.runs.cancel_all("daemon stop --cancel")
 
 
-def _serve(daemon: Daemon, vitals: Vitals, *, once: bool) -> None:
+def _serve(daemon: Daemon, vitals: SelfChecks, *, once: bool) -> None:
     if once:
         daemon.make_one_pass()
     with _signals(daemon) as wake:

@@ -15,7 +15,7 @@ from orchestrator.errors import OrchestratorError
 _PAUSE = timedelta(seconds=1)
 
 
-class Concern(Protocol):
+class Reconciler(Protocol):
     """One thing to reconcile."""
 
     name: str
@@ -25,10 +25,10 @@ class Concern(Protocol):
         ...
 
 
-class Watched:
+class Supervised:
     """A concern with what is known of its health: whether it gets its turns, and whether they succeed. Two facts."""
 
-    def __init__(self, concern: Concern, log: DaemonLog) -> None:
+    def __init__(self, concern: Reconciler, log: DaemonLog) -> None:
         self.concern = concern
         self.turned_at: datetime | None = None
         self.error: str | None = None

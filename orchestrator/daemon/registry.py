@@ -11,7 +11,7 @@ from orchestrator.catalog.deliveries import list_deliveries
 from orchestrator.catalog.session import Store
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.outbox import Outbox
+from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine import schedule_decisions
 from orchestrator.ticks import Automation, Declared, Delivery, ScheduleInfo, SensorInfo, automation_id
 
@@ -19,10 +19,10 @@ from orchestrator.ticks import Automation, Declared, Delivery, ScheduleInfo, Sen
 class Registry:
     """Automations by id. `version` grows whenever something may have to be decided anew."""
 
-    def __init__(self, store: Store, locations: Locations, outbox: Outbox, log: DaemonLog) -> None:
+    def __init__(self, store: Store, locations: Locations, buffer: WriteBuffer, log: DaemonLog) -> None:
         self._store = store
         self._locations = locations
-        self._outbox = outbox
+        self._buffer = buffer
         self._log = log
         self._seen = -1
         self._stale = True
@@ -37,7 +37,7 @@ class Registry:
 
     def refresh(self, now: datetime) -> None:
         """Brings both sides together: what is new, edited, gone or back."""
-        if self._stale and self._outbox.is_empty:
+        if self._stale and self._buffer.is_empty:
             # What waits to be committed is newer than what is stored. Before a user's change it is committed; if that
             # fails, the change fails too.
             self.remembered = {one.id: one for one in self._store(list_automations)}
@@ -94,4 +94,4 @@ class Registry:
 
     def _save(self, automation: Automation, now: datetime) -> None:
         self.remember(automation)
-        self._outbox.add(now, automation=automation, urgent=True)
+        self._buffer.add(now, automation=automation, urgent=True)

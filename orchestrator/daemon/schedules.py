@@ -12,17 +12,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.crashpoints import crash_point
-from orchestrator.daemon.due_queue import Agenda
+from orchestrator.daemon.due_queue import DueQueue
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.tick_results import Askable, askable, outcome_of
+from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine.overlap import Active
 from orchestrator.engine.schedule_decisions import (
-    Passed,
     ScheduleDecision,
+    SkippedOccurrence,
     after_clock_change,
     decide,
     passed_of,
@@ -58,7 +58,7 @@ class Schedules:
         locations: Locations,
         registry: Registry,
         evaluations: Evaluations,
-        outbox: Outbox,
+        buffer: WriteBuffer,
         log: DaemonLog,
         active_of: Callable[[str], Active],
         cancel: Callable[[str, str], None],
@@ -67,17 +67,17 @@ class Schedules:
         self._locations = locations
         self._registry = registry
         self._evaluations = evaluations
-        self._outbox = outbox
+        self._buffer = buffer
         self._log = log
         self._active_of = active_of
         self._cancel = cancel
-        self.agenda = Agenda(lambda: registry.version, self._fill, self._look)
+        self.due_queue = DueQueue(lambda: registry.version, self._fill, self._look)
         self.until: datetime | None = None  # what is due later is left to whoever makes the next pass
         self._making_up: dict[str, datetime] = {}
         self._tries: dict[str, int] = {}  # of an occurrence whose evaluation was lost
 
     def turn(self, now: datetime) -> datetime | None:
-        return self.agenda.turn(now)
+        return self.due_queue.turn(now)
 
     def take(self, answered: Answered, now: datetime) -> None:
         """What came of an occurrence."""
@@ -111,7 +111,7 @@ class Schedules:
         self._commit(after, ticks, list(outcome.runs), now)
         self._say_passed(answered.id, passed)
         self._say(answered.id, outcome.tick)
-        self.agenda.put(answered.id, now + _RETRY_PAUSE * 2**tries if again else now)
+        self.due_queue.put(answered.id, now + _RETRY_PAUSE * 2**tries if again else now)
 
     # --- inside ---
 
@@ -119,7 +119,7 @@ class Schedules:
         for id in self._registry.schedules():
             if id in self._tries and id in before:
                 latest = now + _RETRY_PAUSE * 2**_RETRIES  # the clock may have been set back
-                self.agenda.put(id, min(before[id], latest))
+                self.due_queue.put(id, min(before[id], latest))
             elif not self._evaluations.is_asked(id):
                 self._look(id, now)
 
@@ -133,7 +133,7 @@ class Schedules:
             self._pass(remembered, decision, now)
             next_at = decision.next_at
             if next_at is not None and (self.until is None or next_at <= self.until):
-                self.agenda.put(id, next_at)
+                self.due_queue.put(id, next_at)
             return
         if decision.serialize:
             self._making_up[id] = decision.evaluate[-1]
@@ -188,9 +188,9 @@ class Schedules:
 
     def _commit(self, after: Automation, ticks: list[Tick], runs: list[Any], now: datetime) -> None:
         self._registry.remember(after)
-        self._outbox.add(now, ticks=ticks, automation=after, runs=runs, urgent=True)
+        self._buffer.add(now, ticks=ticks, automation=after, runs=runs, urgent=True)
 
-    def _say_passed(self, id: str, passed: list[tuple[Passed, TickState]]) -> None:
+    def _say_passed(self, id: str, passed: list[tuple[SkippedOccurrence, TickState]]) -> None:
         """What is not run, in one line for each reason: after a weekend asleep these may be thousands."""
         for reason, run in dict.fromkeys((one.reason, one.about_run) for one, _ in passed):
             some = [one for one, _ in passed if (one.reason, one.about_run) == (reason, run)]
@@ -221,11 +221,13 @@ def _accounted_for(automation: Automation, scheduled_at: datetime) -> Automation
     return replace(automation, since=scheduled_at, since_inclusive=False)
 
 
-def _passed_ticks(automation: Automation, passed: list[tuple[Passed, TickState]], now: datetime) -> list[Tick]:
+def _passed_ticks(
+    automation: Automation, passed: list[tuple[SkippedOccurrence, TickState]], now: datetime
+) -> list[Tick]:
     return [_passed_tick(automation, one, status, now) for one, status in passed]
 
 
-def _passed_tick(automation: Automation, passed: Passed, status: TickState, now: datetime) -> Tick:
+def _passed_tick(automation: Automation, passed: SkippedOccurrence, status: TickState, now: datetime) -> Tick:
     return Tick(
         tick_id=new_run_id(),
         name=automation.id,

@@ -13,12 +13,12 @@ from orchestrator.catalog.rpc_server import StoreServer
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.systemd_notify import Supervisor
 from orchestrator.errors import DaemonError, OrchestratorError
-from orchestrator.heartbeat import EVERY, beat
+from orchestrator.heartbeat import EVERY, touch
 from orchestrator.layout import StateDir
 from orchestrator.locks import HeldLock
 
 
-class Vitals:
+class SelfChecks:
     """Called after each turn; does its work about once a second."""
 
     def __init__(
@@ -43,12 +43,12 @@ class Vitals:
                 f"The state directory {self._state.path} was removed or replaced while the daemon ran.",
                 hint="Start the daemon again with `orchestrator daemon start`.",
             )
-        beat(self._state, now)
+        touch(self._state, now)
         self._mend_socket()
 
     def _mend_socket(self) -> None:
         try:
-            if self._server.mend():
+            if self._server.rebind_socket():
                 self._log.warn("the socket was gone, and is there again", socket=self._state.daemon_sock)
             self._error = None
         except OrchestratorError as error:

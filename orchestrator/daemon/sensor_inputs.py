@@ -20,7 +20,7 @@ BATCH = 100
 
 
 @dataclass(frozen=True)
-class Sight:
+class SensorInput:
     """Something new. `cursor` is the place behind it, None when the cursor stays as it is; `shown` goes into the
     question; `is_more` says that there is more of it already; `about_run` is the run that an alert is about, and
     `is_retry` says that the alert has failed before."""
@@ -32,14 +32,14 @@ class Sight:
     is_retry: bool = False
 
 
-def see(store: Store, id: str, declared: SensorInfo, places: dict[str, int]) -> Sight | str:
+def collect_input(store: Store, id: str, declared: SensorInfo, places: dict[str, int]) -> SensorInput | str:
     """What is new for a sensor that has got as far as `places`; or, in words, why that is nothing to it."""
     if declared.kind == "asset_sensor":
         return _see_assets(store, declared, places)
     return _see_endings(store, id, declared, places)
 
 
-def _see_assets(store: Store, declared: SensorInfo, places: dict[str, int]) -> Sight | str:
+def _see_assets(store: Store, declared: SensorInfo, places: dict[str, int]) -> SensorInput | str:
     found, is_more = _new_materializations(store, declared, places)
     missing = {asset_name(asset) for asset in declared.assets} - {_name(one) for one in found}
     if not found:
@@ -49,7 +49,7 @@ def _see_assets(store: Store, declared: SensorInfo, places: dict[str, int]) -> S
     after = {**places}
     for one in found:
         after[_name(one)] = max(after.get(_name(one), 0), one.ordinal)
-    return Sight(cursors.written(after), {"materializations": tuple(found)}, is_more)
+    return SensorInput(cursors.encode(after), {"materializations": tuple(found)}, is_more)
 
 
 def _new_materializations(
@@ -69,14 +69,14 @@ def _new_materializations(
     return sorted(in_order, key=lambda one: one.ordinal), bool(full)
 
 
-def _see_endings(store: Store, id: str, declared: SensorInfo, places: dict[str, int]) -> Sight | str:
+def _see_endings(store: Store, id: str, declared: SensorInfo, places: dict[str, int]) -> SensorInput | str:
     """One run at a time, so that what goes wrong with one of them is nothing to the others."""
     place = places.get(cursors.ENDINGS, 0)
     runs = store(endings_after, place, list(declared.statuses), list(declared.pipelines), 2, id)
     if not runs:
         return "no run has ended like that"
     run = runs[0]
-    return Sight(cursors.written({cursors.ENDINGS: run.ordinal}), {"runs": (run,)}, len(runs) > 1, run.run_id)
+    return SensorInput(cursors.encode({cursors.ENDINGS: run.ordinal}), {"runs": (run,)}, len(runs) > 1, run.run_id)
 
 
 def _name(one: NumberedMaterialization) -> str:

@@ -12,15 +12,15 @@ from msgspec.structs import replace
 
 from orchestrator.catalog.session import Store
 from orchestrator.daemon.deliveries import Changes, Deliveries
-from orchestrator.daemon.due_queue import Agenda
+from orchestrator.daemon.due_queue import DueQueue
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
-from orchestrator.daemon.sensor_inputs import Sight, see
+from orchestrator.daemon.sensor_inputs import SensorInput, collect_input
 from orchestrator.daemon.tick_results import askable, outcome_of
+from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine.renames import predecessor_of, take_over
 from orchestrator.engine.sensor_timing import next_evaluation_at, spread
 from orchestrator.ids import new_run_id
@@ -36,7 +36,7 @@ class Look:
 
     declared: SensorInfo
     before: str | None
-    sight: Sight | None = None
+    sight: SensorInput | None = None
 
 
 # What is put off for so long is left to whoever makes the next pass.
@@ -54,7 +54,7 @@ class Sensors:
         locations: Locations,
         registry: Registry,
         evaluations: Evaluations,
-        outbox: Outbox,
+        buffer: WriteBuffer,
         store: Store,
         log: DaemonLog,
     ) -> None:
@@ -62,22 +62,22 @@ class Sensors:
         self._locations = locations
         self._registry = registry
         self._evaluations = evaluations
-        self._outbox = outbox
+        self._buffer = buffer
         self._store = store
         self._log = log
         self._deliveries = Deliveries(registry, locations, log)
         self.is_spread_out = True  # after a start they do not all come at once
         self.is_single_pass = False  # each is asked once, and again only if something has happened to what it looks at
         self._asked: set[str] = set()
-        self.agenda = Agenda(lambda: registry.version, self._fill, self._look)
-        self._regular: dict[str, datetime] = {}  # when those that hurry would have been looked at
+        self.due_queue = DueQueue(lambda: registry.version, self._fill, self._look)
+        self._regular: dict[str, datetime] = {}  # when those that evaluate_now would have been looked at
         self._hinted: set[str] = set()  # there is something for them, and they are just being asked
-        self._stuck: set[str] = set()  # their last evaluation came to nothing, so that there is no hurry
+        self._stuck: set[str] = set()  # their last evaluation came to nothing, so that there is no evaluate_now
 
     def turn(self, now: datetime) -> datetime | None:
-        return self.agenda.turn(now)
+        return self.due_queue.turn(now)
 
-    def hurry(self, now: datetime) -> None:
+    def evaluate_now(self, now: datetime) -> None:
         """Something was materialized or has ended: those that look at such things look now. If it is nothing to them,
         that is not worth a tick."""
         for id, declared in self._registry.sensors().items():
@@ -85,7 +85,7 @@ class Sensors:
                 continue
             if self._evaluations.is_asked(id):
                 self._hinted.add(id)
-            elif (regular := self.agenda.at(id)) is not None:
+            elif (regular := self.due_queue.at(id)) is not None:
                 self._hurry(id, regular, now)
 
     def take(self, answered: Answered, now: datetime) -> None:
@@ -115,7 +115,7 @@ class Sensors:
         urgent = outcome.is_urgent or cursor != remembered.cursor or remembered.failures > 0 or bool(deliveries)
         self._registry.remember(after)
         runs = list(outcome.runs)
-        self._outbox.add(now, ticks=[tick], automation=after, runs=runs, deliveries=deliveries, urgent=urgent)
+        self._buffer.add(now, ticks=[tick], automation=after, runs=runs, deliveries=deliveries, urgent=urgent)
         self._go_on(answered.id, look, after, failed and not is_alert, now)
 
     # --- inside ---
@@ -127,7 +127,7 @@ class Sensors:
         is_hinted = id in self._hinted
         self._hinted.discard(id)
         if look.sight and look.sight.is_more and not is_stuck:
-            self.agenda.put(id, now)
+            self.due_queue.put(id, now)
         elif is_hinted and not is_stuck:
             self._hurry(id, regular, now)
         else:
@@ -138,11 +138,11 @@ class Sensors:
         if self.is_single_pass and id in self._asked:
             at = now + _AFTER_THIS_PASS
         retry_at = self._deliveries.next_at(id, declared, now)
-        self.agenda.put(id, at if retry_at is None else min(at, retry_at))
+        self.due_queue.put(id, at if retry_at is None else min(at, retry_at))
 
     def _hurry(self, id: str, regular: datetime, now: datetime) -> None:
         self._regular.setdefault(id, regular)
-        self.agenda.put(id, now)
+        self.due_queue.put(id, now)
 
     def _fill(self, before: Mapping[str, datetime], now: datetime) -> None:
         self._deliveries.notice_reloads(now)
@@ -166,7 +166,7 @@ class Sensors:
             self._ask(id, location, Look(declared, remembered.cursor), remembered, now)
             return
         remembered, places = self._places(declared, remembered, now)
-        sight = see(self._store, id, declared, places)
+        sight = collect_input(self._store, id, declared, places)
         if declared.kind == "run_status_sensor":
             # New runs first: what has failed before must not hold them up.
             sight = (
@@ -198,17 +198,17 @@ class Sensors:
 
     def _places(self, declared: SensorInfo, remembered: Automation, now: datetime) -> tuple[Automation, dict[str, int]]:
         """How far the sensor has got; it begins if it has not begun."""
-        seen = cursors.read(remembered.cursor)
+        seen = cursors.decode(remembered.cursor)
         if seen is not None:
             return remembered, seen
         renamed = predecessor_of(remembered, list(self._registry.remembered.values()))
         changes = self._deliveries.adopt(renamed.id, remembered.id) if renamed else {}
         after = take_over(remembered, renamed) if renamed else remembered
-        if cursors.read(after.cursor) is None:
-            after = replace(after, cursor=cursors.beginning(self._store, declared))
+        if cursors.decode(after.cursor) is None:
+            after = replace(after, cursor=cursors.initial(self._store, declared))
         self._registry.remember(after)
-        self._outbox.add(now, automation=after, deliveries=changes, urgent=True)
-        return after, cursors.read(after.cursor) or {}
+        self._buffer.add(now, automation=after, deliveries=changes, urgent=True)
+        return after, cursors.decode(after.cursor) or {}
 
     def _nothing(self, id: str, declared: SensorInfo, remembered: Automation, now: datetime, reason: str) -> None:
         """A tick that user code need not be asked about. None at all if it was only a hint that made us look."""
@@ -227,7 +227,7 @@ class Sensors:
         )
         after = replace(remembered, last_tick_at=now, failures=0)
         self._registry.remember(after)
-        self._outbox.add(now, ticks=[tick], automation=after, urgent=False)
+        self._buffer.add(now, ticks=[tick], automation=after, urgent=False)
         self._put(id, declared, next_evaluation_at(declared, after, now), now)
 
     def _say(self, id: str, tick: Tick) -> None:

@@ -17,8 +17,8 @@ from orchestrator.definitions.pipeline import PipelineDefinition
 from orchestrator.definitions.signature import CONTEXT_NAMES
 from orchestrator.definitions.source_location import (
     Where,
-    broken,
     check_name,
+    definition_error,
     where_is,
 )
 from orchestrator.definitions.step import check_tags
@@ -68,17 +68,21 @@ class AutomationDefinition:
         if self.pipeline_name is None:
             return
         if self.pipeline_name in broken_pipelines:
-            raise self.broken(f"its pipeline {self.pipeline_name!r} is broken.", "Correct the pipeline first.")
+            raise self.definition_error(
+                f"its pipeline {self.pipeline_name!r} is broken.", "Correct the pipeline first."
+            )
         if self.pipeline_name not in pipelines:
             hint = near_misses(self.pipeline_name, pipelines, "pipeline")
-            raise self.broken(f"its location has no pipeline {self.pipeline_name!r} as a module attribute.", hint)
+            raise self.definition_error(
+                f"its location has no pipeline {self.pipeline_name!r} as a module attribute.", hint
+            )
         modes = pipelines[self.pipeline_name].modes
         if self.info.mode is not None and self.info.mode not in modes:
             hint = near_misses(self.info.mode, modes, "mode")
-            raise self.broken(f"pipeline {self.pipeline_name!r} has no mode {self.info.mode!r}.", hint)
+            raise self.definition_error(f"pipeline {self.pipeline_name!r} has no mode {self.info.mode!r}.", hint)
 
-    def broken(self, problem: str, hint: str | None = None) -> Exception:
-        return broken(str(self), self.where, problem, hint)
+    def definition_error(self, problem: str, hint: str | None = None) -> Exception:
+        return definition_error(str(self), self.where, problem, hint)
 
     def seconds(self, name: str, value: Any, *, least: float = 0.0, or_none: bool = False) -> Any:
         """The seconds of a duration (see `seconds_of`)."""
@@ -87,30 +91,36 @@ class AutomationDefinition:
         try:
             found = seconds_of(value)
         except ValueError:
-            raise self.broken(
+            raise self.definition_error(
                 f"{name}={value!r} is not a duration.", "Write seconds, text like '90s', '15m', '24h', or a timedelta."
             ) from None
         if found < least:
-            raise self.broken(f"{name}={value!r} must be at least {least:g} seconds.")
+            raise self.definition_error(f"{name}={value!r} must be at least {least:g} seconds.")
         return found
 
     def _check_pipeline(self) -> None:
         if isinstance(self.pipeline, BrokenDefinition):
-            raise self.broken(f"its pipeline {self.pipeline.name!r} is broken.", "Correct the pipeline first.")
+            raise self.definition_error(
+                f"its pipeline {self.pipeline.name!r} is broken.", "Correct the pipeline first."
+            )
         if self.pipeline is not None and not isinstance(self.pipeline, (PipelineDefinition, str)):
-            raise self.broken(f"pipeline={self.pipeline!r} is no pipeline.", "Give the pipeline itself, or its name.")
+            raise self.definition_error(
+                f"pipeline={self.pipeline!r} is no pipeline.", "Give the pipeline itself, or its name."
+            )
 
     def _check_texts(self, **given: Any) -> None:
         for option, value in given.items():
             if value is not None and not isinstance(value, str):
-                raise self.broken(f"{option}={value!r} is no text.")
+                raise self.definition_error(f"{option}={value!r} is no text.")
 
     def _check_parameters(self) -> bool:
         names = [p.name for p in inspect.signature(self.function).parameters.values() if p.default is p.empty]
         wanted = ", ".join(self.takes)
         alone = self.takes == ("context",)
         if len(names) != len(self.takes) if not alone else names and (len(names) > 1 or names[0] not in CONTEXT_NAMES):
-            raise self.broken(f"its function takes ({', '.join(names)}).", f"Write `def {self.name}({wanted}):`.")
+            raise self.definition_error(
+                f"its function takes ({', '.join(names)}).", f"Write `def {self.name}({wanted}):`."
+            )
         return bool(names)
 
 
@@ -140,20 +150,24 @@ class ScheduleDefinition(AutomationDefinition):
     ) -> None:
         super().__init__(function, name, pipeline, description)
         if pipeline is None:
-            raise self.broken("it names no pipeline.", "Add pipeline=...")
+            raise self.definition_error("it names no pipeline.", "Add pipeline=...")
         if cron is None:
-            raise self.broken("it has no cron expression.", "Add cron='30 2 * * *', for every night at half past two.")
+            raise self.definition_error(
+                "it has no cron expression.", "Add cron='30 2 * * *', for every night at half past two."
+            )
         self._check_texts(cron=cron, timezone=timezone, mode=mode)
         for check, value in ((parse_cron, cron), (load_zone, timezone)):
             try:
                 check(value)
             except (ValueError, TypeError) as error:
-                raise self.broken(str(error)) from None
+                raise self.definition_error(str(error)) from None
         if isinstance(catch_up, bool) or not (catch_up in _CATCH_UP or (isinstance(catch_up, int) and catch_up > 0)):
             hint = "Give 'latest', 'all', 'none', or the most occurrences to run (1 or more)."
-            raise self.broken(f"catch_up={catch_up!r} is no policy.", hint)
+            raise self.definition_error(f"catch_up={catch_up!r} is no policy.", hint)
         if overlap not in _OVERLAP:
-            raise self.broken(f"overlap={overlap!r} is no policy.", near_misses(str(overlap), _OVERLAP, "policy"))
+            raise self.definition_error(
+                f"overlap={overlap!r} is no policy.", near_misses(str(overlap), _OVERLAP, "policy")
+            )
         self.info = ScheduleInfo(
             name=self.name,
             cron=cron,
@@ -231,9 +245,11 @@ class AssetSensorDefinition(SensorDefinition):
         try:
             assets = tuple(AssetKey(key).parts for key in keys)
         except (DefinitionError, TypeError, ValueError) as error:
-            raise broken(f"Sensor {function.__name__!r}", where, f"asset={asset!r} names no asset: {error}") from None
+            raise definition_error(
+                f"Sensor {function.__name__!r}", where, f"asset={asset!r} names no asset: {error}"
+            ) from None
         if not assets:
-            raise broken(f"Sensor {function.__name__!r}", where, "it names no asset.")
+            raise definition_error(f"Sensor {function.__name__!r}", where, "it names no asset.")
         super().__init__(
             function, kind="asset_sensor", assets=assets, read=read, start=start, require=require, **options
         )
@@ -257,15 +273,19 @@ class RunStatusSensorDefinition(SensorDefinition):
         which = list(pipelines) if isinstance(pipelines, (list, tuple, set, frozenset)) else [pipelines]
         _check_choice(function, "start", start, _STARTS)
         if not wanted:
-            raise broken(f"Sensor {function.__name__!r}", where_is(function), "it names no status.")
+            raise definition_error(f"Sensor {function.__name__!r}", where_is(function), "it names no status.")
         for one in which:
             if not isinstance(one, (PipelineDefinition, str)):
                 hint = "Give pipelines, or their names."
-                raise broken(f"Sensor {function.__name__!r}", where_is(function), f"{one!r} is no pipeline.", hint)
+                raise definition_error(
+                    f"Sensor {function.__name__!r}", where_is(function), f"{one!r} is no pipeline.", hint
+                )
         for one in wanted:
             if one not in TERMINAL_RUN_STATES:
                 hint = near_misses(str(one), [str(state) for state in sorted(TERMINAL_RUN_STATES)], "status")
-                raise broken(f"Sensor {function.__name__!r}", where_is(function), f"status={one!r} ends no run.", hint)
+                raise definition_error(
+                    f"Sensor {function.__name__!r}", where_is(function), f"status={one!r} ends no run.", hint
+                )
         super().__init__(
             function,
             kind="run_status_sensor",
@@ -279,4 +299,6 @@ class RunStatusSensorDefinition(SensorDefinition):
 def _check_choice(function: Callable[..., Any], option: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         hint = near_misses(str(value), allowed, "choice")
-        raise broken(f"Sensor {function.__name__!r}", where_is(function), f"{option}={value!r} is no choice.", hint)
+        raise definition_error(
+            f"Sensor {function.__name__!r}", where_is(function), f"{option}={value!r} is no choice.", hint
+        )

@@ -17,10 +17,10 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from orchestrator.definitions.source_location import (
     Where,
-    broken,
     capitalized,
     check_function,
     check_options,
+    definition_error,
     where_called,
     where_is,
 )
@@ -148,7 +148,9 @@ def named_options(kind: str, example: str) -> Callable[[Callable[P, T]], Callabl
             try:
                 if args:
                     hint = f"Write {example}."
-                    raise broken(f"@{kind}", where_called(), "its options are given by name, in parentheses.", hint)
+                    raise definition_error(
+                        f"@{kind}", where_called(), "its options are given by name, in parentheses.", hint
+                    )
                 check_options(f"@{kind}", decorator, options)
             except DefinitionError as error:
                 if not _sets_aside():
@@ -178,4 +180,4 @@ def _explained(kind: str, function: Any, error: Exception) -> DefinitionError:
     line = f", line {frames[-1].lineno}" if frames else ""
     said = "".join(traceback.format_exception_only(error)).strip()
     what = f"{kind.capitalize()} {getattr(function, '__name__', '?')!r}"
-    return broken(what, where_is(function), f"its function raised {said}{line}.")
+    return definition_error(what, where_is(function), f"its function raised {said}{line}.")

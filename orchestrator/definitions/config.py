@@ -18,7 +18,7 @@ from typing import Any
 from orchestrator.definitions.settle import is_reference, literal_secrets, references_as_data, settled
 from orchestrator.definitions.shapes import Shapes
 from orchestrator.definitions.signature import NO_DEFAULT, Unevaluated
-from orchestrator.definitions.source_location import Where, broken, where_called
+from orchestrator.definitions.source_location import Where, definition_error, where_called
 from orchestrator.definitions.type_checks import type_name
 from orchestrator.definitions.unknown_keys import unknown_keys
 from orchestrator.errors import DefinitionError
@@ -171,7 +171,7 @@ class ConfigSchema:
             # Left unchecked, it would be a dictionary instead of what the author expects.
             problem = f"the annotation of `config`, {self.annotation}, cannot be evaluated."
             hint = "Import the name at the top of the module, not under `if TYPE_CHECKING:`."
-            raise broken(*self._owner(), problem, hint)
+            raise definition_error(*self._owner(), problem, hint)
         try:
             annotation = _modern(self.annotation) if sys.version_info < (3, 12) else self.annotation
             try:
@@ -182,7 +182,7 @@ class ConfigSchema:
             reason = str(error).partition("\n")[0]
             problem = f"nothing can be checked against `config: {type_name(self.annotation)}`: {reason}"
             hint = "Annotate it with a dataclass, a TypedDict or a pydantic model."
-            raise broken(*self._owner(), problem, hint) from None
+            raise definition_error(*self._owner(), problem, hint) from None
 
     def _owner(self) -> tuple[str, Where]:
         return self.owner or ("Configuration", where_called())

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.definitions.source_location import Where, broken
+from orchestrator.definitions.source_location import Where, definition_error
 
 if TYPE_CHECKING:
     from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
@@ -72,7 +72,7 @@ class Composition:
             self.names[name] = 1
             return name
         if explicit:
-            raise broken(
+            raise definition_error(
                 f"Pipeline {self.pipeline!r}", where, f"the name {name!r} is used twice.", "Choose another alias."
             )
         number = self.names[name] + 1

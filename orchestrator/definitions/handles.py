@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.definitions.graph import Node, Scope, composing
 from orchestrator.definitions.signature import NO_DEFAULT
-from orchestrator.definitions.source_location import broken, lowered, where_called
+from orchestrator.definitions.source_location import definition_error, lowered, where_called
 from orchestrator.errors import near_misses
 
 _BRANCH_HINT = "To branch, give a step an optional output and leave it out at run time."
@@ -233,4 +233,4 @@ def misuse(subject: Any, problem: str, hint: str | None = None) -> Exception:
     else:
         handle = subject.element if isinstance(subject, (MappedHandle, CollectedHandle)) else subject
         what = f"Step {(handle if isinstance(handle, Node) else handle.node).key!r}"
-    return broken(f"{what}{pipeline}", where_called(), f"{problem}.", hint)
+    return definition_error(f"{what}{pipeline}", where_called(), f"{problem}.", hint)

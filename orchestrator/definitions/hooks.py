@@ -12,9 +12,9 @@ from orchestrator.definitions.broken import check_usable, decorate
 from orchestrator.definitions.signature import read_signature
 from orchestrator.definitions.source_location import (
     Where,
-    broken,
     check_keys,
     check_name,
+    definition_error,
     where_is,
 )
 
@@ -38,7 +38,7 @@ class HookDefinition:
         signature = read_signature(function, str(self), self.where)
         if not signature.takes_context or signature.takes_config or signature.parameters:
             hint = f"Write `def {self.name}(context):`."
-            raise broken(str(self), self.where, "a hook takes one parameter, `context`.", hint)
+            raise definition_error(str(self), self.where, "a hook takes one parameter, `context`.", hint)
         # Not its attributes: other decorators leave some, and they may be called like ours.
         functools.update_wrapper(self, function, updated=())
 
@@ -92,5 +92,7 @@ def check_hooks(hooks: Iterable[HookDefinition], what: str, where: Where) -> tup
     for hook in hooks:
         check_usable(hook)
         if not isinstance(hook, HookDefinition):
-            raise broken(what, where, f"{hook!r} is not a hook.", "Decorate it with @success_hook or @failure_hook.")
+            raise definition_error(
+                what, where, f"{hook!r} is not a hook.", "Decorate it with @success_hook or @failure_hook."
+            )
     return tuple(sorted(set(hooks), key=lambda hook: hook.name))

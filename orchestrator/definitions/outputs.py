@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.definitions.signature import NO_DEFAULT
-from orchestrator.definitions.source_location import Where, broken, check_name, lowered
+from orchestrator.definitions.source_location import Where, check_name, definition_error, lowered
 from orchestrator.definitions.values import DEFAULT_OUTPUT
 
 
@@ -46,18 +46,20 @@ def read_outputs(
     elif isinstance(declared, Out):
         declared = {DEFAULT_OUTPUT: declared}
     if not isinstance(declared, Mapping) or not all(isinstance(out, Out) for out in declared.values()):
-        raise broken(
+        raise definition_error(
             what,
             where,
             f"outputs={declared!r} is not a declaration of outputs.",
             'Write outputs=Out(type), outputs=DynamicOut(type) or outputs={"name": Out(type), ...}.',
         )
     if not declared:
-        raise broken(what, where, "outputs={} declares no output.", "Annotate the function with `-> None` instead.")
+        raise definition_error(
+            what, where, "outputs={} declares no output.", "Annotate the function with `-> None` instead."
+        )
     for name, out in declared.items():
         if not isinstance(out.metadata, Mapping):
             problem = f"the metadata of its output {name!r} is not a dictionary."
-            raise broken(what, where, problem, 'Write metadata={"name": ...}.')
+            raise definition_error(what, where, problem, 'Write metadata={"name": ...}.')
     return {
         check_name(f"output of {lowered(what)},", name, where): _stored_by(out, io_manager)
         for name, out in declared.items()

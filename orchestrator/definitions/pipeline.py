@@ -15,7 +15,14 @@ from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import NothingOut
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition, constant_resource
 from orchestrator.definitions.signature import NO_DEFAULT, read_signature, type_hints
-from orchestrator.definitions.source_location import Where, broken, check_name, counted, where_called, where_is
+from orchestrator.definitions.source_location import (
+    Where,
+    check_name,
+    counted,
+    definition_error,
+    where_called,
+    where_is,
+)
 from orchestrator.definitions.step import StepDefinition, check_tags
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.typed import copied
@@ -52,7 +59,7 @@ class Mode:
         check_name("mode", self.name, self.where)
         if not isinstance(self.resources, Mapping):
             hint = 'Write resources={"name": ...}.'
-            raise broken(f"Mode {self.name!r}", self.where, "resources= is not a dictionary.", hint)
+            raise definition_error(f"Mode {self.name!r}", self.where, "resources= is not a dictionary.", hint)
         bound = {
             check_name(f"resource of mode {self.name!r},", key, self.where): self._definition(key, value)
             for key, value in self.resources.items()
@@ -66,7 +73,7 @@ class Mode:
         mistaken = _not_a_resource(value)
         if mistaken is not None:
             what, hint = mistaken
-            raise broken(f"Mode {self.name!r}", self.where, f"the resource {key!r} is {what}.", hint)
+            raise definition_error(f"Mode {self.name!r}", self.where, f"the resource {key!r} is {what}.", hint)
         return constant_resource(key, value)
 
 
@@ -99,7 +106,7 @@ class Preset:
         check_name("preset", self.name, self.where)
         if not isinstance(self.config, Mapping):
             hint = 'Write config={"steps": {"name": {"config": {...}}}}.'
-            raise broken(f"Preset {self.name!r}", self.where, "config= is not a dictionary.", hint)
+            raise definition_error(f"Preset {self.name!r}", self.where, "config= is not a dictionary.", hint)
         object.__setattr__(self, "config", copied(self.config))  # presets are often made from one dict
         object.__setattr__(self, "tags", check_tags(self.tags, f"Preset {self.name!r}", self.where))
         select = (self.select,) if isinstance(self.select, str) else tuple(self.select)
@@ -132,7 +139,9 @@ class PipelineDefinition(Generic[P]):
         self.modes: dict[str, Mode] = self._by_name("mode", Mode, modes) or {"default": Mode(where=self.where)}
         self.presets: dict[str, Preset] = self._by_name("preset", Preset, presets)
         if inspect.isgeneratorfunction(inspect.unwrap(function)):
-            raise broken(str(self), self.where, "its function yields, so nothing in it runs.", "Return instead.")
+            raise definition_error(
+                str(self), self.where, "its function yields, so nothing in it runs.", "Return instead."
+            )
         self.parameters = self._check_parameters()
         self.graph = self._compose()
         for mode in self.modes.values():
@@ -140,7 +149,7 @@ class PipelineDefinition(Generic[P]):
         for preset in self.presets.values():
             if preset.mode is not None and preset.mode not in self.modes:
                 hint = near_misses(preset.mode, self.modes, "mode")
-                raise broken(str(self), preset.where, f"preset {preset.name!r} names no mode of it.", hint)
+                raise definition_error(str(self), preset.where, f"preset {preset.name!r} names no mode of it.", hint)
         # Not its attributes: other decorators leave some, and they may be called like ours.
         functools.update_wrapper(self, function, updated=())
 
@@ -187,9 +196,13 @@ class PipelineDefinition(Generic[P]):
             check_usable(item)
             if not isinstance(item, cls):
                 hint = f'Write {kind}s=[{cls.__name__}("name", ...)].'
-                raise broken(str(self), self.where, f"{kind}s= holds {item!r}, which is not a {cls.__name__}.", hint)
+                raise definition_error(
+                    str(self), self.where, f"{kind}s= holds {item!r}, which is not a {cls.__name__}.", hint
+                )
             if item.name in found:
-                raise broken(str(self), self.where, f"two {kind}s are called {item.name!r}.", "Rename one of them.")
+                raise definition_error(
+                    str(self), self.where, f"two {kind}s are called {item.name!r}.", "Rename one of them."
+                )
             found[item.name] = item
         return found
 
@@ -197,7 +210,9 @@ class PipelineDefinition(Generic[P]):
         signature = read_signature(self.function, str(self), self.where)
         if signature.takes_context or signature.takes_config:
             hint = "It only wires steps together; steps take `context` and `config`."
-            raise broken(str(self), self.where, "a pipeline's function takes neither context nor config.", hint)
+            raise definition_error(
+                str(self), self.where, "a pipeline's function takes neither context nor config.", hint
+            )
         hints = type_hints(self.function)
         return {
             p.name: PipelineInput(p.name, p.default, hint=hints.get(p.name, NO_DEFAULT)) for p in signature.parameters
@@ -209,13 +224,13 @@ class PipelineDefinition(Generic[P]):
         with composition(new):
             self.function(**self.parameters)
         if not graph.nodes:
-            raise broken(str(self), self.where, "it has no steps.", "Call at least one step in its function.")
+            raise definition_error(str(self), self.where, "it has no steps.", "Call at least one step in its function.")
         return graph
 
     def _place(self, alias: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         outer = composing()
         if outer is None:
-            raise broken(
+            raise definition_error(
                 str(self),
                 where_called(),
                 "a pipeline is not called like a function.",
@@ -239,15 +254,15 @@ class PipelineDefinition(Generic[P]):
     ) -> dict[str, Any]:
         if len(args) > len(self.parameters):
             problem = f"it takes {counted(self.parameters, 'input')} and is given {len(args)}."
-            raise broken(str(self), where, problem)
+            raise definition_error(str(self), where, problem)
         given = dict(zip(self.parameters, args, strict=False))
         for name, value in kwargs.items():
             if name not in self.parameters:
                 hint = near_misses(name, self.parameters, "input") if self.parameters else None
                 hint = "Give after= to the steps inside that have to wait." if name == "after" else hint
-                raise broken(str(self), where, f"it has no input {name!r}.", hint)
+                raise definition_error(str(self), where, f"it has no input {name!r}.", hint)
             if name in given:
-                raise broken(str(self), where, f"its input {name!r} is given twice.")
+                raise definition_error(str(self), where, f"its input {name!r} is given twice.")
             given[name] = value
         for name, parameter in self.parameters.items():
             if name not in given:
@@ -264,7 +279,7 @@ class PipelineDefinition(Generic[P]):
                 if key == DEFAULT_IO_MANAGER:
                     continue
                 kind = "IO manager" if stores else "resource"
-                raise broken(
+                raise definition_error(
                     str(self),
                     self.where,
                     f"mode {mode.name!r} has no {kind} {key!r}, which {wanted_by} requires.",
@@ -272,7 +287,7 @@ class PipelineDefinition(Generic[P]):
                     f" {near_misses(key, mode.resources, 'resource') if mode.resources else ''}".rstrip(),
                 )
             if stores and not isinstance(definition, IOManagerDefinition):
-                raise broken(
+                raise definition_error(
                     str(self),
                     self.where,
                     f"in mode {mode.name!r}, {key!r} is used as an IO manager by {wanted_by} and is not one.",
@@ -305,7 +320,9 @@ def check_no_resource_cycle(resources: Mapping[str, Any], start: str, where: Whe
     def visit(key: str) -> None:
         if key in trail:
             circle = " -> ".join([*trail[trail.index(key) :], key])
-            raise broken(f"Resource {key!r}", where, f"it needs itself: {circle}.", "Remove one of these needs.")
+            raise definition_error(
+                f"Resource {key!r}", where, f"it needs itself: {circle}.", "Remove one of these needs."
+            )
         trail.append(key)
         for needed in resources[key].resources if key in resources else ():
             visit(needed)

@@ -13,10 +13,10 @@ from orchestrator.definitions.broken import decorate
 from orchestrator.definitions.signature import config_hint, read_signature, type_hints
 from orchestrator.definitions.source_location import (
     Where,
-    broken,
     capitalized,
     check_keys,
     check_name,
+    definition_error,
     shows_options,
     where_is,
 )
@@ -51,7 +51,7 @@ class ResourceDefinition:
         self.config_default = signature.config_default
         unknown = [p.name for p in signature.parameters if not p.has_default]
         if unknown:
-            raise broken(
+            raise definition_error(
                 str(self),
                 self.where,
                 f"it takes {', '.join(unknown)}; only `context` and `config` are provided.",

@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrator.clock import Duration, seconds_of
 from orchestrator.definitions.broken import checked_later
-from orchestrator.definitions.source_location import broken, where_called
+from orchestrator.definitions.source_location import definition_error, where_called
 from orchestrator.events import RetryAsk
 
 _DURATION = "Write seconds, text like '90s' or '15m', or a timedelta."
@@ -63,7 +63,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
             msgspec.structs.force_setattr(self, name, seconds)
 
     def _wrong(self, field: str, problem: str, hint: str | None = None) -> Exception:
-        return broken("RetryPolicy", where_called(), f"{field}={getattr(self, field)!r} {problem}.", hint)
+        return definition_error("RetryPolicy", where_called(), f"{field}={getattr(self, field)!r} {problem}.", hint)
 
     def delay_before_retry(self, retry: int, random: float, asked: float | None = None) -> float:
         """Seconds to wait before the `retry`-th retry (from 1). `random` is drawn from [0, 1); `asked` is what a step

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.definitions.source_location import Where, broken
+from orchestrator.definitions.source_location import Where, definition_error
 
 NO_DEFAULT: Any = inspect.Parameter.empty
 
@@ -51,7 +51,7 @@ def read_signature(function: Callable[..., Any], what: str, where: Where) -> Sig
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
-            raise broken(
+            raise definition_error(
                 what,
                 where,
                 f"it takes {stars}{parameter.name}, but inputs are recognised by name.",
@@ -59,12 +59,12 @@ def read_signature(function: Callable[..., Any], what: str, where: Where) -> Sig
             )
         if parameter.kind is parameter.POSITIONAL_ONLY:
             problem = f"{parameter.name!r} is positional-only, but inputs are given by name."
-            raise broken(what, where, problem, "Take the `/` out of its parameters.")
+            raise definition_error(what, where, problem, "Take the `/` out of its parameters.")
     context_name = parameters[0].name if parameters and parameters[0].name in CONTEXT_NAMES else None
     rest = parameters[1:] if context_name else parameters
     misplaced = next((p.name for p in rest if p.name in CONTEXT_NAMES), None)
     if misplaced is not None:
-        raise broken(what, where, f"`{misplaced}` must be the first parameter.", _misplaced_hint(parameters))
+        raise definition_error(what, where, f"`{misplaced}` must be the first parameter.", _misplaced_hint(parameters))
     config = next((p for p in rest if p.name == "config"), None)
     return Signature(
         context_name=context_name,

@@ -42,7 +42,7 @@ def where_called() -> Where:
     return Where(frame.f_globals.get("__name__", "?"), frame.f_code.co_filename, frame.f_lineno)
 
 
-def broken(what: str, where: Where, problem: str, hint: str | None = None) -> DefinitionError:
+def definition_error(what: str, where: Where, problem: str, hint: str | None = None) -> DefinitionError:
     """The error for a definition that can never work: what it is, where it stands, what is wrong, what to do."""
     return DefinitionError(f"{what} ({where}): {problem}", hint=hint)
 
@@ -51,7 +51,7 @@ def check_name(kind: str, name: object, where: Where) -> str:
     """The name, if it can be one: a name becomes a file name, a word on the command line and part of larger names."""
     if isinstance(name, str) and NAME.fullmatch(name) and len(name) <= 100:
         return name
-    raise broken(
+    raise definition_error(
         capitalized(f"{kind} {name!r}"),
         where,
         "that cannot be a name.",
@@ -80,7 +80,7 @@ def check_options(decorator: str, target: Callable[..., Any], options: dict[str,
         if name not in known:
             near = near_misses(name, known, "option")
             hint = near if near.startswith("Did you mean") else f"There is: {', '.join(known)}."
-            raise broken(decorator, where_called(), f"there is no option {name!r}.", hint)
+            raise definition_error(decorator, where_called(), f"there is no option {name!r}.", hint)
 
 
 def shows_options(target: Callable[..., Any]) -> Callable[[F], F]:
@@ -99,26 +99,32 @@ def check_function(decorator: str, function: Any, *, may_wait: bool = False) -> 
     """Refuses to decorate anything but a plain function; an `async` one only where it `may_wait`."""
     if hasattr(function, "where"):
         # Before unwrapping, which would look through our own decorators.
-        raise broken(decorator, where_called(), f"{function} is decorated already.", "Use one decorator.")
+        raise definition_error(decorator, where_called(), f"{function} is decorated already.", "Use one decorator.")
     plain = inspect.unwrap(function) if callable(function) else function
     if not hasattr(plain, "__code__"):
         kind = "a class" if inspect.isclass(plain) else repr(function)
         hint = (
             f"Options go by name: {decorator}(name=...)." if isinstance(function, str) else "Write a function for it."
         )
-        raise broken(decorator, where_called(), f"it decorates a function, and is given {kind}.", hint)
+        raise definition_error(decorator, where_called(), f"it decorates a function, and is given {kind}.", hint)
     if inspect.isasyncgenfunction(plain):
-        raise broken(decorator, where_is(function), f"{function.__name__!r} is an async generator.", "Use a plain one.")
+        raise definition_error(
+            decorator, where_is(function), f"{function.__name__!r} is an async generator.", "Use a plain one."
+        )
     if inspect.iscoroutinefunction(plain) and not may_wait:
-        raise broken(decorator, where_is(function), f"{function.__name__!r} is async.", "Use a plain function.")
+        raise definition_error(
+            decorator, where_is(function), f"{function.__name__!r} is async.", "Use a plain function."
+        )
 
 
 def check_keys(keys: Iterable[str], what: str, where: Where) -> tuple[str, ...]:
     """Names of resources that something needs, sorted; anything that is not a collection of names is refused."""
     if isinstance(keys, str):
-        raise broken(what, where, f"resources={keys!r} is a string.", f'Write resources={{"{keys}"}}.')
+        raise definition_error(what, where, f"resources={keys!r} is a string.", f'Write resources={{"{keys}"}}.')
     if not isinstance(keys, Iterable):
-        raise broken(what, where, f"resources={keys!r} is not a set of names.", 'Write resources={"name", ...}.')
+        raise definition_error(
+            what, where, f"resources={keys!r} is not a set of names.", 'Write resources={"name", ...}.'
+        )
     return tuple(sorted({check_name(f"resource of {lowered(what)},", key, where) for key in keys}))
 
 

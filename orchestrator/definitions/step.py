@@ -20,9 +20,9 @@ from orchestrator.definitions.retry import RetryPolicy
 from orchestrator.definitions.signature import NO_DEFAULT, Parameter, config_hint, read_signature, type_hints
 from orchestrator.definitions.source_location import (
     Where,
-    broken,
     check_keys,
     check_name,
+    definition_error,
     shows_options,
     where_called,
     where_is,
@@ -150,7 +150,7 @@ class StepDefinition(Generic[P, R_co]):
         if retry is None or isinstance(retry, RetryPolicy):
             return retry or RetryPolicy()
         hint = f"Write retry=RetryPolicy(max_retries={retry if isinstance(retry, int) else 3})."
-        raise broken(str(self), self.where, f"retry={retry!r} is not a RetryPolicy.", hint)
+        raise definition_error(str(self), self.where, f"retry={retry!r} is not a RetryPolicy.", hint)
 
     def _check_timeout(self, timeout: Duration | None) -> float | None:
         if timeout is None:
@@ -159,12 +159,12 @@ class StepDefinition(Generic[P, R_co]):
             if (seconds := seconds_of(timeout)) > 0:
                 return seconds
         problem = f"timeout={timeout!r} is not a duration above 0."
-        raise broken(str(self), self.where, problem, 'Write timeout=600 or timeout="10m" for ten minutes.')
+        raise definition_error(str(self), self.where, problem, 'Write timeout=600 or timeout="10m" for ten minutes.')
 
     def _check_isolation(self, isolation: str | None) -> str | None:
         if isolation is None or isolation in ISOLATIONS:
             return isolation
-        raise broken(str(self), self.where, f"isolation={isolation!r} is unknown.", 'Use "fork" or "spawn".')
+        raise definition_error(str(self), self.where, f"isolation={isolation!r} is unknown.", 'Use "fork" or "spawn".')
 
 
 class StepUse(Generic[P, R_co]):
@@ -214,11 +214,13 @@ class StepUse(Generic[P, R_co]):
 def check_tags(tags: Mapping[str, object] | None, what: str, where: Where) -> dict[str, str]:
     """Tags as strings that can be stored (see `escaped`); a name in our own namespace is refused."""
     if tags is not None and not isinstance(tags, Mapping):
-        raise broken(what, where, f"tags={tags!r} is not a dictionary.", 'Write tags={"name": "value"}.')
+        raise definition_error(what, where, f"tags={tags!r} is not a dictionary.", 'Write tags={"name": "value"}.')
     checked = {escaped(str(name)): escaped(str(value)) for name, value in (tags or {}).items()}
     for name in checked:
         if name.startswith(SYSTEM_TAG_PREFIX):
-            raise broken(what, where, f"the tag {name!r} is reserved.", f"Tags may not begin with {SYSTEM_TAG_PREFIX}")
+            raise definition_error(
+                what, where, f"the tag {name!r} is reserved.", f"Tags may not begin with {SYSTEM_TAG_PREFIX}"
+            )
     return checked
 
 

@@ -26,7 +26,7 @@ def type_problem(value: Any, annotation: Any, *, secret: bool = False) -> str | 
     if annotation is NO_DEFAULT or annotation is Any or _fits(value, annotation):
         return None
     if secret:
-        return f"expected {type_name(annotation)}, got {an(type_name(type(value)))}"
+        return f"expected {type_name(annotation)}, got {with_article(type_name(type(value)))}"
     return f"expected {type_name(annotation)}, got {_shown(value)}{_difference(value, annotation)}"
 
 
@@ -50,7 +50,7 @@ def type_name(annotation: Any) -> str:
     return str(annotation).replace("typing.", "")
 
 
-def an(name: str) -> str:
+def with_article(name: str) -> str:
     """The name with its indefinite article."""
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
@@ -154,7 +154,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, (int, float, bool, str, bytes)):
         text = repr(value)
         return f"{text if len(text) <= 60 else text[:57] + '...'} ({name})"
-    return an(name)
+    return with_article(name)
 
 
 def _difference(value: Any, annotation: Any) -> str:

@@ -43,13 +43,13 @@ def next_action(run: RunProgress, *, now: datetime, room: int, random: Random) -
     if late is not None:
         return Stop(late.key, late.attempt, "timed out")
     if room > 0:
-        bereft = _first(run.bereft, lambda step: step.hooks == "due")
-        if bereft is not None:
-            return Launch(attempt_spec(run, bereft))
+        awaiting_failure_hooks = _first(run.awaiting_failure_hooks, lambda step: step.hooks == "due")
+        if awaiting_failure_hooks is not None:
+            return Launch(attempt_spec(run, awaiting_failure_hooks))
         step = _startable(run, now)
         if step is not None:
             return Launch(attempt_spec(run, step))
-    if run.network.unfinished == 0 and not run.in_flight and not run.bereft:
+    if run.network.unfinished == 0 and not run.in_flight and not run.awaiting_failure_hooks:
         return Finish(RunState.FAILURE if run.failed else RunState.SUCCESS, _reason(run))
     return _stuck(run)
 
@@ -175,7 +175,7 @@ def _reason(run: RunProgress) -> str:
 
 def _stuck(run: RunProgress) -> Finish | None:
     """Ends a run that can never end by itself. A plan cannot lead here; a damaged journal could."""
-    if run.in_flight or run.retries or run.ready or run.bereft or not run.network.unfinished:
+    if run.in_flight or run.retries or run.ready or run.awaiting_failure_hooks or not run.network.unfinished:
         return None
     waiting = [step.key for step in run.network.in_order() if not step.is_finished]
     return Finish(RunState.FAILURE, f"nothing can proceed: {', '.join(waiting[:5])} will never be ready")

@@ -37,7 +37,7 @@ class RunProgress:
         self.in_flight: dict[str, RunStep] = {}
         self.decided: deque[RunStep] = deque()  # to be recorded as skipped or abandoned
         self.ended: deque[RunStep] = deque()  # whose last attempt did not succeed: to be retried or given up
-        self.bereft: deque[RunStep] = deque()  # failed without their failure hooks having run
+        self.awaiting_failure_hooks: deque[RunStep] = deque()  # failed without their failure hooks having run
         self.ready: list[tuple[int, tuple[int, ...], str]] = []
         self.retries: list[tuple[datetime, str]] = []
         self.deadlines: list[tuple[datetime, str, int]] = []
@@ -142,7 +142,7 @@ class RunProgress:
         self.failed += 1
         if step.planned.hooks and not step.had_outcome and not self.canceling:
             step.hooks = "due"
-            self.bereft.append(step)
+            self.awaiting_failure_hooks.append(step)
         self._finish(step, StepState.FAILURE)
 
     def _step_retry_scheduled(self, event: ev.StepRetryScheduled) -> None:
@@ -218,7 +218,7 @@ class RunProgress:
         """Follows the attempt that runs failure hooks: however it ends, the step has failed already."""
         if isinstance(event, ev.AttemptRevoked):
             step.hooks = "due"
-            self.bereft.append(step)
+            self.awaiting_failure_hooks.append(step)
         elif isinstance(event, _ENDINGS):
             step.hooks = "done"
         else:

@@ -38,7 +38,7 @@ _GOING = "the previous run has not finished"
 
 
 @dataclass(frozen=True)
-class Passed:
+class SkippedOccurrence:
     """An occurrence that is not run, and why; or `count` of them up to `until`."""
 
     scheduled_at: datetime
@@ -53,8 +53,8 @@ class ScheduleDecision:
     """What to do now. `since` is up to where everything is accounted for once `evaluate` has been carried out."""
 
     evaluate: tuple[datetime, ...] = ()
-    missed: tuple[Passed, ...] = ()
-    skipped: tuple[Passed, ...] = ()
+    missed: tuple[SkippedOccurrence, ...] = ()
+    skipped: tuple[SkippedOccurrence, ...] = ()
     cancel_active: bool = False
     serialize: bool = False
     since: datetime | None = None
@@ -107,7 +107,7 @@ def is_plain(declared: ScheduleInfo, late: timedelta, jitter: timedelta) -> bool
     return late < ON_TIME and (window is None or (late + jitter).total_seconds() <= window)
 
 
-def passed_of(decision: ScheduleDecision, until: datetime | None = None) -> list[tuple[Passed, TickState]]:
+def passed_of(decision: ScheduleDecision, until: datetime | None = None) -> list[tuple[SkippedOccurrence, TickState]]:
     """The occurrences that a decision does not run, oldest first, with what each is recorded as; only those before
     `until`, when that one is carried out."""
     both = [(passed, TickState.MISSED) for passed in decision.missed]
@@ -304,7 +304,7 @@ class _Backlog:
         self.expired.append(instant)
 
 
-def _choose(declared: ScheduleInfo, backlog: _Backlog, now: datetime) -> tuple[list[datetime], list[Passed]]:
+def _choose(declared: ScheduleInfo, backlog: _Backlog, now: datetime) -> tuple[list[datetime], list[SkippedOccurrence]]:
     """The occurrences to run, oldest first, and those that are missed."""
     last = backlog.newest[-1]
     backlog.split_expired()
@@ -314,7 +314,7 @@ def _choose(declared: ScheduleInfo, backlog: _Backlog, now: datetime) -> tuple[l
     keep = _how_many(declared, due, now)
     late, wanted = due[: len(due) - keep], due[len(due) - keep :]
     if not due and not missed:
-        missed = [Passed(last, f"late by more than the catch-up window of {window}")]
+        missed = [SkippedOccurrence(last, f"late by more than the catch-up window of {window}")]
     reason = {
         "latest": "late, and only the latest occurrence is caught up on (catch_up=latest)",
         "none": "late, and nothing is caught up on (catch_up=none)",
@@ -322,7 +322,7 @@ def _choose(declared: ScheduleInfo, backlog: _Backlog, now: datetime) -> tuple[l
     if backlog.uncounted is not None:
         start, until = backlog.uncounted
         why = f"late by so much that occurrences are not counted one by one before {until:%Y-%m-%d %H:%M}"
-        missed = [Passed(start, why), *missed]
+        missed = [SkippedOccurrence(start, why), *missed]
     return wanted, missed + _told(late, reason)
 
 
@@ -337,16 +337,16 @@ def _how_many(declared: ScheduleInfo, due: list[datetime], now: datetime) -> int
     return min(int(declared.catch_up), len(due))
 
 
-def _told(instants: list[datetime], reason: str, backlog: _Backlog | None = None) -> list[Passed]:
+def _told(instants: list[datetime], reason: str, backlog: _Backlog | None = None) -> list[SkippedOccurrence]:
     """One line each, the oldest ones together in one when there are many."""
-    first: list[Passed] = []
+    first: list[SkippedOccurrence] = []
     if backlog is not None and backlog.expired_count:
         start, until = backlog.expired_before
-        first = [Passed(start, reason, backlog.expired_count, until)]
+        first = [SkippedOccurrence(start, reason, backlog.expired_count, until)]
     if len(instants) > MOST_TOLD:
         many, instants = instants[:-MOST_TOLD], instants[-MOST_TOLD:]
-        first.append(Passed(many[0], reason, len(many), many[-1]))
-    return first + [Passed(instant, reason) for instant in instants]
+        first.append(SkippedOccurrence(many[0], reason, len(many), many[-1]))
+    return first + [SkippedOccurrence(instant, reason) for instant in instants]
 
 
 def _made_up(
@@ -368,16 +368,16 @@ def _overlap(
     active: tuple[str, ...],
     notes: Mapping[str, str],
     waiting: list[datetime],
-) -> tuple[list[datetime], list[Passed], bool]:
+) -> tuple[list[datetime], list[SkippedOccurrence], bool]:
     """What the runs that are still going leave of the wanted occurrences."""
     if declared.overlap in ("allow", "buffer_all") or not wanted:
         return wanted, [], False
     if declared.overlap == "cancel_other":
         reason = "a newer occurrence is due as well, and would cancel it (overlap=cancel_other)"
-        return wanted[-1:], [Passed(instant, reason) for instant in wanted[:-1]], True
+        return wanted[-1:], [SkippedOccurrence(instant, reason) for instant in wanted[:-1]], True
     room = (1 if declared.overlap == "skip" else 2) - len(active) - len(waiting)
     taken = wanted[: max(0, room)]
     blocking = active[-1] if active else None
     note = notes.get(blocking, _GOING) if blocking else _GOING
     reason = f"{note} (overlap={declared.overlap})"
-    return taken, [Passed(instant, reason, about_run=blocking) for instant in wanted[len(taken) :]], False
+    return taken, [SkippedOccurrence(instant, reason, about_run=blocking) for instant in wanted[len(taken) :]], False

@@ -13,7 +13,7 @@ from typing import IO, Any
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import io_manager
-from orchestrator.definitions.type_checks import an
+from orchestrator.definitions.type_checks import with_article
 from orchestrator.definitions.values import Failure
 from orchestrator.io_managers.identity import (
     Identity,
@@ -98,8 +98,8 @@ def _dump(obj: Any, file: IO[bytes], context: OutputContext) -> None:
         raise
     except Exception as error:  # pickling runs the methods of the object, which may raise anything
         raise Failure(
-            f"Output {context.name!r} of step {context.step!r}, {an(type(obj).__name__)}, cannot be pickled: {error}."
-            " Return plain data, or give the output another io_manager."
+            f"Output {context.name!r} of step {context.step!r}, {with_article(type(obj).__name__)}, cannot be pickled:"
+            f" {error}. Return plain data, or give the output another io_manager."
         ) from error
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.definitions.contexts import OutputContext
-from orchestrator.definitions.type_checks import an, type_name
+from orchestrator.definitions.type_checks import type_name, with_article
 from orchestrator.definitions.values import Failure
 from orchestrator.io_managers import pandas_frames
 from orchestrator.io_managers.arrow_types import with_one_dictionary
@@ -79,7 +79,8 @@ def stored_form(obj: Any, context: OutputContext, manager: str) -> Tabular:
         hint = "Return a table"
     raise Failure(
         f"{manager} stores tables (pyarrow, pandas or polars); {_output(context)}"
-        f" is {'None' if obj is None else an(type_name(type(obj)))}. {hint}, or give that output another io_manager."
+        f" is {'None' if obj is None else with_article(type_name(type(obj)))}. {hint}, or give that output another"
+        " io_manager."
     )
 
 

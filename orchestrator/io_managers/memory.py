@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.definitions.contexts import InputContext, OutputContext
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import io_manager
-from orchestrator.definitions.type_checks import an
+from orchestrator.definitions.type_checks import with_article
 from orchestrator.definitions.values import Failure
 
 # One dictionary for the process: a step's resources are made anew for each step, what they keep must outlive that.
@@ -27,8 +27,8 @@ class MemoryIOManager(IOManager):
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         if hasattr(type(obj), "__next__"):
             raise Failure(
-                f"Output {context.name!r} of step {context.step!r}, {an(type(obj).__name__)}, can be read only once:"
-                " return what it gives, for example list(value), or its path if it is a file."
+                f"Output {context.name!r} of step {context.step!r}, {with_article(type(obj).__name__)}, can be read"
+                " only once: return what it gives, for example list(value), or its path if it is a file."
             )
         _values[context.identifier()] = unshared(obj)
 

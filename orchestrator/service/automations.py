@@ -168,7 +168,7 @@ def turn_on(store: Store, one: Automation, now: datetime, everything: Sequence[A
         after = replace(renames.take_over(after, renamed), replaces=None)
         store(move_deliveries, renamed.id, after.id)
     if after.cursor is None and isinstance(one.declared, SensorInfo):
-        after = replace(after, cursor=cursors.beginning(store, one.declared))
+        after = replace(after, cursor=cursors.initial(store, one.declared))
     store(save_automations, [after])
     return after
 
@@ -184,8 +184,8 @@ def turn_off(store: Store, one: Automation, now: datetime) -> Automation:
 
 def set_cursor(store: Store, one: Automation, cursor: str | None) -> None:
     """Gives a sensor another cursor, or none. Raises UsageError when it would not understand it."""
-    if cursor is not None and one.kind != "sensor" and cursors.read(cursor) is None:
-        example = cursors.written({cursors.ENDINGS: 12} if one.kind == "run_status_sensor" else {"orders": 12})
+    if cursor is not None and one.kind != "sensor" and cursors.decode(cursor) is None:
+        example = cursors.encode({cursors.ENDINGS: 12} if one.kind == "run_status_sensor" else {"orders": 12})
         raise UsageError(f"{one.id} cannot go by the cursor {cursor!r}.", hint=f"Its cursors look like {example}.")
     store(save_automations, [replace(one, cursor=cursor)])
 

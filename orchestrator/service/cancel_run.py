@@ -26,7 +26,7 @@ from orchestrator.state_dir import unusable
 from orchestrator.states import TERMINAL_RUN_STATES
 
 
-class Canceled(StrEnum):
+class CancelOutcome(StrEnum):
     """What became of the wish to cancel a run."""
 
     DEQUEUED = "DEQUEUED"  # it had not begun, and now never will
@@ -34,16 +34,16 @@ class Canceled(StrEnum):
     UNDRIVEN = "UNDRIVEN"  # nobody drives it: whoever takes it over ends it
 
 
-def cancel_run(store: Store, run_id: str, by: str, now: datetime) -> Canceled:
+def cancel_run(store: Store, run_id: str, by: str, now: datetime) -> CancelOutcome:
     """Cancels a run in whatever state it is. Raises NotPossible when it is over."""
     if store(cancel_queued, run_id, now):
         log_deletion(store, run_id, now, is_listed=True)
-        return Canceled.DEQUEUED
+        return CancelOutcome.DEQUEUED
     if not has_files(store.state.run(run_id)):
         status = store(get_run, run_id).summary.status
         over = status in TERMINAL_RUN_STATES
         raise NotPossible(f"Run {run_id} is over: {status}." if over else f"The files of run {run_id} are gone.")
-    return Canceled.ASKED if request_cancel(store.state, run_id, by) else Canceled.UNDRIVEN
+    return CancelOutcome.ASKED if request_cancel(store.state, run_id, by) else CancelOutcome.UNDRIVEN
 
 
 def request_cancel(state: StateDir, run_id: str, by: str) -> bool:

@@ -17,23 +17,23 @@ from orchestrator.ticks import SensorInfo
 ENDINGS = "run"
 
 
-def beginning(store: Store, declared: SensorInfo) -> str | None:
+def initial(store: Store, declared: SensorInfo) -> str | None:
     """The cursor to begin with: after everything there is by now, or before it. None for a sensor that keeps its own
     cursor."""
     if declared.kind == "sensor":
         return None
     if declared.kind == "run_status_sensor":
-        return written({ENDINGS: store(newest_ending) if declared.start == "now" else 0})
+        return encode({ENDINGS: store(newest_ending) if declared.start == "now" else 0})
     place = store(newest_ordinal) if declared.start == "now" else 0
-    return written({asset_name(asset): place for asset in declared.assets})
+    return encode({asset_name(asset): place for asset in declared.assets})
 
 
-def written(places: dict[str, int]) -> str:
+def encode(places: dict[str, int]) -> str:
     """The places as a cursor."""
     return json.dumps(places)
 
 
-def read(cursor: str | None) -> dict[str, int] | None:
+def decode(cursor: str | None) -> dict[str, int] | None:
     """The places that a cursor holds; None when it holds none."""
     try:
         found = json.loads(cursor or "null")

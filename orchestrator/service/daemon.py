@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator import clock
 from orchestrator.catalog.rpc_client import ask_daemon
 from orchestrator.errors import DaemonError, DaemonSilent
-from orchestrator.heartbeat import daemon_pid, is_suspended, silence
+from orchestrator.heartbeat import daemon_pid, is_suspended, unresponsive_error
 from orchestrator.layout import StateDir
 
 # A daemon answers between two turns of its loop, which take milliseconds; one that is starting takes longer.
@@ -38,7 +38,7 @@ def ask(state: StateDir, request: str, *, patience: float = PATIENCE_S, **argume
     while (pid := daemon_pid(state)) is not None:
         left = deadline - clock.monotonic()
         if left <= 0 or is_suspended(pid):
-            raise silence(state, clock.now())
+            raise unresponsive_error(state, clock.now())
         try:
             return ask_daemon(state, request, patience=left, **arguments)
         except DaemonSilent:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from orchestrator._version import __version__
 from orchestrator.catalog.dashboard import ActiveRun, Behind, SkippedInARow, UndeliveredAlerts
 from orchestrator.clock import format_duration
-from orchestrator.errors import gist
+from orchestrator.errors import summary_line
 from orchestrator.messages import distinct_errors
 from orchestrator.records import RunSummary
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
@@ -102,13 +102,13 @@ def _concerns(daemon: DaemonStatus, now: datetime) -> Iterator[Problem]:
             yield Problem("concern", name, f"the daemon's {name} gets no turns", "`orchestrator daemon logs`")
         if concern["erroring"]:
             since = _ago(concern.get("error_at"), now, " for {}")
-            yield Problem("concern", name, f"the daemon's {name} fails{since}: {gist(concern['error'])}")
+            yield Problem("concern", name, f"the daemon's {name} fails{since}: {summary_line(concern['error'])}")
 
 
 def _location(location: LocationStatus, now: datetime) -> Iterator[Problem]:
     name = location.name
     if location.error is not None:
-        yield Problem("location", name, gist(location.error))
+        yield Problem("location", name, summary_line(location.error))
     elif location.state == "loading" and location.since is not None and now - location.since > LOADING:
         age = format_duration((now - location.since).total_seconds())
         yield Problem("location", name, f"location {name} has been loading for {age}")
@@ -116,7 +116,7 @@ def _location(location: LocationStatus, now: datetime) -> Iterator[Problem]:
         sentence = f"the process of location {name} has ended by itself {location.restarts} times"
         yield Problem("location", name, sentence, "`orchestrator daemon logs`")
     for one in distinct_errors(location.broken):
-        yield Problem("definition", f"{name}/{one.name}", gist(one.error))
+        yield Problem("definition", f"{name}/{one.name}", summary_line(one.error))
 
 
 def _automation(one: AutomationStatus, now: datetime) -> Iterator[Problem]:
@@ -131,7 +131,7 @@ def _automation(one: AutomationStatus, now: datetime) -> Iterator[Problem]:
     elif one.is_on and one.failures:
         often = "has failed" if one.failures == 1 else f"has failed {one.failures:,} times in a row"
         since = _ago(one.failing_since, now, ", for {}") if one.failures > 1 else ""
-        error = gist(one.last.error) if one.last is not None and one.last.error else ""
+        error = summary_line(one.last.error) if one.last is not None and one.last.error else ""
         yield Problem("failing", one.name, f"{one.name} {often}{since}: {error}")
     elif one.replaces is not None and not one.is_on and not one.gone:
         sentence = f"{one.name} is off and {like} as {one.replaces}, which was on until it was renamed or removed"
@@ -143,7 +143,7 @@ def _alerts(alerts: UndeliveredAlerts, now: datetime) -> Iterator[Problem]:
     name, count = alerts.sensor, alerts.pending + alerts.given_up
     what = "an alert" if count == 1 else f"{count:,} alerts"
     since = _ago(alerts.first_failed_at, now, ", for {}")
-    sentence = f"{what} of {name} could not be delivered{since}: {gist(alerts.error)}"
+    sentence = f"{what} of {name} could not be delivered{since}: {summary_line(alerts.error)}"
     hint = f"`orchestrator sensor deliveries {name}`"
     if alerts.given_up:
         again = f"`orchestrator sensor retry {name}`, or `orchestrator sensor acknowledge {name}`"

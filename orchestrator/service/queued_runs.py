@@ -26,7 +26,7 @@ NO_DAEMON = "no daemon is running (orchestrator daemon start)"
 
 
 @dataclass(frozen=True)
-class Unbegun:
+class QueuedRunView:
     """Such a run: what it waits for, or why it never began."""
 
     summary: RunSummary
@@ -50,20 +50,20 @@ class Unbegun:
         )
 
 
-def find_unbegun(store: Store, reference: str) -> Unbegun | None:
+def find_unbegun(store: Store, reference: str) -> QueuedRunView | None:
     """The run meant, if it has not begun; None if it has. Raises NotFound."""
     waiting = find_tickets(store.state, reference)
     if len(waiting) == 1:
-        return Unbegun(waiting[0].summary, in_terminal(waiting[0]))
+        return QueuedRunView(waiting[0].summary, in_terminal(waiting[0]))
     info = store(get_run, store(resolve_run, reference))
     summary = info.summary
     if store.state.run(summary.run_id).path.exists():
         return None
     if summary.status is RunState.CANCELED and summary.started_at is None:
-        return Unbegun(summary, info.reason)
+        return QueuedRunView(summary, info.reason)
     if summary.status not in (RunState.QUEUED, RunState.STARTING):
         return None
-    return Unbegun(summary, waiting_reasons(store.state).reason(summary.run_id))
+    return QueuedRunView(summary, waiting_reasons(store.state).reason(summary.run_id))
 
 
 def with_waiting(state: StateDir, runs: list[RunSummary], which: RunFilter) -> list[RunSummary]:
@@ -116,10 +116,10 @@ def in_terminal(ticket: Ticket) -> str:
 
 def wait_until_begun(
     state: StateDir,
-    look: Callable[[], Unbegun | None],
+    look: Callable[[], QueuedRunView | None],
     timeout: float | None,
     tell: Callable[[str], None],
-) -> Unbegun | None:
+) -> QueuedRunView | None:
     """Returns once the run has begun (None), or will never begin. Says so when no daemon is there to begin it. Raises
     TimedOut after `timeout` seconds."""
     started = looked_at = clock.monotonic()

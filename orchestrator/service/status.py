@@ -33,7 +33,7 @@ from orchestrator.catalog.session import Store, open_store
 from orchestrator.catalog.ticks import latest_ticks
 from orchestrator.engine.renames import successor_of
 from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, OrchestratorError
-from orchestrator.heartbeat import daemon_pid, last_beat
+from orchestrator.heartbeat import daemon_pid, last_heartbeat
 from orchestrator.messages import BrokenInfo
 from orchestrator.records import RunSummary
 from orchestrator.service.automations import next_instants, reconciled
@@ -122,7 +122,7 @@ def look(workspace: Workspace, most_failed: int | None = None) -> Status:
 def _daemon(workspace: Workspace, now: datetime) -> tuple[DaemonStatus, dict[str, Any] | None]:
     """The daemon, and what it says of itself if it does."""
     try:
-        pid, turned_at = daemon_pid(workspace.state), last_beat(workspace.state)
+        pid, turned_at = daemon_pid(workspace.state), last_heartbeat(workspace.state)
     except OrchestratorError:
         return DaemonStatus(running=False), None  # why the state cannot be used is said where it is looked into
     if pid is None:

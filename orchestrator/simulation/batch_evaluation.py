@@ -21,7 +21,7 @@ from orchestrator.daemon.tick_results import verdict_of
 from orchestrator.engine.sensor_timing import decide_requests
 from orchestrator.messages import Evaluated
 from orchestrator.service.workspace import Workspace
-from orchestrator.simulation.simulated_schedule import Lane, Occurrence, Said
+from orchestrator.simulation.simulated_schedule import Occurrence, Said, SimulatedSchedule
 from orchestrator.states import TickState
 from orchestrator.ticks import Evaluation, Requested
 
@@ -39,7 +39,7 @@ _LEAST_PLANS = 20
 class Batch:
     """What a schedule is asked in one window of time, and what it has answered so far."""
 
-    lane: Lane
+    lane: SimulatedSchedule
     questions: Sequence[Occurrence]
     distinct: list[Evaluation] = field(default_factory=list)
     which: list[int] = field(default_factory=list)  # of each question answered, the place of the answer in `distinct`
@@ -64,7 +64,7 @@ class Asker:
         self._checks: dict[str, int] = {}
         self.unchecked: set[str] = set()  # schedules of which not every configuration was checked
 
-    def ask(self, lane: Lane, questions: Sequence[Occurrence]) -> Batch:
+    def ask(self, lane: SimulatedSchedule, questions: Sequence[Occurrence]) -> Batch:
         """Begins to ask."""
         batch = Batch(lane, questions)
         self._go_on(batch)
@@ -155,7 +155,7 @@ class Asker:
                     self._checks[id] = self._checks.get(id, 0) + 1
         return tuple(missing)
 
-    def _key(self, lane: Lane, request: Requested) -> bytes:
+    def _key(self, lane: SimulatedSchedule, request: Requested) -> bytes:
         return msgspec.json.encode(
             plan_request_of(self._workspace, request, lane.declared.pipeline, lane.declared.mode)
         )
@@ -176,7 +176,7 @@ class Asker:
         judged = [self._said(batch.lane, evaluation) for evaluation in batch.distinct]
         batch.said = {question[1]: judged[place] for question, place in zip(batch.questions, batch.which, strict=True)}
 
-    def _said(self, lane: Lane, evaluation: Evaluation) -> Said:
+    def _said(self, lane: SimulatedSchedule, evaluation: Evaluation) -> Said:
         requests = evaluation.requests
         if len(requests) == 1 and evaluation.error is None and not self._wrong:
             return Said(TickState.SUCCESS, requests)  # what follows says the same, in more time
@@ -186,7 +186,7 @@ class Asker:
         fresh = decision.fresh if verdict.status is TickState.SUCCESS else ()
         return Said(verdict.status, fresh, verdict.error, verdict.skip_reason)
 
-    def _problem(self, lane: Lane, request: Requested) -> str | None:
+    def _problem(self, lane: SimulatedSchedule, request: Requested) -> str | None:
         return self._wrong.get((lane.automation.location, self._key(lane, request)))
 
 

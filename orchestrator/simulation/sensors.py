@@ -23,9 +23,9 @@ from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.sensors import Sensors
+from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
 from orchestrator.service.workspace import Workspace
 from orchestrator.simulation.downtime import Asleep
@@ -60,17 +60,17 @@ class SensorWorld:
         for name, pool in pools.items():
             self._locations.all[name] = Location(name, process=processes[name], evaluators=pool)
         self._heard: list[tuple[Tick, list[EnqueuedRun]]] = []
-        self._outbox = Outbox(store, self._hear)
-        self._registry = Registry(store, self._locations, self._outbox, self._log)
+        self._buffer = WriteBuffer(store, self._hear)
+        self._registry = Registry(store, self._locations, self._buffer, self._log)
         self._evaluations = Evaluations(
             workspace,
             self._locations,
             store,
             self._judge,
-            on_lost=lambda: self._sensors.agenda.start_over(),
+            on_lost=lambda: self._sensors.due_queue.invalidate(),
         )
         self._sensors = Sensors(
-            workspace, self._locations, self._registry, self._evaluations, self._outbox, store, self._log
+            workspace, self._locations, self._registry, self._evaluations, self._buffer, store, self._log
         )
         self._lost: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
@@ -85,9 +85,9 @@ class SensorWorld:
             self._sensors.turn(now)
             self._wait_for_answers(now)
             found += self._take_ticks(now)
-            if self._outbox.is_due(now):
-                self._outbox.flush()
-            upcoming = [at for id, at in self._sensors.agenda.upcoming() if id in self._registry.declared]
+            if self._buffer.is_due(now):
+                self._buffer.flush()
+            upcoming = [at for id, at in self._sensors.due_queue.upcoming() if id in self._registry.declared]
             if not upcoming:
                 break
             now = asleep.awake_at(max(now, min(upcoming)))

@@ -20,7 +20,7 @@ from orchestrator.simulation.downtime import Asleep, Span
 from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.simulation.sandbox import begin, scratch_store, turned_on
 from orchestrator.simulation.sensors import SensorWorld
-from orchestrator.simulation.simulated_schedule import Lane, Look, Running
+from orchestrator.simulation.simulated_schedule import Look, Running, SimulatedSchedule
 from orchestrator.ticks import Automation, ScheduleInfo, SensorInfo
 
 # About so many occurrences are in memory at a time.
@@ -129,7 +129,7 @@ class Simulation:
             if is_there and one.is_on and one.since is not None and isinstance(one.declared, kind):
                 yield one
 
-    def _lane(self, one: Automation) -> Lane:
+    def _lane(self, one: Automation) -> SimulatedSchedule:
         assert isinstance(one.declared, ScheduleInfo)
         declared = one.declared
 
@@ -138,7 +138,7 @@ class Simulation:
 
         over = self._asleep.after(self.options.now, duration_of(declared.pipeline))
         running = [Running(over, run_id=run_id) for run_id in self._beginning.active.get(one.id, ())]
-        return Lane(one, declared, self.options.start, self._asleep, duration_of, running)
+        return SimulatedSchedule(one, declared, self.options.start, self._asleep, duration_of, running)
 
     def _note_what_is_left_out(self) -> None:
         unchecked = sorted(self._asker.unchecked)

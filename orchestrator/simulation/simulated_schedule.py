@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from orchestrator.clock import format_instant
 from orchestrator.cron import instants_after, load_zone
 from orchestrator.cron_expression import parse_cron
-from orchestrator.engine.schedule_decisions import ON_TIME, Passed, decide_on, is_plain, jitter_of, passed_of
+from orchestrator.engine.schedule_decisions import ON_TIME, SkippedOccurrence, decide_on, is_plain, jitter_of, passed_of
 from orchestrator.simulation.downtime import Asleep
 from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.states import TickState
@@ -64,7 +64,7 @@ class Running:
         return self.run_id if self.asked is None else run_name(*self.asked)
 
 
-class Lane:
+class SimulatedSchedule:
     """`begin` is the first moment at which it may be looked at; `duration_of` says how long a run of a pipeline is
     assumed to take."""
 
@@ -210,7 +210,7 @@ class Lane:
             is_late=is_late,
         )
 
-    def _pass(self, passed: Passed, status: TickState, at: datetime) -> SimulatedTick:
+    def _pass(self, passed: SkippedOccurrence, status: TickState, at: datetime) -> SimulatedTick:
         self.totals.count(status, ticks=passed.count)
         return SimulatedTick(
             tick_id=f"{self._id}@{format_instant(passed.scheduled_at)}",

@@ -59,7 +59,7 @@ class Launches:
         except (OSError, MemoryError):
             self._again_at = now + _AGAIN_S
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """A process has ended: there may be room now."""
         self._again_at = 0.0
 

@@ -23,7 +23,7 @@ from orchestrator.definitions.broken import BrokenDefinition, setting_aside
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.definitions.signature import NO_DEFAULT
-from orchestrator.definitions.source_location import broken
+from orchestrator.definitions.source_location import definition_error
 from orchestrator.errors import DefinitionError, NotFound
 from orchestrator.masking import Masker
 from orchestrator.messages import BrokenInfo, LocationInfo, PipelineInfo
@@ -135,7 +135,7 @@ def check_presets(pipeline: PipelineDefinition) -> None:
         hopeless = [str(problem) for problem in problems if not problem.incomplete]
         if hopeless:
             what = f"preset {preset.name!r} can never be valid: {'; '.join(hopeless)}"
-            raise broken(str(pipeline), preset.where, what)
+            raise definition_error(str(pipeline), preset.where, what)
 
 
 def _import(target: Target) -> ModuleType:
@@ -175,7 +175,7 @@ def _collect(module: ModuleType, cls: type, kind: str) -> dict[str, Any]:
             continue
         other = found.setdefault(value.name, value)  # type: ignore[attr-defined]
         if other is not value:
-            raise broken(
+            raise definition_error(
                 f"{kind.capitalize()} {value.name!r}",  # type: ignore[attr-defined]
                 value.where,  # type: ignore[attr-defined]
                 f"another {kind} has this name ({other.where}).",

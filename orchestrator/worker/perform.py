@@ -59,7 +59,7 @@ def perform(
     attempt = _Attempt(bound, spec, record, interruption, ending or NothingToEnd())
     if spec.post_mortem is None:
         return attempt.run()
-    attempt.mourn(spec.post_mortem)
+    attempt.run_failure_hooks(spec.post_mortem)
     return None
 
 
@@ -118,7 +118,7 @@ class _Attempt:
             self.ending.abort()
         return stopped
 
-    def mourn(self, died_of: ErrorInfo) -> None:
+    def run_failure_hooks(self, died_of: ErrorInfo) -> None:
         """Runs the failure hooks of a step whose own process could not run them."""
         planned = self.bound.plan.by_key[self.spec.template]
         with not_composing():

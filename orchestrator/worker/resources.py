@@ -13,7 +13,7 @@ from orchestrator import clock
 from orchestrator.definitions.contexts import ResourceContext, Resources
 from orchestrator.definitions.io_manager import IOManager
 from orchestrator.definitions.resource import ResourceDefinition
-from orchestrator.definitions.type_checks import an, type_name
+from orchestrator.definitions.type_checks import type_name, with_article
 from orchestrator.definitions.values import Failure, RetryRequested
 from orchestrator.errors import DefinitionError
 from orchestrator.events import ResourceFailed, ResourceInitialized, ResourceTornDown
@@ -60,7 +60,8 @@ class ResourceScope:
         manager = self._values[key]
         if not (hasattr(manager, "handle_output") and hasattr(manager, "load_input")):
             raise DefinitionError(
-                f"The IO manager {key!r} is {an(type_name(type(manager)))}, which has no handle_output and load_input.",
+                f"The IO manager {key!r} is {with_article(type_name(type(manager)))}, which has no handle_output"
+                " and load_input.",
                 hint="Return a subclass of orchestrator.IOManager from the function decorated with @io_manager.",
             )
         return manager, self.values(self._definitions[key].resources, f"IO manager {key!r}")

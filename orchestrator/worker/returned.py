@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from orchestrator.definitions.type_checks import an, type_name
+from orchestrator.definitions.type_checks import type_name, with_article
 from orchestrator.definitions.values import AssetMaterialization, DynamicOutput, Expectation, Output
 
 # What a step may yield.
@@ -20,7 +20,7 @@ def members_by_name(result: Any, names: Iterable[str]) -> dict[str, Any]:
     names = list(names)
     declared = f"has {len(names)} outputs ({', '.join(names)})"
     if not isinstance(result, tuple):
-        raise ValueError(f"returned {an(type_name(type(result)))}, and {declared}")
+        raise ValueError(f"returned {with_article(type_name(type(result)))}, and {declared}")
     if len(result) != len(names):
         raise ValueError(f"returned a tuple of {len(result)}, and {declared}")
     if any(isinstance(member, YIELDED) for member in result):

@@ -103,7 +103,7 @@ class LocationServer:
                 else:
                     os.read(self._signals_in, 4096)
                     self._children.reap()
-                    self._launches.hurry()
+                    self._launches.retry_now()
                     for pid, code in self._evaluators.reap():
                         self._send(EvaluatorEnded(pid, code))
             if not connected and self._channel in self._selector.get_map():

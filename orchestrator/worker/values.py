@@ -19,7 +19,7 @@ from orchestrator.definitions.contexts import InputContext, OutputContext, Resou
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.outputs import DynamicOut, NothingOut, Out
 from orchestrator.definitions.signature import NO_DEFAULT
-from orchestrator.definitions.type_checks import an, plain_scalar, type_name, type_problem
+from orchestrator.definitions.type_checks import plain_scalar, type_name, type_problem, with_article
 from orchestrator.definitions.values import (
     DEFAULT_OUTPUT,
     AssetMaterialization,
@@ -162,7 +162,7 @@ class Values:
             self._take_dynamic(item)
         else:
             raise self._wrong(
-                f"yielded {an(type_name(type(item)))}",
+                f"yielded {with_article(type_name(type(item)))}",
                 "Yield Output(value), DynamicOutput(value, key=...), AssetMaterialization(...) or Expectation(...).",
             )
 
@@ -170,7 +170,7 @@ class Values:
         (name, out) = next(iter(self._node.step.outputs.items()))
         if isinstance(out, DynamicOut):
             raise self._wrong(
-                f"returned {'None' if value is None else an(type_name(type(value)))} for its dynamic output",
+                f"returned {'None' if value is None else with_article(type_name(type(value)))} for its dynamic output",
                 "Yield DynamicOutput(value, key=...) for each value, or return a list of them.",
             )
         if isinstance(out, NothingOut):
@@ -197,7 +197,7 @@ class Values:
         if isinstance(out, DynamicOut):
             if not isinstance(value, (list, tuple)) or not all(isinstance(item, DynamicOutput) for item in value):
                 raise self._wrong(
-                    f"returned {an(type_name(type(value)))} for its dynamic output {name!r}",
+                    f"returned {with_article(type_name(type(value)))} for its dynamic output {name!r}",
                     "Return a list of DynamicOutput(value, key=...) in that place.",
                 )
             self._keys[name] = {}

@@ -289,7 +289,8 @@ def fill_ticks(state_path, count):
 
     with open_store(prepare(state_path)) as store:
         store.database.execute(
-            "INSERT INTO tick_rows BY NAME SELECT printf('%012d', n) AS tick_id, 'main/sensor_' || (n % 50) AS automation,"
+            "INSERT INTO tick_rows BY NAME SELECT printf('%012d', n) AS tick_id, 'main/sensor_' || (n % 50)"
+            " AS automation,"
             " 'sensor' AS kind, CASE WHEN n % 20 = 0 THEN 'SUCCESS' ELSE 'SKIPPED' END AS status,"
             " TIMESTAMP '2026-11-01' + INTERVAL (n) SECOND AS occurred_at, 0.01 AS duration_s, '[]' AS run_ids,"
             f" '[]' AS run_keys, 'nothing new' AS skip_reason FROM range({count}) AS r(n)"

@@ -31,7 +31,7 @@ from orchestrator.catalog.session import hold_store
 from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, TickFilter, list_ticks
 from orchestrator.cron import instants_between, load_zone
 from orchestrator.cron_expression import parse_cron
-from orchestrator.daemon import core, locations, outbox
+from orchestrator.daemon import core, locations, write_buffer
 from orchestrator.daemon.process import _only_one
 from orchestrator.errors import DaemonError, NotPossible, StoreError
 from orchestrator.ids import new_run_id
@@ -98,7 +98,7 @@ class Lives(RuleBasedStateMachine):
         self._patch.setattr(core, "Watcher", Quiet)
         self._patch.setattr(locations, "EvaluatorPool", Evaluators)
         self._patch.setattr(crashpoints, "_reached", self._reached)
-        self._patch.setattr(outbox, "commit_ticks", self._commit)
+        self._patch.setattr(write_buffer, "commit_ticks", self._commit)
         self._armed = 0
         self._directory = TemporaryDirectory()
         self.path = Path(self._directory.name)
@@ -343,7 +343,7 @@ class Lives(RuleBasedStateMachine):
             self.disk = "full"
             raise StoreError("The disk is full, or so it seems.")
 
-    _real_commit = staticmethod(outbox.commit_ticks)
+    _real_commit = staticmethod(write_buffer.commit_ticks)
 
     def _start(self):
         configured = load_settings(self.path / ".orchestrator.yaml")
@@ -373,7 +373,7 @@ class Lives(RuleBasedStateMachine):
         for _ in range(400):
             self._turn()
             d = self.daemon
-            due = [*d.schedules.agenda.upcoming(), *d.sensors.agenda.upcoming()]
+            due = [*d.schedules.due_queue.upcoming(), *d.sensors.due_queue.upcoming()]
             late = any(at <= self.now for _, at in due)
             quiet = 0 if d.evaluations.is_busy or late or d.queue.is_busy else quiet + 1
             if quiet == 3:

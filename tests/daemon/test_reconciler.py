@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.reconciler import Watched
+from orchestrator.daemon.reconciler import Supervised
 from orchestrator.errors import StoreError
 from orchestrator.state_dir import prepare
 
@@ -48,7 +48,7 @@ def sensors():
 
 @pytest.fixture
 def watched(sensors, log):
-    return Watched(sensors, log)
+    return Supervised(sensors, log)
 
 
 def facts(watched, seconds):

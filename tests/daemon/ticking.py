@@ -121,7 +121,7 @@ class Ticking:
 
     def upcoming(self, name):
         """When it is looked at next."""
-        return self.daemon.schedules.agenda.at(f"main/{name}") or self.daemon.sensors.agenda.at(f"main/{name}")
+        return self.daemon.schedules.due_queue.at(f"main/{name}") or self.daemon.sensors.due_queue.at(f"main/{name}")
 
     def _change(self, name, change):
         self.daemon.before_operation()

@@ -84,7 +84,7 @@ def run_of(bench, file):
     return bench.runs[next((name for name in bench.runs if name in file.split("/")), "over")]
 
 
-class StopsSoon(self_checks.Vitals):
+class StopsSoon(self_checks.SelfChecks):
     """Has the daemon stop by itself after some turns."""
 
     turns = 0
@@ -103,7 +103,7 @@ def carried_out(lived_in, monkeypatch):
     def carry_out(commands, run_id):
         for command in commands:
             words = command.replace("RUN", run_id).replace("BACKUP", lived_in.backup).split()
-            monkeypatch.setattr(process, "Vitals", StopsSoon if command == "daemon start" else self_checks.Vitals)
+            monkeypatch.setattr(process, "Vitals", StopsSoon if command == "daemon start" else self_checks.SelfChecks)
             explained(lived_in.here(*words))
 
     return carry_out

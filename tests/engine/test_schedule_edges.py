@@ -122,8 +122,8 @@ def test_a_schedule_that_is_off_has_no_next_instant_and_forgets_nothing():
 )
 def test_what_is_passed_over_before_the_occurrence_that_is_carried_out(until, expected):
     decision = schedule_decisions.ScheduleDecision(
-        missed=tuple(schedule_decisions.Passed(NOON + timedelta(days=day), "late") for day in (0, 2)),
-        skipped=(schedule_decisions.Passed(NOON + timedelta(days=1), "busy"),),
+        missed=tuple(schedule_decisions.SkippedOccurrence(NOON + timedelta(days=day), "late") for day in (0, 2)),
+        skipped=(schedule_decisions.SkippedOccurrence(NOON + timedelta(days=1), "busy"),),
     )
     limit = until and datetime.strptime(f"2026-{until} 12:00+0000", "%Y-%m-%d %H:%M%z")
     passed = schedule_decisions.passed_of(decision, limit)

@@ -15,9 +15,9 @@ from orchestrator.daemon.evaluations import Answered, Planned
 from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.locations import Location, Locations
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.outbox import Outbox
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.schedules import Schedules
+from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine import schedule_decisions
 from orchestrator.engine.overlap import Active
 from orchestrator.engine.sensor_timing import decide_requests
@@ -27,7 +27,7 @@ from orchestrator.records import SERIALIZE_TAG
 from orchestrator.service.workspace import Workspace
 from orchestrator.settings import load_settings
 from orchestrator.simulation.downtime import Asleep
-from orchestrator.simulation.simulated_schedule import Lane, Running, Said
+from orchestrator.simulation.simulated_schedule import Running, Said, SimulatedSchedule
 from orchestrator.states import TickState
 from orchestrator.ticks import Evaluation, Requested, ScheduleInfo
 
@@ -94,8 +94,8 @@ class World:
 
     def live(self, declared, spans, duration, asleep_after):
         """The ticks from START to END."""
-        outbox = Outbox(self.store)
-        registry = Registry(self.store, self.locations, outbox, self.log)
+        buffer = WriteBuffer(self.store)
+        registry = Registry(self.store, self.locations, buffer, self.log)
         one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
         registry.remembered, registry.declared, registry.version = {one.id: one}, {one.id: declared}, 1
         running = {}  # run: (end, whether it is one of those that go one after another)
@@ -106,7 +106,7 @@ class World:
             self.locations,
             registry,
             questions,
-            outbox,
+            buffer,
             self.log,
             lambda _id: Active(tuple(run for run, (end, _) in running.items() if end > now)),
             lambda run_id, by: running.pop(run_id),
@@ -117,16 +117,16 @@ class World:
             while questions.waiting:
                 for answered in questions.answers():
                     concern.take(answered, now)
-                for run in outbox._runs:
+                for run in buffer._runs:
                     serial = SERIALIZE_TAG in run.record.tags
                     start = max([now, *(end for end, other in running.values() if other and serial)])
                     running[run.record.run_id] = (asleep_after(start, duration), serial)
-                found += outbox._ticks
-                outbox.clear()
+                found += buffer._ticks
+                buffer.clear()
                 concern.turn(now)
-            found += outbox._ticks
-            outbox.clear()
-            now = min(at for _, at in concern.agenda.upcoming())
+            found += buffer._ticks
+            buffer.clear()
+            now = min(at for _, at in concern.due_queue.upcoming())
             now = next((end for begin, end in spans if begin <= now < end), now)
         return found
 
@@ -144,7 +144,7 @@ def world(tmp_path_factory):
 
 def simulated(declared, spans, duration, window):
     one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
-    lane = Lane(one, declared, START, Asleep(spans), lambda _pipeline: duration)
+    lane = SimulatedSchedule(one, declared, START, Asleep(spans), lambda _pipeline: duration)
     found = []
     until = START
     while until <= END:
@@ -228,7 +228,7 @@ def test_what_simply_runs_is_counted_alike_whether_it_is_given_or_not():
     one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
     totals = []
     for wants_all in (True, False):
-        lane = Lane(one, declared, START, Asleep(), lambda _pipeline: timedelta(0))
+        lane = SimulatedSchedule(one, declared, START, Asleep(), lambda _pipeline: timedelta(0))
         questions, looks = lane.advance(END)
         said = {instant: said_of(answer_of(instant)) for _, instant in questions}
         given_ticks = lane.settle(looks, said, wants_all=wants_all)
@@ -243,7 +243,7 @@ def test_runs_that_are_unfinished_at_the_beginning_are_in_the_way():
     declared = ScheduleInfo(name="s", pipeline="work", cron="0 * * * *")
     one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
     running = [Running(START + timedelta(hours=2), run_id="0123")]
-    lane = Lane(one, declared, START, Asleep(), lambda _pipeline: timedelta(0), running)
+    lane = SimulatedSchedule(one, declared, START, Asleep(), lambda _pipeline: timedelta(0), running)
     questions, looks = lane.advance(START + timedelta(hours=4))
     said = {instant: Said(TickState.SUCCESS, (Requested(),)) for _, instant in questions}
     ticks = lane.settle(looks, said, wants_all=True)

@@ -51,7 +51,7 @@ def test_what_waits_is_started_in_order_once_there_is_room():
 def test_the_end_of_a_process_makes_it_look_at_once():
     system = System(room=1).ask("a", "b")
     system.room = 2
-    system.launches.hurry()
+    system.launches.retry_now()
     system.launches.turn(0.0)
     assert system.started == ["a", "b"]
 

@@ -1,8 +1,8 @@
-"""What is to be remembered, gathered in one turn of the loop and committed together. Knows nothing of who wants it
-remembered, and why.
+"""Buffers ticks, automations, queued runs and failed alerts, and commits them in one transaction for each iteration of
+the loop.
 
 Ticks that asked for nothing and moved no cursor may wait a moment for company: losing them in a crash loses a line of
-history and nothing else. Everything else is committed before anybody acts upon it.
+history and nothing else. Everything else is committed before anything acts upon it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from datetime import datetime, timedelta
 
 from orchestrator.catalog.session import Store
 from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, commit_ticks
+from orchestrator.crashpoints import crash_point
+from orchestrator.daemon.log import DaemonLog
+from orchestrator.errors import StoreConflict
 from orchestrator.ticks import Automation, Delivery, Tick, UnfinishedRun
 
 PATIENCE = timedelta(seconds=1)
 
 
-class Outbox:
+class WriteBuffer:
     """Ticks, automations, runs and failed alerts on their way into the store. `on_ticks` is called with the ticks that
     are added, and the runs that were added with them."""
 
@@ -101,3 +104,48 @@ class Outbox:
         """Forgets what is waiting."""
         self._ticks, self._automations, self._runs, self._deliveries = [], {}, [], {}
         self._urgent, self._oldest, self._is_again = False, None, False
+
+
+class FlushWrites:
+    """The reconciler that commits the buffer. While a commit fails (a full disk) nothing new is asked of user code, and
+    nothing is lost. `on_runs` is called when runs were queued, `on_conflict` when what was decided has to be decided
+    again."""
+
+    name = "store"
+
+    def __init__(
+        self,
+        buffer: WriteBuffer,
+        log: DaemonLog,
+        on_runs: Callable[[], None],
+        on_conflict: Callable[[], None],
+    ) -> None:
+        self._buffer = buffer
+        self._log = log
+        self._on_runs = on_runs
+        self._on_conflict = on_conflict
+        self.is_stuck = False
+
+    def turn(self, now: datetime) -> datetime | None:
+        if self._buffer.is_due(now):
+            self.flush()
+        return self._buffer.due_at()
+
+    def flush(self) -> None:
+        """Commits whatever is waiting. Raises StoreError; then it is still waiting."""
+        if self._buffer.is_empty:
+            return
+        self.is_stuck = True
+        crash_point("tick.deciding")
+        try:
+            committed = self._buffer.flush()
+        except StoreConflict as error:
+            # Another process used a key, or an earlier commit succeeded without its acknowledgement. Nothing of this
+            # one was committed. In-flight evaluations assumed that it would be, so they are discarded too.
+            self._log.warn("decided anew: the state has changed meanwhile", error=str(error))
+            self._buffer.clear()
+            self._on_conflict()
+            committed = []
+        self.is_stuck = False
+        if committed:
+            self._on_runs()
