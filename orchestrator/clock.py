@@ -26,6 +26,37 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def is_recent(then: datetime | None, span: timedelta, now: datetime) -> bool:
+    """Whether `then` is less than `span` ago. False for an instant that lies ahead, because the clock was set back:
+    nothing waits for a clock."""
+    return then is not None and then <= now < then + span
+
+
+def is_ahead(until: datetime | None, longest: timedelta, now: datetime) -> bool:
+    """Whether `until` is still to come. False for one that is further ahead than `longest`: the clock was set back."""
+    return until is not None and now < until <= now + longest
+
+
+class Every:
+    """Something to be done once in an interval, whatever the clock does."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+        self._done_at: datetime | None = None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it was not done yet, or not within the interval."""
+        return not is_recent(self._done_at, self._interval, now)
+
+    def done(self, now: datetime) -> None:
+        """Starts the interval."""
+        self._done_at = now
+
+    def reset(self) -> None:
+        """Makes it due at once."""
+        self._done_at = None
+
+
 def in_utc(instant: datetime) -> datetime:
     """The same instant in UTC; an instant without a zone is taken to be UTC already."""
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -212,3 +212,22 @@ def near_misses(name: str, known: Iterable[str], kind: str = "name") -> str:
     if len(known) <= 8:
         return f"There is: {', '.join(known)}."
     return f"There are {len(known)} others."
+
+
+class FirstError:
+    """Keeps the first of several errors, so that the rest is done before it is raised."""
+
+    def __init__(self) -> None:
+        self._error: Exception | None = None
+
+    @property
+    def has_any(self) -> bool:
+        return self._error is not None
+
+    def keep(self, error: Exception) -> None:
+        self._error = self._error or error
+
+    def raise_if_any(self) -> None:
+        """Raises the error that was kept first, if any was."""
+        if self._error is not None:
+            raise self._error

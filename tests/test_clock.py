@@ -113,3 +113,33 @@ def test_the_ends_of_the_calendar_are_refused_in_words(text):
 def test_what_is_accepted_exists_in_every_time_zone(text):
     for hours in (-12, 14):
         assert clock.parse_instant(text).astimezone(timezone(timedelta(hours=hours)))
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "recent"), [(None, False), (0, True), (59, True), (60, False), (3600, False), (-1, False)]
+)
+def test_an_instant_is_recent_until_its_span_is_over_and_never_ahead_of_the_clock(seconds_ago, recent):
+    then = None if seconds_ago is None else NOON - timedelta(seconds=seconds_ago)
+    assert clock.is_recent(then, MINUTE, NOON) is recent
+
+
+@pytest.mark.parametrize(
+    ("seconds_ahead", "ahead"), [(None, False), (1, True), (60, True), (61, False), (0, False), (-1, False)]
+)
+def test_an_instant_is_ahead_unless_only_a_clock_that_was_set_back_explains_it(seconds_ahead, ahead):
+    until = None if seconds_ahead is None else NOON + timedelta(seconds=seconds_ahead)
+    assert clock.is_ahead(until, MINUTE, NOON) is ahead
+
+
+def test_what_is_done_once_in_an_interval_is_due_again_when_the_clock_is_set_back():
+    every = clock.Every(MINUTE)
+    assert every.is_due(NOON)
+    every.done(NOON)
+    assert [every.is_due(NOON + timedelta(seconds=s)) for s in (0, 59, 60)] == [False, False, True]
+    assert every.is_due(NOON - timedelta(seconds=1))
+    every.reset()
+    assert every.is_due(NOON)

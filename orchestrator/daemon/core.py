@@ -30,6 +30,7 @@ from orchestrator.daemon.sensors import Sensors
 from orchestrator.daemon.write_buffer import FlushWrites, WriteBuffer
 from orchestrator.engine.overlap import Active, active_runs
 from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
+from orchestrator.errors import FirstError
 from orchestrator.service.cancel_run import CancelOutcome, cancel_run
 from orchestrator.service.workspace import Workspace
 from orchestrator.ticks import Requested, ScheduleInfo, dedupe_key
@@ -75,15 +76,14 @@ class TakeAnswers:
         self._daemon = daemon
 
     def turn(self, now: datetime) -> datetime | None:
-        first: Exception | None = None
+        errors = FirstError()
         for answered in self._daemon.evaluations.answers():
             try:
                 self._daemon.take(answered, now)
             except Exception as error:  # one that cannot be taken, when the disk is full, takes no other with it
                 self._daemon.reschedule_all()
-                first = first or error
-        if first is not None:
-            raise first
+                errors.keep(error)
+        errors.raise_if_any()
         return None
 
 

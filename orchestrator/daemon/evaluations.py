@@ -20,6 +20,7 @@ from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.engine.sensor_timing import RequestDecision
+from orchestrator.errors import FirstError
 from orchestrator.messages import FindAsset, FoundAsset
 from orchestrator.planning.plan import PlannedRun, PlanRequest
 from orchestrator.service.workspace import Workspace, in_workspace
@@ -128,7 +129,7 @@ class Evaluations:
         read): a question whose answer could not be taken in counts as never put, an evaluator that wants to know
         something is told next time, and so are the other answers."""
         by_token = {(asked.location, asked.token): asked for asked in self._under_way.values()}
-        first: Exception | None = None
+        errors = FirstError()
         for location in self._locations.all.values():
             pool = location.evaluators
             if pool is None:
@@ -142,14 +143,13 @@ class Evaluations:
                 except Exception as error:
                     self._under_way.pop(asked.id, None)
                     self._on_lost()
-                    first = first or error
+                    errors.keep(error)
             try:
                 pool.answer_questions(self._find_asset)
             except Exception as error:
-                first = first or error
+                errors.keep(error)
         self._give_up_on_lost()
-        if first is not None:
-            raise first
+        errors.raise_if_any()
         answers, self._answers = self._answers, []
         return answers
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from orchestrator import clock
+from orchestrator.clock import Every, is_ahead, is_recent
 from orchestrator.code_locations.evaluator_pool import EvaluatorPool
 from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.code_locations.process_memory import growth_mb, own_memory_kb
@@ -41,8 +42,8 @@ class Locations:
         self._workspace = workspace
         self._log = log
         self._watcher = watcher
-        self._looked_at: datetime | None = None
-        self._measured_at: datetime | None = None
+        self._look = Every(LOOK)
+        self._measure = Every(MEASURE)
         self._reload_wanted = False
         self._settings_file: Signature = ()
         self._settings_changed_at: datetime | None = None
@@ -52,12 +53,12 @@ class Locations:
         self._take_settings()
 
     def turn(self, now: datetime) -> datetime | None:
-        if self._watcher.drained() or self._looked_at is None or not now - LOOK < self._looked_at <= now:
-            self._looked_at = now
+        if self._watcher.drained() or self._look.is_due(now):
+            self._look.done(now)
             self._look_at_files(now)
             self._workspace.pool.reap()
-        if self._measured_at is None or not now - MEASURE < self._measured_at <= now:
-            self._measured_at = now
+        if self._measure.is_due(now):
+            self._measure.done(now)
             for location in self.all.values():
                 self._look_at_memory(location, now)
         if _has_settled(self._settings_changed_at, now):
@@ -201,7 +202,7 @@ class Locations:
             location.restarted_because = None
             self._restart(location, now)
         if location.process is None:
-            due = location.retry_at is not None and not now < location.retry_at <= now + LONGEST_PAUSE
+            due = location.retry_at is not None and not is_ahead(location.retry_at, LONGEST_PAUSE, now)
             if due or location.error is None:
                 self._start(location, now)
             return
@@ -316,4 +317,4 @@ class Locations:
 
 
 def _has_settled(changed_at: datetime | None, now: datetime) -> bool:
-    return changed_at is not None and not changed_at <= now < changed_at + SETTLE
+    return changed_at is not None and not is_recent(changed_at, SETTLE, now)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from orchestrator import clock
 from orchestrator.catalog.queue import forget_ended, put_back, queued_runs, release_runs, take_runs, taken_runs
 from orchestrator.catalog.session import Store
 from orchestrator.crashpoints import crash_point
@@ -17,7 +18,7 @@ from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.runs import Runs
 from orchestrator.engine.admission import PUT_OFF, Admission, admit, is_limited, is_postponed, limits_of, room_for_runs
-from orchestrator.errors import NotPossible, OrchestratorError, StoreError
+from orchestrator.errors import FirstError, NotPossible, OrchestratorError, StoreError
 from orchestrator.layout import RunDir
 from orchestrator.limits import free_descriptors
 from orchestrator.records import RunRecord
@@ -193,7 +194,7 @@ class Queue:
             self._claimed = ids
 
     def _must_look(self, now: datetime) -> bool:
-        return self._look_at is not None and not self._look_at - LOOK <= now < self._look_at
+        return self._look_at is not None and not clock.is_ahead(self._look_at, LOOK, now)
 
     # --- beginning runs ---
 
@@ -224,15 +225,14 @@ class Queue:
 
     def _begin_all(self, records: list[RunRecord], now: datetime) -> None:
         """Begins each of them, whatever becomes of the others. Raises StoreError when some have to wait."""
-        first: StoreError | None = None
+        errors = FirstError()
         for record in records:
             try:
                 self._begin(record, now)
             except StoreError as error:
-                first = first or error
-        if first is not None:
-            self._is_recovered = False
-            raise first
+                errors.keep(error)
+        self._is_recovered = self._is_recovered and not errors.has_any
+        errors.raise_if_any()
 
     def _begin(self, record: RunRecord, now: datetime) -> None:
         run_dir = self._state.run(record.run_id)

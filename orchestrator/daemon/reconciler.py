@@ -8,6 +8,7 @@ import traceback
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from orchestrator import clock
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import OrchestratorError
 
@@ -38,7 +39,7 @@ class Supervised:
 
     def turn(self, now: datetime) -> datetime | None:
         """A turn of the concern, unless it has just failed; when the next one is due."""
-        if self._not_before is not None and now < self._not_before <= now + _PAUSE:
+        if clock.is_ahead(self._not_before, _PAUSE, now):
             return self._not_before
         try:
             due = self.concern.turn(now)

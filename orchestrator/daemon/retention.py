@@ -45,7 +45,7 @@ class Retention:
         self._watch_clock(now)
         if self._next_at is None:
             self._next_at = now + FIRST
-        if now < self._next_at <= now + INTERVAL:
+        if clock.is_ahead(self._next_at, INTERVAL, now):
             return self._next_at
         if clock.monotonic() < self._trusted_at:
             self._next_at = now + INTERVAL

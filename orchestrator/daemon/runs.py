@@ -16,7 +16,7 @@ from orchestrator.catalog.runs import begun_runs
 from orchestrator.catalog.session import Store
 from orchestrator.code_locations.pool import LocationPool
 from orchestrator.daemon.log import DaemonLog
-from orchestrator.errors import NotPossible, OrchestratorError, RunDamaged
+from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunDamaged
 from orchestrator.event_lines import decode_lines
 from orchestrator.events import (
     Event,
@@ -80,9 +80,9 @@ class Runs:
         self._complaints: dict[str, str] = {}
         self._behind: set[str] = set()
         self._ended: list[str] = []
-        self._ingested_at: datetime | None = None
-        self._looked_at: datetime | None = None
-        self._glanced_at: datetime | None = None
+        self._ingestion = clock.Every(INGEST)
+        self._look = clock.Every(LOOK)
+        self._glances = clock.Every(GLANCE)
         self._others: set[str] = set()
         self._orphans: set[str] = set()
         self.backlog = 0  # finished runs that are not in the index yet
@@ -98,8 +98,8 @@ class Runs:
 
     def turn(self, now: datetime) -> datetime | None:
         is_time = self._glance(now)
-        if is_time or self._looked_at is None or not now - LOOK < self._looked_at <= now:
-            self._looked_at = now
+        if is_time or self._look.is_due(now):
+            self._look.done(now)
             self._look_for_ownerless(now)
         elif self.backlog:
             self._take_in_history(self._drivers)
@@ -138,7 +138,7 @@ class Runs:
     def catch_up(self) -> None:
         """Brings the index up to date with every run in flight, and with what others have driven: of a backlog of
         finished runs with a part."""
-        self._ingested_at = None
+        self._ingestion.reset()
         self._ingest(clock.now())
         self._take_in_history(self._drivers)
 
@@ -180,16 +180,15 @@ class Runs:
 
     def _advance_all(self, now: datetime) -> None:
         """Every run gets its turn, whatever the others meet; then the first error is raised."""
-        first: Exception | None = None
+        errors = FirstError()
         for run_id in list(self._drivers):
             try:
                 self._advance(run_id, now)
             except RunDamaged as error:
                 self._lose(run_id, error, now)
             except Exception as error:  # the daemon's concern shows it, and comes back to it
-                first = first or error
-        if first is not None:
-            raise first
+                errors.keep(error)
+        errors.raise_if_any()
 
     def _advance(self, run_id: str, now: datetime) -> None:
         driver = self._drivers[run_id]
@@ -221,13 +220,13 @@ class Runs:
     # --- the index ---
 
     def _ingest(self, now: datetime) -> None:
-        late = self._ingested_at is None or not now - INGEST < self._ingested_at <= now
+        late = self._ingestion.is_due(now)
         if not self._ended and not (self._behind and late):
             return
         wanted = {*self._ended, *(self._behind if late else ())}
         ingest(self._store.database, self._state, wanted)
         if late:
-            self._ingested_at = now
+            self._ingestion.done(now)
         self._behind -= wanted
         ended, self._ended = self._ended, []
         if ended:
@@ -240,9 +239,9 @@ class Runs:
 
     def _glance(self, now: datetime) -> bool:
         """Whether one more of the runs that others drive has lost its owner, or one waits to be taken over."""
-        if self._glanced_at is not None and now - GLANCE < self._glanced_at <= now:
+        if not self._glances.is_due(now):
             return False
-        self._glanced_at = now
+        self._glances.done(now)
         self._others = {run_id for run_id in pending_runs(self._state) if run_id not in self._drivers}
         before = self._orphans
         try:
@@ -261,7 +260,7 @@ class Runs:
                 continue
             run_dir = self._state.run(run_id)
             since = unborn.get(run_id, now)
-            if not run_dir.journal.exists() and timedelta() <= now - since < LOOK:
+            if not run_dir.journal.exists() and clock.is_recent(since, LOOK, now):
                 if run_dir.path.exists():
                     self._unborn[run_id] = since  # somebody is just creating it; or is not, if that takes so long
                 continue

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from orchestrator import clock
 from orchestrator.catalog.rpc_server import StoreServer
+from orchestrator.clock import Every
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.systemd_notify import Supervisor
 from orchestrator.errors import DaemonError, OrchestratorError
@@ -29,15 +30,15 @@ class SelfChecks:
         self._server = server
         self._supervisor = supervisor
         self._log = log
-        self._looked_at: datetime | None = None
+        self._look = Every(EVERY)
         self._error: str | None = None
 
     def turned(self, now: datetime) -> None:
         """Raises DaemonError when the state directory was removed: somebody else may have begun a new one."""
         self._supervisor.turned(clock.monotonic())
-        if self._looked_at is not None and self._looked_at <= now < self._looked_at + EVERY:
+        if not self._look.is_due(now):
             return
-        self._looked_at = now
+        self._look.done(now)
         if not self._lock.is_in_place():
             raise DaemonError(
                 f"The state directory {self._state.path} was removed or replaced while the daemon ran.",

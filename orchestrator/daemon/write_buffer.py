@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.catalog.session import Store
 from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, commit_ticks
+from orchestrator.clock import is_recent
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import StoreConflict
@@ -75,7 +76,7 @@ class WriteBuffer:
 
     def is_due(self, now: datetime) -> bool:
         """Whether it must not wait any longer. A clock that was set back makes nothing wait."""
-        return self._urgent or (self._oldest is not None and not self._oldest <= now < self._oldest + PATIENCE)
+        return self._urgent or (self._oldest is not None and not is_recent(self._oldest, PATIENCE, now))
 
     def due_at(self) -> datetime | None:
         """When what is not urgent has waited long enough; None when nothing waits."""

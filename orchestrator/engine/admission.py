@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from orchestrator.clock import is_ahead
 from orchestrator.records import SERIALIZE_TAG
 from orchestrator.settings import RunQueueSettings
 from orchestrator.ticks import QueuedRun
@@ -129,7 +130,7 @@ def is_limited(run: QueuedRun, limits: QueueLimits) -> bool:
 
 def is_postponed(run: QueuedRun, now: datetime) -> bool:
     """Whether it is too early to try the run again; never for longer than runs are put off, whatever the clock does."""
-    return run.not_before is not None and now < run.not_before <= now + PUT_OFF
+    return is_ahead(run.not_before, PUT_OFF, now)
 
 
 # --- inside --------------------------------------------------------------------------------------------------------

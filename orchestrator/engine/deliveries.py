@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from orchestrator.clock import format_instant
+from orchestrator.clock import format_instant, is_recent
 from orchestrator.states import DeliveryState
 from orchestrator.ticks import Delivery, RunEnding
 
@@ -101,5 +101,5 @@ def brought_forward(deliveries: Iterable[Delivery], now: datetime, *, is_reloade
         for one in deliveries
         if one.next_at is not None
         and one.next_at > now
-        and (is_reloaded or not now - _RECOVERY_PAUSE < one.last_failed_at <= now)
+        and (is_reloaded or not is_recent(one.last_failed_at, _RECOVERY_PAUSE, now))
     ]
