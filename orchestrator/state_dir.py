@@ -12,7 +12,8 @@ from pathlib import Path
 
 from orchestrator.errors import DISK_FULL, SchemaTooNew, StoreError
 from orchestrator.ids import new_run_id
-from orchestrator.layout import FILE_MODE, LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
+from orchestrator.layout import LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
+from orchestrator.private_file import write_atomically
 from orchestrator.regular import NotRegular, read_regular, why
 from orchestrator.trust import is_private_group, user_name
 
@@ -218,11 +219,7 @@ def _create(state: StateDir) -> None:
 
 
 def _write_format(state: StateDir) -> None:
-    unfinished = state.format_file.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-    os.write(descriptor, json.dumps({"format": LAYOUT_FORMAT}).encode())
-    os.close(descriptor)
-    unfinished.replace(state.format_file)
+    write_atomically(state.format_file, json.dumps({"format": LAYOUT_FORMAT}).encode())
 
 
 def _refuse_foreign(state: StateDir) -> None:

@@ -34,6 +34,7 @@ VOCABULARY = {
     "messages",
     "outliving",
     "output_order",
+    "private_file",
     "process_tree",
     "heartbeat",
     "records",

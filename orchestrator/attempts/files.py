@@ -19,6 +19,7 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.journal import JournalWriter
 from orchestrator.layout import FILE_MODE, AttemptDir, StateDir
 from orchestrator.locks import HeldLock, is_locked, try_lock
+from orchestrator.private_file import write_atomically
 from orchestrator.records import split_handle
 from orchestrator.state_dir import make_private
 
@@ -92,11 +93,7 @@ class AttemptFiles:
         content: dict[str, int | str] = {"lost": lost} if lost else {}
         if code is not None:
             content |= {"signal": -code} if code < 0 else {"exit_code": code}
-        unfinished = Path(f"{self.directory.exit}.tmp")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps(content).encode())
-        unfinished.replace(self.directory.exit)
+        write_atomically(self.directory.exit, json.dumps(content).encode())
 
 
 @dataclass(frozen=True)

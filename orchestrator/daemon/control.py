@@ -16,8 +16,9 @@ from typing import Literal
 from orchestrator import clock
 from orchestrator.errors import DaemonError, DaemonSilent, StoreError
 from orchestrator.heartbeat import daemon_pid, is_suspended, unresponsive_error
-from orchestrator.layout import FILE_MODE, StateDir
+from orchestrator.layout import StateDir
 from orchestrator.outliving import OutlivingProcess
+from orchestrator.private_file import opener
 from orchestrator.service.daemon import ask, describe_daemon
 from orchestrator.service.workspace import Workspace
 
@@ -33,7 +34,7 @@ def start_detached(workspace: Workspace, log_format: str = "text") -> int:
     if already is not None:
         raise already_running(state, already)
     command = [sys.executable, "-P", "-m", "orchestrator", "--workspace", str(workspace.settings.path)]
-    with open(state.daemon_err, "w+b", opener=_private) as errors:
+    with open(state.daemon_err, "w+b", opener=opener) as errors:
         process = OutlivingProcess(
             [*command, "daemon", "start", "--quiet", "--log-format", log_format],
             stdin=subprocess.DEVNULL,
@@ -103,7 +104,3 @@ def already_running(state: StateDir, pid: int) -> DaemonError:
         f"A daemon is running already for {state.path}" + (f": process {pid}." if pid else "."),
         hint="Stop it with `orchestrator daemon stop`, or look at it with `orchestrator daemon status`.",
     )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, FILE_MODE)

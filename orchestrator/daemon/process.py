@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from orchestrator import clock
@@ -26,9 +25,10 @@ from orchestrator.daemon.self_checks import SelfChecks
 from orchestrator.daemon.systemd_notify import Supervisor
 from orchestrator.errors import DaemonError
 from orchestrator.heartbeat import daemon_pid, is_alive
-from orchestrator.layout import FILE_MODE, StateDir
+from orchestrator.layout import StateDir
 from orchestrator.limits import raise_file_limit
 from orchestrator.locks import HeldLock, try_lock
+from orchestrator.private_file import write_atomically
 from orchestrator.service.workspace import Workspace
 from orchestrator.state_dir import in_the_way
 
@@ -83,10 +83,6 @@ def run_daemon(workspace: Workspace, *, log_format: str = "text", once: bool = F
     return 0
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, FILE_MODE)
-
-
 def _left(runs: int) -> dict[str, Any]:
     if not runs:
         return {}
@@ -116,16 +112,9 @@ def _try_lock(state: StateDir) -> HeldLock | None:
 def _announce(state: StateDir) -> None:
     content = {"pid": os.getpid(), "started_at": clock.format_instant(clock.now()), "version": __version__}
     try:
-        _write(state.daemon_json, json.dumps(content).encode())
+        write_atomically(state.daemon_json, json.dumps(content).encode())
     except OSError as error:
         raise in_the_way(state.daemon_json, error) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_suffix(".tmp")
-    with open(unfinished, "wb", opener=_private) as file:
-        file.write(content)
-    unfinished.replace(path)
 
 
 def _take_back(state: StateDir) -> None:

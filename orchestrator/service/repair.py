@@ -20,8 +20,9 @@ from orchestrator.event_lines import LONG_AGO, Undecodable, decode_line, decode_
 from orchestrator.events import AttemptEvent, encode_line
 from orchestrator.ids import RUN_ID
 from orchestrator.journal import read_lines
-from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, RunDir, StateDir
+from orchestrator.layout import STATE_DIR_MODE, RunDir, StateDir
 from orchestrator.locks import is_locked
+from orchestrator.private_file import write_atomically
 from orchestrator.regular import read_regular
 from orchestrator.run_files import has_files, is_packed, packed_file, packed_logs, read_record, unpacked
 from orchestrator.service.cancel_run import log_deletion
@@ -148,9 +149,9 @@ def _mend_journal(store: Store, run_dir: RunDir, aside: Aside) -> Iterator[str]:
         return
     original = packed_file(run_dir) if is_packed(run_dir) else run_dir.journal
     if original == packed_file(run_dir):
-        _write(run_dir.run_json, unpacked(read_regular(original))[0][0] + b"\n")
+        write_atomically(run_dir.run_json, unpacked(read_regular(original))[0][0] + b"\n", sync=True)
     where = aside.take(original) if os.path.lexists(original) else None
-    _write(run_dir.journal, b"".join(line + b"\n" for line in wanted))
+    write_atomically(run_dir.journal, b"".join(line + b"\n" for line in wanted), sync=True)
     lost = f" {replaced} of its lines could not be read and are marked as such." if replaced else ""
     restored = len(wanted) - len(found)
     back = f" {restored} lines came back from the index." if restored > 0 else ""
@@ -213,13 +214,3 @@ def _remove_leftovers(state: StateDir) -> Iterator[str]:
     for path in leftovers(state):
         if not is_locked(path):
             yield f"{path} was left by a run that never came into being. It is in {aside.take(path)} now."
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.mended")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    unfinished.replace(path)

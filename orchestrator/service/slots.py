@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -22,8 +21,9 @@ from orchestrator import clock
 from orchestrator.crashpoints import crash_point
 from orchestrator.engine.admission import QueueLimits, is_limited, why_not
 from orchestrator.errors import OrchestratorError
-from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, RunDir, StateDir
+from orchestrator.layout import STATE_DIR_MODE, RunDir, StateDir
 from orchestrator.locks import HeldLock, is_locked, read_note, try_lock
+from orchestrator.private_file import write_atomically
 from orchestrator.regular import read_regular
 from orchestrator.run_files import read_record
 from orchestrator.service.tickets import rivals
@@ -129,15 +129,13 @@ def has_live_attempt(run_dir: RunDir) -> bool:
 def write_slot(state: StateDir, run: QueuedRun) -> None:
     """Notes that a run is about to be driven. Raises StoreError."""
     path = state.slots / run.run_id
-    unfinished = state.slots / f".{run.run_id}.{os.getpid()}"
     data = msgspec.json.encode(run)
     try:
         try:
-            _write(unfinished, data)
+            write_atomically(path, data)
         except FileNotFoundError:
             state.slots.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
-            _write(unfinished, data)
-        unfinished.replace(path)
+            write_atomically(path, data)
     except OSError as error:
         raise unusable(state.path, error) from error
 
@@ -148,14 +146,6 @@ def drop_slot(state: StateDir, run_id: str) -> None:
         (state.slots / run_id).unlink(missing_ok=True)
     except OSError:
         pass  # a slot whose run is not locked does not count anyway
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-    try:
-        os.write(descriptor, data)
-    finally:
-        os.close(descriptor)
 
 
 def _names(state: StateDir) -> Iterator[str]:

@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.heartbeat import daemon_pid, is_suspended
-from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, StateDir
+from orchestrator.layout import STATE_DIR_MODE, StateDir
 from orchestrator.locks import HeldLock, is_locked, try_lock
+from orchestrator.private_file import write_atomically
 from orchestrator.records import RunSummary, Trigger
 from orchestrator.regular import read_regular
 from orchestrator.state_dir import unusable
@@ -113,10 +114,7 @@ def publish_claims(state: StateDir, runs: Sequence[QueuedRun]) -> None:
             state.queue_claims.unlink(missing_ok=True)
             return
         state.waiting.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
-        unfinished = state.waiting / ".queue.json"
-        with open(unfinished, "wb", opener=lambda path, flags: os.open(path, flags, FILE_MODE)) as file:
-            file.write(msgspec.json.encode(runs))
-        unfinished.replace(state.queue_claims)
+        write_atomically(state.queue_claims, msgspec.json.encode(runs))
     except OSError as error:
         raise unusable(state.path, error) from error
 

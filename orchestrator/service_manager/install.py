@@ -20,6 +20,7 @@ import msgspec
 from orchestrator.errors import DaemonError, NotPossible
 from orchestrator.heartbeat import daemon_pid
 from orchestrator.layout import FILE_MODE, STATE_DIR_MODE
+from orchestrator.private_file import write_atomically
 from orchestrator.service.workspace import Workspace
 from orchestrator.service_manager.service import Service, environment_file
 from orchestrator.service_manager.systems import Command, Launchd, System, Systemd, carry_out
@@ -167,11 +168,7 @@ def _write(path: Path, content: bytes, *, directory_mode: int) -> None:
     """Writes a file that only its user can read, whole or not at all."""
     try:
         path.parent.mkdir(mode=directory_mode, parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.tmp")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        unfinished.replace(path)
+        write_atomically(path, content)
     except OSError as error:
         raise DaemonError(f"{path} cannot be written: {error.strerror}.") from error
 
