@@ -6,9 +6,7 @@ Needs no answer from the daemon, so that it also tells of one that is suspended 
 from __future__ import annotations
 
 import os
-import subprocess
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from orchestrator.clock import format_duration, monotonic
 from orchestrator.errors import DaemonSilent
@@ -110,16 +108,9 @@ def is_alive(pid: int) -> bool:
 
 def is_suspended(pid: int) -> bool:
     """Whether a process was stopped by a signal (SIGSTOP, Ctrl-Z, a debugger) and not continued since."""
-    if not pid:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
+    import psutil
+
     try:
-        state = stat.read_text(errors="replace").rpartition(")")[2].split()[0] if stat.exists() else _asked(pid)
-    except (OSError, IndexError, subprocess.SubprocessError):
+        return bool(pid) and psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except (psutil.Error, OSError, ValueError):
         return False
-    return state[:1] in ("T", "t")
-
-
-def _asked(pid: int) -> str:
-    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False)
-    return done.stdout.strip()

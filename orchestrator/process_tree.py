@@ -1,9 +1,8 @@
-"""The processes that a process has started, and theirs: finding all of them and ending them. Knows nothing of steps.
+"""Finds and ends the processes that a process has started, and theirs.
 
 A process group is not enough: whatever a step starts in a session of its own (`start_new_session=True`, `setsid`, many
 tools that manage processes) leaves the group and goes on writing after its step was ended. What has also let go of its
-parent, as daemons do on purpose, is found below a process that adopts orphans (a step's process does). Without /proc
-(macOS) the group is all there is to go by.
+parent, as daemons do on purpose, is found below a process that adopts orphans (a step's process does, on Linux).
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
-_PROC = Path("/proc")
 # A process may start another while it is being ended; one that does so again and again is not pursued for ever.
 _ROUNDS = 10
 
@@ -71,15 +68,16 @@ def signal_processes(pids: Iterable[int], number: signal.Signals) -> None:
 
 def processes_with(variables: Mapping[str, str]) -> set[int]:
     """Every process that was started with these environment variables. Slow: it looks at all of them."""
-    wanted = {f"{name}={value}".encode() for name, value in variables.items()}
+    import psutil
+
     found = set()
-    for pid, _, _ in _processes():
+    for process in psutil.process_iter():
         try:
-            environment = Path(_PROC, str(pid), "environ").read_bytes().split(b"\0")
-        except OSError:
+            environment = process.environ()
+        except (psutil.Error, OSError):
             continue  # it has ended meanwhile, or belongs to another user
-        if wanted.issubset(environment):
-            found.add(pid)
+        if variables.items() <= environment.items():
+            found.add(process.pid)
     return found
 
 
@@ -88,15 +86,13 @@ def _kill(pid: int) -> None:
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
-    """(pid, its parent, its session) of every process there is."""
-    for entry in os.scandir(_PROC) if _PROC.is_dir() else ():
-        if not entry.name.isdigit():
-            continue
+    """(pid, its parent, its session) of every process that has not ended."""
+    import psutil  # imported when there is something to end, which is rare
+
+    for process in psutil.process_iter():
         try:
-            content = Path(entry.path, "stat").read_text(errors="replace")
-        except OSError:
+            with process.oneshot():
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    yield process.pid, process.ppid(), os.getsid(process.pid)
+        except (psutil.Error, OSError):
             continue  # it has ended meanwhile
-        # The name stands in brackets and may hold any character; what follows the last one are numbers.
-        fields = content.rpartition(")")[2].split()
-        if fields[0] != "Z":
-            yield int(entry.name), int(fields[1]), int(fields[3])
