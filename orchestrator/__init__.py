@@ -1,4 +1,4 @@
-"""What pipelines are written with. Everything here is for users; everything else in this package is ours."""
+"""The public API: everything that pipelines are written with. All other modules of this package are private."""
 
 from __future__ import annotations
 

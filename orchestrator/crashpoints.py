@@ -1,5 +1,4 @@
-"""Named places at which a test can have this process killed, to see what is left behind. Knows names, and nothing of
-what happens between them.
+"""Named places at which a test can have this process killed, to see what is left behind.
 
 `ORCHESTRATOR_CRASH_AT=name` kills the process with SIGKILL when it gets to `name` for the first time, `name:3` when it
 gets there for the third; `name:3@FILE` only if it can create FILE, so that of many processes just one is killed, and

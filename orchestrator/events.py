@@ -1,5 +1,4 @@
-"""What happened in a run, one frozen record a fact: the lines of a journal and of an attempt's event file. What follows
-from a fact is not said here, but in `engine.progress`.
+"""The events of a run, one frozen record a fact: the lines of a journal and of an attempt's event file.
 
 Names are past tense. An *attempt* event concerns one try at a step, a *step* event the step as a whole, a *run* event
 the run. The step's own process writes the events of class `AttemptEvent`; the run's owner writes all others, and

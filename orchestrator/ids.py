@@ -1,6 +1,4 @@
-"""Identifiers of runs: short enough to read out, random from the first character so that a prefix tells them apart.
-Knows nothing else of runs.
-"""
+"""Run ids: short enough to read out, random from the first character so that a prefix tells them apart."""
 
 from __future__ import annotations
 

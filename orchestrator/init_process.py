@@ -1,5 +1,4 @@
-"""Being process 1, as in a container: the program itself runs in a child, while process 1 passes signals on to it and
-reaps every orphan. Knows nothing of what the program does.
+"""Process 1 of a container: runs the program in a child, passes signals on to it and reaps every orphan.
 
 An orphan becomes a child of process 1. Unless that waits for it, it stays a zombie, and a container that starts enough
 of them runs out of process numbers.

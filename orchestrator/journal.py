@@ -1,5 +1,4 @@
-"""Append-only files of JSON lines: written by one process, read by any, never damaged by a crash. Knows nothing of what
-a line says.
+"""Append-only files of JSON lines: written by one process, read by any, never damaged by a crash.
 
 A line counts once its newline is there. Whatever stands behind the last newline was being written when its writer
 died: readers do not see it, and the next writer cuts it off. Appending is one `write`; nothing is forced to disk but

@@ -1,6 +1,4 @@
-"""What the operating system lets this process have: open files, processes, memory. Decides nothing about what to do
-with it.
-"""
+"""Detects which limit of the operating system was reached: open files, processes, memory."""
 
 from __future__ import annotations
 

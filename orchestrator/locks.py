@@ -1,5 +1,4 @@
-"""Advisory locks (`flock`) that the kernel lets go of when their holder dies, whatever killed it. Knows nothing of what
-a lock stands for.
+"""Advisory locks (`flock`), which the kernel releases when their holder dies, whatever killed it.
 
 `flock` and not `fcntl`: a POSIX lock vanishes as soon as its owner closes *any* descriptor of the file. A lock
 belongs to the process that took it: programs it starts do not inherit it (close-on-exec), and a child made by

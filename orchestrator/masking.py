@@ -1,5 +1,5 @@
-"""Hides secrets in text: the values that a workspace takes from the environment, in each form in which programs write
-values down. Does not know where a text goes: every way out of a location's processes asks here.
+"""Masks secrets in text: the values that a workspace takes from the environment, in each form in which programs write
+values down. Every way out of a location's processes passes through here.
 """
 
 from __future__ import annotations

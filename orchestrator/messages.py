@@ -1,4 +1,4 @@
-"""What a location process and its parent say to each other. How it gets there is known to `wire` only.
+"""The protocol between a location process and its owner. `wire` carries the messages.
 
 The parent starts the process; the process answers first, with `Loaded` or `LoadFailed`. Plans and what is asked of
 them travel as JSON inside the message: only planning knows their shape.

@@ -1,4 +1,4 @@
-"""Child processes that are meant to outlive the command that started them. Does not know what they do."""
+"""Child processes that are meant to outlive the command that started them."""
 
 from __future__ import annotations
 

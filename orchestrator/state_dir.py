@@ -1,4 +1,4 @@
-"""Making the state directory, and refusing one that cannot be used. What lies where in it is for `layout` to say."""
+"""Creates the state directory, and refuses one that cannot be used."""
 
 from __future__ import annotations
 

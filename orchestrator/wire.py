@@ -1,5 +1,4 @@
-"""How two of our processes talk: length-prefixed msgspec messages over a stream socket. Knows none of the messages:
-those are in `messages`.
+"""Framing between our processes: length-prefixed msgspec messages over a stream socket.
 
 A message is four bytes of length (big-endian) and a struct in MessagePack. Nothing in a message can be executed.
 """

@@ -1,4 +1,4 @@
-"""Failed runs that somebody has looked at, with what they noted. Survives a rebuild of the index."""
+"""Failed runs that somebody has acknowledged, with their notes. Survives a rebuild of the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The asset catalog: what was written, by which run, when. Adds nothing to it: that is for `ingest`."""
+"""Queries over the asset catalog: what was written, by which run, when. `ingest` fills it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of schedules and sensors, and the keys that they have used. When one is due is not known here."""
+"""Stores schedules and sensors, and the run keys that they have used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values on their way into and out of the database: instants, JSON, records. Knows no table."""
+"""Converts values for the database: instants, JSON and records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs whose files are damaged or gone: what is known of the damage, and ending those that nobody can go on with."""
+"""Records which runs are damaged or gone, and ends those that cannot go on."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a look at everything asks of the index: what fails since when, what was not run, which failures stand. Whether
-that is bad is not judged here.
-"""
+"""Queries behind `status`: what has been failing since when, what was missed, which failures stand."""
 
 from __future__ import annotations
 

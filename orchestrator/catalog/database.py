@@ -1,6 +1,4 @@
-"""An open DuckDB file: statements, transactions, and its errors in our words. Takes no lock, and knows no table but
-`meta`.
-"""
+"""An open DuckDB file: statements, transactions, and its errors translated into ours. Takes no lock."""
 
 from __future__ import annotations
 

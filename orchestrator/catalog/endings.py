@@ -1,6 +1,4 @@
-"""The ends of runs, in the order in which they became known: what run-status sensors go by. What is made of one is not
-known here.
-"""
+"""The feed of finished runs, in the order in which they became known. Run-status sensors read it."""
 
 from __future__ import annotations
 

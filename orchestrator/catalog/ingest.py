@@ -1,5 +1,4 @@
-"""Copying journals into the database: in bulk, as often as one likes, with the same result. What a line means for the
-rows of its run is for `projection` to say.
+"""Bulk-loads journals into the database. Idempotent.
 
 How far a journal was read is stored in the same transaction as what was read, so that ingesting twice changes
 nothing. A run is marked as pending from before it exists until its last line is in; whoever has the store open

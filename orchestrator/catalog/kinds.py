@@ -1,6 +1,4 @@
-"""What a store operation does to the database, declared where it is defined. Whoever serves operations decides by this
-in which thread to run one; nothing is run here.
-"""
+"""Declares what an operation does to the database: reads, writes or slow. The server chooses a thread by it."""
 
 from __future__ import annotations
 

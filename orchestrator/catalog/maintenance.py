@@ -1,6 +1,4 @@
-"""Copies of the database, putting one in its place, and making the index anew. Takes no lock: whoever calls has the
-database to itself.
-"""
+"""Copies the database, restores a copy, and rebuilds the index. The caller has the database to itself."""
 
 from __future__ import annotations
 

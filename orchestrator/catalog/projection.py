@@ -1,4 +1,4 @@
-"""What new events mean for the rows that summarise a run. Reads and writes no table: rows come in and go out."""
+"""Applies new events to the rows that summarize a run. Pure: rows come in and go out."""
 
 from __future__ import annotations
 

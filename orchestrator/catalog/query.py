@@ -1,5 +1,5 @@
-"""Questions in SQL from people. One statement that reads our tables, checked before it is carried out and carried out
-in a transaction that cannot write; it can neither read files nor change a setting. Knows no table by name.
+"""Answers SQL from people. One statement is checked, and runs in a transaction that can neither write, nor read files,
+nor change a setting.
 """
 
 from __future__ import annotations

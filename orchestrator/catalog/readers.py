@@ -1,5 +1,5 @@
-"""Threads that read the database, so that a long question keeps no one else waiting. Each piece of work has its own
-connection and a time limit, and can be stopped at any moment. Knows neither operations nor who asks.
+"""Threads that read the database, so that a long query holds up nothing else. Each piece of work has a connection of
+its own and a time limit, and can be interrupted.
 """
 
 from __future__ import annotations

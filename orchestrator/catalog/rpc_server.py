@@ -1,6 +1,5 @@
-"""The daemon's side of the socket: store operations and a few requests of its own, for others of the same user. Knows
-none of the operations by name, only what they are declared to do: what writes is carried out at once, what reads is
-left to `readers`, so that nobody waits for it but whoever asked.
+"""The daemon's side of the socket: runs store operations and a few requests of the daemon for processes of the same
+user. Writes run at once in the daemon's thread, reads in `readers`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Getting hold of the database: one process at a time, for as short as possible. Knows no table.
+"""Opens the state database. Only one process may have it open; keep sessions short.
 
 `flock` on `state.lock` decides who may open the file, and not DuckDB's own lock: that one is a POSIX lock, which
 silently vanishes when its owner opens and closes the file elsewhere, and then a second writer's rows are lost.

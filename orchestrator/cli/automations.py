@@ -1,6 +1,4 @@
-"""What `orchestrator schedule` and `orchestrator sensor` have in common. What only one of the two can do has its place
-in `schedule` or `sensor`.
-"""
+"""What `orchestrator schedule` and `orchestrator sensor` share."""
 
 from __future__ import annotations
 

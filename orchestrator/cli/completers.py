@@ -1,5 +1,5 @@
-"""What words can be completed to in a shell: names, ids and values of options. Finds them quickly or not at all, holds
-the store only to read, and never while a location is loaded.
+"""Shell completion of names, ids and option values. Returns quickly or gives up, and never holds the store while a
+location loads.
 """
 
 from __future__ import annotations

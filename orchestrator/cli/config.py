@@ -1,4 +1,4 @@
-"""`orchestrator config`: the workspace file, and everything it loads. What may stand in it is for `settings` to say."""
+"""`orchestrator config`: checks and shows the workspace file, and everything it loads."""
 
 from __future__ import annotations
 

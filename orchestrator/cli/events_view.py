@@ -1,4 +1,4 @@
-"""One event on one line, and in a few words. Knows nothing of the run around it."""
+"""Renders one event on one line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""`orchestrator init`: a workspace that works, to change into one's own. What it makes lies in `template`, and is never
-imported.
-"""
+"""`orchestrator init`: makes a workspace that works, from `template`, to change into one's own."""
 
 from __future__ import annotations
 

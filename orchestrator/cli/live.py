@@ -1,4 +1,4 @@
-"""Lines of a terminal that are redrawn in place. The only module that uses rich. Does not know what they say."""
+"""Redraws lines of a terminal in place. The only module that uses rich."""
 
 from __future__ import annotations
 

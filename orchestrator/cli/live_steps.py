@@ -1,5 +1,5 @@
-"""The steps of a run that goes on, as the lines that fit on a screen: those of one dynamic output are one line, and
-below it the ones that somebody has to know of. Knows nothing of terminals.
+"""The steps of a running run as the lines that fit on a screen: one line for the steps of a dynamic output, and below
+it those that need attention.
 """
 
 from __future__ import annotations

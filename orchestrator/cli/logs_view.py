@@ -1,5 +1,5 @@
 """The lines that steps printed and logged, each with the step in front. Reads no file: the lines come from
-`operations.follow`.
+`service.follow_run`.
 """
 
 from __future__ import annotations

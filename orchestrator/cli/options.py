@@ -1,6 +1,4 @@
-"""Options that several commands share, what they open, and what they ask. What one command alone has stays with that
-command.
-"""
+"""Options that several commands share, what they open, and confirmation prompts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How a command ends: its exit code, and the one place where errors are shown. Which error has which code is for
-`errors` to say; `docs/exit-codes.md` explains the codes to users.
+"""Turns the end of a command into an exit code, and is the one place where errors are shown. `errors` assigns the
+codes; `docs/exit-codes.md` explains them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Writing to the terminal, to a pipe, or as JSON: the only module of the commands that prints. What is not ours reaches
-a terminal without control characters. Without a terminal there is no color and nothing is cut off.
+"""Writes to the terminal, to a pipe, or as JSON: the only module of the commands that prints. Control characters in
+foreign text are removed. Without a terminal there is no color, and nothing is cut off.
 """
 
 from __future__ import annotations

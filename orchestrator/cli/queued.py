@@ -1,4 +1,4 @@
-"""How a run looks that has not begun, and has no files. Why it has not is found out by `operations.unbegun`."""
+"""Shows a run that has not begun and has no files; `service.queued_runs` finds out why it waits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""`orchestrator run`: a run in the foreground. What it may decide about a run is `RunOptions`, and how it is driven is
-for `operations.foreground`.
-"""
+"""`orchestrator run`: runs a pipeline in the foreground."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The configuration of a run as given on the command line: files, single values, tags. Whether any of it fits the
-pipeline is for planning to say.
-"""
+"""Reads the configuration of a run from the command line: files, single values, tags. Planning checks it."""
 
 from __future__ import annotations
 

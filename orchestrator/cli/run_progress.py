@@ -1,6 +1,4 @@
-"""A run while it goes on: a live view on a terminal, plain lines anywhere else. Both go to stderr. Reads nothing: it is
-told each event.
-"""
+"""Shows a run while it goes on: a live view on a terminal, plain lines elsewhere. Both go to stderr."""
 
 from __future__ import annotations
 

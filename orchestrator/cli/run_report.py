@@ -1,6 +1,4 @@
-"""What a run came to: printed when it is over, and whenever somebody asks. Reads no journal: the state of the run comes
-in.
-"""
+"""Reports the result of a run, from its state."""
 
 from __future__ import annotations
 

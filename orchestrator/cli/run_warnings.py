@@ -1,4 +1,4 @@
-"""What went wrong around the steps of a run and failed none: resources that were not torn down, hooks that raised."""
+"""Warnings about a run that failed no step: resources that were not torn down, hooks that raised."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""`orchestrator runs`: looking at runs, and doing things to them. What may be done to which run is for operations to
-say.
-"""
+"""`orchestrator runs`: shows runs, and cancels, resumes, deletes and acknowledges them."""
 
 from __future__ import annotations
 

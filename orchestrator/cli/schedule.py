@@ -1,4 +1,4 @@
-"""`orchestrator schedule`: what runs when. When one fires is for `cron` to say."""
+"""`orchestrator schedule`: shows and switches schedules."""
 
 from __future__ import annotations
 

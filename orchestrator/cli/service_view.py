@@ -1,4 +1,4 @@
-"""What was installed or removed, and what is left for the user to type. Runs none of it."""
+"""Shows what was installed or removed, and the commands that remain to be typed."""
 
 from __future__ import annotations
 

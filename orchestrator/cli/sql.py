@@ -1,4 +1,4 @@
-"""`orchestrator sql`: the state as tables, to ask whatever one likes. Knows no table."""
+"""`orchestrator sql`: queries the state as tables."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""`orchestrator state`: looking after the state directory. Does none of it itself: that is for `operations.upkeep` and
-the store.
-"""
+"""`orchestrator state`: backups, checks and repairs of the state directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a damaged database, in words. Looks nothing up."""
+"""Reports what was recovered from a damaged database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`orchestrator status`: is all well, and if not, what and why. Judges nothing: the verdict comes in."""
+"""`orchestrator status`: is all well, and if not, what and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status page: one screen, the verdict first, then what it rests on. Judges nothing: the verdict comes in."""
+"""Renders the status page: one screen, the verdict first, then what it rests on."""
 
 from __future__ import annotations
 

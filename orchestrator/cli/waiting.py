@@ -1,6 +1,4 @@
-"""What a foreground run says while it waits for a slot: one line kept up to date on a terminal, a line for each new
-reason anywhere else. Decides nothing about the wait.
-"""
+"""Shows what a foreground run waits for: one line kept up to date on a terminal, a line for each new reason elsewhere."""
 
 from __future__ import annotations
 

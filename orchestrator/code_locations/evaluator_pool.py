@@ -1,5 +1,5 @@
-"""Evaluators seen from whoever asks: a few processes of a location that are asked, timed, and killed when they hang.
-What an answer says is not looked at here.
+"""The evaluators of a location, from the owner's side: a few processes that are asked, timed, and killed when they
+hang.
 """
 
 from __future__ import annotations

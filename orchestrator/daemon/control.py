@@ -1,4 +1,5 @@
-"""Starting a daemon that outlives whoever starts it, and telling one to stop: from the outside, by asking it.
+"""Starts a daemon that outlives its starter, and stops one, from outside. Must not import daemon internals: that would
+make `daemon stop` slow.
 
 Must not know what a daemon is made of: to import that takes longer than to ask.
 """

@@ -1,6 +1,4 @@
-"""The daemon put together: which concerns there are, in which order they turn, and what can be asked of it. Knows
-neither signals nor what keeps it running: that is for `process`.
-"""
+"""Puts the daemon together: its reconcilers, the order of their turns, and the requests it answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When each of many things is to be looked at next. Knows neither what they are nor what looking at one means."""
+"""A priority queue of ids by due time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Noticing that files have changed. watchdog only wakes us; whether something changed is decided by looking. Knows
-nothing of locations, and of what follows from a change.
-"""
+"""Detects changed files. watchdog only wakes the loop; comparing the files decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One location as the daemon keeps it, and small facts about it. Knows nothing of when anything is done to it."""
+"""One location as the daemon keeps it, and small facts about it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The locations as the daemon keeps them: loaded, reloaded when their files change, broken ones left aside until they
-are mended. One that dies is started again, ever later. Asks nothing of what they define: that is for `evaluations`.
+"""Keeps locations loaded: reloads them when their files change, sets broken ones aside until they are corrected, and
+restarts dead ones with backoff.
 """
 
 from __future__ import annotations

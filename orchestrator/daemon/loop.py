@@ -1,4 +1,4 @@
-"""The one loop: wait for something to happen or to be due, then give every concern its turn. Knows none by name."""
+"""The event loop: waits until something happens or is due, then gives each reconciler its turn."""
 
 from __future__ import annotations
 

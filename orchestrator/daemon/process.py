@@ -1,6 +1,4 @@
-"""The daemon as a process: one for each state directory, how it starts, how it is told to stop, what it leaves. What it
-does meanwhile is put together in `core`.
-"""
+"""The daemon as a process: one for each state directory, how it starts, how it is told to stop, what it leaves."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What the daemon cares about, one concern at a time: an error in one is recorded, shown, and stops no other. Knows
-none of them by name.
-"""
+"""The interface of the daemon's reconcilers, and a supervisor: an error in one is recorded, shown, and stops no other."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What is remembered of every schedule and sensor, beside what is declared of it now. Asks no user code, and does not
-know when anything is due.
-"""
+"""Reconciles stored schedules and sensors with those that are declared now."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Letting go of history that is older than the workspace file wants kept. How a run is removed is known to
-`operations.end`.
+`service.cancel_run`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The runs that the daemon owns: driving them all at once, taking over what an earlier daemon left, and marking what a
-terminal that died left. Knows nothing of the queue, and what a run does next is for its driver to say.
-"""
+"""Drives the runs that the daemon owns, resumes those of an earlier daemon, and marks those whose owner died."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Schedules, reconciled against time: what is due is asked for, one occurrence at a time, and every occurrence that is
-not run is accounted for. What is due is for `engine.due` to say.
-"""
+"""Reconciles schedules against time: evaluates one due occurrence after another, and accounts for each that is not run."""
 
 from __future__ import annotations
 

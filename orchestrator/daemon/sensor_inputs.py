@@ -1,4 +1,4 @@
-"""What asset sensors and run-status sensors are shown, and how far that takes them.
+"""Reads the new events for an asset or run-status sensor, and computes its next cursor.
 
 Knows nothing of when to look, and remembers nothing: the places it goes from are the sensor's cursor.
 """

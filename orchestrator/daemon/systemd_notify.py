@@ -1,4 +1,4 @@
-"""Telling systemd how the daemon fares: that it answers, that its loop turns, that it ends. Knows nothing of the loop.
+"""Minimal sd_notify client (READY, WATCHDOG, STOPPING).
 
 What is told is progress of the loop and nothing else: a daemon whose work fails still turns, one that hangs does not,
 and only that is a reason to start it again. Without a supervisor nothing is told.

@@ -1,5 +1,5 @@
-"""What schedules and sensors have in common: whether one can be asked now, and turning what user code said into a tick,
-runs and a memory of both, to be committed together. Knows nothing of when either is due.
+"""Turns the evaluation of a schedule or sensor into a tick, queued runs and the automation's new state, to be committed
+together.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What schedules and sensors are given as `context`. Each can be built by hand for a unit test. Knows nothing of the
-store: what a sensor asks about assets, it asks a function that was put in.
+"""The `context` of schedules and sensors. Each can be built by hand in a unit test; what a sensor asks about assets
+goes to a function that is passed in.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Configuration of one step or resource: its schema, checking a value against it, and secrets from the environment.
-Knows nothing of runs: which value belongs to which step is for `planning.run_config` to say.
+"""The configuration of one step or resource: its schema, checking a value against it, and secrets from the environment.
 
 The schema is the annotation of the `config` parameter: a dataclass, TypedDict, pydantic model or anything else that
 pydantic can validate. Without an annotation anything goes.

@@ -1,5 +1,4 @@
-"""What user code is given as `context`: where it runs, its configuration, its resources, a logger. A context reaches
-for nothing: all it gives was put in by whoever calls user code.
+"""The `context` of user code: where it runs, its configuration, its resources, a logger. Everything in it is passed in.
 
 Each context can be built by hand for a unit test: `StepContext(config=TopN(3), resources={"warehouse": fake})`.
 """

@@ -1,5 +1,4 @@
-"""The graph of a pipeline, and the pipeline function that is being run to build it. Knows nothing of modes,
-configuration or runs.
+"""The graph of a pipeline, and the composition of one while its function runs.
 
 While that function runs, each call to a step places a node in the graph (see `placing`) and returns handles to the
 node's outputs (see `handles`). A node has a *scope*: the dynamic outputs it is mapped over, outermost first. It runs

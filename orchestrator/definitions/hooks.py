@@ -1,6 +1,4 @@
-"""Hooks: functions called after a step succeeded or finally failed. What they do changes nothing for the step. When one
-is called is not known here.
-"""
+"""Hooks: functions called after a step succeeded or finally failed. They change nothing for the step."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The interface of IO managers: where the values that pass between steps are kept. Knows none of those that are
-shipped.
-"""
+"""The interface of IO managers, which store the values that pass between steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step declares about its outputs. Never sees a value: that is for `location.values`."""
+"""Declarations of a step's outputs."""
 
 from __future__ import annotations
 

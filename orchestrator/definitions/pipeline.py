@@ -1,4 +1,4 @@
-"""Pipelines: graphs of steps, the modes they can run in, and presets. Plans nothing: that is for `planning.compile`."""
+"""Pipelines: graphs of steps, the modes they can run in, and presets."""
 
 from __future__ import annotations
 

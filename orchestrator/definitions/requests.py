@@ -1,6 +1,4 @@
-"""What a schedule or sensor answers with: runs that it wants, or why it wants none. Whether a request is new is not
-known here.
-"""
+"""What a schedule or sensor returns: runs that it requests, or why it requests none."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Resources: things a step needs and should not create itself, bound to names by a pipeline's modes. Makes none of
-them: that is for `location.resources`.
-"""
+"""Resources: things a step needs and should not create itself, bound to names by a pipeline's modes."""
 
 from __future__ import annotations
 

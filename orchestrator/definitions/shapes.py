@@ -1,5 +1,5 @@
-"""What may stand at a place inside a configuration, read from the schema that pydantic validates it with. Validates
-nothing: what a schema of an unknown kind accepts is anything.
+"""Reads from a pydantic schema which values may stand at each place of a configuration. A schema of an unknown kind
+accepts anything.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Reading a function's parameters: which is the context, which the configuration, which are inputs. Knows nothing of
-steps, and calls no function.
-"""
+"""Reads a function's parameters: the context, the configuration and the inputs. Does not call it."""
 
 from __future__ import annotations
 

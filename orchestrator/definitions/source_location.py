@@ -1,4 +1,4 @@
-"""Where in the user's code a definition stands, and errors that say so. Knows nothing of any one kind of definition."""
+"""Where in the user's code a definition stands, and errors that point there."""
 
 from __future__ import annotations
 

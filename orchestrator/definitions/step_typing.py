@@ -1,4 +1,4 @@
-"""What type checkers are told of calling a step: protocols only, imported by none of our code at run time.
+"""Type-checking protocols for calls of steps, never imported at run time.
 
 In a pipeline body a step is called with its inputs. A first parameter `context` (`_context`, `_`) and a parameter
 `config` are not passed, so they are taken out of the signature here, by their names as at run time. What stands

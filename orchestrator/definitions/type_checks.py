@@ -1,4 +1,4 @@
-"""Run-time checks of values against annotations. Knows nothing of where a value came from.
+"""Checks values against annotations at run time.
 
 beartype decides; it looks at one element of a container, drawn at random, so that a check costs the same for a list
 of ten and of ten million. For containers small enough not to matter we look at every element instead, so that the

@@ -1,6 +1,4 @@
-"""What user code hands over while it runs: outputs, facts about assets, requests to retry or to fail. Records none of
-it: that is for `location.recorder`.
-"""
+"""What user code hands over while it runs: outputs, facts about assets, requests to retry or to fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine may tell a run's owner to do. How that is done is not said here."""
+"""The actions that the engine may return to a run's owner."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which runs a schedule's `overlap` counts: those that the schedule asked for, whoever drives them, and those of its
-pipeline that a person started. Runs of other schedules and of sensors do not count, even of the same pipeline.
+"""Selects the active runs that a schedule's `overlap` counts: those that the schedule asked for, and those of its
+pipeline that a person started. Runs of other schedules and of sensors do not count.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The state of one run, built from its events and from nothing else. What is to be done next is for `next_action` to
-say.
-"""
+"""The state of one run, built from its events alone."""
 
 from __future__ import annotations
 

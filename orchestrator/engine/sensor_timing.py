@@ -1,4 +1,4 @@
-"""When a sensor is looked at next, and which of the runs it asks for are new. Knows nothing of what a sensor sees."""
+"""Decides when a sensor is evaluated next, and which of its run requests are new."""
 
 from __future__ import annotations
 

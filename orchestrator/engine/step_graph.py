@@ -1,5 +1,4 @@
-"""The steps of a run and who waits for whom, kept up to date one finished step at a time. What becomes of an
-attempt is not decided here: `progress` writes that into its step.
+"""The steps of a run and their dependencies at run time, updated one finished step at a time.
 
 A planned step becomes one step, or, when it is mapped over dynamic outputs, one for each key once the keys are known.
 Finishing a step costs time proportional to the number of steps that directly wait for it, whatever the size of the

@@ -1,4 +1,4 @@
-"""A run's state in the form people and scripts read. How it looks is for the command line to say."""
+"""Summarizes a run's state in the form that people and scripts read."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The default executors: each attempt in a process of its own, or (in_process) one after another in the location's.
-What an attempt does comes through its channel; nothing is asked of its process.
+"""The default executors: each attempt in a process of its own, or (in_process) one after another in the location's
+process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bringing a table that a store has read back to the Arrow types it was written with. Opens no file.
+"""Restores the Arrow types that a table was written with, after a store has read it back.
 
 Stores know fewer types than Arrow: DuckDB has no categories and one time zone, parquet no integer categories. The
 *skeleton* of a table, zero rows of it with the values of its categories, is kept beside it and says what each column

@@ -1,4 +1,4 @@
-"""What the asset catalog records of a stored table: its name, size, columns and first rows."""
+"""The metadata that the asset catalog records of a stored table: name, size, columns and first rows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Tables in the forms people use them in (pyarrow, pandas, polars, DuckDB relations), to and from the one form that is
-stored. Opens no file.
-"""
+"""Converts tables (pyarrow, pandas, polars, DuckDB relations) to and from the one form that is stored."""
 
 from __future__ import annotations
 

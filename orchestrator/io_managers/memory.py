@@ -1,4 +1,4 @@
-"""An IO manager for tests and notebooks: values stay in the memory of the process that made them. Writes no file."""
+"""An IO manager for tests and notebooks: values stay in the memory of the process that made them."""
 
 from __future__ import annotations
 

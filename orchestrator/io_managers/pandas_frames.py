@@ -1,4 +1,4 @@
-"""pandas frames as Arrow tables and back: equal, or refused by the name of the column. Opens no file.
+"""Converts pandas frames to Arrow tables and back: equal, or refused by the name of the column.
 
 Arrow's own conversion keeps most frames. It changes some without an error (an object column of lists comes back as
 arrays, one of integers as int64), so the frame that would come back is compared with the one that went in: its columns

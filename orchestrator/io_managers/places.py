@@ -1,4 +1,4 @@
-"""What the name of a stored value's place is made of: the output's metadata, the run and the mapping keys."""
+"""Builds the name of a stored value's place from the output's metadata, the run and the mapping keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written beside a stored table, and how the table gets its types and its form back from it. Opens no file."""
+"""The metadata beside a stored table, which restores its types and its form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making the plan of a run from a pipeline and what the caller asked for. Runs no step, and knows no earlier run."""
+"""Compiles a pipeline and a request into the plan of a run."""
 
 from __future__ import annotations
 

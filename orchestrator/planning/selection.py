@@ -1,4 +1,4 @@
-"""The selection language: which steps of a pipeline to run. Knows names, edges and keys, and no definition.
+"""The selection language: which steps of a pipeline to run, by names, edges and mapping keys.
 
 `name` selects one step (or, for a nested pipeline, all of its steps), `*name` it and everything it needs, `name*` it
 and everything that needs it; `+name` and `name++` do the same one and two levels far; `*` alone selects all steps.

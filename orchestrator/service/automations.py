@@ -1,6 +1,4 @@
-"""Schedules and sensors: finding them, turning them on and off, forgetting them. The daemon is told by the store. Asks
-none of them anything.
-"""
+"""Finds schedules and sensors, turns them on and off, and forgets them. The daemon learns of it from the store."""
 
 from __future__ import annotations
 

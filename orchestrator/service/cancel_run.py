@@ -1,6 +1,4 @@
-"""Ending runs before their time, and removing what they left. Whoever drives a run is asked to end it: nothing is ended
-behind its owner's back.
-"""
+"""Cancels runs and removes what they left. The owner of a run is asked to end it: nothing ends behind its back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the daemon's log while it is written and rotated. Knows nothing of what stands in it."""
+"""Reads the daemon's log while it is written and rotated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failed alerts as somebody handles them: finding, trying again, dismissing."""
+"""Finds failed alerts, retries and dismisses them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Following a run that somebody else drives: its events and log lines as they come. Has no part in the run, and shows
-nothing.
-"""
+"""Follows a run that another process drives: its events and log lines as they come."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A run in the foreground: owned by the command that started it, driven until it is over. Knows nothing of terminals,
-and sets no signal handler: it is told of interrupts.
-"""
+"""Drives a run in the foreground until it is over. Interrupts are passed in; no signal handler is set here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in a run, read from its files: nothing has to be running for that, and nothing is opened."""
+"""Reads what happened in a run from its files; no process has to be running for that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What attempts have printed and logged, as lines of text that are safe to show. Colours nothing."""
+"""Reads what attempts have printed and logged, as lines of text that are safe to show."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Looking after the state directory: backups, compaction, rebuilding the index, finding damage. Knows no table: those
-are known to the store only.
-"""
+"""Maintains the state directory: backups, compaction, rebuilding the index, finding damage."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Mends what is damaged in a state directory. Nothing is thrown away: what is damaged is moved below the backups, and
-each change is told in a sentence.
+"""Repairs a damaged state directory. Nothing is deleted: damaged files move below the backups, and each change is
+reported in a sentence.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Packing the files of runs that are over: from a dozen small files to one or two. Which runs, and when, is for the
-caller to say.
-"""
+"""Packs the files of a finished run: from a dozen small files to one or two."""
 
 from __future__ import annotations
 

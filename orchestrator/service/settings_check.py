@@ -1,4 +1,4 @@
-"""Checks whether what the workspace file names can be used. What may stand in the file is for `settings` to say."""
+"""Checks whether what the workspace file names can be used: executors, the state directory."""
 
 from __future__ import annotations
 

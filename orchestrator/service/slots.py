@@ -1,4 +1,5 @@
-"""Slots: which runs count in limits at this moment, whoever drives them, and the lock under which they are given out.
+"""Slots: which runs count in limits at this moment, whichever process drives them, and the lock under which slots are
+given out.
 
 Every run that is driven has a file in `slots/`. It counts while its owner holds the run's lock, and after the owner's
 death while a step of it is still alive, because that step still uses whatever the limit protects. The kernel releases

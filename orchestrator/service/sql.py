@@ -1,6 +1,4 @@
-"""Asking the state a question in SQL, for as long as the answer takes, without keeping the state from anyone else. What
-may be asked is for `store.query` to say.
-"""
+"""Runs a SQL query of a person against the state without holding it up for other processes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Looking at everything at once. What cannot be looked at is part of the answer, and never an error. What it means is
-for `health` to say.
-"""
+"""Collects a status snapshot. Anything unreadable is reported in the snapshot; nothing is raised."""
 
 from __future__ import annotations
 

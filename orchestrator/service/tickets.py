@@ -1,5 +1,5 @@
-"""Tickets: foreground runs that wait for a slot. A ticket is a file in `waiting/`, locked by the command that waits, so
-that it is void the moment that command dies. Such a run does not exist yet, and leaves nothing if it never begins.
+"""Tickets: foreground runs that wait for a slot. A ticket is a file in `waiting/`, locked by the waiting command, so
+that it is void the moment that command dies. Such a run does not exist yet.
 
 The daemon notes its own first in line in `waiting/queue.json`: what lies in the database cannot be read by others while
 it runs.

@@ -1,4 +1,4 @@
-"""The workspace a command works in: its settings, its state directory, its locations. Opens no database."""
+"""The workspace a command works in: its settings, its state directory, its locations."""
 
 from __future__ import annotations
 

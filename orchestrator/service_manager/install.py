@@ -1,5 +1,4 @@
-"""Putting the daemon under the care of systemd or launchd, and taking it out again. What a unit says is written in
-`service`; how systemd and launchd are told is known to `systems`.
+"""Installs the daemon as a service of systemd or launchd, and uninstalls it.
 
 Where their own commands work from here they are used; where not (no session, another user's shell) the files are
 written all the same, and the commands to type are handed back.

@@ -1,4 +1,4 @@
-"""What systemd and launchd are to be told of the daemon: the text of a unit and of an agent.
+"""Writes the unit of systemd and the agent of launchd.
 
 Pure: paths and names in, text out. Knows nothing of where the files lie or who reads them.
 """

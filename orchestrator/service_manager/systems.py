@@ -1,4 +1,4 @@
-"""What keeps services running on a machine, and how it is told: systemd's user units, launchd's agents.
+"""Talks to the service managers of a machine: systemd's user instance, launchd.
 
 Knows where their files lie and their commands; nothing of workspaces.
 """

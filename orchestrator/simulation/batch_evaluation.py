@@ -1,6 +1,5 @@
-"""Asking user code about many occurrences at once, for real: schedules by their evaluators, in as few messages as
-possible, equal answers judged once, and never more than needed in memory. Decides nothing that the daemon would decide
-otherwise: verdicts are the daemon's own.
+"""Evaluates many occurrences of schedules in few messages. Equal answers are judged once, and memory stays bounded.
+Verdicts are the daemon's own.
 
 A schedule that hangs or ends its process costs itself its timeout and nobody else anything; after a few of those it is
 not asked any more.

@@ -1,4 +1,4 @@
-"""What a simulation gives: ticks as the daemon would record them, and how many of what. Computes nothing."""
+"""The records of a simulation: ticks as the daemon would record them, and counts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a simulation begins from: what is declared, what is remembered, what runs. The state is read and left as it is;
-what is to be remembered meanwhile is in a directory of its own, gone afterwards.
+"""The initial state of a simulation: declarations, stored automations and active runs. The state is only read; what
+changes meanwhile is in a temporary directory.
 """
 
 from __future__ import annotations

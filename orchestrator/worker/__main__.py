@@ -1,5 +1,4 @@
-"""Entry point of the warm location process: `python -m orchestrator.worker TARGET SOCKET WAKE SIDE`. Knows what these
-are, and leaves the rest to `server`.
+"""Entry point of the warm location process: `python -m orchestrator.worker TARGET SOCKET WAKE SIDE`.
 
 TARGET is a `Target` as JSON; SOCKET, WAKE and SIDE are numbers of inherited file descriptors;
 over SIDE the parent hands down one end of the connection of each evaluator it wants.

@@ -1,6 +1,4 @@
-"""Exceptions of user code as data, with the frames that belong to the user. What follows from one is for the engine to
-say.
-"""
+"""Converts exceptions of user code to data, with the frames that belong to the user."""
 
 from __future__ import annotations
 

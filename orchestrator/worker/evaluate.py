@@ -1,5 +1,5 @@
-"""Asking a schedule or sensor once, in this process: whatever user code does short of ending it becomes an answer.
-Knows nothing of processes, sockets and timeouts.
+"""Evaluates a schedule or sensor once in this process. Whatever user code does short of ending the process becomes an
+answer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The evaluators of a location process: forked from it, or started afresh where forking is unsafe. Asks them nothing:
-whoever wants one holds the other end of its connection.
-"""
+"""The evaluators of a location process: forked from it, or started as fresh interpreters where forking is unsafe."""
 
 from __future__ import annotations
 

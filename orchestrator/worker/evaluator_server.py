@@ -1,5 +1,4 @@
-"""A process that asks schedules and sensors, one question at a time, for as long as somebody has questions. What an
-answer leads to is for whoever asked.
+"""A process that evaluates schedules and sensors, one request at a time, until its connection closes.
 
 It is forked from the warm location process, or, where forking is unsafe, a fresh interpreter:
 `python -m orchestrator.worker.evaluator_server TARGET SOCKET`. It may be killed at any moment: nothing depends on it.

@@ -1,5 +1,4 @@
-"""Whether this process can be forked without its children hanging, crashing or losing data, and doing it. What for, is
-not known here.
+"""Forks this process, and detects when children would hang, crash or lose data.
 
 A forked child has one thread: the one that forked. Whatever other threads were doing stays undone for ever, and a
 lock that one of them held is never released. Libraries that know this mend themselves in the child (OpenBLAS, so

@@ -1,6 +1,4 @@
-"""Being told to stop: a signal becomes an exception in user code, but never in the middle of cleaning up. Why, and by
-whom, is not known here.
-"""
+"""Turns a stop signal into an exception in user code, but never in the middle of cleaning up."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Attempts that are to be started. One that the system has no room for waits until there is room; it has not begun, so
-waiting costs the step nothing. How an attempt is started is for `server`.
+"""The queue of attempts that wait for room for another process. Waiting costs the step nothing: the attempt has not
+begun.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What any logger says while an attempt or an evaluation runs: it goes where `context.log` goes, unless the user's own
+"""Routes what any logger says during an attempt or evaluation to where `context.log` goes, unless the user's own
 handlers print it already.
 """
 

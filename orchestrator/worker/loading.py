@@ -1,6 +1,4 @@
-"""Importing a location's module and finding what it defines. Runs no pipeline and asks no schedule: what was found is
-for `server` and `evaluator` to use.
-"""
+"""Imports a location's module and finds what it defines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what was meant by an option that does not exist, when a call of one of our classes fails on it."""
+"""Suggests the option that was meant, when a call of one of our classes fails on an unknown one."""
 
 from __future__ import annotations
 

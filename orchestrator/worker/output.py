@@ -1,4 +1,5 @@
-"""What an attempt's process prints: into its log files, without secrets, and with a note of the order of the streams.
+"""Captures what an attempt's process prints: into log files, without secrets, and with notes about the order of the
+streams.
 
 Descriptors 1 and 2 are the files themselves, so what C libraries and child processes print is kept too. What Python
 code prints passes through here.

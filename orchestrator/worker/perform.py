@@ -1,5 +1,5 @@
-"""Performing one attempt at one step: resources, inputs, the user's function, outputs, hooks, and the outcome. Knows
-nothing of processes and of the attempt's files, so that `in_process` performs the same way.
+"""Performs one attempt at one step: resources, inputs, the user's function, outputs, hooks, and the outcome. The same
+in every executor, `execute_in_process` included.
 """
 
 from __future__ import annotations

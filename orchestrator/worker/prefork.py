@@ -1,6 +1,4 @@
-"""A copy of this process that was made before it is needed: the next step of a run starts in it without waiting for the
-fork. Knows nothing of attempts: it is given some bytes, once, and a function that works on them.
-"""
+"""A copy of this process, forked before it is needed: the next step of a run starts in it without waiting for the fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing down what an attempt does: its events, and the lines of its logger. Where they go, it is told."""
+"""Numbers, stamps and masks the events of an attempt and the lines of its logger, and hands them to a writer."""
 
 from __future__ import annotations
 

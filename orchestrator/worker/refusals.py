@@ -1,4 +1,4 @@
-"""What a location process says when it cannot do what it was asked, without the secrets that an error may quote."""
+"""Turns an error into the answer of a location process, without the secrets that it may quote."""
 
 from __future__ import annotations
 

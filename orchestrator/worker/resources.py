@@ -1,6 +1,4 @@
-"""Resources while they are alive: made in the order of their needs, torn down in reverse, whatever happens. Which ones
-a step needs, it is told.
-"""
+"""The live resources of an attempt: made in the order of their needs, torn down in reverse, whatever happens."""
 
 from __future__ import annotations
 

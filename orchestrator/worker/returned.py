@@ -1,4 +1,4 @@
-"""What a step's function returned, sorted into the step's outputs by name. Checks no type and stores nothing."""
+"""Assigns what a step's function returned to the step's outputs by name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The warm location process: imports the module once, then plans runs and starts attempts until its parent is gone.
-Decides nothing: what to start, and when, comes from there.
-"""
+"""The warm location process: imports the module once, then plans runs and starts attempts until its owner is gone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Which files a location's code was loaded from: those whose change means that it should be loaded again. Whether one
-has changed is for the daemon to see.
-"""
+"""Finds the files that a location's code was loaded from: a change of one of them means a reload."""
 
 from __future__ import annotations
 

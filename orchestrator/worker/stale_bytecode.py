@@ -1,4 +1,4 @@
-"""Keeping what Python has compiled from being taken for what was saved since. Knows nothing of what is imported.
+"""Deletes stale .pyc files of modules that were edited twice within one second.
 
 Python runs its compiled copy of a file as long as size and modification time are the same, and it notes the time in
 whole seconds: of a file that is saved twice within one, with as many characters, it would run the first version for
