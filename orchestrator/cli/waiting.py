@@ -1,4 +1,6 @@
-"""Shows what a foreground run waits for: one line kept up to date on a terminal, a line for each new reason elsewhere."""
+"""Shows what a foreground run waits for: one line kept up to date on a terminal, a line for each new reason
+elsewhere.
+"""
 
 from __future__ import annotations
 

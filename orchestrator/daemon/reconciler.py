@@ -1,4 +1,6 @@
-"""The interface of the daemon's reconcilers, and a supervisor: an error in one is recorded, shown, and stops no other."""
+"""The interface of the daemon's reconcilers, and a supervisor: an error in one is recorded, shown, and stops no
+other.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Reconciles schedules against time: evaluates one due occurrence after another, and accounts for each that is not run."""
+"""Reconciles schedules against time: evaluates one due occurrence after another, and accounts for each that is not
+run.
+"""
 
 from __future__ import annotations
 

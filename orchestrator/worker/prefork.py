@@ -1,4 +1,6 @@
-"""A copy of this process, forked before it is needed: the next step of a run starts in it without waiting for the fork."""
+"""A copy of this process, forked before it is needed: the next step of a run starts in it without waiting for the
+fork.
+"""
 
 from __future__ import annotations
 
