@@ -61,6 +61,7 @@ def one_step(scratch, peers, size):
         (took - (imported - limit)) / limit,
         "x",
         12,
+        is_difference=True,
     )
 
 
@@ -72,8 +73,8 @@ def chain_slope(scratch, peers, size):
     fork = fork_and_reap("pipelines", cwd=path) * 1000
     beside = {"fork and reap": fork, **peers.chain_slope()}
     what = "each further step of a chain, own process"
-    yield Row(what, each, "ms", 5.0, yardstick="fork", beside=beside)
-    yield Row(f"{what}, in forks of the same module", each / fork, "x", 2)
+    yield Row(what, each, "ms", 5.0, yardstick="fork", beside=beside, is_difference=True)
+    yield Row(f"{what}, in forks of the same module", each / fork, "x", 2, is_difference=True)
 
 
 def in_process_slope(scratch, peers, size):
@@ -83,7 +84,13 @@ def in_process_slope(scratch, peers, size):
     many = seconds([ORCHESTRATOR, "run", "chain100", *here], size(7, 1), cwd=path)
     each = slope(few, many, 1, 100) * 1000
     yield Row(
-        "each further step, --executor in_process", each, "ms", 1.0, yardstick="loop", beside=peers.in_process_slope()
+        "each further step, --executor in_process",
+        each,
+        "ms",
+        1.0,
+        yardstick="loop",
+        beside=peers.in_process_slope(),
+        is_difference=True,
     )
 
 
@@ -92,7 +99,13 @@ def fan_out(scratch, peers, size):
     one = seconds([ORCHESTRATOR, "run", "one"], size(9, 1), cwd=path)
     many = seconds([ORCHESTRATOR, "run", "fan100"], size(7, 1), cwd=path)
     yield Row(
-        "fan-out of 100 steps, 2 at a time, beyond one", many - one, "s", 0.35, yardstick="fork", beside=peers.fan_out()
+        "fan-out of 100 steps, 2 at a time, beyond one",
+        many - one,
+        "s",
+        0.35,
+        yardstick="fork",
+        beside=peers.fan_out(),
+        is_difference=True,
     )
 
 
@@ -128,6 +141,7 @@ def in_python(peers, size):
         0.15,
         yardstick="loop",
         beside=beside.get("each", {}),
+        is_difference=True,
     )
 
 

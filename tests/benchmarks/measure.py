@@ -60,6 +60,7 @@ class Row:
     beside: dict[str, float] = field(default_factory=dict)
     beside_unit: str = ""  # of what is beside it, where that is not the row's
     yardstick: str = ""
+    is_difference: bool = False  # of two measurements, which may come out below zero when they are tiny
 
 
 def seconds(command, times=7, **options):

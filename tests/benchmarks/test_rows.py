@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.benchmarks.calibration import REFERENCE, WHAT, Calibration, calibrate
+from tests.benchmarks.calibration import REFERENCE, WHAT, Calibration, after, calibrate
 from tests.benchmarks.measure import Row, Size
 from tests.benchmarks.peers import Nobody
 from tests.benchmarks.run import every_row, print_table
@@ -23,10 +23,10 @@ def test_every_row_can_be_measured_in_a_tiny_size(tmp_path, capsys):
         waiting = thread.submit(lambda: list(measures.pop(WAITING)()))
         rows = [row for name, measure in list(measures.items()) if name != WAITING for row in measure()]
         rows += waiting.result()
-    # A difference of two measurements (the cost of 100 steps beyond that of one) may be below zero in this size.
     assert [row for row in rows if not math.isfinite(row.value)] == []
+    assert [row for row in rows if row.value < 0 and not row.is_difference] == []
     calibration = calibrate(tmp_path, size)
-    print_table(rows, calibration, markdown=True)
+    print_table([(row, calibration) for row in rows], markdown=True)
     table = capsys.readouterr().out
     assert table.count("\n| ") == len(rows), table
     assert re.search(r"\| `orchestrator --help` \| [\d.]+ s \| <= 0.150 s \| <= [\d.]+ s \| (met|MISSED) \|", table)
@@ -55,6 +55,13 @@ def test_a_budget_is_scaled_by_the_yardstick_of_its_row(value, row, machine, bud
     row = Row("a row", value, "s", **row)
     here = calibration(**machine)
     assert (here.budget(row), here.is_met(row)) == (pytest.approx(budget), met)
+
+
+def test_the_machine_is_measured_again_after_a_row_and_the_mean_counts(tmp_path):
+    before = calibration(python=2.0)
+    meanwhile, now = after(before, ["fsync"], tmp_path, Size(is_tiny=True))
+    assert meanwhile.measured["fsync"] == (before.measured["fsync"] + now.measured["fsync"]) / 2
+    assert meanwhile.measured["python"] == now.measured["python"] == before.measured["python"]
 
 
 def test_every_yardstick_is_measured_and_described(tmp_path):
