@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,8 @@ from orchestrator.cli.output import painter, print_json, print_json_line, put, s
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.service.driver import OwnedRun
+    from orchestrator.service.foreground import DrivenRun
     from orchestrator.service.interrupts import Interrupts
     from orchestrator.service.start_run import Continued, RunOptions
     from orchestrator.service.workspace import Workspace
@@ -192,10 +194,10 @@ def start_and_drive(
             terms = Terms(
                 wait=not no_wait, ignore_limits=ignore_limits, tell=tell, prepare=lambda: take_signals(interrupts)
             )
-            created = new_run(found, options, continued, terms=terms, interrupts=interrupts)
+            owned = new_run(found, options, continued, terms=terms, interrupts=interrupts)
     except GaveUp:
         return gave_up(interrupts, json)
-    return drive(found, created.run_dir, created.lock, created.reused, json, interrupts)
+    return drive_and_show(found, owned, interrupts, json)
 
 
 def gave_up(interrupts: Interrupts, json: bool) -> int:
@@ -207,40 +209,15 @@ def gave_up(interrupts: Interrupts, json: bool) -> int:
     return INTERRUPTED
 
 
-def drive(
-    found: Workspace, run_dir: Any, lock: Any, reused: Any, json: bool, interrupts: Interrupts | None = None
-) -> int:
-    """Drives a run that exists, showing it; the exit code."""
+def drive_and_show(found: Workspace, owned: OwnedRun, interrupts: Interrupts, json: bool) -> int:
+    """Drives a run until it is over, showing it; the exit code."""
     from orchestrator.cli.run_progress import make_display
-    from orchestrator.executors.registry import make_executor
-    from orchestrator.run_files import read_record
-    from orchestrator.service.driver import RunDriver
-    from orchestrator.service.foreground import drive_to_end
-    from orchestrator.service.interrupts import Interrupts
-    from orchestrator.service.slots import drop_slot
+    from orchestrator.service.foreground import drive
 
-    record = read_record(run_dir)
-    facts: list[Any] = []
-    display = make_display(record)
-
-    def listener(event: Any) -> None:
-        facts.append(event)
-        display.event(event)
-
-    interrupts = interrupts or Interrupts()
     take_signals(interrupts)
-    executor = make_executor(record.executor, found.executor_context)
-    driver = RunDriver(run_dir, lock, executor, listener)
-    try:
-        driver.begin("foreground", reused)
-        drive_to_end(driver, executor, interrupts, lambda: display.turn(driver.progress))
-    finally:
-        display.close()
-        if driver.progress.is_finished:
-            drop_slot(found.state, record.run_id)
-        driver.close()
-    _show(driver, facts, json)
-    return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(driver.progress.status, RUN_FAILED)
+    driven = drive(found, owned, interrupts, make_display)
+    _show(driven, json)
+    return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(driven.progress.status, RUN_FAILED)
 
 
 def take_signals(interrupts: Interrupts) -> None:
@@ -250,16 +227,17 @@ def take_signals(interrupts: Interrupts) -> None:
     signal.signal(signal.SIGTERM, lambda *_: interrupts("SIGTERM"))
 
 
-def _show(driver: Any, facts: list[Any], json: bool) -> None:
+def _show(driven: DrivenRun, json: bool) -> None:
     from orchestrator import clock
 
     if json:
         from orchestrator.cli.run_json import page_of  # takes 50 ms to import
 
-        print_json(page_of(driver.run_dir, clock.now()))
+        print_json(page_of(driven.run_dir, clock.now()))
         return
     from orchestrator.cli.run_report import report
 
-    for line in report(driver.record, driver.progress, driver.run_dir, facts, now=clock.now(), paint=painter()):
+    facts = list(driven.events)
+    for line in report(driven.record, driven.progress, driven.run_dir, facts, now=clock.now(), paint=painter()):
         put(line)
     sys.stdout.flush()

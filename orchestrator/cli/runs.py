@@ -347,7 +347,7 @@ def _end_here(found: Workspace, run_dir: RunDir, json: bool) -> int:
 def _take_over(
     found: Workspace, run_dir: RunDir, json: bool = False, *, no_wait: bool = False, ignore_limits: bool = False
 ) -> int:
-    from orchestrator.cli.run import drive, gave_up, take_signals
+    from orchestrator.cli.run import drive_and_show, gave_up, take_signals
     from orchestrator.cli.waiting import wait_display
     from orchestrator.service.admission import GaveUp, Terms
     from orchestrator.service.interrupts import Interrupts
@@ -359,10 +359,10 @@ def _take_over(
             terms = Terms(
                 wait=not no_wait, ignore_limits=ignore_limits, tell=tell, prepare=lambda: take_signals(interrupts)
             )
-            lock = take_over(found, run_dir, terms, interrupts)
+            owned = take_over(found, run_dir, terms, interrupts)
     except GaveUp:
         return gave_up(interrupts, json)
-    return drive(found, run_dir, lock, [], json, interrupts)
+    return drive_and_show(found, owned, interrupts, json)
 
 
 def _seconds(text: str | None) -> float | None:

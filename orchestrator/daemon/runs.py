@@ -32,7 +32,7 @@ from orchestrator.layout import RunDir, StateDir
 from orchestrator.locks import is_locked
 from orchestrator.records import RunRecord, split_handle
 from orchestrator.run_files import pending_runs, read_journal, read_record
-from orchestrator.service.driver import RunDriver, own_run
+from orchestrator.service.driver import OwnedRun, RunDriver, own_run
 from orchestrator.service.slots import drop_slot
 from orchestrator.state_dir import unusable
 from orchestrator.states import RunState, StepState
@@ -110,7 +110,9 @@ class Runs:
         """Begins or resumes a run. Raises OrchestratorError when that is not possible."""
         lock = own_run(run_dir)
         try:
-            driver = RunDriver(run_dir, lock, self._executor(read_record(run_dir).executor), self._note(run_dir))
+            record = read_record(run_dir)
+            owned = OwnedRun(run_dir, record, lock)
+            driver = RunDriver(owned, self._executor(record.executor), self._note(run_dir))
             self._drivers[run_dir.run_id] = driver
             driver.begin("daemon")
         except BaseException:

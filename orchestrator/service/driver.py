@@ -11,6 +11,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Literal
@@ -52,7 +53,7 @@ from orchestrator.locks import HeldLock, try_lock
 from orchestrator.planning.plan import Plan
 from orchestrator.records import AttemptSpec, RunRecord, handle_of
 from orchestrator.regular import IN_THE_WAY, NotRegular, read_regular, why
-from orchestrator.run_files import damaged, read_journal, read_record
+from orchestrator.run_files import damaged, read_journal
 from orchestrator.service.history import replayed
 from orchestrator.state_dir import require_space, unusable
 
@@ -64,21 +65,33 @@ _ONE_TURN = timedelta(minutes=1)
 _REMOVED = "Steps that still run end by themselves. Start the run again; `orchestrator runs delete` removes one."
 
 
-class RunDriver:
-    """The owner's hand on one run. Exists only while its process holds the run's lock, and lets go of it in `close`.
+@dataclass(frozen=True)
+class OwnedRun:
+    """A run on disk whose lock this process holds. `reused` is what it need not run, beyond what its record says."""
 
-    `listener` is told each event as it is decided or observed, which may be before it is in the journal. When `advance`
-    raises StoreError (a full disk) it may be called again: nothing is lost by that, and nothing done twice.
+    run_dir: RunDir
+    record: RunRecord
+    lock: HeldLock
+    reused: tuple[StepReused, ...] = ()
+
+
+class RunDriver:
+    """Drives one run. Valid only while this process holds the run's owner lock, which `close` releases.
+
+    `listener` is called with each event as it is decided or observed, which may be before it is in the journal. When
+    `advance` raises StoreError (a full disk) it may be called again: nothing is lost by that, and nothing done twice.
     """
 
-    def __init__(self, run_dir: RunDir, lock: HeldLock, executor: Executor, listener: Listener | None = None) -> None:
+    def __init__(self, owned: OwnedRun, executor: Executor, listener: Listener | None = None) -> None:
+        run_dir = owned.run_dir
         self.run_dir = run_dir
-        self.record: RunRecord = read_record(run_dir)
+        self.record = owned.record
+        self._reused = owned.reused
         events = decode_lines(read_journal(run_dir).lines)
         self.progress: RunProgress = replayed(run_dir, self.record, events)
         self.plan: Plan = self.progress.plan
         self._package = run_package(self.record, str(StateDir(run_dir.path.parent.parent).storage))
-        self._lock = lock
+        self._lock = owned.lock
         self._executor = executor
         self._listener = listener
         self._unwritten: list[bytes] = []
@@ -90,9 +103,9 @@ class RunDriver:
 
     # --- beginning ---
 
-    def begin(self, kind: Literal["foreground", "daemon"], reused: list[StepReused] | None = None) -> None:
-        """Starts the run, or takes it over from an owner that is gone, with whatever it left in flight. `reused` is
-        what it need not run, where that is more than its record says. Raises NotPossible when the run is over."""
+    def begin(self, kind: Literal["foreground", "daemon"]) -> None:
+        """Starts the run, or takes it over from an owner that is gone, with whatever it left in flight. Raises
+        NotPossible when the run is over."""
         owner = Owner(kind, os.getpid(), socket.gethostname())
         if self._has_history:
             if self.progress.is_finished:
@@ -101,7 +114,7 @@ class RunDriver:
             self._take(RunResumed(at=clock.now(), owner=owner))
         if self.progress.started_at is None:  # it may have been marked as left alone before it had begun
             self._take(RunStarted(at=clock.now(), owner=owner, version=__version__))
-        for event in reused or msgspec.json.decode(self.record.reused, type=list[StepReused]):
+        for event in self._reused or msgspec.json.decode(self.record.reused, type=list[StepReused]):
             step = self.progress.network.steps.get(event.step)
             if step is None or not step.is_finished:
                 self._take(event)
@@ -174,7 +187,7 @@ class RunDriver:
     # --- ending ---
 
     def close(self) -> None:
-        """Lets go of the run. What is in flight goes on, and the next owner finds it."""
+        """Releases the run. Running attempts continue and are adopted by the next owner."""
         self._flush()
         self.abandon()
 

@@ -1,19 +1,80 @@
-"""Drives a run in the foreground until it is over. Interrupts are passed in; no signal handler is set here."""
+"""Drives runs in the foreground until they are over. Interrupts and the display are passed in; no signal handler is set
+and nothing is printed here.
+"""
 
 from __future__ import annotations
 
 import os
 import selectors
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from orchestrator import clock
+from orchestrator.engine.progress import RunProgress
+from orchestrator.events import Event
 from orchestrator.executors.base import Executor
-from orchestrator.records import split_handle
-from orchestrator.service.driver import RunDriver
+from orchestrator.executors.registry import make_executor
+from orchestrator.layout import RunDir
+from orchestrator.records import RunRecord, split_handle
+from orchestrator.service.driver import OwnedRun, RunDriver
 from orchestrator.service.interrupts import Interrupts
+from orchestrator.service.slots import drop_slot
+from orchestrator.service.workspace import Workspace
 
 # The longest time without looking: a cancel file, a lost attempt and a log line are noticed this late.
 LOOK_S = 0.2
+
+
+class Display(Protocol):
+    """Shows a run while it goes on."""
+
+    def event(self, event: Event) -> None:
+        """Shows an event."""
+        ...
+
+    def turn(self, progress: RunProgress) -> None:
+        """Called a few times a second with the state of the run."""
+        ...
+
+    def close(self) -> None:
+        """The run is over, or this process stops driving it."""
+        ...
+
+
+@dataclass(frozen=True)
+class DrivenRun:
+    """A run that was driven to its end, with the events that this took."""
+
+    run_dir: RunDir
+    record: RunRecord
+    progress: RunProgress
+    events: tuple[Event, ...]
+
+
+def drive(
+    workspace: Workspace, owned: OwnedRun, interrupts: Interrupts, make_display: Callable[[RunRecord], Display]
+) -> DrivenRun:
+    """Drives a run until it is over. The first interrupt cancels it, the second kills its steps. Releases the run
+    whatever happens: another owner may resume it."""
+    display = make_display(owned.record)
+    events: list[Event] = []
+
+    def listener(event: Event) -> None:
+        events.append(event)
+        display.event(event)
+
+    executor = make_executor(owned.record.executor, workspace.executor_context)
+    driver = RunDriver(owned, executor, listener)
+    try:
+        driver.begin("foreground")
+        drive_to_end(driver, executor, interrupts, lambda: display.turn(driver.progress))
+    finally:
+        display.close()
+        if driver.progress.is_finished:
+            drop_slot(workspace.state, owned.record.run_id)
+        driver.close()
+    return DrivenRun(owned.run_dir, owned.record, driver.progress, tuple(events))
 
 
 def drive_to_end(

@@ -29,7 +29,7 @@ from orchestrator.records import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trig
 from orchestrator.run_files import read_record
 from orchestrator.service.admission import Terms, enter, limits_in_the_way
 from orchestrator.service.create_run import create_run
-from orchestrator.service.driver import own_run
+from orchestrator.service.driver import OwnedRun, own_run
 from orchestrator.service.history import ancestors, is_driven, progress_of
 from orchestrator.service.interrupts import Interrupts
 from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
@@ -61,15 +61,6 @@ class Continued:
     only_failed: bool
 
 
-@dataclass(frozen=True)
-class NewRun:
-    """A run that exists on disk and belongs to this process, which has not begun it yet."""
-
-    run_dir: RunDir
-    lock: HeldLock
-    reused: list[StepReused]
-
-
 def new_run(
     workspace: Workspace,
     options: RunOptions,
@@ -77,7 +68,7 @@ def new_run(
     *,
     terms: Terms | None = None,
     interrupts: Interrupts | None = None,
-) -> NewRun:
+) -> OwnedRun:
     """Plans a run and creates it, once limits allow it. Raises before anything is written when the run cannot be
     right, when `terms` do not let it wait, and when an interrupt ends the wait."""
     terms = terms or Terms()
@@ -103,7 +94,7 @@ def new_run(
         raise
     finally:
         interrupts.is_raising = False
-    return NewRun(run_dir, lock, reused)
+    return OwnedRun(run_dir, record, lock, tuple(reused))
 
 
 def plan_new(

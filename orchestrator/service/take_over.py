@@ -7,19 +7,19 @@ from orchestrator.layout import RunDir
 from orchestrator.locks import HeldLock
 from orchestrator.run_files import read_record
 from orchestrator.service.admission import Terms, enter
-from orchestrator.service.driver import own_run
+from orchestrator.service.driver import OwnedRun, own_run
 from orchestrator.service.history import progress_of
 from orchestrator.service.interrupts import Interrupts
 from orchestrator.service.workspace import Workspace
 from orchestrator.ticks import as_queued
 
 
-def take_over(workspace: Workspace, run_dir: RunDir, terms: Terms, interrupts: Interrupts) -> HeldLock:
-    """The run's lock, once limits allow it to go on. Raises NotPossible when the run is over or is driven, before it
+def take_over(workspace: Workspace, run_dir: RunDir, terms: Terms, interrupts: Interrupts) -> OwnedRun:
+    """Owns the run, once limits allow it to go on. Raises NotPossible when the run is over or is driven, before it
     waits for anything."""
     own_unfinished(run_dir).release()
     record = read_record(run_dir)
-    return enter(
+    lock = enter(
         workspace.state,
         workspace.settings,
         as_queued(record, foreground=True),
@@ -28,6 +28,7 @@ def take_over(workspace: Workspace, run_dir: RunDir, terms: Terms, interrupts: I
         terms,
         interrupts,
     )
+    return OwnedRun(run_dir, record, lock)
 
 
 def own_unfinished(run_dir: RunDir) -> HeldLock:

@@ -162,7 +162,7 @@ def plan_and_drive(path, size, times):
     from orchestrator.planning.plan import PlanRequest, encode_plan
     from orchestrator.records import RunRecord, Trigger
     from orchestrator.service.create_run import create_run
-    from orchestrator.service.driver import RunDriver, own_run
+    from orchestrator.service.driver import OwnedRun, RunDriver, own_run
     from orchestrator.service.foreground import Interrupts, drive_to_end
     from orchestrator.state_dir import prepare
 
@@ -204,7 +204,7 @@ def plan_and_drive(path, size, times):
         )
         run_dir = create_run(state, record)
         executor = Instant()
-        driver = RunDriver(run_dir, own_run(run_dir), executor)
+        driver = RunDriver(OwnedRun(run_dir, record, own_run(run_dir)), executor)
         driver.begin("foreground")
         interrupts = Interrupts()
         drive_to_end(driver, executor, interrupts)

@@ -12,7 +12,8 @@ from orchestrator.errors import RunDamaged
 from orchestrator.event_lines import decode_lines
 from orchestrator.journal import read_lines
 from orchestrator.planning.plan import encode_plan
-from orchestrator.service.driver import RunDriver, own_run
+from orchestrator.run_files import read_record
+from orchestrator.service.driver import OwnedRun, RunDriver, own_run
 from orchestrator.state_dir import prepare
 from tests.catalog.journals import a_run
 from tests.engine.lives import plan
@@ -41,7 +42,7 @@ def run_dir(tmp_path):
 
 @pytest.fixture
 def driver(run_dir):
-    driver = RunDriver(run_dir, own_run(run_dir), Nothing())
+    driver = RunDriver(OwnedRun(run_dir, read_record(run_dir), own_run(run_dir)), Nothing())
     driver.begin("foreground")
     yield driver
     driver.abandon()
