@@ -56,7 +56,8 @@ from orchestrator.worker.values import stored_value
 
 @dataclass(frozen=True)
 class InProcessResult:
-    """A finished run: whether it succeeded, what it produced, and everything that happened."""
+    """A finished run: whether it succeeded, what it produced, and everything that happened. `events` has the records of
+    `orchestrator runs events`, in order, from RunStarted to RunFinished."""
 
     run_id: str
     success: bool

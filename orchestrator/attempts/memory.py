@@ -137,7 +137,7 @@ class MemoryOwnerChannel:
             return observed(Phase.REVOKED, recorded, reason="it was revoked before it began")
         if attempt.is_alive or parent_alive:
             return observed(Phase.RUNNING, recorded)
-        lost = ErrorInfo("Lost", "its process is gone, and nobody saw how it ended")
+        lost = ErrorInfo("Lost", "its process is gone, and how it ended was not seen")
         return ended(recorded, Phase.LOST, lost, self._unreadable)
 
     def _enforce_stop(self) -> None:

@@ -172,7 +172,7 @@ class AttemptWatch:
             self._dead_since = monotonic()
         if parent_alive and monotonic() - self._dead_since < _PARENT_PATIENCE_S:
             return observed(Phase.RUNNING, events)
-        lost = ErrorInfo("Lost", "its process is gone, and nobody saw how it ended")
+        lost = ErrorInfo("Lost", "its process is gone, and how it ended was not seen")
         return self._last_look(events, Phase.LOST, lost)
 
     def _enforce_stop(self) -> None:

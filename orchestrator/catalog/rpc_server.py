@@ -212,7 +212,7 @@ class StoreServer:
         self._clients.remove(client)
         client.channel.close()
         if client.task is not None:
-            client.task.cancel("Nobody waits for the answer any more.")
+            client.task.cancel("The client is gone.")
 
     def _serve(self, client: _Client, now: float) -> None:
         """Answers one client as far as that is possible now. Raises Disconnected when it is gone."""
@@ -241,7 +241,7 @@ class StoreServer:
             if call.protocol != PROTOCOL:
                 raise StoreError(
                     "The daemon is of another version than this command.",
-                    hint="Start it anew: `orchestrator daemon stop`, then `orchestrator daemon start`.",
+                    hint="Restart it: `orchestrator daemon stop`, then `orchestrator daemon start`.",
                 )
             done = self._carry_out(call)
             return done if isinstance(done, Task) else Result(done)

@@ -174,7 +174,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("This destroys something and nobody can be asked.", hint="Say --yes if it is meant.")
+        raise UsageError("Refusing without confirmation: stdin is not a terminal.", hint="Add --yes to confirm.")
     from orchestrator.cli.outcome import INTERRUPTED
     from orchestrator.cli.output import say, shown
 

@@ -333,7 +333,7 @@ def _canceled(run_id: str, outcome: str, words: str, json: bool) -> int:
 def _end_here(found: Workspace, run_dir: RunDir, json: bool) -> int:
     from orchestrator.service.history import is_driven
 
-    say(f"Nobody drives run {run_dir.run_id}; ending it here.")
+    say(f"Run {run_dir.run_id} has no owner process; canceling it from here.")
     try:
         _take_over(found, run_dir, json, ignore_limits=True)  # no step starts any more
     except NotPossible:

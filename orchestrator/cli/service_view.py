@@ -47,7 +47,7 @@ def uninstalled_lines(done: Uninstalled) -> Iterator[str]:
     """What is gone, what was kept, and what still runs."""
     yield f"removed {done.file}"
     if done.kept is not None:
-        yield f"kept {done.kept}: it holds values of environment variables. Delete it when nobody needs them."
+        yield f"kept {done.kept}: it holds values of environment variables. Delete it when they are no longer needed."
     if done.to_type:
         yield "To stop what may still run of it, type:"
         yield from _indented(done.to_type)

@@ -105,7 +105,7 @@ def _moment(option: str, text: str, now: datetime, base: datetime) -> datetime:
     try:
         return parse_moment(text, now=now, base=base)
     except ValueError:
-        raise UsageError(f"{option}: {text!r} is no time.", hint=_WAYS) from None
+        raise UsageError(f"{option}: {text!r} is not a time.", hint=_WAYS) from None
 
 
 def _span(text: str, now: datetime, begin: datetime) -> Span:

@@ -76,4 +76,4 @@ def _decode(raw: bytes | msgspec.Raw, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeError, OverflowError) as error:
-        raise AnswerUnreadable(f"Its answer makes no sense: {error}") from None
+        raise AnswerUnreadable(f"It returned an invalid result: {error}") from None

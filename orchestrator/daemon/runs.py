@@ -299,7 +299,7 @@ class Runs:
 
     def _mark_interrupted(self, run_dir: RunDir, owner: Owner | None, now: datetime) -> None:
         if owner is None:
-            reason = "whoever created it is gone"
+            reason = "the process that created the run exited before starting it"
         else:
             reason = f"its owner, process {owner.pid} in a terminal, is gone"
         _append(run_dir, RunInterrupted(at=now, reason=reason))

@@ -165,7 +165,7 @@ class Schedules:
     def _on_this_clock(self, remembered: Automation, now: datetime) -> Automation:
         after = after_clock_change(remembered, now)
         if after != remembered:
-            self._log.warn("the clock was set: occurrences count anew", schedule=after.id, since=after.since)
+            self._log.warn("the clock was set: occurrences are counted from now", schedule=after.id, since=after.since)
             self._commit(after, [], [], now)
         return after
 

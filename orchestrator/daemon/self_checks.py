@@ -54,5 +54,5 @@ class SelfChecks:
             self._error = None
         except OrchestratorError as error:
             if str(error) != self._error:
-                self._log.error("nobody can ask the daemon", error=str(error))
+                self._log.error("the daemon cannot be reached", error=str(error))
             self._error = str(error)

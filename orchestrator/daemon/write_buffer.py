@@ -143,7 +143,7 @@ class FlushWrites:
         except StoreConflict as error:
             # Another process used a key, or an earlier commit succeeded without its acknowledgement. Nothing of this
             # one was committed. In-flight evaluations assumed that it would be, so they are discarded too.
-            self._log.warn("decided anew: the state has changed meanwhile", error=str(error))
+            self._log.warn("decided again: the state has changed meanwhile", error=str(error))
             self._buffer.clear()
             self._on_conflict()
             committed = []

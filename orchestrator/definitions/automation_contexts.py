@@ -33,14 +33,16 @@ class Assets:
         return found[-1].materialization if found else None
 
     def since(self, key: Any, ordinal: int = 0, limit: int = 100) -> list[NumberedMaterialization]:
-        """The newest `limit` materializations after that place in the order of all of them, oldest first."""
+        """The newest `limit` materializations of the asset after place `ordinal`, oldest first. Places count all
+        materializations of all assets from 1, in the order in which they became known; each result has its own in
+        `ordinal`, to be kept in the cursor and passed the next time. 0 is before the first."""
         return list(self._find(AssetKey(key).parts, ordinal, limit))
 
 
 @dataclass
 class ScheduleContext:
-    """Given to a schedule. `scheduled_at` is the instant it is run for, in the schedule's own zone; `now` is when it is
-    asked, which may be much later."""
+    """Given to a schedule. `scheduled_at` is the instant it is run for, in the schedule's own zone; `now`, in UTC, is
+    when it is evaluated, which may be much later. Both are zone-aware."""
 
     scheduled_at: datetime = field(default_factory=clock.now)
     name: str = "test"

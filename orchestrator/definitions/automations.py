@@ -105,13 +105,13 @@ class AutomationDefinition:
             )
         if self.pipeline is not None and not isinstance(self.pipeline, (PipelineDefinition, str)):
             raise self.definition_error(
-                f"pipeline={self.pipeline!r} is no pipeline.", "Give the pipeline itself, or its name."
+                f"pipeline={self.pipeline!r} is not a pipeline.", "Give the pipeline itself, or its name."
             )
 
     def _check_texts(self, **given: Any) -> None:
         for option, value in given.items():
             if value is not None and not isinstance(value, str):
-                raise self.definition_error(f"{option}={value!r} is no text.")
+                raise self.definition_error(f"{option}={value!r} is not text.")
 
     def _check_parameters(self) -> bool:
         names = [p.name for p in inspect.signature(self.function).parameters.values() if p.default is p.empty]
@@ -163,10 +163,10 @@ class ScheduleDefinition(AutomationDefinition):
                 raise self.definition_error(str(error)) from None
         if isinstance(catch_up, bool) or not (catch_up in _CATCH_UP or (isinstance(catch_up, int) and catch_up > 0)):
             hint = "Give 'latest', 'all', 'none', or the most occurrences to run (1 or more)."
-            raise self.definition_error(f"catch_up={catch_up!r} is no policy.", hint)
+            raise self.definition_error(f"catch_up={catch_up!r} is not a policy.", hint)
         if overlap not in _OVERLAP:
             raise self.definition_error(
-                f"overlap={overlap!r} is no policy.", near_misses(str(overlap), _OVERLAP, "policy")
+                f"overlap={overlap!r} is not a policy.", near_misses(str(overlap), _OVERLAP, "policy")
             )
         self.info = ScheduleInfo(
             name=self.name,
@@ -278,7 +278,7 @@ class RunStatusSensorDefinition(SensorDefinition):
             if not isinstance(one, (PipelineDefinition, str)):
                 hint = "Give pipelines, or their names."
                 raise definition_error(
-                    f"Sensor {function.__name__!r}", where_is(function), f"{one!r} is no pipeline.", hint
+                    f"Sensor {function.__name__!r}", where_is(function), f"{one!r} is not a pipeline.", hint
                 )
         for one in wanted:
             if one not in TERMINAL_RUN_STATES:
@@ -300,5 +300,5 @@ def _check_choice(function: Callable[..., Any], option: str, value: Any, allowed
     if value not in allowed:
         hint = near_misses(str(value), allowed, "choice")
         raise definition_error(
-            f"Sensor {function.__name__!r}", where_is(function), f"{option}={value!r} is no choice.", hint
+            f"Sensor {function.__name__!r}", where_is(function), f"{option}={value!r} is not a choice.", hint
         )

@@ -115,7 +115,8 @@ class ResourceContext:
 
 @dataclass
 class HookContext:
-    """Given to a hook. `error` is the exception that failed the step; None in a success hook."""
+    """Given to a hook. `error` is the exception that failed the step; None in a success hook. When the step's process
+    died (a signal, `os._exit`, a lost machine) there is no exception: `error` is then a `Failure` that says how."""
 
     step: str = "test"
     run_id: str = "test"
@@ -140,8 +141,10 @@ class OutputContext:
 
     `run_id`, `step`, `name` and, for dynamic outputs, `mapping_key` identify the value. In a run that reuses an
     earlier run's output, `run_id` is that earlier run; it is None for a value that no run is known to have made.
-    `step_key` is the same as `step`. `type` is the declared type, `metadata` what the output declares. `is_active`
-    says whether a run, by its id, is under way in this workspace: its steps may still read what it has stored.
+    `step_key` is the same as `step`. `partition` is the mapping key of the step itself (`load[a]` has "a"), None for a
+    step that is not mapped. `type` is the declared type, `metadata` what the output declares. `attempt` counts from 1.
+    `is_active` says whether a run, by its id, is under way in this workspace: its steps may still read what it has
+    stored.
     """
 
     step: str = "test"

@@ -43,6 +43,7 @@ DEFAULT_IO_MANAGER = "io_manager"
 class Mode:
     """One way of running a pipeline: which resource each name stands for, and optionally which executor to use.
 
+    `executor` is `subprocess`, `in_process` or the dotted path of a class; by default that of the workspace file.
     `resources` maps names to resources or IO managers; any other object is used as the resource itself. The name
     `io_manager` is the one that steps use when they name no other; without it values are kept as files in the state
     directory.

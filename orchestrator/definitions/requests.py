@@ -20,8 +20,10 @@ MOST_REQUESTS = 100_000
 class RunRequest:
     """Asks for a run. For one schedule or sensor each `run_key` is run once, ever; without one, every time.
 
-    `config`, `tags`, `mode` and `preset` are as for a run from the command line. `pipeline` names another pipeline of
-    the same location than the definition does.
+    `config`, `tags`, `mode` and `preset` are as for a run from the command line: `config` is merged into that of the
+    preset, and checked when the run is planned, before the tick is recorded. One request that is not valid fails the
+    tick: none of its requests is queued, and the cursor stays where it was. `pipeline` names another pipeline of the
+    same location than the definition does.
 
     Text that is not UTF-8, such as a file name in another encoding, is kept with each odd byte written as `\\udcXX`.
     """

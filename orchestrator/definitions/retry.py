@@ -50,7 +50,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     @checked_later
     def __post_init__(self) -> None:
         if self.backoff not in ("constant", "linear", "exponential"):
-            raise self._wrong("backoff", "is no kind of backoff", 'Use "constant", "linear" or "exponential".')
+            raise self._wrong("backoff", "is not a kind of backoff", 'Use "constant", "linear" or "exponential".')
         for name in ("max_retries", "infrastructure_retries"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:

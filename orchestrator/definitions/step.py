@@ -296,7 +296,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         Several outputs are yielded as Output(value, "name"), or returned as a tuple in the order of declaration.
     resources: the names of the resources that it uses as `context.resources`.
     retry: a RetryPolicy.
-    timeout: seconds, text such as "15m", or a timedelta, after which the step's whole process tree is ended.
+    timeout: seconds, text such as "15m", or a timedelta, for each attempt: making resources and loading inputs count,
+        waiting for the attempt to begin does not. Then the step's whole process tree is ended, and the attempt failed.
     tags: for selecting and limiting; `priority` orders steps that are ready.
     io_manager: the resource that stores its outputs.
     version: lets `run --memoize` reuse outputs of the same version, inputs and configuration.

@@ -218,8 +218,9 @@ class DynamicOutput:
 
 
 class Failure(Exception):
-    """Raise it to fail a step with an explanation and metadata instead of a bare traceback. A retry policy applies
-    as to any other exception, unless `allow_retries` is False."""
+    """Raise it to fail a step with an explanation and metadata instead of a bare traceback. `metadata` is recorded with
+    the error and must be JSON-able. A retry policy applies as to any other exception, unless `allow_retries` is
+    False."""
 
     def __init__(
         self,
@@ -235,7 +236,8 @@ class Failure(Exception):
 
 
 class RetryRequested(Exception):
-    """Raise it to have the step tried again: at most `max_retries` times in all, `seconds_to_wait` after this try."""
+    """Raise it to have the step tried again: at most `max_retries` times in all, whatever its retry policy says, and no
+    earlier than `seconds_to_wait` (seconds, text such as "90s", or a timedelta) after this try; at once without it."""
 
     def __init__(self, max_retries: int = 1, seconds_to_wait: Duration | None = None) -> None:
         if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:

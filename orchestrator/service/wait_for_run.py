@@ -30,7 +30,7 @@ def wait_for(run_dir: RunDir, timeout: float | None, started: float) -> RunDetai
         undriven_since = None if is_driven(run_dir) else undriven_since or monotonic()
         if undriven_since is not None and monotonic() - undriven_since > _UNDRIVEN_PATIENCE_S:
             raise NotPossible(
-                f"Nobody drives run {run_dir.run_id}: its owner is gone.",
+                f"Run {run_dir.run_id} has no owner process: it has exited.",
                 hint=f"Go on with it: orchestrator runs resume {run_dir.run_id}",
             )
         if timeout is not None and monotonic() - started > timeout:

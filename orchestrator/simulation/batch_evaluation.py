@@ -194,9 +194,9 @@ def _decoded(result: bytes, asked: int) -> tuple[list[Evaluation], tuple[int, ..
     try:
         answer = msgspec.json.decode(result, type=Evaluated)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        return [Evaluation(error=f"Its answer makes no sense: {error}")], (0,) * asked
+        return [Evaluation(error=f"It returned an invalid result: {error}")], (0,) * asked
     if not 0 < len(answer.which) <= asked or not all(0 <= place < len(answer.evaluations) for place in answer.which):
-        return [Evaluation(error="Its answer makes no sense: it is not about what was asked.")], (0,) * asked
+        return [Evaluation(error="It returned an invalid result: it is not about what was asked.")], (0,) * asked
     found = []
     for one in answer.evaluations:
         try:

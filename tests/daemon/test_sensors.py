@@ -141,7 +141,7 @@ class TestWhatTheFunctionAnswers:
             pytest.param("return RunRequest('a', mode=5)", "mode must be a name, got 5", id="mode-5"),
             pytest.param("return SkipReason(5)", "a SkipReason is a text, got 5", id="a-reason-that-is-a-number"),
             pytest.param("return RunRequest('a', {'x': object()})", "cannot be written down", id="config-of-objects"),
-            pytest.param("context.cursor = 5", "makes no sense", id="a-cursor-behind-our-back"),
+            pytest.param("context.cursor = 5", "invalid result", id="a-cursor-behind-our-back"),
             pytest.param("context.update_cursor(5)", "a cursor is a text, got int", id="a-cursor"),
             pytest.param("context.update_cursor('c' * 10_000_000)", "may have 1048576 characters", id="a-long-cursor"),
             pytest.param("return RunRequest('a', pipeline='wrok')", "no pipeline 'wrok'", id="an-unknown-pipeline"),
@@ -236,7 +236,7 @@ class TestKeys:
         assert again.trigger.run_key is None
 
     def test_one_that_is_used_behind_the_daemons_back_is_not_run_and_costs_nobody_else_anything(self, sensors):
-        """As when a commit succeeds and nobody is told: the batch is refused, and all of it is decided anew."""
+        """As when a commit succeeds and nobody is told: the batch is refused, and all of it is decided again."""
         body = "return RunRequest('k', config({!r})) if Path('go').exists() else SkipReason('not yet')"
         it = sensors(one(body.format("x")), one(body.format("y"), name="other"))
         (it.bench.path / "go").touch()
@@ -255,7 +255,7 @@ class TestKeys:
         assert it.outcomes("it") == ["SKIPPED", "SKIPPED"]
         assert it.outcomes("other") == ["SKIPPED", "SUCCESS"]
         assert it.bench.ledger() == ["y"]
-        assert "decided anew" in (it.bench.state / "daemon.log").read_text()
+        assert "decided again" in (it.bench.state / "daemon.log").read_text()
 
     def test_config_that_does_not_fit_uses_up_no_key(self, sensors):
         it = sensors(one("return RunRequest('k', {'steps': {'noet': {}}})"))

@@ -107,7 +107,7 @@ def test_a_run_whose_owner_is_gone_is_canceled_with_its_step(bench, held):
     held.until(lambda: begun(bench) == ["x"], "the step")
     held.kill()
     canceled = bench("runs", "cancel", "last").ok()
-    assert "Nobody drives run" in canceled.err
+    assert "has no owner process" in canceled.err
     assert not is_alive(pid_of(bench, "x"))
     assert bench.json("runs", "show", "last")["status"] == "CANCELED"
     assert bench.ledger()[-1] == "torn:down"

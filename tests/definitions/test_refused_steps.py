@@ -254,7 +254,7 @@ def a_number_of_retries():
     def f(): ...
 
 
-@case("RetryPolicy", "backoff='expo' is no kind of backoff.", 'Use "constant", "linear" or "exponential".')
+@case("RetryPolicy", "backoff='expo' is not a kind of backoff.", 'Use "constant", "linear" or "exponential".')
 def an_unknown_backoff():
     RetryPolicy(backoff="expo")  # here
 

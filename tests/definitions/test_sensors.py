@@ -49,7 +49,7 @@ def a_negative_timeout():
     def watching(context): ...
 
 
-@case("Sensor 'watching'", "mode=5 is no text.")
+@case("Sensor 'watching'", "mode=5 is not text.")
 def a_mode_that_is_a_number():
     @sensor(pipeline=working, mode=5)  # here
     def watching(context): ...
@@ -82,19 +82,19 @@ def an_asset_that_is_a_number():
     def watching(context, materialization): ...
 
 
-@case("Sensor 'watching'", "read='evry' is no choice.", "Did you mean every?")
+@case("Sensor 'watching'", "read='evry' is not a choice.", "Did you mean every?")
 def another_way_to_read():
     @asset_sensor(asset="orders", read="evry")  # here
     def watching(context, materialization): ...
 
 
-@case("Sensor 'watching'", "start='later' is no choice.", "There is: now, beginning.")
+@case("Sensor 'watching'", "start='later' is not a choice.", "There is: now, beginning.")
 def another_start():
     @asset_sensor(asset="orders", start="later")  # here
     def watching(context, materialization): ...
 
 
-@case("Sensor 'watching'", "require='some' is no choice.", "There is: any, all.")
+@case("Sensor 'watching'", "require='some' is not a choice.", "There is: any, all.")
 def another_requirement():
     @asset_sensor(asset=["a", "b"], require="some")  # here
     def watching(context, materialization): ...
@@ -124,7 +124,7 @@ def no_status():
     def alert(context, run): ...
 
 
-@case("Sensor 'alert'", "5 is no pipeline.", "Give pipelines, or their names.")
+@case("Sensor 'alert'", "5 is not a pipeline.", "Give pipelines, or their names.")
 def pipelines_that_are_none():
     @run_status_sensor(pipelines=[5])  # here
     def alert(context, run): ...
