@@ -62,6 +62,7 @@ MAY_IMPORT = {
     "catalog": VOCABULARY,
     "worker": VOCABULARY | {"attempts", "definitions", "io_managers", "planning"},
     "in_process": PURE | {"attempts", "io_managers", "worker"},
+    "testing": {"definitions"},
     "service": PURE | {"attempts", "executors", "code_locations", "catalog"},
     "service_manager": VOCABULARY | {"service"},
     "daemon": PURE | {"attempts", "executors", "code_locations", "catalog", "service"},

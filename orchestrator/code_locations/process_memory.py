@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 
 def own_memory_kb(pid: int) -> int | None:
-    """The unique set size of a process in kilobytes: what ending it would free. None when that cannot be known."""
+    """The anonymous memory of a process in kilobytes, or where Linux does not say it, its unique set size. None when
+    that cannot be known."""
+    if sys.platform == "linux":  # a tenth of the time that psutil takes; the daemon asks every two seconds
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except OSError:
+            return None
+        return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon:")), None)
     import psutil
 
     try:

@@ -39,11 +39,20 @@ class ExecutorContext:
     channels: Channels
 
 
+@dataclass(frozen=True)
+class Capabilities:
+    """What an executor requires and offers. `forks`: it copies the location process for an attempt, so a module that
+    cannot be forked safely is refused before the run exists."""
+
+    forks: bool = False
+
+
 class Executor(Protocol):
     """Runs attempts. Every method is idempotent: launching an attempt twice runs it once. No method may block for
     longer than it takes to start a process: the daemon calls them from its only thread."""
 
     name: str
+    capabilities: Capabilities
 
     def launch(self, attempt: Attempt) -> str:
         """Starts the attempt; its handle. Raises LocationDied when that came to nothing and may succeed another time

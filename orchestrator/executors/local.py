@@ -12,7 +12,7 @@ from orchestrator.attempts.observation import FINAL, Observation, Phase
 from orchestrator.clock import monotonic
 from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.code_locations.pool import drain
-from orchestrator.executors.base import Attempt, ExecutorContext
+from orchestrator.executors.base import Attempt, Capabilities, ExecutorContext
 
 # How often attempts are looked at that nobody gave a hint about: log lines show up this late, lost ones are found.
 SWEEP_S = 0.2
@@ -22,6 +22,7 @@ class SubprocessExecutor:
     """Attempts as children of their location's warm process: forked from it, or started by it from scratch."""
 
     name = "subprocess"
+    capabilities = Capabilities(forks=True)
 
     def __init__(self, context: ExecutorContext) -> None:
         self._pool = context.pool
@@ -102,6 +103,7 @@ class InProcessExecutor(SubprocessExecutor):
     """
 
     name = "in_process"
+    capabilities = Capabilities()
 
     def _how(self, attempt: Attempt) -> str:
         return "here"

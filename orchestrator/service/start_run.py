@@ -23,7 +23,6 @@ from orchestrator.ids import new_run_id
 from orchestrator.layout import RunDir
 from orchestrator.locks import HeldLock
 from orchestrator.messages import SPAWN_HINT
-from orchestrator.planning.compile import IN_PROCESS
 from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
 from orchestrator.records import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trigger
 from orchestrator.run_files import read_record
@@ -108,8 +107,9 @@ def plan_new(
         raise NotFound("No pipeline was named.")
     found = find_pipeline(workspace, options.pipeline)
     planned = plan(workspace, found, _request(workspace, options, parent))
-    make_executor(planned.executor, workspace.executor_context)  # an unknown one is refused before the run exists
-    _check_forking(found, planned)
+    executor = make_executor(planned.executor, workspace.executor_context)  # an unknown one is refused here
+    if executor.capabilities.forks:
+        _check_forking(found, planned)
     reused, planned = _reused(workspace, planned, parent, continued)
     preset = options.preset or (parent.preset if parent else None)
     return found, planned, _record(workspace, found, planned, preset, parent, reused), reused
@@ -180,7 +180,7 @@ def _request(workspace: Workspace, options: RunOptions, parent: RunRecord | None
 
 def _check_forking(found: FoundPipeline, planned: PlannedRun) -> None:
     loaded = found.process.loaded
-    forks = planned.executor != IN_PROCESS and any(step.isolation == "fork" for step in planned.plan.selected())
+    forks = any(step.isolation == "fork" for step in planned.plan.selected())
     if forks and loaded is not None and loaded.fork_problem is not None:
         raise ExecutionError(
             f"Location {found.location!r} cannot be forked safely: {loaded.fork_problem}.",
