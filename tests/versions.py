@@ -60,6 +60,30 @@ def promised():
     return [found[1] for line in project["classifiers"] if (found := re.search(r":: (3\.\d+)$", line))]
 
 
+def oldest():
+    """A constraint for each direct dependency: the oldest version that is allowed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    found = [re.match(r"([\w.-]+)(?:\[.*\])?>=([\d.]+)", text) for several in lists for text in several]
+    return [f"{match[1]}=={match[2]}" for match in found if match]
+
+
+def installed_oldest(programs, pip):
+    """Whether uv could install the oldest versions: in seconds, where pip builds some of them for minutes. It reads
+    none of pip's settings, so they are handed on."""
+    handed_on = {"UV_FIND_LINKS": "PIP_FIND_LINKS", "UV_INDEX_URL": "PIP_INDEX_URL", "SSL_CERT_FILE": "PIP_CERT"}
+    settings = {mine: os.environ[theirs] for mine, theirs in handed_on.items() if os.environ.get(theirs)}
+    command = [programs / "uv", "pip", "install", "--quiet", "--python", programs / "python"]
+    command += ["--resolution", "lowest-direct", "--editable", f"{ROOT}[dev]"]
+    try:
+        subprocess.run([*pip, "uv"], check=True)
+        subprocess.run(command, check=True, env={**os.environ, **settings})
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"uv could not install them ({error}); pip does", flush=True)
+        return False
+    return True
+
+
 def interpreter(version):
     """The path of an interpreter of that version; None if there is none."""
     kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -92,11 +116,10 @@ def environment(version, python):
     print(f"making the environment {directory.name}", flush=True)
     subprocess.run([python, "-m", "venv", "--clear", directory], check=True)
     pip = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if version == "oldest":  # pip always takes the newest
-        subprocess.run([*pip, "uv"], check=True)
-        pip = [programs / "uv", "pip", "install", "--quiet", "--python", programs / "python"]
-        pip += ["--resolution", "lowest-direct"]
-    subprocess.run([*pip, "--editable", f"{ROOT}[dev]"], check=True)
+    if version != "oldest" or not installed_oldest(programs, pip):
+        constraints = directory / "constraints.txt"
+        constraints.write_text("".join(f"{line}\n" for line in oldest()) if version == "oldest" else "")
+        subprocess.run([*pip, "--constraint", constraints, "--editable", f"{ROOT}[dev]"], check=True)
     stamp.write_text(wanted)
     return programs
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from orchestrator.daemon.file_watcher import Signature
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.registry import Registry
@@ -28,7 +29,7 @@ class Deliveries:
         self._registry = registry
         self._locations = locations
         self._log = log
-        self._loaded_at: dict[str, datetime | None] = {}
+        self._loaded: dict[str, tuple[datetime | None, Signature]] = {}
 
     def of(self, id: str) -> dict[str, Delivery]:
         """The failed alerts of one sensor, by key."""
@@ -78,15 +79,18 @@ class Deliveries:
         return changes
 
     def notice_reloads(self, now: datetime) -> None:
-        """Makes alerts due whose location was loaded again: its code may have been repaired. Only in memory, because
+        """Makes alerts due whose location was loaded again: its code may have been repaired. Not when it was loaded
+        again only because its files were saved in the moment of loading, and are the same. Only in memory, because
         losing it delays a retry and nothing else."""
         for name, location in self._locations.all.items():
             if location.loaded_at is None:
                 continue
-            before = self._loaded_at.setdefault(name, location.loaded_at)
+            before, files = self._loaded.setdefault(name, (location.loaded_at, location.files))
             if before == location.loaded_at:
                 continue
-            self._loaded_at[name] = location.loaded_at
+            self._loaded[name] = (location.loaded_at, location.files)
+            if files == location.files == location.doubted:
+                continue
             for id, some in list(self._registry.undelivered.items()):
                 if id.startswith(f"{name}/"):
                     hurried = engine.brought_forward(some.values(), now, is_reloaded=True)

@@ -87,6 +87,17 @@ def test_pauses_grow_and_nothing_is_tried_between(alerts):
         assert [attempt for attempt, _ in alerts.calls("a")] == list(range(1, attempt + 1))
 
 
+def test_the_same_files_loaded_again_because_they_were_saved_while_loading_hurry_nothing(alerts):
+    alerts.begin(alert(UNRELIABLE)).fail("raise", "a").end("bad-a")
+    locations = alerts.ticking.daemon.locations
+    location = locations.all["main"]
+    before, location.doubted = location.loaded_at, location.files
+    locations.reload()
+    alerts.after(1)
+    assert location.loaded_at != before
+    assert len(alerts.calls("a")) == 1
+
+
 def test_two_alerts_of_which_one_fails(alerts):
     alerts.begin(alert(UNRELIABLE), alert(name="other")).fail("raise", "a", "b").end("bad-a", "bad-b")
     assert alerts.told == ["other:a:FAILURE", "other:b:FAILURE"]
