@@ -83,13 +83,13 @@ class RunResumed(Event, frozen=True, tag="run_resumed"):
 
 
 class RunCancelRequested(Event, frozen=True, tag="run_cancel_requested"):
-    """Somebody asked the run to stop; no further step starts."""
+    """The run was asked to stop; no further step starts."""
 
     by: str = ""
 
 
 class RunInterrupted(Event, frozen=True, tag="run_interrupted"):
-    """Nobody drives the run any more; steps that were running are not known to have finished. It may be resumed."""
+    """The run has no owner any more; steps that were running are not known to have finished. It may be resumed."""
 
     reason: str
 
@@ -185,7 +185,8 @@ class AttemptDied(Event, frozen=True, tag="attempt_died"):
 
 
 class AttemptLost(Event, frozen=True, tag="attempt_lost"):
-    """The attempt is gone and nobody saw how: the machine rebooted, a node vanished. An infrastructure failure."""
+    """The attempt is gone and how it ended was not seen: the machine rebooted, a node vanished. An infrastructure
+    failure."""
 
     step: str
     attempt: int
@@ -327,7 +328,7 @@ class AttemptFailed(AttemptEvent, frozen=True, tag="attempt_failed"):
 
 
 class AttemptCanceled(AttemptEvent, frozen=True, tag="attempt_canceled"):
-    """An outcome: the attempt was told to stop and has torn its resources down. `waited_for` names the threads and
+    """An outcome: the attempt was asked to stop and has torn its resources down. `waited_for` names the threads and
     processes that were still running if its function had returned before."""
 
     seconds: float

@@ -1,4 +1,4 @@
-"""A contract for IO managers, to be run in the tests of whoever writes one.
+"""A contract for IO managers, for the tests of their authors.
 
     from orchestrator.testing import IOManagerContract
 

@@ -37,7 +37,7 @@ class Claim(Protocol):
         ...
 
     def finish(self) -> None:
-        """Says that the outcome is recorded: how the process ends is of no interest any more."""
+        """Says that the outcome is recorded: how the process ends does not matter after that."""
         ...
 
     def release(self) -> None:
@@ -81,7 +81,7 @@ class OwnerChannel(Protocol):
     def look(self, *, parent_alive: bool) -> Observation:
         """The attempt as it is now, with the events since the last look. `parent_alive`: whether a process is there
         that would see the attempt's process die, or would still start it. Revokes an attempt that has not begun and
-        that nobody would start."""
+        that no process would start."""
         ...
 
     def stop(self, grace: float) -> None:
@@ -98,7 +98,7 @@ class OwnerChannel(Protocol):
         ...
 
     def close(self) -> None:
-        """Releases what looking needs. The attempt goes on."""
+        """Releases what looking needs. The attempt continues."""
         ...
 
 

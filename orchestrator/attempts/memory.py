@@ -1,6 +1,6 @@
 """Attempts within one process, for tests: both ends of the channel over one object in memory.
 
-A worker is whoever holds the claim; releasing it without an outcome stands for the death of its process.
+A worker is the holder of the claim; releasing it without an outcome stands for the death of its process.
 """
 
 from __future__ import annotations

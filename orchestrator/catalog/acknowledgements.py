@@ -1,4 +1,4 @@
-"""Failed runs that somebody has acknowledged, with their notes. Survives a rebuild of the index."""
+"""Failed runs that were acknowledged, with the notes. Survives a rebuild of the index."""
 
 from __future__ import annotations
 

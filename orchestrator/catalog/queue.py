@@ -1,5 +1,5 @@
 """The run queue: what waits, taking runs out of it, and giving them back or up. Which may start is decided by
-`engine.queue`.
+`engine.admission`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Showing what a schedule or sensor would run. How it is asked is known to `simulation.once`."""
+"""Showing what a schedule or sensor would run. How it is asked is known to `simulation.preview`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: a live view on a terminal, plain lines elsewhere. Both go to stderr."""
+"""Shows a running run: a live view on a terminal, plain lines elsewhere. Both go to stderr."""
 
 from __future__ import annotations
 

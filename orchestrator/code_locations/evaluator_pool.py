@@ -318,7 +318,7 @@ class EvaluatorPool:
         if evaluator.asked is not None:
             self._finished.append(Finished(evaluator.asked.token, None, problem, timed_out))
         elif not evaluator.pid and self._waiting:
-            # It never came to life: whoever waits must not wait for ever.
+            # It never came to life: what waits must not wait forever.
             self._finished.append(Finished(self._waiting.popleft().token, None, problem, timed_out))
         evaluator.kill()
 

@@ -1,4 +1,4 @@
-"""The daemon as a process: one for each state directory, how it starts, how it is told to stop, what it leaves."""
+"""The daemon as a process: one for each state directory, how it starts, how it is stopped, what it leaves."""
 
 from __future__ import annotations
 

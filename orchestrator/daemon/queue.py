@@ -1,5 +1,5 @@
 """The run queue: taking runs out of it when there is room, each exactly once. Which may start is decided by
-`engine.queue`; those that have begun are the business of `runs`.
+`engine.admission`; those that have begun are the business of `runs`.
 """
 
 from __future__ import annotations

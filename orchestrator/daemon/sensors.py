@@ -70,9 +70,9 @@ class Sensors:
         self.is_single_pass = False  # each is asked once, and again only if something has happened to what it looks at
         self._asked: set[str] = set()
         self.due_queue = DueQueue(lambda: registry.version, self._fill, self._look)
-        self._regular: dict[str, datetime] = {}  # when those that evaluate_now would have been looked at
+        self._regular: dict[str, datetime] = {}  # when those brought forward were due
         self._hinted: set[str] = set()  # there is something for them, and they are just being asked
-        self._stuck: set[str] = set()  # their last evaluation came to nothing, so that there is no evaluate_now
+        self._stuck: set[str] = set()  # their last evaluation came to nothing: not brought forward
 
     def turn(self, now: datetime) -> datetime | None:
         return self.due_queue.turn(now)

@@ -1,6 +1,6 @@
 """The graph of a pipeline, and the composition of one while its function runs.
 
-While that function runs, each call to a step places a node in the graph (see `placing`) and returns handles to the
+While that function runs, each call to a step places a node in the graph (see `composition`) and returns handles to the
 node's outputs (see `handles`). A node has a *scope*: the dynamic outputs it is mapped over, outermost first. It runs
 once for each combination of keys of its scope.
 """

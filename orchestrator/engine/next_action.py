@@ -43,9 +43,9 @@ def next_action(run: RunProgress, *, now: datetime, room: int, random: Random) -
     if late is not None:
         return Stop(late.key, late.attempt, "timed out")
     if room > 0:
-        awaiting_failure_hooks = _first(run.awaiting_failure_hooks, lambda step: step.hooks == "due")
-        if awaiting_failure_hooks is not None:
-            return Launch(attempt_spec(run, awaiting_failure_hooks))
+        failed = _first(run.awaiting_failure_hooks, lambda step: step.hooks == "due")
+        if failed is not None:
+            return Launch(attempt_spec(run, failed))
         step = _startable(run, now)
         if step is not None:
             return Launch(attempt_spec(run, step))

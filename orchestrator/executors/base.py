@@ -11,7 +11,7 @@ from orchestrator.attempts.observation import Observation
 from orchestrator.attempts.package import AttemptPackage
 from orchestrator.code_locations.pool import LocationPool
 
-# How long an attempt that is told to stop may take to clean up before it is killed.
+# How long an attempt that is asked to stop may take to clean up before it is killed.
 DEFAULT_GRACE_S = 15.0
 
 

@@ -1,5 +1,5 @@
 """Admission of a foreground run: it starts at once, waits for its slot, refuses to wait, or ignores the limits. What
-the limits allow is decided by `engine.queue`, which runs count by `slots`.
+the limits allow is decided by `engine.admission`, which runs count by `slots`.
 """
 
 from __future__ import annotations

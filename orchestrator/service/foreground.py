@@ -27,7 +27,7 @@ LOOK_S = 0.2
 
 
 class Display(Protocol):
-    """Shows a run while it goes on."""
+    """Shows a running run."""
 
     def event(self, event: Event) -> None:
         """Shows an event."""

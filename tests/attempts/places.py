@@ -37,7 +37,7 @@ for line in sys.stdin:
 
 
 class FileWorker:
-    """A process that makes an attempt, step by step as it is told."""
+    """A process that makes an attempt, step by step as the test says."""
 
     def __init__(self, address, *arguments):
         self.channel = open_channel(address)

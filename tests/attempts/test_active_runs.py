@@ -1,4 +1,4 @@
-"""Which other runs a step is told are under way."""
+"""Which other runs count as active for a step."""
 
 import pytest
 

@@ -59,7 +59,7 @@ def test_what_is_put_elsewhere_is_looked_at_only_then():
     ("change", "at"),
     [
         pytest.param(lambda all: setattr(all, "version", 1), 1, id="another version"),
-        pytest.param(lambda all: all.due_queue.invalidate(), 1, id="told to start over"),
+        pytest.param(lambda all: all.due_queue.invalidate(), 1, id="invalidated"),
         pytest.param(lambda all: None, -3600, id="the clock was set back"),
     ],
 )

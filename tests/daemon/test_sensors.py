@@ -236,7 +236,7 @@ class TestKeys:
         assert again.trigger.run_key is None
 
     def test_one_that_is_used_behind_the_daemons_back_is_not_run_and_costs_nobody_else_anything(self, sensors):
-        """As when a commit succeeds and nobody is told: the batch is refused, and all of it is decided again."""
+        """As when a commit succeeds without its acknowledgement: the batch is refused and decided again."""
         body = "return RunRequest('k', config({!r})) if Path('go').exists() else SkipReason('not yet')"
         it = sensors(one(body.format("x")), one(body.format("y"), name="other"))
         (it.bench.path / "go").touch()
