@@ -24,6 +24,7 @@ from orchestrator.attempts.observation import (
 )
 from orchestrator.clock import monotonic
 from orchestrator.events import ErrorInfo
+from orchestrator.records import split_handle
 
 
 @dataclass
@@ -100,6 +101,7 @@ class MemoryOwnerChannel:
 
     def __init__(self, attempt: MemoryAttempt, seen: int) -> None:
         self._attempt = attempt
+        _, self._step, self._number = split_handle(attempt.handle)
         self._seen = seen
         self._kill_at: float | None = None
         self._unreadable: str | None = None
@@ -148,7 +150,7 @@ class MemoryOwnerChannel:
     def _new_events(self) -> list[Recorded]:
         found = []
         for number, line in enumerate(self._attempt.lines[self._seen :], self._seen):
-            recorded, problem = recorded_line(self._attempt.handle, line.rstrip(b"\n"), number)
+            recorded, problem = recorded_line(self._step, self._number, line.rstrip(b"\n"), number)
             self._unreadable = problem or self._unreadable
             found.append(recorded)
         self._seen += len(found)

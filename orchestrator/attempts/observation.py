@@ -19,7 +19,6 @@ from orchestrator.events import (
     EventUnreadable,
     encode_line,
 )
-from orchestrator.records import split_handle
 
 
 class Phase(StrEnum):
@@ -66,10 +65,9 @@ def observed(
     return Observation(phase, events, error, reason, tuple(one.line for one in recorded))
 
 
-def recorded_line(handle: str, line: bytes, number: int) -> tuple[Recorded, str | None]:
+def recorded_line(step: str, attempt: int, line: bytes, number: int) -> tuple[Recorded, str | None]:
     """Line `number` (from 0, without its newline) of what an attempt recorded, and what is wrong with it. A line that
     is not an event of this attempt is an EventUnreadable."""
-    _, step, attempt = split_handle(handle)
     try:
         event = decode_line(line)
         if not isinstance(event, AttemptEvent):

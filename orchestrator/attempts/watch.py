@@ -35,7 +35,6 @@ from orchestrator.journal import read_lines_from
 from orchestrator.layout import FILE_MODE, AttemptDir
 from orchestrator.locks import is_locked
 from orchestrator.process_tree import kill_tree
-from orchestrator.records import handle_of
 from orchestrator.regular import IN_THE_WAY, PASSING, open_regular, read_regular, why
 from orchestrator.state_dir import make_private
 
@@ -49,7 +48,7 @@ class AttemptWatch:
 
     def __init__(self, directory: AttemptDir, seen: int = 0, limit: LogLimit | None = None) -> None:
         self.directory = directory
-        self._handle = handle_of("", directory.path.parent.name, int(directory.path.name))
+        self._step, self._attempt = directory.path.parent.name, int(directory.path.name)
         self._limit = limit
         self._skip = seen
         self._offset = 0
@@ -121,7 +120,7 @@ class AttemptWatch:
             return ()
         events = []
         for number, line in enumerate(read.lines, self._count):
-            recorded, problem = recorded_line(self._handle, line, number)
+            recorded, problem = recorded_line(self._step, self._attempt, line, number)
             self._unreadable = problem or self._unreadable
             events.append(recorded)
         started = (one.event for one in events if isinstance(one.event, AttemptStarted))

@@ -83,8 +83,7 @@ def _read(database: Database, state: StateDir, run_id: str, row: tuple[Any, ...]
         _forget_unborn(state, run_id)
         return None
     offset = row[5] if row else 0
-    size = _size(run_dir.journal)
-    if row and size is not None and size < offset and not is_packed(run_dir):
+    if row and not is_packed(run_dir) and (size := _size(run_dir.journal)) is not None and size < offset:
         # A power cut took lines away that were ingested already. What is left is the truth: start over.
         delete_index(database, [run_id])
         row, offset = None, 0

@@ -51,12 +51,13 @@ def salvage(damaged: Path, database: Database, with_files: list[str]) -> list[Sa
     """Copies what can be read from a damaged file into an empty database; table by table, what that came to. Runs
     `with_files` are left out: they are made from their journals."""
     found = []
+    there = _columns(damaged)
     for table, what in ONLY_HERE.items():
-        rows, total = _copy(damaged, database, table, "", [])
+        rows, total = _copy(damaged, there, database, table, "", [])
         found.append(Salvaged(what, rows, None if total is None else total - rows))
     count = 0
     for table in _OF_RUNS:
-        rows, _ = _copy(damaged, database, table, "WHERE NOT list_contains(?, run_id)", [with_files])
+        rows, _ = _copy(damaged, there, database, table, "WHERE NOT list_contains(?, run_id)", [with_files])
         count = rows if table == "runs" else count
     found.append(Salvaged("runs without files", count))
     readable = _readable(damaged)
@@ -72,13 +73,18 @@ def known_ordinals(damaged: Path) -> list[tuple[str, int]]:
 
 
 def _copy(
-    damaged: Path, database: Database, table: str, condition: str, parameters: list[Any]
+    damaged: Path,
+    found: dict[str, list[str]] | None,
+    database: Database,
+    table: str,
+    condition: str,
+    parameters: list[Any],
 ) -> tuple[int, int | None]:
-    """How many rows were copied, and how many there are: None when that cannot be found out either."""
-    names = [row[0] for row in database.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table])]
-    found = _columns(damaged)
+    """How many rows were copied, and how many there are: None when that cannot be found out either. `found` has the
+    tables of the damaged file, None when it cannot be opened."""
     if found is None:
         return 0, None
+    names = [row[0] for row in database.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table])]
     there = table if table in found else _OLDER_NAMES.get(table, table)
     columns = {name: _known_as(name, found.get(there, ())) for name in names}
     shared = {name: known_as for name, known_as in columns.items() if known_as is not None}

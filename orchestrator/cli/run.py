@@ -237,7 +237,6 @@ def _show(driven: DrivenRun, json: bool) -> None:
         return
     from orchestrator.cli.run_report import report
 
-    facts = list(driven.events)
-    for line in report(driven.record, driven.progress, driven.run_dir, facts, now=clock.now(), paint=painter()):
+    for line in report(driven.record, driven.progress, driven.run_dir, driven.events, now=clock.now(), paint=painter()):
         put(line)
     sys.stdout.flush()

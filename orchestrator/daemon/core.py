@@ -105,7 +105,7 @@ class Daemon:
             self._judge,
             on_lost=self.reschedule_all,
         )
-        self.runs = Runs(workspace.state, store, workspace.pool, self.locations.can_launch, log)
+        self.runs = Runs(workspace.state, store, workspace.executor_context, self.locations.can_launch, log)
         self.queue = Queue(workspace, self.locations, store, self.runs, log)
         self.commits = FlushWrites(self.buffer, log, self.queue.changed, self._decide_again)
         self.schedules = Schedules(

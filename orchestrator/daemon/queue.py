@@ -231,7 +231,8 @@ class Queue:
                 self._begin(record, now)
             except StoreError as error:
                 errors.keep(error)
-        self._is_recovered = self._is_recovered and not errors.has_any
+        if errors.has_any:
+            self._is_recovered = False
         errors.raise_if_any()
 
     def _begin(self, record: RunRecord, now: datetime) -> None:

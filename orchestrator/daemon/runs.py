@@ -6,13 +6,11 @@ from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
 
 from orchestrator import clock
-from orchestrator.attempts.files import FileChannels
 from orchestrator.catalog.backlog import ingest_part
 from orchestrator.catalog.damage import end_lost_runs
 from orchestrator.catalog.ingest import ingest
 from orchestrator.catalog.runs import begun_runs
 from orchestrator.catalog.session import Store
-from orchestrator.code_locations.pool import LocationPool
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunDamaged
 from orchestrator.event_lines import decode_lines
@@ -63,13 +61,13 @@ class Runs:
         self,
         state: StateDir,
         store: Store,
-        pool: LocationPool,
+        context: ExecutorContext,
         can_launch: Callable[[str, str], bool],
         log: DaemonLog,
     ) -> None:
         self._state = state
         self._store = store
-        self._pool = pool
+        self._context = context
         self._can_launch = can_launch
         self._log = log
         self._executors: dict[str, Executor] = {}
@@ -152,7 +150,7 @@ class Runs:
 
     def _executor(self, name: str) -> Executor:
         if name not in self._executors:
-            self._executors[name] = make_executor(name, ExecutorContext(self._pool, FileChannels(self._state)))
+            self._executors[name] = make_executor(name, self._context)
         return self._executors[name]
 
     def _note(self, run_dir: RunDir) -> Callable[[object], None]:
@@ -200,7 +198,7 @@ class Runs:
         drop_slot(self._state, run_id)
         driver.close()
         del self._drivers[run_id]
-        self._pool.end_run(run_id)
+        self._context.pool.end_run(run_id)
         self._ended.append(run_id)
         failed = driver.progress.status is RunState.FAILURE
         say = self._log.error if failed else self._log.info
@@ -212,7 +210,7 @@ class Runs:
         driver = self._drivers.pop(run_id)
         driver.kill()
         driver.abandon()
-        self._pool.end_run(run_id)
+        self._context.pool.end_run(run_id)
         end_lost_runs(self._store.database, self._state, now)
         self._ended.append(run_id)
         self._log.error("a run was lost", run=run_id, error=error.message)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator._version import __version__
-from orchestrator.attempts.channel import AlreadyClaimed
+from orchestrator.attempts.channel import AlreadyClaimed, WorkerChannel
 from orchestrator.attempts.files import open_channel
 from orchestrator.attempts.package import decode_run
 from orchestrator.clock import monotonic
@@ -45,6 +45,7 @@ from orchestrator.messages import (
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.planning.template import config_template
+from orchestrator.records import AttemptSpec
 from orchestrator.wire import Channel, Disconnected
 from orchestrator.worker.attempt import Wake, fail_attempt, lose_attempt, run_attempt
 from orchestrator.worker.bound_run import BoundRun
@@ -213,7 +214,7 @@ class LocationServer:
             if message.how == "spawn":
                 self._children.spawn(run.package_of(spec), channel)
             elif message.how == "here":
-                self._run_here(run.bound, message)
+                self._run_here(run.bound, spec, channel)
             else:
                 bound = run.bound
                 self._refuse_unsafe_fork()
@@ -238,13 +239,12 @@ class LocationServer:
         if problem:
             raise ExecutionError(f"Location {self._target.name!r} cannot be forked safely: {problem}.", hint=SPAWN_HINT)
 
-    def _run_here(self, bound: BoundRun, message: LaunchAttempt) -> None:
+    def _run_here(self, bound: BoundRun, spec: AttemptSpec, channel: WorkerChannel) -> None:
         self._children.dismiss()  # it would know nothing of what this step does to the module
         interruption = Interruption()
         interruption.install()
         try:
-            channel = open_channel(message.channel)
-            run_attempt(bound, message.spec, channel, self._wake, interruption, StaysAlive())
+            run_attempt(bound, spec, channel, self._wake, interruption, StaysAlive())
         finally:
             interruption.uninstall()
 
