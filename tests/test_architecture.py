@@ -1,6 +1,7 @@
 """The shape of the package: who may import whom, who owns which library, how long a module grows."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,14 @@ def test_only_commands_import_our_own_modules_late(module):
 def test_a_library_has_one_owner(module):
     used = {name.split(".")[0] for name, _ in imports(module)} & OWNED.keys()
     assert all(area(module) in OWNED[library] for library in used)
+
+
+def test_modules_that_a_docstring_names_are_there(module):
+    packages = "|".join(path.name for path in ROOT.iterdir() if path.is_dir())
+    for package, name in re.findall(
+        rf"`({packages})\.([a-z_]+)", ast.get_docstring(ast.parse(module.read_text())) or ""
+    ):
+        assert (ROOT / package / f"{name}.py").exists(), f"{package}.{name}"
 
 
 def test_no_module_outgrows_a_sitting(module):

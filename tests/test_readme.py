@@ -94,6 +94,12 @@ def test_every_file_that_is_linked_is_there(page):
         assert (page.parent / target).exists(), target
 
 
+def test_every_module_that_a_page_names_is_there():
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]:
+        for path in re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.py)`", page.read_text()):
+            assert (ROOT / path).exists() or (ROOT / "orchestrator" / path).exists(), f"{page.name}: {path}"
+
+
 def test_every_page_is_linked_from_the_first():
     assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in TEXT] == []
 
