@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.clock import format_duration, monotonic
 from orchestrator.errors import DaemonSilent
-from orchestrator.layout import StateDir
 from orchestrator.locks import is_locked, read_note
+from orchestrator.state_dir import StateDir
 
 # The loop turns at least every five seconds, and touches the file at most every second.
 EVERY = timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""Run ids: short enough to read out, random from the first character so that a prefix tells them apart."""
+"""Run ids, short enough to read out and random from the first character; and what names are allowed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 # 60 bits: among a million runs, one chance in two million that any two share an id.
 LENGTH = 12
 RUN_ID = re.compile(f"[{_ALPHABET}]{{{LENGTH}}}")
+
+# What a step, output, resource or pipeline may be called: it becomes a file name, part of a Kubernetes name and a
+# word in a selection query, so nothing that any of them treats specially.
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MAPPING_KEY = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,118}[A-Za-z0-9_-])?")
 
 
 # From the operating system: a program that seeds `random` must not make run ids repeat.

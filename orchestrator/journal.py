@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.crashpoints import crash_point
-from orchestrator.layout import FILE_MODE
+from orchestrator.private_file import FILE_MODE
 from orchestrator.regular import open_regular
 
 _CHUNK = 1 << 20

@@ -27,19 +27,10 @@ Only paths and names: this module opens and creates nothing.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-STATE_DIR_MODE = 0o700
-FILE_MODE = 0o600
-LAYOUT_FORMAT = 1
 MARKS = "order.marks"
-
-# What a step, output, resource or pipeline may be called: it becomes a file name, part of a Kubernetes name and a
-# word in a selection query, so nothing that any of them treats specially.
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-MAPPING_KEY = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,118}[A-Za-z0-9_-])?")
 
 
 @dataclass(frozen=True)
@@ -108,11 +99,6 @@ class RunDir:
         return self.path / "cancel"
 
     @property
-    def pending_marker(self) -> Path:
-        """The mark that says that the journal may hold lines which the database lacks."""
-        return self.path.parent.parent / "pending" / self.run_id
-
-    @property
     def steps(self) -> Path:
         return self.path / "steps"
 
@@ -121,42 +107,18 @@ class RunDir:
 
 
 @dataclass(frozen=True)
-class StateDir:
-    """The whole directory."""
+class RunsDir:
+    """What the runs of one state directory have in common. `path`: the state directory."""
 
     path: Path
-
-    @property
-    def format_file(self) -> Path:
-        return self.path / "format.json"
-
-    @property
-    def database(self) -> Path:
-        return self.path / "state.duckdb"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / "state.lock"
-
-    @property
-    def pending(self) -> Path:
-        return self.path / "pending"
 
     @property
     def runs(self) -> Path:
         return self.path / "runs"
 
-    def unfinished(self, run_id: str) -> Path:
-        """Where the files of a run are written, before it is there at all."""
-        return self.runs / f".{run_id}.tmp"
-
     @property
-    def storage(self) -> Path:
-        return self.path / "storage"
-
-    @property
-    def admission_lock(self) -> Path:
-        return self.path / "admission.lock"
+    def pending(self) -> Path:
+        return self.path / "pending"
 
     @property
     def slots(self) -> Path:
@@ -171,36 +133,20 @@ class StateDir:
         return self.waiting / "queue.json"
 
     @property
-    def daemon_lock(self) -> Path:
-        return self.path / "daemon.lock"
-
-    @property
-    def daemon_sock(self) -> Path:
-        return self.path / "daemon.sock"
-
-    @property
-    def daemon_json(self) -> Path:
-        return self.path / "daemon.json"
-
-    @property
-    def daemon_log(self) -> Path:
-        return self.path / "daemon.log"
-
-    @property
-    def daemon_err(self) -> Path:
-        """The standard error of a detached daemon: what it says before it has a log, and traces of crashes."""
-        return self.path / "daemon.err"
+    def admission_lock(self) -> Path:
+        return self.path / "admission.lock"
 
     @property
     def deleted(self) -> Path:
         return self.path / "deleted.jsonl"
 
-    @property
-    def backups(self) -> Path:
-        return self.path / "backups"
-
     def run(self, run_id: str) -> RunDir:
         return RunDir(self.runs / run_id)
 
+    def unfinished(self, run_id: str) -> Path:
+        """Where the files of a run are written before the run exists."""
+        return self.runs / f".{run_id}.tmp"
+
     def pending_marker(self, run_id: str) -> Path:
+        """The mark that says that the journal may hold lines which the database lacks."""
         return self.pending / run_id

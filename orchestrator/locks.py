@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import DISK_FULL
-from orchestrator.layout import FILE_MODE
+from orchestrator.private_file import FILE_MODE
 from orchestrator.regular import NotRegular, read_regular
 
 _LONGEST_NOTE = 4096

@@ -1,5 +1,5 @@
 """The order in which an attempt's streams were written: notes of how long each was at an instant. Reads and writes no
-file: `worker.output` takes the notes, `service.logs` uses them.
+file: `worker.output` takes the notes, `runlog.logs` uses them.
 """
 
 from __future__ import annotations

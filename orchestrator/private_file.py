@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from orchestrator.layout import FILE_MODE
+# For their owner alone, whatever the umask.
+FILE_MODE = 0o600
+DIR_MODE = 0o700
 
 
 def opener(path: str, flags: int) -> int:

@@ -13,8 +13,8 @@ import msgspec
 from orchestrator.clock import parse_duration
 from orchestrator.document import Document, read_document, reader
 from orchestrator.errors import ConfigError
-from orchestrator.layout import StateDir
 from orchestrator.locks import is_locked
+from orchestrator.state_dir import StateDir
 from orchestrator.trust import my_identity, objection_to_file
 from orchestrator.typed import Typed
 

@@ -1,4 +1,4 @@
-"""Creates the state directory, and refuses one that cannot be used."""
+"""The state directory: which files it has, how it is created, and when it is refused."""
 
 from __future__ import annotations
 
@@ -8,17 +8,68 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import DISK_FULL, SchemaTooNew, StoreError
 from orchestrator.ids import new_run_id
-from orchestrator.layout import LAYOUT_FORMAT, STATE_DIR_MODE, StateDir
-from orchestrator.private_file import write_atomically
+from orchestrator.layout import RunsDir
+from orchestrator.private_file import DIR_MODE, write_atomically
 from orchestrator.regular import NotRegular, read_regular, why
 from orchestrator.trust import is_private_group, user_name
 
+# The layout of the directory, in format.json. A newer one is refused.
+LAYOUT_FORMAT = 1
 # With less than this left on the disk, no attempt is started. A failed one costs a few kilobytes.
 MUST_BE_FREE = 256 << 10
+
+
+@dataclass(frozen=True)
+class StateDir:
+    """A state directory: the files in it that do not belong to runs. Those of runs are for `runlog` and `attempts`."""
+
+    path: Path
+
+    @property
+    def format_file(self) -> Path:
+        return self.path / "format.json"
+
+    @property
+    def database(self) -> Path:
+        return self.path / "state.duckdb"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "state.lock"
+
+    @property
+    def storage(self) -> Path:
+        return self.path / "storage"
+
+    @property
+    def backups(self) -> Path:
+        return self.path / "backups"
+
+    @property
+    def daemon_lock(self) -> Path:
+        return self.path / "daemon.lock"
+
+    @property
+    def daemon_sock(self) -> Path:
+        return self.path / "daemon.sock"
+
+    @property
+    def daemon_json(self) -> Path:
+        return self.path / "daemon.json"
+
+    @property
+    def daemon_log(self) -> Path:
+        return self.path / "daemon.log"
+
+    @property
+    def daemon_err(self) -> Path:
+        """The standard error of a detached daemon: what it says before it has a log, and traces of crashes."""
+        return self.path / "daemon.err"
 
 
 def prepare(path: Path, tell: Callable[[str], None] = lambda _: None) -> StateDir:
@@ -76,14 +127,14 @@ def _require_own(state: StateDir, tell: Callable[[str], None] | None) -> None:
         )
     # What is not ours is refused as it is, and what is created is private from the start.
     if mode & 0o077 and tell is not None and os.path.lexists(state.format_file):
-        path.chmod(STATE_DIR_MODE)
+        path.chmod(DIR_MODE)
         tell(f"The state directory {path} was open to others (mode {mode:04o}); it is now 0700.")
 
 
 def _closed_while_empty(path: Path, mode: int) -> bool:
     """Closes a directory to others; whether it was empty then. If it was not, it is opened again: what is in it may be
     theirs. A new volume is often open to everybody."""
-    path.chmod(STATE_DIR_MODE)
+    path.chmod(DIR_MODE)
     if any(path.iterdir()):
         path.chmod(mode)
         return False
@@ -127,7 +178,8 @@ def mend_layout(path: Path) -> list[str]:
     state = StateDir(path)
     if not path.is_dir() or not any(os.path.lexists(one) for one in (state.format_file, state.database)):
         return []
-    directories = (state.pending, state.runs, state.storage, state.slots, state.waiting, state.backups)
+    runs = RunsDir(path)
+    directories = (runs.pending, runs.runs, state.storage, runs.slots, runs.waiting, state.backups)
     wrong = [one for one in directories if os.path.lexists(one) and not one.is_dir()]
     done = [f"{one} was no directory. It is called {renamed(one).name} now." for one in wrong]
     try:
@@ -145,6 +197,15 @@ def renamed(path: Path) -> Path:
     return path.rename(path.with_name(f"{path.name}.damaged-{new_run_id()}"))
 
 
+def unused(path: Path) -> Path:
+    """The path, or one beside it with a number when there is such a file already."""
+    candidate, count = path, 1
+    while os.path.lexists(candidate):
+        count += 1
+        candidate = path.with_stem(f"{path.stem}-{count}")
+    return candidate
+
+
 def _damaged_format(state: StateDir) -> StoreError:
     return StoreError(
         f"{state.format_file} is damaged.",
@@ -154,10 +215,10 @@ def _damaged_format(state: StateDir) -> StoreError:
 
 def _complete(state: StateDir) -> None:
     """Makes directories again that were removed."""
-    for directory in (state.pending, state.runs, state.storage):
+    for directory in _required(state):
         if not directory.is_dir():
             try:
-                directory.mkdir(mode=STATE_DIR_MODE)
+                directory.mkdir(mode=DIR_MODE)
             except FileExistsError:
                 if not directory.is_dir():
                     raise StoreError(
@@ -203,19 +264,25 @@ def require_space(path: Path) -> None:
 def make_private(directory: Path) -> None:
     """Creates a directory, and those above it that are missing, for their owner alone, whatever the umask."""
     try:
-        directory.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
+        directory.mkdir(mode=DIR_MODE, exist_ok=True)
     except FileNotFoundError:
         make_private(directory.parent)
-        directory.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
+        directory.mkdir(mode=DIR_MODE, exist_ok=True)
 
 
 def _create(state: StateDir) -> None:
     _refuse_foreign(state)
-    state.path.mkdir(mode=STATE_DIR_MODE, parents=True, exist_ok=True)
-    state.path.chmod(STATE_DIR_MODE)
-    for directory in (state.pending, state.runs, state.storage):
-        directory.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
+    state.path.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
+    state.path.chmod(DIR_MODE)
+    for directory in _required(state):
+        directory.mkdir(mode=DIR_MODE, exist_ok=True)
     _write_format(state)  # last: the directory is complete once this file is there
+
+
+def _required(state: StateDir) -> tuple[Path, ...]:
+    """The directories that are there from the beginning."""
+    runs = RunsDir(state.path)
+    return (runs.pending, runs.runs, state.storage)
 
 
 def _write_format(state: StateDir) -> None:
@@ -224,8 +291,8 @@ def _write_format(state: StateDir) -> None:
 
 def _refuse_foreign(state: StateDir) -> None:
     """Refuses a directory that has something else in it: it would be made private, and filled with our files."""
-    ours = {state.pending.name, state.runs.name, state.storage.name}
-    if not state.path.is_dir() or (os.path.lexists(state.database) and state.runs.is_dir()):
+    ours = {directory.name for directory in _required(state)}
+    if not state.path.is_dir() or (os.path.lexists(state.database) and RunsDir(state.path).runs.is_dir()):
         return  # the latter: one of ours, whose file that says so was removed
     others = [entry.name for entry in state.path.iterdir() if entry.name not in ours and entry.suffix != ".tmp"]
     if others:

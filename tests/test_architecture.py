@@ -19,7 +19,6 @@ VOCABULARY = {
     "cron_advice",
     "cron_expression",
     "crashpoints",
-    "deleted",
     "distribution",
     "document",
     "errors",
@@ -40,7 +39,6 @@ VOCABULARY = {
     "heartbeat",
     "records",
     "regular",
-    "run_files",
     "settings",
     "state_dir",
     "states",
@@ -60,15 +58,17 @@ MAY_IMPORT = {
     "attempts": VOCABULARY,
     "code_locations": VOCABULARY | {"attempts"},
     "executors": VOCABULARY | {"attempts", "code_locations"},
-    "catalog": VOCABULARY,
+    "runlog": VOCABULARY,
+    "catalog": VOCABULARY | {"runlog"},
     "worker": VOCABULARY | {"attempts", "definitions", "io_managers", "planning"},
     "in_process": PURE | {"attempts", "io_managers", "worker"},
     "testing": {"definitions"},
-    "service": PURE | {"attempts", "executors", "code_locations", "catalog"},
+    "service": PURE | {"attempts", "executors", "code_locations", "runlog", "catalog"},
     "service_manager": VOCABULARY | {"service"},
-    "daemon": PURE | {"attempts", "executors", "code_locations", "catalog", "service"},
-    "simulation": PURE | {"code_locations", "catalog", "service", "daemon"},
-    "cli": PURE | {"executors", "code_locations", "catalog", "service", "service_manager", "daemon", "simulation"},
+    "daemon": PURE | {"attempts", "executors", "code_locations", "runlog", "catalog", "service"},
+    "simulation": PURE | {"code_locations", "runlog", "catalog", "service", "daemon"},
+    "cli": PURE
+    | {"executors", "code_locations", "runlog", "catalog", "service", "service_manager", "daemon", "simulation"},
     "__main__": {"cli", "init_process"},
     # The public names, wherever they are defined.
     "__init__": {"_version", "definitions", "errors", "in_process", "io_managers", "records", "ticks"},
@@ -84,6 +84,9 @@ OWNED = {
 }
 # The engine knows of definitions only what a retry policy is.
 ENGINE_MAY_USE = {"orchestrator.definitions.retry"}
+
+# Which files a run consists of, and who may know. `state_dir` creates the directories.
+LAYOUT = {"orchestrator.layout": {"runlog", "attempts", "state_dir"}, "orchestrator.runlog.files": {"runlog"}}
 
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
@@ -139,6 +142,12 @@ def test_only_commands_import_our_own_modules_late(module):
 def test_a_library_has_one_owner(module):
     used = {name.split(".")[0] for name, _ in imports(module)} & OWNED.keys()
     assert all(area(module) in OWNED[library] for library in used)
+
+
+@pytest.mark.parametrize("private", LAYOUT)
+def test_the_files_of_runs_are_known_to_few(module, private):
+    if area(module) not in LAYOUT[private]:
+        assert [name for name, _ in imports(module) if name.startswith(private)] == []
 
 
 def test_modules_that_a_docstring_names_are_there(module):

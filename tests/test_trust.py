@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigError, StoreError
-from orchestrator.layout import StateDir
+from orchestrator.layout import RunsDir
 from orchestrator.settings import find_workspace
-from orchestrator.state_dir import check_usable, make_private, prepare
+from orchestrator.state_dir import StateDir, check_usable, make_private, prepare
 from orchestrator.trust import Facts, Identity, is_private_group, my_identity, objection, objection_to_ancestor
 
 ME, ROOT, MALLORY = 1000, 0, 4711
@@ -225,7 +225,7 @@ def test_everything_in_it_is_private_whatever_the_umask(tmp_path):
     before = os.umask(0)
     try:
         state = prepare(tmp_path / "state")
-        make_private(state.run("r").attempt("a", 1).path)
+        make_private(RunsDir(state.path).run("r").attempt("a", 1).path)
         make_private(state.storage / "r" / "a" / "result")
     finally:
         os.umask(before)

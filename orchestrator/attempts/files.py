@@ -17,11 +17,11 @@ from orchestrator.attempts.log_limit import LogLimit
 from orchestrator.attempts.watch import AttemptWatch
 from orchestrator.crashpoints import crash_point
 from orchestrator.journal import JournalWriter
-from orchestrator.layout import FILE_MODE, AttemptDir, StateDir
+from orchestrator.layout import AttemptDir, RunsDir
 from orchestrator.locks import HeldLock, is_locked, try_lock
-from orchestrator.private_file import write_atomically
+from orchestrator.private_file import FILE_MODE, write_atomically
 from orchestrator.records import split_handle
-from orchestrator.state_dir import make_private
+from orchestrator.state_dir import StateDir, make_private
 
 # In the lock file of an attempt whose outcome is recorded: its parent need not say how the process ended.
 _DONE = b"done\n"
@@ -113,7 +113,7 @@ class FileChannels:
 
     def _directory(self, handle: str) -> AttemptDir:
         run_id, step, attempt = split_handle(handle)
-        return self.state.run(run_id).attempt(step, attempt)
+        return RunsDir(self.state.path).run(run_id).attempt(step, attempt)
 
 
 def open_channel(address: str) -> AttemptFiles:
@@ -124,4 +124,4 @@ def open_channel(address: str) -> AttemptFiles:
 def is_run_active(storage: str, run_id: str) -> bool:
     """Whether an owner drives the run, in the state directory that this default storage belongs to. False without one:
     such a run is over when its process is."""
-    return bool(storage) and is_locked(StateDir(Path(storage).parent).run(run_id).owner_lock)
+    return bool(storage) and is_locked(RunsDir(Path(storage).parent).run(run_id).owner_lock)

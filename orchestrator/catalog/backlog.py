@@ -11,8 +11,9 @@ from collections.abc import Container
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.ingest import ingest
 from orchestrator.clock import monotonic
-from orchestrator.layout import StateDir
-from orchestrator.run_files import pending_runs, seems_finished
+from orchestrator.runlog.inventory import pending_runs
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir
 
 # Runs in one transaction. About 20 ms on a laptop.
 _HANDFUL = 50
@@ -22,20 +23,13 @@ def ingest_part(database: Database, state: StateDir, seconds: float, *, besides:
     """Ingests all unfinished pending runs and, for about `seconds`, finished ones; returns how many of those are left.
     Skips runs in `besides`. Ingests at least one batch of finished runs, so that repeated calls come to an end."""
     pending = [run_id for run_id in pending_runs(state) if run_id not in besides]
-    finished = [run_id for run_id in pending if seems_finished(state.run(run_id))]
+    finished = [run_id for run_id in pending if RunLog(state, run_id).seems_finished()]
     over = set(finished)
     ingest(database, state, [run_id for run_id in pending if run_id not in over])
-    finished.sort(key=lambda run_id: _marked_at(state, run_id))
+    finished.sort(key=lambda run_id: RunLog(state, run_id).pending_since())
     deadline = monotonic() + seconds
     for begin in range(0, len(finished), _HANDFUL):
         if begin and monotonic() > deadline:
             return len(finished) - begin
         ingest(database, state, finished[begin : begin + _HANDFUL])
     return 0
-
-
-def _marked_at(state: StateDir, run_id: str) -> int:
-    try:
-        return state.pending_marker(run_id).stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.catalog.codec import to_timestamp
 from orchestrator.catalog.endings import write_endings
 from orchestrator.catalog.kinds import reads, writes
-from orchestrator.layout import StateDir
-from orchestrator.locks import is_locked
-from orchestrator.run_files import is_packed
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ def end_lost_runs(database: Database, state: StateDir, now: datetime) -> list[st
         " AND run_id NOT IN (SELECT run_id FROM queue)",
         [over],
     )
-    lost = [run_id for (run_id,) in rows if _is_lost(state, run_id)]
+    lost = [run_id for (run_id,) in rows if RunLog(state, run_id).is_lost()]
     if lost:
         with database.transaction():
             database.execute(
@@ -66,10 +64,3 @@ def end_lost_runs(database: Database, state: StateDir, now: datetime) -> list[st
             problems = [f"The files of run {run_id} were removed before it was over." for run_id in lost]
             database.insert("damage", {"run_id": lost, "problem": problems})
     return lost
-
-
-def _is_lost(state: StateDir, run_id: str) -> bool:
-    run_dir = state.run(run_id)
-    if os.path.lexists(run_dir.run_json) or is_packed(run_dir):
-        return False
-    return not is_locked(run_dir.owner_lock) and not is_locked(state.pending_marker(run_id))

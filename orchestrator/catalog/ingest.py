@@ -7,10 +7,8 @@ ingests what is pending.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from orchestrator.catalog.codec import from_timestamp
@@ -24,10 +22,10 @@ from orchestrator.errors import RunDamaged
 from orchestrator.event_lines import Undecodable, decode_line
 from orchestrator.events import AssetMaterialized, Event
 from orchestrator.journal import Lines
-from orchestrator.layout import RunDir, StateDir
-from orchestrator.locks import is_locked, try_lock
 from orchestrator.records import RunRecord
-from orchestrator.run_files import is_packed, pending_runs, read_journal, read_record, salvaged_record
+from orchestrator.runlog.inventory import pending_runs
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir
 from orchestrator.states import TERMINAL_RUN_STATES, RunState, StepState
 
 # One transaction takes in at most about this much of the journals, to bound the memory it needs.
@@ -76,19 +74,19 @@ def _known(database: Database, run_ids: list[str]) -> dict[str, tuple[Any, ...]]
 
 
 def _read(database: Database, state: StateDir, run_id: str, row: tuple[Any, ...] | None) -> NewLines | None:
-    run_dir = state.run(run_id)
+    run_log = RunLog(state, run_id)
     try:
-        record, damage = _record(database, run_dir, known=row is not None)
+        record, damage = _record(database, run_log, known=row is not None)
     except FileNotFoundError:
-        _forget_unborn(state, run_id)
+        run_log.forget_unborn()
         return None
     offset = row[5] if row else 0
-    if row and not is_packed(run_dir) and (size := _size(run_dir.journal)) is not None and size < offset:
+    if row and (size := run_log.size()) is not None and size < offset:
         # A power cut took lines away that were ingested already. What is left is the truth: start over.
         delete_index(database, [run_id])
         row, offset = None, 0
     try:
-        found = read_journal(run_dir, offset)
+        found = run_log.lines(offset)
     except RunDamaged as error:
         found, damage = Lines([], offset), damage or error
     if row and not found.lines and damage is None and RunState(row[0]) not in TERMINAL_RUN_STATES:
@@ -97,7 +95,7 @@ def _read(database: Database, state: StateDir, run_id: str, row: tuple[Any, ...]
     if damage is not None:
         read.problems.append(damage.message)
         read.is_readable = False
-        if not damage.is_newer and not is_locked(run_dir.owner_lock):
+        if not damage.is_newer and not run_log.is_owned():
             _end_unreadable(read, damage)
     crash_point("ingest.read")
     return read
@@ -123,13 +121,13 @@ def _new_lines(record: RunRecord, found: Lines, row: tuple[Any, ...] | None, pro
     return read
 
 
-def _record(database: Database, run_dir: RunDir, *, known: bool) -> tuple[RunRecord, RunDamaged | None]:
+def _record(database: Database, run_log: RunLog, *, known: bool) -> tuple[RunRecord, RunDamaged | None]:
     """The run as it was requested. When that cannot be read: as it is in the index, or as far as it can be made out,
     and the reason. Raises FileNotFoundError."""
     try:
-        return read_record(run_dir), None
+        return run_log.record(), None
     except RunDamaged as error:
-        return (indexed_record(database, run_dir.run_id) if known else salvaged_record(run_dir)), error
+        return (indexed_record(database, run_log.run_id) if known else run_log.salvaged_record()), error
 
 
 def _end_unreadable(read: NewLines, damage: RunDamaged) -> None:
@@ -163,17 +161,8 @@ def _commit(database: Database, state: StateDir, batch: list[NewLines]) -> None:
     write_rows(database, batch)
     crash_point("ingest.committed")
     for read in batch:
-        _unmark(state, read)
-
-
-def _unmark(state: StateDir, read: NewLines) -> None:
-    """Takes the mark off a run that is over: its owner is gone or has nothing more to write."""
-    run_dir = state.run(read.record.run_id)
-    if read.projection.run.status not in TERMINAL_RUN_STATES or is_locked(run_dir.owner_lock):
-        return
-    # Lines may have come between reading and this moment; with the owner gone there will be no others.
-    if not read.is_readable or is_packed(run_dir) or _size(run_dir.journal) == read.offset:
-        _remove_mark(state.pending_marker(read.record.run_id))
+        if read.projection.run.status in TERMINAL_RUN_STATES:
+            RunLog(state, read.record.run_id).settle(read.offset if read.is_readable else None)
 
 
 def delete_index(database: Database, run_ids: list[str]) -> None:
@@ -183,43 +172,8 @@ def delete_index(database: Database, run_ids: list[str]) -> None:
             database.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest(?))", [run_ids])
 
 
-def _forget_unborn(state: StateDir, run_id: str) -> None:
-    """Removes the mark of a run whose creator died before the run existed, and what it had written by then. Creators
-    hold a lock on the mark."""
-    marker = state.pending_marker(run_id)
-    if not marker.is_file():
-        _remove_mark(marker)
-        return
-    held = try_lock(marker)
-    if held is not None:
-        shutil.rmtree(state.unfinished(run_id), ignore_errors=True)
-        _remove_mark(marker)
-        held.release()
-
-
-def _remove_mark(marker: Path) -> None:
-    """Removes a mark, whatever was put in its place. What holds something stays: it is no mark of ours."""
-    try:
-        marker.unlink(missing_ok=True)
-    except IsADirectoryError:
-        try:
-            marker.rmdir()
-        except OSError:
-            pass
-
-
 def _decoded(line: bytes) -> Event | None:
     try:
         return decode_line(line)
     except Undecodable:
-        return None
-
-
-def _size(path: Path) -> int | None:
-    """The size of a file, 0 when it is missing, and None when it cannot be looked at: reading it says why."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-    except OSError:
         return None

@@ -15,12 +15,13 @@ from orchestrator.catalog.database import Database
 from orchestrator.catalog.ingest import delete_index, ingest
 from orchestrator.catalog.kinds import reads, slow, writes
 from orchestrator.catalog.schema import VERSION, schema_version
-from orchestrator.deleted import Used, read_deleted
 from orchestrator.errors import RunDamaged, StoreError
 from orchestrator.ids import new_run_id
-from orchestrator.layout import RunDir, StateDir
 from orchestrator.records import Trigger
-from orchestrator.run_files import read_journal, read_record, run_ids_on_disk
+from orchestrator.runlog.deleted import Used, read_deleted
+from orchestrator.runlog.inventory import run_ids_on_disk
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir, unused
 from orchestrator.ticks import dedupe_key
 
 TABLES = (
@@ -150,7 +151,7 @@ def rebuild(
         highest = max([int(row[0]) if row and row[0] is not None else 0, *(place for _, place in known)])
         _stay_deleted(database, used, set(run_ids_on_disk(state)))
         # Of a run that cannot be read any more the index is all there is.
-        kept = {run_id for run_id in run_ids if run_id in known_runs and not _is_readable(state.run(run_id))}
+        kept = {run_id for run_id in run_ids if run_id in known_runs and not _is_readable(RunLog(state, run_id))}
         run_ids = [run_id for run_id in run_ids if run_id not in kept]
         delete_index(database, run_ids)
         _count_from(database, highest + 1)
@@ -170,10 +171,10 @@ def rebuild(
     return lines
 
 
-def _is_readable(run_dir: RunDir) -> bool:
+def _is_readable(run_log: RunLog) -> bool:
     try:
-        read_record(run_dir)
-        read_journal(run_dir)
+        run_log.record()
+        run_log.lines()
     except (RunDamaged, FileNotFoundError):
         return False
     return True
@@ -275,12 +276,3 @@ def scan(database: Database) -> dict[str, int]:
 
 def _write_ahead_log(state: StateDir) -> Path:
     return state.path / f"{state.database.name}.wal"
-
-
-def unused(path: Path) -> Path:
-    """The path, or one beside it with a number when there is such a file already."""
-    candidate, count = path, 1
-    while os.path.lexists(candidate):
-        count += 1
-        candidate = path.with_stem(f"{path.stem}-{count}")
-    return candidate

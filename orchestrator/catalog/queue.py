@@ -14,8 +14,9 @@ from orchestrator.catalog.codec import from_json, from_timestamp, to_timestamp
 from orchestrator.catalog.endings import write_endings
 from orchestrator.catalog.kinds import reads, writes
 from orchestrator.crashpoints import crash_point
-from orchestrator.layout import StateDir
 from orchestrator.records import BY_HAND, RunRecord, Trigger, priority_of
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.ticks import QueuedRun, UnfinishedRun
 
@@ -155,7 +156,7 @@ def unfinished_runs(database: Database) -> list[UnfinishedRun]:
 
 
 def _unborn(database: Database, run_id: str) -> bool:
-    return database.path is None or not StateDir(database.path.parent).run(run_id).path.exists()
+    return database.path is None or not RunLog(StateDir(database.path.parent), run_id).exists()
 
 
 def _set_status(database: Database, run_ids: list[str], status: RunState) -> None:

@@ -22,7 +22,7 @@ from orchestrator.catalog.kinds import kind_of
 from orchestrator.clock import monotonic, now
 from orchestrator.errors import DaemonSilent, OrchestratorError, StoreError
 from orchestrator.heartbeat import daemon_pid, is_suspended, is_turning, unresponsive_error
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 from orchestrator.wire import Channel, Disconnected
 
 PROTOCOL = 2

@@ -23,9 +23,9 @@ from orchestrator.catalog.readers import Readers, Task
 from orchestrator.catalog.rpc_client import PROTOCOL, Call, Refused, Result, decode, encode, hints_of, reachable
 from orchestrator.clock import monotonic
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
-from orchestrator.layout import FILE_MODE, StateDir
 from orchestrator.limits import free_descriptors
-from orchestrator.state_dir import renamed
+from orchestrator.private_file import FILE_MODE
+from orchestrator.state_dir import StateDir, renamed
 from orchestrator.wire import Channel, Disconnected
 
 # The modules whose declared operations may be called by name.

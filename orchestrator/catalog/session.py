@@ -22,13 +22,13 @@ from orchestrator.catalog.ingest import ingest_pending
 from orchestrator.catalog.rpc_client import RemoteStore, connect
 from orchestrator.catalog.schema import migrate
 from orchestrator.clock import monotonic, now
-from orchestrator.deleted import Used, read_deleted
 from orchestrator.errors import SchemaTooNew, StoreBusy, StoreDamaged, StoreError
 from orchestrator.heartbeat import is_alive, is_suspended
-from orchestrator.layout import STATE_DIR_MODE, StateDir
 from orchestrator.locks import HeldLock, read_note, try_lock
-from orchestrator.run_files import pending_runs, run_ids_on_disk
-from orchestrator.state_dir import in_the_way
+from orchestrator.private_file import DIR_MODE
+from orchestrator.runlog.deleted import Used, read_deleted
+from orchestrator.runlog.inventory import pending_runs, require_access, run_ids_on_disk
+from orchestrator.state_dir import StateDir, in_the_way, unused
 
 # How long a command waits for another one to be done with the database. Holders need milliseconds; what takes longer
 # is a large ingest, a compaction, or a program that is not ours.
@@ -132,7 +132,7 @@ def open_store(
 def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) -> Iterator[Store]:
     """Opens the store for the daemon, which holds it until it ends and ingests journals itself. Waits without a limit
     for another process that has it; `tell` is called once, with a sentence about that."""
-    _check_permission(state)
+    require_access(state)
     waiting = Patience(math.inf, tell)
     lock = _lock(state, waiting, ask=False)
     assert isinstance(lock, HeldLock)
@@ -146,19 +146,6 @@ def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) ->
     finally:
         os.umask(mask)
         lock.release()
-
-
-def _check_permission(state: StateDir) -> None:
-    """Raises StoreError when the runs may not be looked at: a daemon could do nothing that it is there for."""
-    try:
-        with os.scandir(state.runs) as entries:
-            for entry in entries:
-                os.stat(entry.path)  # noqa: PTH116
-                break
-    except PermissionError as error:
-        raise in_the_way(state.runs, error) from error
-    except OSError:
-        pass  # there are none, or a repair has something to do: that is said where it is met
 
 
 def _lock(state: StateDir, waiting: Patience, *, ask: bool = True) -> HeldLock | RemoteStore:
@@ -287,8 +274,8 @@ def _problem(state: StateDir, waiting: Patience, *, newer_too: bool) -> str | No
 
 
 def _move_to_backups(state: StateDir) -> Path:
-    state.backups.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
-    aside = maintenance.unused(state.backups / f"{now():%Y%m%dT%H%M%S}-damaged.duckdb")
+    state.backups.mkdir(mode=DIR_MODE, exist_ok=True)
+    aside = unused(state.backups / f"{now():%Y%m%dT%H%M%S}-damaged.duckdb")
     log = _write_ahead_log(state)
     if os.path.lexists(log):
         log.rename(aside.with_name(f"{aside.name}.wal"))

@@ -155,10 +155,9 @@ def _runs_in(states: Iterable[Any]) -> list[str]:
 
 def _steps_of(reference: str) -> list[str]:
     from orchestrator.catalog.runs import resolve_run
-    from orchestrator.service.follow_run import events_of
 
     run_id = _stored(resolve_run, reference)
-    events = _in_workspace(lambda found: events_of(found.state.run(run_id)))
+    events = _in_workspace(lambda found: found.run(run_id).events())
     return sorted({step for event in events if (step := getattr(event, "step", None))})
 
 

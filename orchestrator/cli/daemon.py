@@ -15,8 +15,8 @@ from orchestrator.cli.output import painter, print_json, print_json_line, put, s
 from orchestrator.errors import DaemonError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.layout import StateDir
     from orchestrator.service.workspace import Workspace
+    from orchestrator.state_dir import StateDir
 
 app = group("Start, stop and watch the process that runs schedules and sensors.")
 

@@ -9,7 +9,7 @@ from orchestrator.cli.output import say
 from orchestrator.errors import NotPossible
 
 if TYPE_CHECKING:
-    from orchestrator.layout import RunDir
+    from orchestrator.runlog.run_log import RunLog
     from orchestrator.service.queued_runs import QueuedRunView
     from orchestrator.service.workspace import Workspace
 
@@ -22,7 +22,7 @@ def unbegun_of(found: Workspace, reference: str) -> QueuedRunView | None:
         return find_unbegun(store, reference)
 
 
-def begun(found: Workspace, reference: str, wait: bool) -> RunDir:
+def begun(found: Workspace, reference: str, wait: bool) -> RunLog:
     """The files of a run; with `wait`, once it has begun."""
     from orchestrator.service.queued_runs import wait_until_begun
 
@@ -34,7 +34,7 @@ def begun(found: Workspace, reference: str, wait: bool) -> RunDir:
     unbegun = wait_until_begun(found.state, look, None, say) if wait else look()
     if unbegun is not None:
         raise unbegun.no_output()
-    return run_dir_of(found, run_id)
+    return run_log_of(found, run_id)
 
 
 def full_id(found: Workspace, reference: str) -> str:
@@ -44,14 +44,13 @@ def full_id(found: Workspace, reference: str) -> str:
         return store(resolve_run, reference)
 
 
-def run_dir_of(found: Workspace, reference: str) -> RunDir:
-    from orchestrator.run_files import has_files
+def run_log_of(found: Workspace, reference: str) -> RunLog:
 
     run_id = full_id(found, reference)
-    run_dir = found.state.run(run_id)
-    if not has_files(run_dir):
+    run_log = found.run(run_id)
+    if not run_log.has_files():
         raise NotPossible(
             f"The files of run {run_id} are gone.",
             hint=f"Its events are still there: orchestrator sql \"FROM events WHERE run_id = '{run_id}' ORDER BY seq\"",
         )
-    return run_dir
+    return run_log

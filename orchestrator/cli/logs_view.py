@@ -13,20 +13,20 @@ from orchestrator.cli.output import Painter
 from orchestrator.cli.styles import CYAN, DIM, RED, YELLOW
 from orchestrator.clock import format_instant
 from orchestrator.errors import NotFound
-from orchestrator.layout import RunDir
-from orchestrator.service.follow_run import events_of, follow_log_lines, log_lines
-from orchestrator.service.logs import Lines, last_of
+from orchestrator.runlog.logs import Lines, last_of
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.follow_run import follow_log_lines, log_lines
 
 _LEVEL_CODES = {"WARNING": YELLOW, "ERROR": RED, "CRITICAL": RED, "DEBUG": DIM}
 
 
 def shown_logs(
-    run_dir: RunDir, step: str | None, *, follow: bool, tail: int | None, json: bool, times: bool, paint: Painter
+    run_log: RunLog, step: str | None, *, follow: bool, tail: int | None, json: bool, times: bool, paint: Painter
 ) -> Iterator[str]:
     """The lines of a run, or of one step of it, as they are shown: as much text at a time as there is."""
     if step is not None:
-        _check_step(run_dir, step)
-    found = follow_log_lines(run_dir, step, tail) if follow else log_lines(run_dir, step)
+        _check_step(run_log, step)
+    found = follow_log_lines(run_log, step, tail) if follow else log_lines(run_log, step)
     for lines in found if follow or tail is None else last_of(found, tail):
         yield _as_json(lines) if json else _as_text(lines, paint, times)
 
@@ -56,7 +56,7 @@ def _as_json(lines: Lines) -> str:
     return "\n".join(msgspec.json.encode({**same, "line": text, **filled}).decode() for text in texts)
 
 
-def _check_step(run_dir: RunDir, step: str) -> None:
-    known = {event.step for event in events_of(run_dir) if getattr(event, "step", None)}  # type: ignore[union-attr]
+def _check_step(run_log: RunLog, step: str) -> None:
+    known = {event.step for event in run_log.events() if getattr(event, "step", None)}  # type: ignore[union-attr]
     if step not in known:
         raise NotFound.named("step", step, known)

@@ -126,7 +126,7 @@ def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None,
         with store_of(found) as store:
             unbegun = find_unbegun(store, run_id)
         now = clock.now()
-        print_json(unbegun_json(unbegun, now) if unbegun is not None else page_of(found.state.run(run_id), now))
+        print_json(unbegun_json(unbegun, now) if unbegun is not None else page_of(found.run(run_id), now))
     else:
         put(run_id)
     if not is_locked(found.state.daemon_lock):
@@ -233,10 +233,10 @@ def _show(driven: DrivenRun, json: bool) -> None:
     if json:
         from orchestrator.cli.run_json import page_of  # takes 50 ms to import
 
-        print_json(page_of(driven.run_dir, clock.now()))
+        print_json(page_of(driven.run_log, clock.now()))
         return
     from orchestrator.cli.run_report import report
 
-    for line in report(driven.record, driven.progress, driven.run_dir, driven.events, now=clock.now(), paint=painter()):
+    for line in report(driven.record, driven.progress, driven.run_log, driven.events, now=clock.now(), paint=painter()):
         put(line)
     sys.stdout.flush()

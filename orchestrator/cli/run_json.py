@@ -15,20 +15,19 @@ from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail, step_summary
 from orchestrator.events import AssetMaterialized, Event, ExpectationChecked
-from orchestrator.layout import RunDir, StateDir
 from orchestrator.records import RunRecord, RunSummary, asset_name
-from orchestrator.run_files import read_record
-from orchestrator.service.follow_run import events_of
-from orchestrator.service.history import is_abandoned, is_driven, progress_of
-from orchestrator.service.logs import last_lines
+from orchestrator.runlog.logs import last_lines
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.history import is_abandoned, progress_of
 from orchestrator.service.queued_runs import QueuedRunView
+from orchestrator.state_dir import StateDir
 from orchestrator.states import ACTIVE_RUN_STATES, StepState
 
 
 def run_page_json(
     record: RunRecord,
     progress: RunProgress,
-    run_dir: RunDir,
+    run_log: RunLog,
     facts: Sequence[Event],
     *,
     now: datetime,
@@ -41,7 +40,7 @@ def run_page_json(
     owner = None if has_owner is None or not needs_owner else "alive" if has_owner else "gone"
     return {
         **whole(detail),
-        "steps": [_step(step, run_dir) for step in progress.network.in_order()],
+        "steps": [_step(step, run_log) for step in progress.network.in_order()],
         "duration_s": _duration(detail, now),
         "location": record.location,
         "config": record.config,
@@ -59,18 +58,18 @@ def run_page_json(
         "assets": [_asset(fact) for fact in facts if isinstance(fact, AssetMaterialized)],
         "expectations": [_expectation(fact) for fact in facts if isinstance(fact, ExpectationChecked)],
         "warnings": warnings_json(facts),
-        "directory": str(run_dir.path),
+        "directory": str(run_log.directory),
     }
 
 
-def page_of(run_dir: RunDir, now: datetime, acknowledged: Acknowledgement | None = None) -> dict[str, Any]:
+def page_of(run_log: RunLog, now: datetime, acknowledged: Acknowledgement | None = None) -> dict[str, Any]:
     """The same of a run as its files say now."""
-    has_owner = is_driven(run_dir)  # before the journal is read: an owner that ends meanwhile has written all of it
+    has_owner = run_log.is_owned()  # before the journal is read: an owner that ends meanwhile has written all of it
     return run_page_json(
-        read_record(run_dir),
-        progress_of(run_dir),
-        run_dir,
-        list(events_of(run_dir)),
+        run_log.record(),
+        progress_of(run_log),
+        run_log,
+        list(run_log.events()),
         now=now,
         has_owner=has_owner,
         acknowledged=acknowledged,
@@ -91,7 +90,7 @@ def listed_json(
     """A run in a list."""
     owner = None
     if run.status in ACTIVE_RUN_STATES:
-        owner = "alive" if is_driven(state.run(run.run_id)) else "gone" if is_abandoned(state, run) else None
+        owner = "alive" if RunLog(state, run.run_id).is_owned() else "gone" if is_abandoned(state, run) else None
     more = {"duration_s": _duration(run, now), "owner": owner, "waits_for": waits_for, "damage": damage}
     return {**whole(run), **more}
 
@@ -101,7 +100,7 @@ def _duration(run: RunSummary, now: datetime) -> float | None:
     return None if run.started_at is None else round(((run.finished_at or now) - run.started_at).total_seconds(), 6)
 
 
-def _step(step: RunStep, run_dir: RunDir) -> dict[str, Any]:
+def _step(step: RunStep, run_log: RunLog) -> dict[str, Any]:
     failed = step.state is StepState.FAILURE and step.error is not None
     return {
         **whole(step_summary(step)),
@@ -109,7 +108,7 @@ def _step(step: RunStep, run_dir: RunDir) -> dict[str, Any]:
         "started_at": step.started_at,
         "reused_from": step.run_id if step.state is StepState.REUSED else None,
         "failure": whole(step.error) if failed else None,
-        "last_lines": last_lines(run_dir, step.key, step.tries, LAST_LINES) if failed else [],
+        "last_lines": last_lines(run_log.log_files(step.key), step.tries, LAST_LINES) if failed else [],
     }
 
 

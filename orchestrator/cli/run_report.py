@@ -30,9 +30,9 @@ from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail
 from orchestrator.events import AssetMaterialized, Event, ExpectationChecked
-from orchestrator.layout import RunDir
 from orchestrator.records import RunRecord, asset_name
-from orchestrator.service.logs import last_lines
+from orchestrator.runlog.logs import last_lines
+from orchestrator.runlog.run_log import RunLog
 from orchestrator.states import ACTIVE_RUN_STATES, RunState, StepState
 
 _ALL = "orchestrator runs show {} --steps"
@@ -41,7 +41,7 @@ _ALL = "orchestrator runs show {} --steps"
 def report(
     record: RunRecord,
     progress: RunProgress,
-    run_dir: RunDir,
+    run_log: RunLog,
     facts: Sequence[Event],
     *,
     now: datetime,
@@ -64,13 +64,13 @@ def report(
         yield from origin_lines(record, paint, everything=every_step)
         yield ""
     yield from _steps(steps, record.run_id, paint, every_step)
-    yield from _failures(steps, run_dir, paint, every_step)
+    yield from _failures(steps, run_log, paint, every_step)
     yield from _expectations(facts, paint)
     yield from warning_lines(facts, record.run_id, paint)
     yield from _assets(facts, paint)
     if progress.reason and progress.status is not RunState.SUCCESS and not progress.failed:
         yield f"\n{paint(YELLOW, progress.reason)}"
-    yield from _next(record, progress, run_dir, paint, has_owner=has_owner)
+    yield from _next(record, progress, run_log, paint, has_owner=has_owner)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def step_note(step: RunStep) -> str:
     return ""
 
 
-def _failures(steps: list[RunStep], run_dir: RunDir, paint: Painter, every_step: bool) -> Iterator[str]:
+def _failures(steps: list[RunStep], run_log: RunLog, paint: Painter, every_step: bool) -> Iterator[str]:
     """What has failed and why. Keys of a step that fail in one way are told once: a thousand mostly fail in one or
     two."""
     failed = [step for step in steps if step.state is StepState.FAILURE and step.error is not None]
@@ -137,15 +137,15 @@ def _failures(steps: list[RunStep], run_dir: RunDir, paint: Painter, every_step:
     shown = list(ways.values()) if every_step else list(ways.values())[:MOST_FAILURES]
     for alike in shown:
         yield ""
-        yield from _failure(alike[0], run_dir, paint)
+        yield from _failure(alike[0], run_log, paint)
         if len(alike) > 1:
             others = ", ".join(step.key for step in alike[1:4])
             more = f" and {len(alike) - 4:,} more" if len(alike) > 4 else ""
-            yield paint(DIM, f"    {others}{more} failed in the same way: {_ALL.format(run_dir.run_id)}")
+            yield paint(DIM, f"    {others}{more} failed in the same way: {_ALL.format(run_log.run_id)}")
     left_out = sum(map(len, ways.values())) - sum(map(len, shown))
     if left_out:
         verb = "has" if left_out == 1 else "have"
-        yield paint(DIM, f"\n{left_out:,} more {verb} failed too: {_ALL.format(run_dir.run_id)}")
+        yield paint(DIM, f"\n{left_out:,} more {verb} failed too: {_ALL.format(run_log.run_id)}")
 
 
 def _way(step: RunStep) -> tuple[object, ...]:
@@ -158,13 +158,13 @@ def _way(step: RunStep) -> tuple[object, ...]:
     return step.planned.key, re.sub(r"\b0x[0-9a-f]+|\d+", "#", text), places
 
 
-def _failure(step: RunStep, run_dir: RunDir, paint: Painter) -> Iterator[str]:
+def _failure(step: RunStep, run_log: RunLog, paint: Painter) -> Iterator[str]:
     error = step.error
     if error is None:
         return
     yield f"{paint(f'{BOLD};{RED}', f'✗ {step.key}')} failed: {error.headline()}"
     yield from error_lines(error, paint)
-    lines = last_lines(run_dir, step.key, step.tries, LAST_LINES)
+    lines = last_lines(run_log.log_files(step.key), step.tries, LAST_LINES)
     if lines:
         yield paint(DIM, "    the last lines it printed:")
         yield from (f"      {line if len(line) <= LONGEST_LINE else f'{line[:LONGEST_LINE]}…'}" for line in lines)
@@ -204,7 +204,7 @@ def _what_was_written(times: list[AssetMaterialized]) -> str:
 
 
 def _next(
-    record: RunRecord, progress: RunProgress, run_dir: RunDir, paint: Painter, *, has_owner: bool | None
+    record: RunRecord, progress: RunProgress, run_log: RunLog, paint: Painter, *, has_owner: bool | None
 ) -> Iterator[str]:
     yield ""
     if has_owner and progress.status in ACTIVE_RUN_STATES:
@@ -214,4 +214,4 @@ def _next(
         yield f"{paint(DIM, 'resume')}  orchestrator runs resume {record.run_id}"
     elif progress.status in (RunState.FAILURE, RunState.CANCELED):
         yield f"{paint(DIM, 'again')}   orchestrator run --from-failure {record.run_id}"
-    yield f"{paint(DIM, 'logs')}    orchestrator runs logs {record.run_id}    ({run_dir.path})"
+    yield f"{paint(DIM, 'logs')}    orchestrator runs logs {record.run_id}    ({run_log.directory})"

@@ -15,14 +15,14 @@ from orchestrator.cli.completers import (
     run_states,
     step_names,
 )
-from orchestrator.cli.found_runs import begun, full_id, run_dir_of, unbegun_of
+from orchestrator.cli.found_runs import begun, full_id, run_log_of, unbegun_of
 from orchestrator.cli.options import Json, NoWait, RunArgument, Yes, confirm, group, store_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED, error_json, show_error
 from orchestrator.cli.output import painter, print_json, put, put_json, say
 from orchestrator.errors import NotPossible, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.layout import RunDir
+    from orchestrator.runlog.run_log import RunLog
     from orchestrator.service.workspace import Workspace
 
 app = group("List, show, follow, cancel, resume, acknowledge and delete runs.")
@@ -106,9 +106,7 @@ def show(
     from orchestrator.cli.queued import unbegun_words
     from orchestrator.cli.run_json import page_of, unbegun_json
     from orchestrator.cli.run_report import report
-    from orchestrator.run_files import read_record
-    from orchestrator.service.follow_run import events_of
-    from orchestrator.service.history import is_driven, progress_of
+    from orchestrator.service.history import progress_of
 
     with workspace(only_reads=True) as found:
         unbegun = unbegun_of(found, run)
@@ -118,19 +116,19 @@ def show(
             else:
                 put(unbegun_words(unbegun, clock.now()))
             return
-        run_dir = run_dir_of(found, run)
+        run_log = run_log_of(found, run)
         with store_of(found) as store:
-            acknowledged = store(acknowledgement_of, run_dir.run_id)
+            acknowledged = store(acknowledgement_of, run_log.run_id)
     if json:
-        print_json(page_of(run_dir, clock.now(), acknowledged))
+        print_json(page_of(run_log, clock.now(), acknowledged))
         return
-    has_owner = is_driven(run_dir)
-    record, progress = read_record(run_dir), progress_of(run_dir)
+    has_owner = run_log.is_owned()
+    record, progress = run_log.record(), progress_of(run_log)
     lines = report(
         record,
         progress,
-        run_dir,
-        events_of(run_dir),
+        run_log,
+        run_log.events(),
         now=clock.now(),
         paint=painter(),
         every_step=steps,
@@ -147,15 +145,15 @@ def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None
     """Print everything that happened in a run, in order."""
     from orchestrator.cli.events_view import event_row
     from orchestrator.events import encode_line
-    from orchestrator.service.follow_run import events_of, follow_events
+    from orchestrator.service.follow_run import follow_events
 
     with workspace(only_reads=True) as found:
-        run_dir = begun(found, run, follow)
+        run_log = begun(found, run, follow)
     paint = painter()
     if json and not follow:
-        put_json("[" + ",\n ".join(encode_line(event).decode().rstrip() for event in events_of(run_dir)) + "]")
+        put_json("[" + ",\n ".join(encode_line(event).decode().rstrip() for event in run_log.events()) + "]")
         return
-    for event in follow_events(run_dir) if follow else events_of(run_dir):
+    for event in follow_events(run_log) if follow else run_log.events():
         if json:
             put_json(encode_line(event).decode().rstrip(), flush=follow)
         else:
@@ -175,8 +173,8 @@ def logs(
     from orchestrator.cli.logs_view import shown_logs
 
     with workspace(only_reads=True) as found:
-        run_dir = begun(found, run, follow)
-    for text in shown_logs(run_dir, step, follow=follow, tail=tail, json=json, times=times, paint=painter()):
+        run_log = begun(found, run, follow)
+    for text in shown_logs(run_log, step, follow=follow, tail=tail, json=json, times=times, paint=painter()):
         put_json(text, flush=follow) if json else put(text, flush=follow)
 
 
@@ -204,10 +202,10 @@ def wait(
             else:
                 put(f"{run}  {never_begun.summary.status}")
             return INTERRUPTED
-        run_dir = run_dir_of(found, run)
-    detail = wait_for(run_dir, patience, started)
+        run_log = run_log_of(found, run)
+    detail = wait_for(run_log, patience, started)
     if json:
-        print_json(page_of(run_dir, clock.now()))
+        print_json(page_of(run_log, clock.now()))
     else:
         put(f"{detail.run_id}  {detail.status}")
     return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(detail.status, RUN_FAILED)
@@ -218,8 +216,8 @@ def cancel(run: ActiveRun, json: Json = False) -> int:
     """Cancel a run: steps that are running are told to stop, no other starts."""
     from orchestrator import clock
     from orchestrator.catalog.runs import resolve_run
+    from orchestrator.runlog.tickets import find_tickets, give_up
     from orchestrator.service.cancel_run import CancelOutcome, cancel_run
-    from orchestrator.service.tickets import find_tickets, give_up
 
     with workspace() as found:
         waiting = find_tickets(found.state, run)
@@ -235,14 +233,14 @@ def cancel(run: ActiveRun, json: Json = False) -> int:
             return _canceled(run_id, "dequeued", f"Canceled run {run_id}, which was waiting in the queue.", json)
         if became is CancelOutcome.ASKED:
             return _canceled(run_id, "asked", f"Asked run {run_id} to stop.", json)
-        return _end_here(found, found.state.run(run_id), json)
+        return _end_here(found, found.run(run_id), json)
 
 
 @app.command(epilog="Example: orchestrator runs resume last")
 def resume(run: ResumableRun, no_wait: NoWait = False, json: Json = False) -> int:
     """Go on with a run whose owner is gone. Steps that succeeded are not run again; ones that still run are awaited."""
     with workspace() as found:
-        return _take_over(found, run_dir_of(found, run), json, no_wait=no_wait)
+        return _take_over(found, run_log_of(found, run), json, no_wait=no_wait)
 
 
 @app.command(epilog="Example: orchestrator runs acknowledge last --note 'the supplier sent no file'")
@@ -330,22 +328,21 @@ def _canceled(run_id: str, outcome: str, words: str, json: bool) -> int:
     return OK
 
 
-def _end_here(found: Workspace, run_dir: RunDir, json: bool) -> int:
-    from orchestrator.service.history import is_driven
+def _end_here(found: Workspace, run_log: RunLog, json: bool) -> int:
 
-    say(f"Run {run_dir.run_id} has no owner process; canceling it from here.")
+    say(f"Run {run_log.run_id} has no owner process; canceling it from here.")
     try:
-        _take_over(found, run_dir, json, ignore_limits=True)  # no step starts any more
+        _take_over(found, run_log, json, ignore_limits=True)  # no step starts any more
     except NotPossible:
-        if not is_driven(run_dir):
+        if not run_log.is_owned():
             raise
         # Another process took it over this moment, and has been asked as well.
-        return _canceled(run_dir.run_id, "asked", f"Asked run {run_dir.run_id} to stop.", json)
+        return _canceled(run_log.run_id, "asked", f"Asked run {run_log.run_id} to stop.", json)
     return OK
 
 
 def _take_over(
-    found: Workspace, run_dir: RunDir, json: bool = False, *, no_wait: bool = False, ignore_limits: bool = False
+    found: Workspace, run_log: RunLog, json: bool = False, *, no_wait: bool = False, ignore_limits: bool = False
 ) -> int:
     from orchestrator.cli.run import drive_and_show, gave_up, take_signals
     from orchestrator.cli.waiting import wait_display
@@ -359,7 +356,7 @@ def _take_over(
             terms = Terms(
                 wait=not no_wait, ignore_limits=ignore_limits, tell=tell, prepare=lambda: take_signals(interrupts)
             )
-            owned = take_over(found, run_dir, terms, interrupts)
+            owned = take_over(found, run_log, terms, interrupts)
     except GaveUp:
         return gave_up(interrupts, json)
     return drive_and_show(found, owned, interrupts, json)

@@ -15,7 +15,7 @@ from orchestrator.cli.state_view import rebuilt_words
 from orchestrator.errors import StoreError
 
 if TYPE_CHECKING:
-    from orchestrator.layout import StateDir
+    from orchestrator.state_dir import StateDir
 
 app = group("Back up, restore, compact, rebuild and check the state.")
 

@@ -17,11 +17,11 @@ from typing import Literal
 from orchestrator import clock
 from orchestrator.errors import DaemonError, DaemonSilent, StoreError
 from orchestrator.heartbeat import daemon_pid, is_suspended, unresponsive_error
-from orchestrator.layout import StateDir
 from orchestrator.outliving import OutlivingProcess
 from orchestrator.private_file import opener
 from orchestrator.service.daemon import ask, describe_daemon
 from orchestrator.service.workspace import Workspace
+from orchestrator.state_dir import StateDir
 
 How = Literal["graceful", "drain", "cancel"]
 # How long a detached daemon may take until it answers.

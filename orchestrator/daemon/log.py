@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.errors import summary_line
-from orchestrator.layout import FILE_MODE, StateDir
+from orchestrator.private_file import FILE_MODE
+from orchestrator.state_dir import StateDir
 from orchestrator.terminal import on_one_line, printable, safe_json, wants_color
 
 _LARGEST_BYTES = 10 << 20

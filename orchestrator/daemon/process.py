@@ -23,12 +23,11 @@ from orchestrator.daemon.self_checks import SelfChecks
 from orchestrator.daemon.systemd_notify import Supervisor
 from orchestrator.errors import DaemonError
 from orchestrator.heartbeat import daemon_pid, is_alive
-from orchestrator.layout import StateDir
 from orchestrator.limits import raise_file_limit
 from orchestrator.locks import HeldLock, try_lock
 from orchestrator.private_file import write_atomically
 from orchestrator.service.workspace import Workspace
-from orchestrator.state_dir import in_the_way
+from orchestrator.state_dir import StateDir, in_the_way
 
 # How long the lock may be held by somebody who does not say who.
 _LOCK_PATIENCE_S = 2.0

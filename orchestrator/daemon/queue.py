@@ -19,12 +19,13 @@ from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.runs import Runs
 from orchestrator.engine.admission import PUT_OFF, Admission, admit, is_limited, is_postponed, limits_of, room_for_runs
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, StoreError
-from orchestrator.layout import RunDir
 from orchestrator.limits import free_descriptors
 from orchestrator.records import RunRecord
-from orchestrator.service.create_run import create_run, make_durable
-from orchestrator.service.slots import busy_reason, holders, reason_to_wait, try_admission, write_slot
-from orchestrator.service.tickets import publish_claims, waiting_commands
+from orchestrator.runlog.creation import create_run, make_durable
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.runlog.slots import busy_reason, holders, try_admission, write_slot
+from orchestrator.runlog.tickets import publish_claims, waiting_commands
+from orchestrator.service.admission import reason_to_wait
 from orchestrator.service.workspace import Workspace
 from orchestrator.ticks import QueuedRun, as_queued
 
@@ -79,7 +80,7 @@ class Queue:
         if not self._is_recovered:
             self._recover(now)
         self._release()
-        canceled = [run_id for run_id in self._half_begun if self._state.run(run_id).cancel.exists()]
+        canceled = [run_id for run_id in self._half_begun if RunLog(self._state, run_id).is_cancel_requested()]
         if canceled:
             self._launch(canceled, now)  # it ends before any step starts
         if self.is_paused:
@@ -101,12 +102,12 @@ class Queue:
             return None
         return self._admit(candidates, now)
 
-    def resume(self, run_dir: RunDir, record: RunRecord, now: datetime, begin: Callable[[], None]) -> str | None:
+    def resume(self, run_log: RunLog, record: RunRecord, now: datetime, begin: Callable[[], None]) -> str | None:
         """Takes a run over that was begun before, by `begin`, or says what it waits for: while nobody drove it and
         nothing of it was alive, others may have taken its slot. Room in the queue it has already."""
         limits = limits_of(self._workspace.settings.run_queue)
         run = as_queued(record)
-        if run_dir.cancel.exists() or not is_limited(run, limits):
+        if run_log.is_cancel_requested() or not is_limited(run, limits):
             write_slot(self._state, run)
             begin()
             return None
@@ -208,7 +209,7 @@ class Queue:
         for record in self._store(taken_runs):
             if record.run_id in begun:
                 continue
-            if self._state.run(record.run_id).path.exists():
+            if RunLog(self._state, record.run_id).exists():
                 self._half_begun[record.run_id] = record
             else:
                 self._store(put_back, record.run_id, now)
@@ -236,17 +237,17 @@ class Queue:
         errors.raise_if_any()
 
     def _begin(self, record: RunRecord, now: datetime) -> None:
-        run_dir = self._state.run(record.run_id)
+        run_log = RunLog(self._state, record.run_id)
         try:
             write_slot(self._state, as_queued(record))
-            if not run_dir.path.exists():
+            if not run_log.exists():
                 create_run(self._state, record)
             crash_point("queue.created")
-            self._runs.start(run_dir)
+            self._runs.start(run_log)
         except StoreError:
             if record.run_id in self._runs.active:
                 self._created.append(record.run_id)  # it has begun, and goes on when it can
-            elif not run_dir.path.exists():
+            elif not run_log.exists():
                 self._store(put_back, record.run_id, now + PUT_OFF)
                 self.changed()
             raise
@@ -255,7 +256,7 @@ class Queue:
         except Exception as error:  # whatever is wrong with this one, the others behind it begin
             words = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
             self._log.error("run created, but failed to launch", run=record.run_id, error=words)
-            self._runs.fail(run_dir, f"created successfully but failed to launch: {words}", now)
+            self._runs.fail(run_log, f"created successfully but failed to launch: {words}", now)
         self._created.append(record.run_id)
 
     def _release(self) -> None:

@@ -13,26 +13,21 @@ from orchestrator.catalog.runs import begun_runs
 from orchestrator.catalog.session import Store
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunDamaged
-from orchestrator.event_lines import decode_lines
 from orchestrator.events import (
-    Event,
     Owner,
     RunFinished,
     RunInterrupted,
     RunResumed,
     RunStarted,
-    encode_line,
 )
 from orchestrator.executors.base import Executor, ExecutorContext
 from orchestrator.executors.registry import make_executor
-from orchestrator.journal import JournalWriter
-from orchestrator.layout import RunDir, StateDir
-from orchestrator.locks import is_locked
 from orchestrator.records import RunRecord, split_handle
-from orchestrator.run_files import pending_runs, read_journal, read_record
-from orchestrator.service.driver import OwnedRun, RunDriver, own_run
-from orchestrator.service.slots import drop_slot
-from orchestrator.state_dir import unusable
+from orchestrator.runlog.inventory import ownerless, pending_runs
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.runlog.slots import drop_slot
+from orchestrator.service.driver import OwnedRun, RunDriver
+from orchestrator.state_dir import StateDir
 from orchestrator.states import RunState, StepState
 
 # Journals of runs in flight are copied into the index this often; one that has ended, at once.
@@ -48,7 +43,7 @@ SWEEP = timedelta(seconds=0.2)
 
 
 # Begins a run by its last argument, or says what it waits for.
-Admit = Callable[[RunDir, RunRecord, datetime, Callable[[], None]], str | None]
+Admit = Callable[[RunLog, RunRecord, datetime, Callable[[], None]], str | None]
 
 
 class Runs:
@@ -84,7 +79,7 @@ class Runs:
         self.backlog = 0  # finished runs that are not in the index yet
         self.held_back: dict[str, str] = {}  # runs to take over that wait for a slot, and why
         self.reserved: set[str] = set()
-        self.admission: Admit = lambda _run_dir, _record, _now, begin: begin()
+        self.admission: Admit = lambda _run_log, _record, _now, begin: begin()
         self.on_end: Callable[[], None] = lambda: None
 
     @property
@@ -104,25 +99,25 @@ class Runs:
         self._ingest(now)
         return min(self._next_instants(now))
 
-    def start(self, run_dir: RunDir) -> None:
+    def start(self, run_log: RunLog) -> None:
         """Begins or resumes a run. Raises OrchestratorError when that is not possible."""
-        lock = own_run(run_dir)
+        lock = run_log.own()
         try:
-            record = read_record(run_dir)
-            owned = OwnedRun(run_dir, record, lock)
-            driver = RunDriver(owned, self._executor(record.executor), self._note(run_dir))
-            self._drivers[run_dir.run_id] = driver
+            record = run_log.record()
+            owned = OwnedRun(run_log, record, lock)
+            driver = RunDriver(owned, self._executor(record.executor), self._note(run_log))
+            self._drivers[run_log.run_id] = driver
             driver.begin("daemon")
         except BaseException:
-            self._drivers.pop(run_dir.run_id, None)
+            self._drivers.pop(run_log.run_id, None)
             lock.release()
             raise
-        self._advance(run_dir.run_id, clock.now())
+        self._advance(run_log.run_id, clock.now())
 
-    def fail(self, run_dir: RunDir, reason: str, now: datetime) -> None:
+    def fail(self, run_log: RunLog, reason: str, now: datetime) -> None:
         """Ends a run that cannot even begin, in its journal, where the reason belongs."""
-        _append(run_dir, RunFinished(at=now, status=RunState.FAILURE, reason=reason))
-        self._ended.append(run_dir.run_id)
+        run_log.add(RunFinished(at=now, status=RunState.FAILURE, reason=reason))
+        self._ended.append(run_log.run_id)
 
     def cancel_all(self, by: str) -> None:
         """Asks every one of them to stop."""
@@ -153,8 +148,8 @@ class Runs:
             self._executors[name] = make_executor(name, self._context)
         return self._executors[name]
 
-    def _note(self, run_dir: RunDir) -> Callable[[object], None]:
-        return lambda _event: self._behind.add(run_dir.run_id)
+    def _note(self, run_log: RunLog) -> Callable[[object], None]:
+        return lambda _event: self._behind.add(run_log.run_id)
 
     def _observe(self) -> None:
         for executor in self._executors.values():
@@ -242,10 +237,7 @@ class Runs:
         self._glances.done(now)
         self._others = {run_id for run_id in pending_runs(self._state) if run_id not in self._drivers}
         before = self._orphans
-        try:
-            self._orphans = {run_id for run_id in self._others if not is_locked(self._state.run(run_id).owner_lock)}
-        except OSError as error:
-            raise unusable(self._state.runs, error) from error
+        self._orphans = ownerless(self._state, self._others)
         return bool(self.held_back) or not self._orphans <= before
 
     def _look_for_ownerless(self, now: datetime) -> None:
@@ -256,26 +248,26 @@ class Runs:
         for run_id in self._store(begun_runs):
             if run_id in self._drivers or run_id in self.reserved:
                 continue
-            run_dir = self._state.run(run_id)
+            run_log = RunLog(self._state, run_id)
             since = unborn.get(run_id, now)
-            if not run_dir.journal.exists() and clock.is_recent(since, LOOK, now):
-                if run_dir.path.exists():
+            if not run_log.has_begun() and clock.is_recent(since, LOOK, now):
+                if run_log.exists():
                     self._unborn[run_id] = since  # somebody is just creating it; or is not, if that takes so long
                 continue
             try:
-                self._take_over(run_dir, now)
+                self._take_over(run_log, now)
             except NotPossible:
                 pass  # somebody drives it, or it ended this moment
             except RunDamaged as error:
-                self._give_up(run_dir, error, now)
+                self._give_up(run_log, error, now)
             except Exception as error:  # whatever is wrong with this one, the others are looked after
                 self._complain(run_id, error)
 
-    def _give_up(self, run_dir: RunDir, error: RunDamaged, now: datetime) -> None:
+    def _give_up(self, run_log: RunLog, error: RunDamaged, now: datetime) -> None:
         """Ends a run that nobody can go on with, unless a newer version can."""
-        self._complain(run_dir.run_id, error)
+        self._complain(run_log.run_id, error)
         if not error.is_newer:
-            self.fail(run_dir, error.message, now)
+            self.fail(run_log, error.message, now)
 
     def _complain(self, run_id: str, error: Exception) -> None:
         """Once for each reason: the run is tried again and again."""
@@ -283,26 +275,26 @@ class Runs:
             self._complaints[run_id] = str(error)
             self._log.error("a run cannot be resumed", run=run_id, error=str(error))
 
-    def _take_over(self, run_dir: RunDir, now: datetime) -> None:
-        owner = _last_owner(run_dir)
+    def _take_over(self, run_log: RunLog, now: datetime) -> None:
+        owner = _last_owner(run_log)
         if owner is None or owner.kind == "foreground":
-            self._mark_interrupted(run_dir, owner, now)
+            self._mark_interrupted(run_log, owner, now)
         else:
-            reason = self.admission(run_dir, read_record(run_dir), now, lambda: self.start(run_dir))
-            self._complaints.pop(run_dir.run_id, None)
+            reason = self.admission(run_log, run_log.record(), now, lambda: self.start(run_log))
+            self._complaints.pop(run_log.run_id, None)
             if reason is not None:
-                self.held_back[run_dir.run_id] = reason
+                self.held_back[run_log.run_id] = reason
                 return
-            self._log.info("run resumed", run=run_dir.run_id)
+            self._log.info("run resumed", run=run_log.run_id)
 
-    def _mark_interrupted(self, run_dir: RunDir, owner: Owner | None, now: datetime) -> None:
+    def _mark_interrupted(self, run_log: RunLog, owner: Owner | None, now: datetime) -> None:
         if owner is None:
             reason = "the process that created the run exited before starting it"
         else:
             reason = f"its owner, process {owner.pid} in a terminal, is gone"
-        _append(run_dir, RunInterrupted(at=now, reason=reason))
-        ingest(self._store.database, self._state, [run_dir.run_id])
-        self._log.warn("run interrupted", run=run_dir.run_id, reason=reason)
+        run_log.add(RunInterrupted(at=now, reason=reason))
+        ingest(self._store.database, self._state, [run_log.run_id])
+        self._log.warn("run interrupted", run=run_log.run_id, reason=reason)
 
     def _next_instants(self, now: datetime) -> Iterator[datetime]:
         yield now + (GLANCE if self._others or self.held_back else LOOK)
@@ -317,27 +309,9 @@ class Runs:
             yield now + SWEEP
 
 
-def _append(run_dir: RunDir, event: Event) -> None:
-    """Adds an event to the journal of a run that nobody drives. Raises NotPossible when somebody does, or when the
-    run has ended: it may have done so since it was last looked at."""
-    lock = own_run(run_dir)
-    try:
-        if any(isinstance(one, RunFinished) for one in decode_lines(read_journal(run_dir).lines)):
-            raise NotPossible(f"Run {run_dir.run_id} is over.")
-        writer = JournalWriter(run_dir.journal)
-        try:
-            writer.append([encode_line(event)])
-        finally:
-            writer.close()
-    except OSError as error:
-        raise unusable(run_dir.path, error) from error
-    finally:
-        lock.release()
-
-
-def _last_owner(run_dir: RunDir) -> Owner | None:
+def _last_owner(run_log: RunLog) -> Owner | None:
     owner = None
-    for event in decode_lines(read_journal(run_dir).lines):
+    for event in run_log.events():
         if isinstance(event, (RunStarted, RunResumed)):
             owner = event.owner
     return owner

@@ -15,8 +15,8 @@ from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.systemd_notify import Supervisor
 from orchestrator.errors import DaemonError, OrchestratorError
 from orchestrator.heartbeat import EVERY, touch
-from orchestrator.layout import StateDir
 from orchestrator.locks import HeldLock
+from orchestrator.state_dir import StateDir
 
 
 class SelfChecks:

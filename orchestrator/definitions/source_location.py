@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator.errors import DefinitionError, near_misses
-from orchestrator.layout import NAME
+from orchestrator.ids import NAME
 
 F = TypeVar("F", bound=Callable[..., Any])
 

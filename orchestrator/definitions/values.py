@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.clock import Duration, seconds_of
 from orchestrator.errors import DefinitionError
-from orchestrator.layout import MAPPING_KEY
+from orchestrator.ids import MAPPING_KEY
 
 DEFAULT_OUTPUT = "result"
 

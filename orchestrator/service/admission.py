@@ -6,18 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
+
+import msgspec
 
 from orchestrator import clock
 from orchestrator.clock import monotonic
-from orchestrator.engine.admission import QueueLimits, limits_of
+from orchestrator.crashpoints import crash_point
+from orchestrator.engine.admission import QueueLimits, is_limited, limits_of, why_not
 from orchestrator.errors import NotPossible, OrchestratorError
-from orchestrator.layout import StateDir
 from orchestrator.records import Trigger
+from orchestrator.runlog.slots import busy_reason, holders, try_admission, write_slot
+from orchestrator.runlog.tickets import HeldTicket, rivals
 from orchestrator.service.interrupts import Interrupts
-from orchestrator.service.slots import Blocked, reason_to_wait, start_if_admitted, start_unlimited
-from orchestrator.service.tickets import HeldTicket
 from orchestrator.settings import Settings, load_settings
+from orchestrator.state_dir import StateDir
 from orchestrator.ticks import QueuedRun
 
 T = TypeVar("T")
@@ -68,6 +72,54 @@ class Limits:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """The run may not start now. `is_momentary`: somebody else was just being let in, and the limits were not read."""
+
+    reason: str
+    is_momentary: bool = False
+
+
+def start_if_admitted(
+    state: StateDir, run: QueuedRun, limits: QueueLimits, begin: Callable[[], T], now: datetime
+) -> T | Blocked:
+    """Starts a foreground run if no limit is in its way: `begin` creates it, or takes it over, and locks it.
+
+    Reading the limits, taking the slot and `begin` are one step: no other process can be let in between them.
+    """
+    if not is_limited(run, limits):
+        return start_unlimited(state, run, begin)
+    lock = try_admission(state)
+    if lock is None:
+        return Blocked(busy_reason(state), is_momentary=True)
+    try:
+        reason = reason_to_wait(state, run, limits, now, clean=True)
+        if reason is not None:
+            return Blocked(reason)
+        write_slot(state, run)
+        crash_point("slot.taken")
+        return begin()
+    finally:
+        lock.release()
+
+
+def start_unlimited(state: StateDir, run: QueuedRun, begin: Callable[[], T]) -> T:
+    """Starts a run whatever the limits say. It counts for others all the same."""
+    result = begin()
+    write_slot(state, run)  # after `begin`: without the admission lock, a slot whose run is not locked is swept away
+    return result
+
+
+def reason_to_wait(
+    state: StateDir, run: QueuedRun, limits: QueueLimits, now: datetime, *, clean: bool = False
+) -> str | None:
+    """What keeps a foreground run from starting now. Under the admission lock, the answer stays true until it is
+    released."""
+    holding = holders(state, clean=clean)
+    if any(one.run_id == run.run_id for one in holding):
+        return None  # a step of it is alive, so it counts already
+    return why_not(run, rivals(state, holding), holding, limits, now)
 
 
 def limits_in_the_way(state: StateDir, settings: Settings, run: QueuedRun) -> str | None:

@@ -12,7 +12,6 @@ from orchestrator import clock
 from orchestrator.catalog.automations import forget_automation, forget_key, list_automations, save_automations
 from orchestrator.catalog.deliveries import move_deliveries
 from orchestrator.catalog.session import Store, open_store
-from orchestrator.deleted import Deleted, note_deleted
 from orchestrator.engine import renames, schedule_decisions
 from orchestrator.errors import (
     DefinitionError,
@@ -24,6 +23,7 @@ from orchestrator.errors import (
     near_misses,
 )
 from orchestrator.messages import BrokenInfo
+from orchestrator.runlog.deleted import Deleted, note_deleted
 from orchestrator.service import cursors
 from orchestrator.service.daemon import describe_daemon
 from orchestrator.service.workspace import (

@@ -12,15 +12,12 @@ from orchestrator.catalog.queue import cancel_queued
 from orchestrator.catalog.runs import delete_run, get_run
 from orchestrator.catalog.session import Store
 from orchestrator.crashpoints import crash_point
-from orchestrator.deleted import Deleted, note_deleted
 from orchestrator.errors import NotFound, NotPossible
-from orchestrator.layout import RunDir, StateDir
-from orchestrator.locks import HeldLock
-from orchestrator.run_files import has_files
-from orchestrator.service.driver import own_run
-from orchestrator.service.history import is_driven, progress_of
-from orchestrator.service.slots import drop_slot, has_live_attempt
-from orchestrator.state_dir import unusable
+from orchestrator.runlog.deleted import Deleted, note_deleted
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.runlog.slots import drop_slot
+from orchestrator.service.history import progress_of
+from orchestrator.state_dir import StateDir, unusable
 from orchestrator.states import TERMINAL_RUN_STATES
 
 
@@ -37,7 +34,7 @@ def cancel_run(store: Store, run_id: str, by: str, now: datetime) -> CancelOutco
     if store(cancel_queued, run_id, now):
         log_deletion(store, run_id, now, is_listed=True)
         return CancelOutcome.DEQUEUED
-    if not has_files(store.state.run(run_id)):
+    if not RunLog(store.state, run_id).has_files():
         status = store(get_run, run_id).summary.status
         over = status in TERMINAL_RUN_STATES
         raise NotPossible(f"Run {run_id} is over: {status}." if over else f"The files of run {run_id} are gone.")
@@ -49,15 +46,12 @@ def request_cancel(state: StateDir, run_id: str, by: str) -> bool:
 
     The request is a file: an owner that takes the run over later obeys it as well.
     """
-    run_dir = state.run(run_id)
-    progress = progress_of(run_dir)
+    run_log = RunLog(state, run_id)
+    progress = progress_of(run_log)
     if progress.status in TERMINAL_RUN_STATES and not progress.interrupted:
         raise NotPossible(f"Run {run_id} is over: {progress.status}.")
-    try:
-        run_dir.cancel.write_text(by)
-    except OSError as error:
-        raise unusable(state.path, error) from error
-    return is_driven(run_dir)
+    run_log.request_cancel(by)
+    return run_log.is_owned()
 
 
 def log_deletion(store: Store, run_id: str, now: datetime, *, is_listed: bool = False) -> None:
@@ -81,31 +75,16 @@ def remove_run(store: Store, run_id: str, now: datetime) -> None:
 
     What its steps wrote anywhere else stays. Raises NotPossible while it is driven, or a step of it still runs.
     """
-    run_dir = store.state.run(run_id)
-    if not run_dir.path.is_dir():
+    run_log = RunLog(store.state, run_id)
+    # While we own it, no other process can begin to drive it.
+    lock = run_log.own_for_removal() if run_log.directory.is_dir() else None
+    try:
         log_deletion(store, run_id, now)
-        run_dir.path.unlink(missing_ok=True)  # something else that has its name
-    else:
-        lock = _own_for_removal(run_dir)  # no other process can begin to drive it now
-        try:
-            log_deletion(store, run_id, now)
-            store.state.pending_marker(run_id).unlink(missing_ok=True)
-            shutil.rmtree(run_dir.path, ignore_errors=True)
-        finally:
+        run_log.remove()
+    finally:
+        if lock is not None:
             lock.release()
     drop_slot(store.state, run_id)
     shutil.rmtree(store.state.storage / run_id, ignore_errors=True)
     crash_point("run.removed")
     store(delete_run, run_id)
-
-
-def _own_for_removal(run_dir: RunDir) -> HeldLock:
-    hint = f"Cancel it first: orchestrator runs cancel {run_dir.run_id}"
-    try:
-        lock = own_run(run_dir)
-    except NotPossible:
-        raise NotPossible(f"Run {run_dir.run_id} is being driven by another process.", hint=hint) from None
-    if has_live_attempt(run_dir):
-        lock.release()
-        raise NotPossible(f"A step of run {run_dir.run_id} is still running, though its owner is gone.", hint=hint)
-    return lock

@@ -12,7 +12,7 @@ from orchestrator import clock
 from orchestrator.catalog.rpc_client import ask_daemon
 from orchestrator.errors import DaemonError, DaemonSilent
 from orchestrator.heartbeat import daemon_pid, is_suspended, unresponsive_error
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 
 # A daemon answers between two turns of its loop, which take milliseconds; one that is starting takes longer.
 PATIENCE_S = 6.0

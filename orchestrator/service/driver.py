@@ -27,8 +27,8 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
 from orchestrator.engine.progress import RunProgress
-from orchestrator.errors import LocationDied, NotPossible, OrchestratorError, RunDamaged
-from orchestrator.event_lines import LONG_AGO, decode_lines
+from orchestrator.errors import LocationDied, NotPossible, OrchestratorError, RunDamaged, StoreError
+from orchestrator.event_lines import LONG_AGO
 from orchestrator.events import (
     AttemptDied,
     AttemptEvent,
@@ -47,15 +47,13 @@ from orchestrator.events import (
     encode_line,
 )
 from orchestrator.executors.base import DEFAULT_GRACE_S, Attempt, Executor
-from orchestrator.journal import JournalWriter
-from orchestrator.layout import FILE_MODE, RunDir, StateDir
-from orchestrator.locks import HeldLock, try_lock
+from orchestrator.locks import HeldLock
 from orchestrator.planning.plan import Plan
 from orchestrator.records import AttemptSpec, RunRecord, handle_of
-from orchestrator.regular import IN_THE_WAY, NotRegular, read_regular, why
-from orchestrator.run_files import damaged, read_journal
+from orchestrator.regular import IN_THE_WAY
+from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.history import replayed
-from orchestrator.state_dir import require_space, unusable
+from orchestrator.state_dir import unusable
 
 Listener = Callable[[Event], None]
 # From this much on a difference between the two clocks means that one of them was set or stood still.
@@ -69,7 +67,7 @@ _REMOVED = "Steps that still run end by themselves. Start the run again; `orches
 class OwnedRun:
     """A run on disk whose lock this process holds. `reused` is what it need not run, beyond what its record says."""
 
-    run_dir: RunDir
+    run_log: RunLog
     record: RunRecord
     lock: HeldLock
     reused: tuple[StepReused, ...] = ()
@@ -83,20 +81,20 @@ class RunDriver:
     """
 
     def __init__(self, owned: OwnedRun, executor: Executor, listener: Listener | None = None) -> None:
-        run_dir = owned.run_dir
-        self.run_dir = run_dir
+        run_log = owned.run_log
+        self.run_log = run_log
         self.record = owned.record
         self._reused = owned.reused
-        events = decode_lines(read_journal(run_dir).lines)
-        self.progress: RunProgress = replayed(run_dir, self.record, events)
+        events = run_log.events()
+        self.progress: RunProgress = replayed(run_log, self.record, events)
         self.plan: Plan = self.progress.plan
-        self._package = run_package(self.record, str(StateDir(run_dir.path.parent.parent).storage))
+        self._package = run_package(self.record, str(run_log.state.storage))
         self._lock = owned.lock
         self._executor = executor
         self._listener = listener
         self._unwritten: list[bytes] = []
         self._intended: list[Launch | Stop] = []
-        self._journal = _writer(run_dir)
+        self._journal = run_log.writer()
         self._has_history = bool(events)
         self._clocks: tuple[datetime, float] | None = None
         self._latest = max((event.at for event in events), default=LONG_AGO)
@@ -150,11 +148,11 @@ class RunDriver:
     def advance(self, now: datetime, room: int) -> int:
         """Does everything that can be done at this instant; how many attempts it started, at most `room`."""
         self._watch_clock(now)
-        if not self.run_dir.path.is_dir():
+        if not self.run_log.directory.is_dir():
             raise RunDamaged(f"The files of run {self.record.run_id} were removed while it ran.", hint=_REMOVED)
         self._carry_out_intended()
-        if os.path.lexists(self.run_dir.cancel):
-            self.request_cancel(_canceled_by(self.run_dir))
+        if self.run_log.is_cancel_requested():
+            self.request_cancel(self.run_log.canceled_by())
         started = 0
         while True:
             free = min(room - started, self.record.max_concurrent_steps - len(self.progress.in_flight))
@@ -163,7 +161,7 @@ class RunDriver:
                 break
             if isinstance(action, Launch):
                 self._flush()
-                require_space(self.run_dir.path)
+                self.run_log.require_space()
                 started += 1
             self._carry_out(action, now)
         self._flush()
@@ -253,7 +251,7 @@ class RunDriver:
             self._executor.launch(self._attempt(spec))
         except OSError as error:
             if error.errno not in IN_THE_WAY:
-                raise unusable(self.run_dir.path, error) from error
+                raise unusable(self.run_log.directory, error) from error
             info = ErrorInfo("StateDamaged", f"{error.filename} is no directory")
             self._take(AttemptDied(at=clock.now(), step=spec.step, attempt=spec.attempt, error=info))
         except LocationDied as error:  # between our looking and our asking
@@ -266,10 +264,7 @@ class RunDriver:
     def _mark_pending(self) -> None:
         """A run that was interrupted was taken off the list of those whose journals are read: it is put back. Again
         before the last line, because whoever was just taking it off may not have seen the first time."""
-        try:
-            self.run_dir.pending_marker.touch(FILE_MODE)
-        except OSError as error:
-            raise unusable(self.run_dir.path, error) from error
+        self.run_log.mark_pending()
 
     def _attempt(self, spec: AttemptSpec) -> Attempt:
         planned = self.plan.by_key[spec.template]
@@ -297,42 +292,9 @@ class RunDriver:
         lines, self._unwritten = self._unwritten, []
         try:
             self._journal.append(lines)
-        except OSError as error:
+        except StoreError:
             self._unwritten = lines
-            raise unusable(self.run_dir.path, error) from error
-
-
-def _canceled_by(run_dir: RunDir) -> str:
-    """Who asked the run to stop. That something is there is what counts, whatever it has become."""
-    try:
-        return read_regular(run_dir.cancel, 4096).decode(errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def _writer(run_dir: RunDir) -> JournalWriter:
-    try:
-        return JournalWriter(run_dir.journal)
-    except NotRegular as error:
-        raise damaged(run_dir, "its journal cannot be written", why(error)) from error
-    except OSError as error:
-        raise unusable(run_dir.path, error) from error
-
-
-def own_run(run_dir: RunDir) -> HeldLock:
-    """The lock that makes its holder the run's owner. Raises NotPossible when somebody owns it already."""
-    try:
-        lock = try_lock(run_dir.owner_lock)
-    except OSError as error:
-        raise unusable(run_dir.path, error) from error
-    if lock is None:
-        raise NotPossible(
-            f"Run {run_dir.run_id} is being driven by another process.",
-            hint=f"Follow it with `orchestrator runs logs {run_dir.run_id} --follow`, or end it with"
-            f" `orchestrator runs cancel {run_dir.run_id}`.",
-        )
-    lock.write_note(str(os.getpid()).encode())
-    return lock
+            raise
 
 
 def _ending(step: str, attempt: int, seen: Observation) -> Event:

@@ -7,28 +7,21 @@ from collections.abc import Iterator
 
 from orchestrator.event_lines import LONG_AGO, decode_lines
 from orchestrator.events import AnyEvent, AttemptEvent, LogEmitted, RunFinished, RunInterrupted
-from orchestrator.layout import RunDir
-from orchestrator.run_files import is_packed, read_journal
-from orchestrator.service.history import is_driven
-from orchestrator.service.logs import Lines, LogFile, Logged, LogReader, as_lines, attempt_lines, last_of, log_files
+from orchestrator.runlog.logs import Lines, LogFile, Logged, LogReader, as_lines, attempt_lines, last_of
+from orchestrator.runlog.run_log import RunLog
 
 _PAUSE_S = 0.1
 
 
-def events_of(run_dir: RunDir) -> list[AnyEvent]:
-    """All events of a run so far."""
-    return decode_lines(read_journal(run_dir).lines)
-
-
-def follow_events(run_dir: RunDir) -> Iterator[AnyEvent]:
+def follow_events(run_log: RunLog) -> Iterator[AnyEvent]:
     """The events of a run from the first on, and new ones as they come, until it is over or nobody drives it."""
     offset, at = 0, LONG_AGO
-    if is_packed(run_dir):
-        yield from events_of(run_dir)
+    if run_log.is_packed():
+        yield from run_log.events()
         return
     while True:
-        going = _is_going(run_dir)
-        read = read_journal(run_dir, offset)
+        going = _is_going(run_log)
+        read = run_log.lines(offset)
         offset = read.offset
         for event in decode_lines(read.lines, at):
             at = event.at
@@ -40,34 +33,34 @@ def follow_events(run_dir: RunDir) -> Iterator[AnyEvent]:
         time.sleep(_PAUSE_S)
 
 
-def log_lines(run_dir: RunDir, step: str | None) -> Iterator[Lines]:
+def log_lines(run_log: RunLog, step: str | None) -> Iterator[Lines]:
     """Everything that the attempts of a run, or of one step, have printed and logged so far: one attempt after another
     as they began, each in the order of writing."""
     logged: dict[tuple[str, int], list[Logged]] = {}
-    for event in events_of(run_dir):
+    for event in run_log.events():
         if isinstance(event, AttemptEvent) and step in (None, event.step):
             lines = logged.setdefault((event.step, event.attempt), [])
             if isinstance(event, LogEmitted):
                 lines.append(_logged(event))
     files: dict[tuple[str, int], list[LogFile]] = {}
-    for source in log_files(run_dir, step):
+    for source in run_log.log_files(step):
         files.setdefault((source.step, source.attempt), []).append(source)
     for key in dict.fromkeys([*logged, *files]):
         yield from attempt_lines(key[0], files.get(key, []), logged.get(key, []))
 
 
-def follow_log_lines(run_dir: RunDir, step: str | None, tail: int | None = None) -> Iterator[Lines]:
+def follow_log_lines(run_log: RunLog, step: str | None, tail: int | None = None) -> Iterator[Lines]:
     """The same as it comes, until the run is over or nobody drives it; of what is there already, the last `tail` lines.
     Lines of different streams that are written in the same tenth of a second may change places."""
     readers: dict[str, LogReader] = {}
     offset = 0
     while True:
-        going = _is_going(run_dir)
-        read = read_journal(run_dir, offset)
+        going = _is_going(run_log)
+        read = run_log.lines(offset)
         offset = read.offset
         logged = [event for event in decode_lines(read.lines) if isinstance(event, LogEmitted)]
         new = [as_lines(event.step, _logged(event)) for event in logged if step in (None, event.step)]
-        for source in log_files(run_dir, step):
+        for source in run_log.log_files(step):
             reader = readers.setdefault(str(source.path), LogReader(source))
             new += [Lines(source.step, source.stream, lines) for lines in reader.new_lines(final=not going)]
         yield from new if tail is None else last_of(new, tail)
@@ -81,11 +74,10 @@ def _logged(event: LogEmitted) -> Logged:
     return Logged(event.at, event.level, event.logger, event.message)
 
 
-def _is_going(run_dir: RunDir) -> bool:
+def _is_going(run_log: RunLog) -> bool:
     """Whether lines may still come. Asked before reading: an owner that ends in between has left its last lines.
 
     A run that is being created has no journal yet, and no owner. Its owner takes the lock first, so the journal is
     looked for before the lock: the other way round, a run that begins in between would be taken for one that is over.
     """
-    is_unborn = run_dir.path.exists() and not run_dir.journal.exists() and not is_packed(run_dir)
-    return is_unborn or is_driven(run_dir)
+    return run_log.is_being_created() or run_log.is_owned()

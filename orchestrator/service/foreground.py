@@ -15,11 +15,11 @@ from orchestrator.engine.progress import RunProgress
 from orchestrator.events import Event
 from orchestrator.executors.base import Executor
 from orchestrator.executors.registry import make_executor
-from orchestrator.layout import RunDir
 from orchestrator.records import RunRecord, split_handle
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.runlog.slots import drop_slot
 from orchestrator.service.driver import OwnedRun, RunDriver
 from orchestrator.service.interrupts import Interrupts
-from orchestrator.service.slots import drop_slot
 from orchestrator.service.workspace import Workspace
 
 # The longest time without looking: a cancel file, a lost attempt and a log line are noticed this late.
@@ -46,7 +46,7 @@ class Display(Protocol):
 class DrivenRun:
     """A run that was driven to its end, with the events that this took."""
 
-    run_dir: RunDir
+    run_log: RunLog
     record: RunRecord
     progress: RunProgress
     events: tuple[Event, ...]
@@ -74,7 +74,7 @@ def drive(
         if driver.progress.is_finished:
             drop_slot(workspace.state, owned.record.run_id)
         driver.close()
-    return DrivenRun(owned.run_dir, owned.record, driver.progress, tuple(events))
+    return DrivenRun(owned.run_log, owned.record, driver.progress, tuple(events))
 
 
 def drive_to_end(

@@ -9,53 +9,51 @@ import msgspec
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.summary import run_detail
 from orchestrator.errors import RunDamaged
-from orchestrator.event_lines import decode_lines
 from orchestrator.events import AnyEvent
-from orchestrator.layout import RunDir, StateDir
-from orchestrator.locks import is_locked
 from orchestrator.planning.plan import decode_plan
 from orchestrator.records import RunDetail, RunRecord, RunSummary
 from orchestrator.regular import why
-from orchestrator.run_files import damaged, read_journal, read_record
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
 
 
-def progress_of(run_dir: RunDir) -> RunProgress:
+def progress_of(run_log: RunLog) -> RunProgress:
     """The state of a run as its journal tells it. Raises FileNotFoundError when its files are gone, and RunDamaged."""
-    return replayed(run_dir, read_record(run_dir), decode_lines(read_journal(run_dir).lines))
+    return replayed(run_log, run_log.record(), run_log.events())
 
 
-def replayed(run_dir: RunDir, record: RunRecord, events: Iterable[AnyEvent]) -> RunProgress:
+def replayed(run_log: RunLog, record: RunRecord, events: Iterable[AnyEvent]) -> RunProgress:
     """The state of a run after these events. One that means nothing in this run is left out. Raises RunDamaged when
     there is no plan to apply them to."""
     try:
         progress = RunProgress(decode_plan(record.plan), record.run_id)
     except (msgspec.MsgspecError, ValueError, LookupError, RecursionError) as error:
-        raise damaged(run_dir, "its plan cannot be read", why(error)) from error
+        raise run_log.damaged("its plan cannot be read", why(error)) from error
     for event in events:
         progress.apply_recorded(event)
     return progress
 
 
-def detail_of(run_dir: RunDir) -> RunDetail:
+def detail_of(run_log: RunLog) -> RunDetail:
     """The run with all its steps."""
-    return run_detail(read_record(run_dir), progress_of(run_dir))
+    return run_detail(run_log.record(), progress_of(run_log))
 
 
-def is_driven(run_dir: RunDir) -> bool:
+def is_driven(run_log: RunLog) -> bool:
     """Whether some process owns the run at this moment."""
-    return is_locked(run_dir.owner_lock)
+    return run_log.is_owned()
 
 
 def is_abandoned(state: StateDir, run: RunSummary) -> bool:
     """Whether the run should be driven by somebody, and is by nobody: its owner died."""
-    run_dir = state.run(run.run_id)
-    if run.status not in ACTIVE_RUN_STATES or is_driven(run_dir):
+    run_log = RunLog(state, run.run_id)
+    if run.status not in ACTIVE_RUN_STATES or run_log.is_owned():
         return False
-    if run.status is RunState.STARTING and not run_dir.path.exists():
+    if run.status is RunState.STARTING and not run_log.exists():
         return False  # it has left the queue and has no files yet: the daemon, or the next one, begins it
     try:
-        return not progress_of(run_dir).is_finished  # it may have ended since it was listed
+        return not progress_of(run_log).is_finished  # it may have ended since it was listed
     except FileNotFoundError:
         return True
     except RunDamaged:
@@ -67,11 +65,11 @@ def ancestors(state: StateDir, record: RunRecord) -> Iterator[tuple[str, RunProg
     seen: set[str] = set()
     while record.run_id not in seen:
         seen.add(record.run_id)
-        run_dir = state.run(record.run_id)
+        run_log = RunLog(state, record.run_id)
         try:
-            yield record.run_id, progress_of(run_dir)
+            yield record.run_id, progress_of(run_log)
             if record.parent_run_id is None:
                 return
-            record = read_record(state.run(record.parent_run_id))
+            record = RunLog(state, record.parent_run_id).record()
         except (FileNotFoundError, RunDamaged):
             return

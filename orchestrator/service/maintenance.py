@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,24 +16,16 @@ from orchestrator.catalog.rpc_client import RemoteStore
 from orchestrator.catalog.salvage import Salvaged, known_ordinals, salvage
 from orchestrator.catalog.session import open_store, set_aside_damaged
 from orchestrator.errors import DaemonError, OrchestratorError, RunDamaged, StoreError
-from orchestrator.event_lines import Undecodable, decode_line, decode_lines
-from orchestrator.events import AnyEvent, AttemptEvent, EventUnreadable, OutputStored
-from orchestrator.ids import RUN_ID
-from orchestrator.layout import RunDir, StateDir
+from orchestrator.event_lines import decode_lines
+from orchestrator.events import AnyEvent, OutputStored
 from orchestrator.locks import is_locked
 from orchestrator.records import RunRecord
-from orchestrator.regular import read_regular, why
-from orchestrator.run_files import (
-    is_packed,
-    packed_file,
-    packed_logs,
-    read_journal,
-    read_record,
-    run_ids_on_disk,
-    unpacked,
-)
-from orchestrator.service.history import is_driven, replayed
-from orchestrator.service.run_archive import pack, size_on_disk
+from orchestrator.runlog.archive import size_on_disk
+from orchestrator.runlog.check import unreadable_parts
+from orchestrator.runlog.inventory import all_runs, leftovers, run_ids_on_disk, strange_marks
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.history import progress_of, replayed
+from orchestrator.state_dir import StateDir
 
 # What a daemon takes in at once: some tens of milliseconds of work.
 _HANDFUL = 50
@@ -77,10 +67,14 @@ def compact_state(state: StateDir) -> Compacted:
     before = _size(state)
     with open_store(state):
         pass  # a run is packed only once all of it is in the index
-    packed = sum(pack(run_dir) for run_dir in run_dirs(state) if not state.pending_marker(run_dir.run_id).exists())
+    packed = sum(_pack(run_log) for run_log in all_runs(state) if not run_log.is_pending())
     with open_store(state) as store:
         maintenance.compact(store.database, state)
     return Compacted(packed, before, _size(state))
+
+
+def _pack(run_log: RunLog) -> bool:
+    return run_log.pack(lambda: progress_of(run_log).is_finished)
 
 
 def refuse_beside_daemon(state: StateDir) -> None:
@@ -126,8 +120,7 @@ def _handfuls(state: StateDir, run_ids: list[str]) -> Iterator[list[str]]:
     size = 0
     for run_id in run_ids:
         part.append(run_id)
-        journal = state.run(run_id).journal
-        size += journal.stat().st_size if journal.is_file() else 0
+        size += RunLog(state, run_id).size() or 0
         if len(part) == _HANDFUL or size > _HANDFUL_BYTES:
             yield part
             part, size = [], 0
@@ -171,7 +164,7 @@ def backups(state: StateDir) -> list[Path]:
 
 def check_state(state: StateDir) -> list[str]:
     """Everything that is not as it should be, each in a sentence; nothing is changed but the usual ingestion."""
-    problems = [*_private(state), *_strange_marks(state)]
+    problems = [*_private(state), *(f"{path} is no mark of a run" for path in strange_marks(state))]
     try:
         with open_store(state) as store:
             store(maintenance.scan)
@@ -182,16 +175,11 @@ def check_state(state: StateDir) -> list[str]:
     problems += [problem for _, problem in damage]
     known = {run_id for run_id, _ in damage}
     stored = _Stored(state)
-    for run_dir in run_dirs(state):
-        if run_dir.run_id not in known:
-            problems += _run_problems(state, run_dir, indexed, stored)
+    for run_log in all_runs(state):
+        if run_log.run_id not in known:
+            problems += _run_problems(run_log, indexed, stored)
     problems += stored.problems()
     return problems + [f"{path} was left by a run that never came into being" for path in leftovers(state)]
-
-
-def run_dirs(state: StateDir) -> list[RunDir]:
-    """The directories of all runs."""
-    return [state.run(run_id) for run_id in run_ids_on_disk(state)]
 
 
 class _Stored:
@@ -225,41 +213,39 @@ class _Stored:
 def differing(state: StateDir, indexed: dict[str, tuple[str, int]]) -> list[str]:
     """Readable runs without an owner whose journals differ from the index."""
     found = []
-    for run_dir in run_dirs(state):
+    for run_log in all_runs(state):
         try:
-            lines = read_journal(run_dir).lines
-            progress = replayed(run_dir, read_record(run_dir), decode_lines(lines))
+            lines = run_log.lines().lines
+            progress = replayed(run_log, run_log.record(), decode_lines(lines))
         except (RunDamaged, OSError):
             continue
-        if not _grows(state, run_dir) and indexed.get(run_dir.run_id) != (str(progress.status), len(lines)):
-            found.append(run_dir.run_id)
+        if not _grows(run_log) and indexed.get(run_log.run_id) != (str(progress.status), len(lines)):
+            found.append(run_log.run_id)
     return found
 
 
-def _grows(state: StateDir, run_dir: RunDir) -> bool:
+def _grows(run_log: RunLog) -> bool:
     """Whether what the index has of the run is behind by nature."""
-    return is_driven(run_dir) or state.pending_marker(run_dir.run_id).exists()
+    return run_log.is_owned() or run_log.is_pending()
 
 
-def _run_problems(
-    state: StateDir, run_dir: RunDir, indexed: dict[str, tuple[str, int]], stored: _Stored
-) -> Iterator[str]:
-    run_id = run_dir.run_id
+def _run_problems(run_log: RunLog, indexed: dict[str, tuple[str, int]], stored: _Stored) -> Iterator[str]:
+    run_id = run_log.run_id
     try:
-        record = read_record(run_dir)
-        lines = read_journal(run_dir).lines
+        record = run_log.record()
+        lines = run_log.lines().lines
         events = decode_lines(lines)
-        progress = replayed(run_dir, record, events)
+        progress = replayed(run_log, record, events)
     except FileNotFoundError:
-        yield f"{run_dir.path} holds no run"
+        yield f"{run_log.directory} holds no run"
         return
     except (RunDamaged, OSError) as error:
         yield getattr(error, "message", str(error))
         return
     stored.take(record, events)
-    if _grows(state, run_dir):
+    if _grows(run_log):
         return
-    yield from _unreadable_parts(run_dir, events)
+    yield from unreadable_parts(run_log, events)
     if run_id not in indexed:
         yield f"run {run_id} is not in the index (`orchestrator state rebuild` puts it there)"
     elif indexed[run_id] != (str(progress.status), len(lines)):
@@ -269,52 +255,10 @@ def _run_problems(
         )
 
 
-def _unreadable_parts(run_dir: RunDir, events: list[AnyEvent]) -> Iterator[str]:
-    bad = sum(isinstance(event, EventUnreadable) and not event.step for event in events)
-    if bad and not is_packed(run_dir):
-        yield from (problem for problem in _bad_lines(run_dir))
-    if is_packed(run_dir):
-        yield from _packed_problems(run_dir)
-    elif not run_dir.steps.is_dir() and any(isinstance(event, AttemptEvent) for event in events):
-        yield f"the directory `steps` of run {run_dir.run_id} is missing: what its steps printed is gone"
-
-
-def _bad_lines(run_dir: RunDir) -> Iterator[str]:
-    for number, line in enumerate(read_journal(run_dir).lines):
-        try:
-            decode_line(line)
-        except Undecodable:
-            yield f"line {number + 1} of the journal of run {run_dir.run_id} cannot be read"
-
-
-def _packed_problems(run_dir: RunDir) -> Iterator[str]:
-    problem = unpacked(read_regular(packed_file(run_dir)))[1]
-    if problem is not None:
-        yield f"the packed files of run {run_dir.run_id} are damaged: {problem}"
-    if os.path.lexists(packed_logs(run_dir)):
-        try:
-            with tarfile.open(packed_logs(run_dir)) as archive:
-                archive.getnames()
-        except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError) as error:
-            yield f"what run {run_dir.run_id} printed cannot be read: {why(error)}"
-
-
-def _strange_marks(state: StateDir) -> Iterator[str]:
-    for entry in os.scandir(state.pending):
-        if not RUN_ID.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
-            yield f"{entry.path} is no mark of a run"
-
-
 def _private(state: StateDir) -> Iterator[str]:
     mode = stat.S_IMODE(state.path.stat().st_mode)
     if mode & 0o077:
         yield f"{state.path} can be read by others (mode {mode:04o}); `chmod 700` makes it private"
-
-
-def leftovers(state: StateDir) -> list[Path]:
-    """What was left by runs that never came into being, for longer than one takes to be made."""
-    entries = (entry for entry in os.scandir(state.runs) if entry.name.startswith("."))
-    return [Path(entry.path) for entry in entries if clock.now().timestamp() - entry.stat().st_mtime > 3600]
 
 
 def _size(state: StateDir) -> int:

@@ -12,11 +12,12 @@ from orchestrator import clock
 from orchestrator.catalog.runs import RunFilter, get_run, resolve_run
 from orchestrator.catalog.session import Store
 from orchestrator.errors import DaemonError, NotPossible, OrchestratorError, TimedOut
-from orchestrator.layout import StateDir
 from orchestrator.locks import is_locked
 from orchestrator.records import RunSummary
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.runlog.tickets import Ticket, find_tickets, tickets
 from orchestrator.service.daemon import describe_daemon
-from orchestrator.service.tickets import Ticket, find_tickets, tickets
+from orchestrator.state_dir import StateDir
 from orchestrator.states import TERMINAL_RUN_STATES, RunState
 
 _PAUSE_S = 0.2
@@ -57,7 +58,7 @@ def find_unbegun(store: Store, reference: str) -> QueuedRunView | None:
         return QueuedRunView(waiting[0].summary, in_terminal(waiting[0]))
     info = store(get_run, store(resolve_run, reference))
     summary = info.summary
-    if store.state.run(summary.run_id).path.exists():
+    if RunLog(store.state, summary.run_id).exists():
         return None
     if summary.status is RunState.CANCELED and summary.started_at is None:
         return QueuedRunView(summary, info.reason)
@@ -68,7 +69,7 @@ def find_unbegun(store: Store, reference: str) -> QueuedRunView | None:
 
 def with_waiting(state: StateDir, runs: list[RunSummary], which: RunFilter) -> list[RunSummary]:
     """The runs with the foreground runs that wait for a slot and pass the same filter, newest first."""
-    waiting = [ticket.summary for ticket in tickets(state) if not state.run(ticket.run.run_id).path.exists()]
+    waiting = [ticket.summary for ticket in tickets(state) if not RunLog(state, ticket.run.run_id).exists()]
     passing = [run for run in waiting if which.passes(run)]
     if not passing:
         return runs
@@ -102,8 +103,7 @@ def why_they_wait(state: StateDir, runs: Iterable[RunSummary]) -> dict[str, str]
     waiting = [
         run.run_id
         for run in runs
-        if run.status is RunState.QUEUED
-        or (run.status is RunState.STARTING and not state.run(run.run_id).path.exists())
+        if run.status is RunState.QUEUED or (run.status is RunState.STARTING and not RunLog(state, run.run_id).exists())
     ]
     reasons = waiting_reasons(state) if waiting else Waiting({}, "")
     return {run_id: reasons.reason(run_id) for run_id in waiting}
@@ -144,7 +144,7 @@ def is_worth_a_look(state: StateDir, run_id: str, seconds: float) -> bool:
     Without a daemon that means to open the database, and commands that do so all the time keep a daemon from getting
     it: one that starts is left alone until it answers. As long as there is none, only a cancel can change anything.
     """
-    if state.run(run_id).path.exists():
+    if RunLog(state, run_id).exists():
         return True
     if is_locked(state.daemon_lock):
         return state.daemon_sock.exists()

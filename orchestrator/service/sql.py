@@ -15,7 +15,7 @@ from orchestrator.catalog.rpc_client import RemoteStore
 from orchestrator.catalog.session import Store, open_store
 from orchestrator.clock import monotonic
 from orchestrator.errors import StoreError
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 
 # Other commands wait for this long at most for a question that is asked without a daemon, and for a copy to be made.
 QUICK_S = 2.0

@@ -20,16 +20,15 @@ from orchestrator.errors import ExecutionError, NotFound, NotPossible
 from orchestrator.events import StepReused
 from orchestrator.executors.registry import make_executor
 from orchestrator.ids import new_run_id
-from orchestrator.layout import RunDir
 from orchestrator.locks import HeldLock
 from orchestrator.messages import SPAWN_HINT
 from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
 from orchestrator.records import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trigger
-from orchestrator.run_files import read_record
+from orchestrator.runlog.creation import create_run
+from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.admission import Terms, enter, limits_in_the_way
-from orchestrator.service.create_run import create_run
-from orchestrator.service.driver import OwnedRun, own_run
-from orchestrator.service.history import ancestors, is_driven, progress_of
+from orchestrator.service.driver import OwnedRun
+from orchestrator.service.history import ancestors, progress_of
 from orchestrator.service.interrupts import Interrupts
 from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
 from orchestrator.ticks import as_queued
@@ -78,22 +77,22 @@ def new_run(
         ignored = limits_in_the_way(state, settings, queued) or "nothing was in the way"
         record = replace(record, tags={**record.tags, IGNORED_LIMITS_TAG: ignored})
 
-    def create() -> tuple[RunDir, HeldLock]:
-        run_dir = create_run(state, record)
-        return run_dir, own_run(run_dir)  # before the look at stored values, which may take long
+    def create() -> tuple[RunLog, HeldLock]:
+        run_log = create_run(state, record)
+        return run_log, run_log.own()  # before the look at stored values, which may take long
 
     interrupts = interrupts or Interrupts()
-    run_dir, lock = enter(state, settings, queued, record.trigger, create, terms, interrupts)
+    run_log, lock = enter(state, settings, queued, record.trigger, create, terms, interrupts)
     try:
         if options.memoize:
             interrupts.is_raising = True  # stored values are looked at by user code, which may hang
-            reused += _memoized(workspace, found, planned, run_dir, {event.step for event in reused})
+            reused += _memoized(workspace, found, planned, run_log, {event.step for event in reused})
     except BaseException:
         lock.release()
         raise
     finally:
         interrupts.is_raising = False
-    return OwnedRun(run_dir, record, lock, tuple(reused))
+    return OwnedRun(run_log, record, lock, tuple(reused))
 
 
 def plan_new(
@@ -116,10 +115,10 @@ def plan_new(
 
 
 def _memoized(
-    workspace: Workspace, found: FoundPipeline, planned: PlannedRun, run_dir: RunDir, known: set[str]
+    workspace: Workspace, found: FoundPipeline, planned: PlannedRun, run_log: RunLog, known: set[str]
 ) -> list[StepReused]:
     """The steps whose outputs are stored in the version that this run would make."""
-    number = found.process.find_memoized(run_package(read_record(run_dir), str(workspace.state.storage)))
+    number = found.process.find_memoized(run_package(run_log.record(), str(workspace.state.storage)))
     keys = msgspec.json.decode(workspace.pool.wait_answer(found.process, number), type=list[str])
     return [
         StepReused(
@@ -136,7 +135,7 @@ def _memoized(
 def read_parent(workspace: Workspace, run_id: str) -> RunRecord:
     """The earlier run, as it was requested. Raises NotPossible when its files were deleted."""
     try:
-        return read_record(workspace.state.run(run_id))
+        return RunLog(workspace.state, run_id).record()
     except FileNotFoundError:
         raise NotPossible(
             f"Run {run_id} cannot be continued: it has no files here, because it has not begun or they were deleted."
@@ -222,7 +221,7 @@ def _reused(
     """What the run need not do, and its plan, which says of that under which version it is stored."""
     if parent is None or continued is None:
         return unselected_steps(planned.plan, now=clock.now()), planned
-    before = progress_of(workspace.state.run(parent.run_id))
+    before = progress_of(RunLog(workspace.state, parent.run_id))
     lookup = nearest(ancestors(workspace.state, parent))
     keep: Callable[[RunStep], bool] = _runs_again
     if continued.only_failed:
@@ -234,7 +233,7 @@ def _reused(
 
 
 def _check_over(workspace: Workspace, run_id: str, before: RunProgress) -> None:
-    if not before.is_finished and is_driven(workspace.state.run(run_id)):
+    if not before.is_finished and RunLog(workspace.state, run_id).is_owned():
         raise NotPossible(
             f"Run {run_id} is not over, so it is not known yet what fails in it.",
             hint=f"`orchestrator runs wait {run_id}` waits for it, `orchestrator runs cancel {run_id}` ends it.",

@@ -34,13 +34,13 @@ from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, Orche
 from orchestrator.heartbeat import daemon_pid, last_heartbeat
 from orchestrator.messages import BrokenInfo
 from orchestrator.records import RunSummary
+from orchestrator.runlog.tickets import tickets
 from orchestrator.service.automations import next_instants, reconciled
 from orchestrator.service.daemon import describe_daemon
 from orchestrator.service.health import problems_of
 from orchestrator.service.history import is_abandoned
 from orchestrator.service.queued_runs import in_terminal
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
-from orchestrator.service.tickets import tickets
 from orchestrator.service.workspace import LoadedLocation, StillLoading, Workspace, load_locations
 from orchestrator.states import ACTIVE_RUN_STATES, RunState
 from orchestrator.ticks import Automation, ScheduleInfo, Tick

@@ -6,9 +6,9 @@ import time
 
 from orchestrator.clock import monotonic
 from orchestrator.errors import NotPossible, TimedOut
-from orchestrator.layout import RunDir
 from orchestrator.records import RunDetail
-from orchestrator.service.history import detail_of, is_driven, progress_of
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.history import detail_of, progress_of
 from orchestrator.states import TERMINAL_RUN_STATES
 
 _PAUSE_S = 0.1
@@ -16,23 +16,23 @@ _PAUSE_S = 0.1
 _UNDRIVEN_PATIENCE_S = 5.0
 
 
-def wait_for(run_dir: RunDir, timeout: float | None, started: float) -> RunDetail:
+def wait_for(run_log: RunLog, timeout: float | None, started: float) -> RunDetail:
     """The run once it is over. Raises NotPossible when its owner is gone, and TimedOut
     `timeout` seconds after `started`: the monotonic time at which the caller began to wait."""
     undriven_since: float | None = None
-    size = -1
+    size: int | None = -1
     while True:
-        now_size = run_dir.journal.stat().st_size if run_dir.journal.exists() else 0
+        now_size = run_log.size()
         if now_size != size:  # nothing new in the journal, nothing new to read
             size = now_size
-            if progress_of(run_dir).status in TERMINAL_RUN_STATES:
-                return detail_of(run_dir)
-        undriven_since = None if is_driven(run_dir) else undriven_since or monotonic()
+            if progress_of(run_log).status in TERMINAL_RUN_STATES:
+                return detail_of(run_log)
+        undriven_since = None if run_log.is_owned() else undriven_since or monotonic()
         if undriven_since is not None and monotonic() - undriven_since > _UNDRIVEN_PATIENCE_S:
             raise NotPossible(
-                f"Run {run_dir.run_id} has no owner process: it has exited.",
-                hint=f"Go on with it: orchestrator runs resume {run_dir.run_id}",
+                f"Run {run_log.run_id} has no owner process: it has exited.",
+                hint=f"Go on with it: orchestrator runs resume {run_log.run_id}",
             )
         if timeout is not None and monotonic() - started > timeout:
-            raise TimedOut(f"Run {run_dir.run_id} is not over after {timeout:g} seconds.")
+            raise TimedOut(f"Run {run_log.run_id} is not over after {timeout:g} seconds.")
         time.sleep(_PAUSE_S)

@@ -28,9 +28,9 @@ from orchestrator.errors import (
     near_misses,
 )
 from orchestrator.executors.base import ExecutorContext
-from orchestrator.layout import StateDir
 from orchestrator.messages import BrokenInfo, PipelineInfo
 from orchestrator.planning.plan import PlannedRun, PlanRequest
+from orchestrator.runlog.run_log import RunLog
 from orchestrator.settings import (
     EnvironmentVariable,
     LocationSettings,
@@ -38,7 +38,7 @@ from orchestrator.settings import (
     find_workspace,
     load_settings,
 )
-from orchestrator.state_dir import prepare
+from orchestrator.state_dir import StateDir, prepare
 
 # From when on waiting for a location is worth a word.
 NOTICE_S = 1.0
@@ -79,6 +79,10 @@ class Workspace:
         """A state directory without anything in it, for as long as this process needs it."""
         self._scratch = Path(tempfile.mkdtemp(prefix="orchestrator-empty-"))
         return prepare(self._scratch / "state")
+
+    def run(self, run_id: str) -> RunLog:
+        """The run with that id, whether it exists or not."""
+        return RunLog(self.state, run_id)
 
     @cached_property
     def pool(self) -> LocationPool:

@@ -18,8 +18,7 @@ import msgspec
 
 from orchestrator.errors import DaemonError, NotPossible
 from orchestrator.heartbeat import daemon_pid
-from orchestrator.layout import FILE_MODE, STATE_DIR_MODE
-from orchestrator.private_file import write_atomically
+from orchestrator.private_file import DIR_MODE, FILE_MODE, write_atomically
 from orchestrator.service.workspace import Workspace
 from orchestrator.service_manager.service import Service, environment_file
 from orchestrator.service_manager.systems import Command, Launchd, System, Systemd, carry_out
@@ -128,7 +127,7 @@ class Installer:
         wanted = {name: users for name, users in variables.items() if name not in given}
         values = {name: self.environment[name] for name in wanted if save and name in self.environment}
         if wanted and (values or not before):
-            _write(path, (before + environment_file(wanted, values)).encode(), directory_mode=STATE_DIR_MODE)
+            _write(path, (before + environment_file(wanted, values)).encode(), directory_mode=DIR_MODE)
         elif path.exists():
             path.chmod(FILE_MODE)
         missing = tuple(sorted(wanted.keys() - values.keys()))

@@ -23,10 +23,9 @@ from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.engine import schedule_decisions
 from orchestrator.engine.overlap import active_runs
 from orchestrator.errors import NotFound, OrchestratorError, near_misses
-from orchestrator.layout import StateDir
 from orchestrator.service.automations import reconciled
 from orchestrator.service.workspace import Workspace, load_locations
-from orchestrator.state_dir import prepare
+from orchestrator.state_dir import StateDir, prepare
 from orchestrator.ticks import Automation, ScheduleInfo, UnfinishedRun
 
 

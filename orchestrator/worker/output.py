@@ -17,9 +17,9 @@ from typing import Any
 
 from orchestrator import clock
 from orchestrator.attempts.channel import OutputFiles
-from orchestrator.layout import FILE_MODE
 from orchestrator.masking import Masker
 from orchestrator.output_order import Mark, encode_mark
+from orchestrator.private_file import FILE_MODE
 
 # A time is noted this often, at most, while one stream is written to.
 _BETWEEN_MARKS_S = 1.0

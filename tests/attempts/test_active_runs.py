@@ -3,8 +3,9 @@
 import pytest
 
 from orchestrator.attempts.files import is_run_active
-from orchestrator.layout import StateDir
+from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
+from orchestrator.state_dir import StateDir
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def state(tmp_path):
 
 
 def test_a_runis_run_active_as_long_as_somebody_drives_it(state):
-    run = state.run("r1")
+    run = RunsDir(state.path).run("r1")
     run.path.mkdir(parents=True)
     assert not is_run_active(str(state.storage), "r1")
     held = try_lock(run.owner_lock)

@@ -161,8 +161,8 @@ def plan_and_drive(path, size, times):
     from orchestrator.planning.compile import plan_run
     from orchestrator.planning.plan import PlanRequest, encode_plan
     from orchestrator.records import RunRecord, Trigger
-    from orchestrator.service.create_run import create_run
-    from orchestrator.service.driver import OwnedRun, RunDriver, own_run
+    from orchestrator.runlog.creation import create_run
+    from orchestrator.service.driver import OwnedRun, RunDriver
     from orchestrator.service.foreground import Interrupts, drive_to_end
     from orchestrator.state_dir import prepare
 
@@ -202,9 +202,9 @@ def plan_and_drive(path, size, times):
             max_concurrent_steps=64,
             plan=msgspec.Raw(encode_plan(planned.plan)),
         )
-        run_dir = create_run(state, record)
+        run_log = create_run(state, record)
         executor = Instant()
-        driver = RunDriver(OwnedRun(run_dir, record, own_run(run_dir)), executor)
+        driver = RunDriver(OwnedRun(run_log, record, run_log.own()), executor)
         driver.begin("foreground")
         interrupts = Interrupts()
         drive_to_end(driver, executor, interrupts)
@@ -278,16 +278,15 @@ def ingestion(scratch, size):
 def write_run(state, number, events):
     from orchestrator import events as ev
     from orchestrator.events import encode_line
-    from orchestrator.journal import JournalWriter
     from orchestrator.records import RunRecord, Trigger
-    from orchestrator.service.create_run import create_run
+    from orchestrator.runlog.creation import create_run
     from orchestrator.states import RunState
 
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
     record = RunRecord(
         run_id=f"{number:012d}", pipeline="p", location="main", mode="default", created_at=at, trigger=Trigger()
     )
-    run_dir = create_run(state, record)
+    run_log = create_run(state, record)
     lines = [encode_line(ev.RunStarted(at=at, owner=ev.Owner("foreground", 1, "here")))]
     while len(lines) < events - 1:
         step = {"at": at, "step": f"step{len(lines) // 5}", "attempt": 1}
@@ -302,7 +301,7 @@ def write_run(state, number, events):
             ],
         )
     lines.append(encode_line(ev.RunFinished(at=at, status=RunState.SUCCESS)))
-    writer = JournalWriter(run_dir.journal)
+    writer = run_log.writer()
     writer.append(lines)
     writer.close()
 
@@ -444,6 +443,6 @@ def disk(scratch, size):
 
 
 def state_size(path):
-    from orchestrator.service.run_archive import size_on_disk
+    from orchestrator.runlog.archive import size_on_disk
 
     return size_on_disk(str(path)) - size_on_disk(str(Path(path) / "storage"))

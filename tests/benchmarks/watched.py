@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.catalog.query import query
 from orchestrator.catalog.session import open_store
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 from tests.benchmarks.measure import ORCHESTRATOR, memory_of_tree
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")

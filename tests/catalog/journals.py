@@ -6,8 +6,9 @@ from orchestrator import events as ev
 from orchestrator.events import encode_line
 from orchestrator.ids import new_run_id
 from orchestrator.journal import JournalWriter
+from orchestrator.layout import RunsDir
 from orchestrator.records import RunRecord, Trigger
-from orchestrator.service.create_run import create_run
+from orchestrator.runlog.creation import create_run
 from orchestrator.states import RunState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ def a_run(state, *, seconds=0, **more):
         "trigger": Trigger(),
         **more,
     }
-    return create_run(state, RunRecord(**fields))
+    return RunsDir(state.path).run(create_run(state, RunRecord(**fields)).run_id)
 
 
 def append(run_dir, *events):

@@ -7,7 +7,9 @@ import pytest
 from orchestrator.catalog import backlog
 from orchestrator.catalog.runs import RunFilter, list_runs
 from orchestrator.catalog.session import open_store
-from orchestrator.run_files import pending_runs, seems_finished
+from orchestrator.layout import RunsDir
+from orchestrator.runlog.files import seems_finished
+from orchestrator.runlog.inventory import pending_runs
 from orchestrator.state_dir import prepare
 from tests.catalog.journals import a_run, a_step, append, finished, started
 
@@ -19,7 +21,7 @@ def state(tmp_path):
 
 def over(state, number):
     run_dir = append(a_run(state, seconds=number), started(), *a_step(), finished())
-    os.utime(state.pending_marker(run_dir.run_id), (number, number))
+    os.utime(RunsDir(state.path).pending_marker(run_dir.run_id), (number, number))
     return run_dir
 
 

@@ -7,6 +7,7 @@ import pytest
 from orchestrator import events as ev
 from orchestrator.catalog.runs import RunFilter, get_run, list_runs
 from orchestrator.catalog.session import open_store
+from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
 from orchestrator.states import RunState
 from tests.catalog.journals import OWNER, a_finished_run, a_run, a_step, an_asset, append, at, finished, started
@@ -22,7 +23,7 @@ def test_a_finished_run_is_taken_in_and_no_longer_pending(state, ask):
     (summary,) = ask(list_runs, RunFilter())
     assert (summary.run_id, summary.status) == (run.run_id, RunState.SUCCESS)
     assert (summary.started_at, summary.finished_at) == (at(1), at(9))
-    assert list(state.pending.iterdir()) == []
+    assert list(RunsDir(state.path).pending.iterdir()) == []
 
 
 def test_a_run_that_goes_on_is_taken_in_as_far_as_it_is(state, ask):
@@ -38,8 +39,8 @@ def test_ingesting_twice_changes_nothing(state):
     a_finished_run(state, an_asset("a"))
     everything = "SELECT * FROM events ORDER BY seq"
     before = rows(state, everything)
-    for run in state.runs.iterdir():
-        state.pending_marker(run.name).touch()
+    for run in RunsDir(state.path).runs.iterdir():
+        RunsDir(state.path).pending_marker(run.name).touch()
     assert rows(state, everything) == before
     assert rows(state, "SELECT count(*) FROM materializations") == [(1,)]
     assert rows(state, "SELECT count(*) FROM runs") == [(1,)]
@@ -75,10 +76,10 @@ def test_a_run_stays_pending_while_its_owner_lives(state, ask):
     owner = try_lock(run.owner_lock)
     append(run, finished())
     ask(list_runs, RunFilter())
-    assert state.pending_marker(run.run_id).exists()
+    assert RunsDir(state.path).pending_marker(run.run_id).exists()
     owner.release()
     ask(list_runs, RunFilter())
-    assert not state.pending_marker(run.run_id).exists()
+    assert not RunsDir(state.path).pending_marker(run.run_id).exists()
 
 
 def test_a_damaged_line_is_kept_and_keeps_nothing_else_out(state, ask):
@@ -100,7 +101,7 @@ def test_lines_that_a_power_cut_took_away_are_forgotten(state, ask):
 
 
 def test_a_mark_without_a_run_goes_unless_its_creator_is_at_work(state, ask):
-    dead, alive = state.pending_marker("00000000000a"), state.pending_marker("00000000000b")
+    dead, alive = RunsDir(state.path).pending_marker("00000000000a"), RunsDir(state.path).pending_marker("00000000000b")
     dead.touch()
     creator = try_lock(alive)
     ask(list_runs, RunFilter())

@@ -24,7 +24,7 @@ from tests.catalog.journals import a_finished_run
 HOLD = """
 import sys
 from pathlib import Path
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 from orchestrator.catalog.session import open_store
 with open_store(StateDir(Path(sys.argv[1]))) as store:
     print("open", flush=True)

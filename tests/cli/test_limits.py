@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from orchestrator.layout import StateDir
+from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
 from tests.daemon.held import HELD, begun, ended, enqueue, go, statuses
 
@@ -285,11 +285,11 @@ class TestBesideADaemon:
         holder = run(limited, "first")
         holds(limited, "first")
         queued = self.queue(limited, "queued")
-        claims = StateDir(limited.state).queue_claims
+        claims = RunsDir(limited.state).queue_claims
         limited.wait_until(lambda: claims.exists() and queued in claims.read_text(), "its place in the line")
-        lock = try_lock(StateDir(limited.state).admission_lock)
+        lock = try_lock(RunsDir(limited.state).admission_lock)
         while lock is None:  # the daemon has it for a moment, again and again
-            lock = try_lock(StateDir(limited.state).admission_lock)
+            lock = try_lock(RunsDir(limited.state).admission_lock)
         limited.wait_until(
             lambda: "is just being let in" in self.reason(limited, queued), "a look that came to nothing"
         )

@@ -10,11 +10,11 @@ import pytest
 from orchestrator.cli import completers
 from orchestrator.code_locations.pool import LocationPool
 from orchestrator.errors import NotFound
-from orchestrator.layout import StateDir
 from orchestrator.locks import is_locked
 from orchestrator.service import status as status_module
 from orchestrator.service import workspace as workspace_module
 from orchestrator.service.workspace import Workspace, find_pipeline, load_locations
+from orchestrator.state_dir import StateDir
 
 GOOD = """
     from orchestrator import RunRequest, SkipReason, pipeline, schedule, sensor, step

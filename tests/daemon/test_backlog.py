@@ -4,8 +4,8 @@ import pytest
 
 from orchestrator.catalog import backlog
 from orchestrator.daemon import runs
-from orchestrator.layout import StateDir
-from orchestrator.service.driver import own_run
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir
 from tests.catalog.journals import a_run, append, finished, started
 from tests.daemon.ticking import Ticking
 
@@ -47,7 +47,7 @@ def test_a_schedule_that_is_due_meanwhile_is_not_kept_waiting(bench, life, anoth
     history(bench, 60)
     if another_runs:
         run_dir = append(a_run(StateDir(bench.state), pipeline="work"), started())
-        lock = own_run(run_dir)
+        lock = RunLog(StateDir(bench.state), run_dir.run_id).own()
     with life:
         life.at("2019-02-27T13:00:00Z", until=lambda: life.ticks("hourly"))
         assert life.daemon.describe()["queue"]["backlog"] > 0, "the history is still being taken in"

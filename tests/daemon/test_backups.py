@@ -3,7 +3,7 @@
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.maintenance import scan
 from orchestrator.catalog.session import open_store
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 
 
 def test_a_backup_beside_a_working_daemon_restores_and_no_key_is_run_a_second_time(bench, daemon):

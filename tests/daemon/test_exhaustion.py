@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.catalog.rpc_client import connect
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 
 PIPELINES = """
     import time

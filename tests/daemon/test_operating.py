@@ -11,8 +11,7 @@ import pytest
 
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.heartbeat import is_suspended
-from orchestrator.layout import StateDir
-from orchestrator.state_dir import prepare
+from orchestrator.state_dir import StateDir, prepare
 
 SILENT = 7
 

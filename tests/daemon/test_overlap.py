@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.catalog.automations import save_automations
 from orchestrator.catalog.session import open_store
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 from tests.daemon.held import HELD, begun, ended, enqueue, go, statuses
 
 SCHEDULES = (

@@ -3,7 +3,7 @@
 import shutil
 
 from orchestrator.catalog.session import open_store
-from orchestrator.layout import StateDir
+from orchestrator.state_dir import StateDir
 
 
 def test_a_run_whose_files_went_with_the_power_is_run_from_what_the_queue_remembers(daemon):

@@ -10,8 +10,8 @@ from orchestrator.catalog.session import open_store
 from orchestrator.catalog.ticks import newest_record, purge_ticks
 from orchestrator.daemon import retention
 from orchestrator.daemon.retention import FIRST, INTERVAL
-from orchestrator.layout import StateDir
 from orchestrator.settings import RetentionSettings
+from orchestrator.state_dir import StateDir
 from tests.daemon.held import HELD
 
 SENSING = (

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from orchestrator.layout import RunsDir
 from orchestrator.state_dir import prepare
 from tests.conftest import Bench
 
@@ -217,7 +218,7 @@ def interrupted(killed_template):
 @pytest.fixture
 def killed(interrupted):
     """The files of that run."""
-    return prepare(interrupted.state).run(interrupted.killed)
+    return RunsDir(prepare(interrupted.state).path).run(interrupted.killed)
 
 
 @pytest.fixture

@@ -103,7 +103,9 @@ def carried_out(lived_in, monkeypatch):
     def carry_out(commands, run_id):
         for command in commands:
             words = command.replace("RUN", run_id).replace("BACKUP", lived_in.backup).split()
-            monkeypatch.setattr(process, "SelfChecks", StopsSoon if command == "daemon start" else self_checks.SelfChecks)
+            monkeypatch.setattr(
+                process, "SelfChecks", StopsSoon if command == "daemon start" else self_checks.SelfChecks
+            )
             explained(lived_in.here(*words))
 
     return carry_out

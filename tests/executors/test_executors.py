@@ -13,9 +13,10 @@ from orchestrator.code_locations.pool import LocationPool
 from orchestrator.executors.base import Attempt
 from orchestrator.executors.registry import make_executor
 from orchestrator.ids import new_run_id
+from orchestrator.layout import RunsDir
 from orchestrator.planning.plan import PlanRequest, encode_plan
 from orchestrator.records import AttemptSpec, RunRecord, Trigger
-from orchestrator.service.create_run import create_run
+from orchestrator.runlog.creation import create_run
 from orchestrator.service.workspace import Workspace, find_pipeline, plan
 from orchestrator.settings import load_settings
 
@@ -83,7 +84,7 @@ class Rig:
             trigger=Trigger(),
             plan=msgspec.Raw(encode_plan(planned.plan)),
         )
-        self.run_dir = create_run(self.workspace.state, record)
+        self.run_dir = RunsDir(self.workspace.state.path).run(create_run(self.workspace.state, record).run_id)
         self.package = run_package(record, str(bench.path / "values"))
         self.executor = make_executor(name, self.workspace.executor_context)
         self.events = []

@@ -9,11 +9,9 @@ from orchestrator import clock
 from orchestrator import events as ev
 from orchestrator.attempts.observation import Observation, Phase
 from orchestrator.errors import RunDamaged
-from orchestrator.event_lines import decode_lines
-from orchestrator.journal import read_lines
 from orchestrator.planning.plan import encode_plan
-from orchestrator.run_files import read_record
-from orchestrator.service.driver import OwnedRun, RunDriver, own_run
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.driver import OwnedRun, RunDriver
 from orchestrator.state_dir import prepare
 from tests.catalog.journals import a_run
 from tests.engine.lives import plan
@@ -35,20 +33,20 @@ class Nothing:
 
 
 @pytest.fixture
-def run_dir(tmp_path):
+def run_log(tmp_path):
     state = prepare(tmp_path / "state")
-    return a_run(state, plan=msgspec.Raw(encode_plan(plan(a={}, b={"one": "a"}))))
+    return RunLog(state, a_run(state, plan=msgspec.Raw(encode_plan(plan(a={}, b={"one": "a"})))).run_id)
 
 
 @pytest.fixture
-def driver(run_dir):
-    driver = RunDriver(OwnedRun(run_dir, read_record(run_dir), own_run(run_dir)), Nothing())
+def driver(run_log):
+    driver = RunDriver(OwnedRun(run_log, run_log.record(), run_log.own()), Nothing())
     driver.begin("foreground")
     yield driver
     driver.abandon()
 
 
-def test_a_decision_is_stamped_no_earlier_than_what_it_follows_from(driver, run_dir):
+def test_a_decision_is_stamped_no_earlier_than_what_it_follows_from(driver, run_log):
     """The instant of a turn is taken before its observations: under load they are later than it."""
     now = clock.now()
     driver.advance(now, 1)
@@ -59,13 +57,13 @@ def test_a_decision_is_stamped_no_earlier_than_what_it_follows_from(driver, run_
     started = ev.AttemptStarted(at=now + timedelta(milliseconds=500), n=0, pid=1, host="here", **common)
     driver.observe("a", 1, Observation(Phase.FAILED, (started, failed)))
     driver.advance(now, 1)
-    events = decode_lines(read_lines(run_dir.journal).lines)
+    events = run_log.events()
     assert [ev.kind_of(event) for event in events][-3:] == ["step_failed", "step_abandoned", "run_finished"]
     stamps = [event.at for event in events]
     assert stamps == sorted(stamps)
 
 
-def test_an_attempt_whose_clock_is_ahead_does_not_move_the_clock_of_its_run(driver, run_dir):
+def test_an_attempt_whose_clock_is_ahead_does_not_move_the_clock_of_its_run(driver, run_log):
     """A step may run on another machine, whose clock is wrong."""
     now = clock.now()
     driver.advance(now, 1)
@@ -75,15 +73,15 @@ def test_an_attempt_whose_clock_is_ahead_does_not_move_the_clock_of_its_run(driv
     )
     driver.observe("a", 1, Observation(Phase.FAILED, (failed,)))
     driver.advance(now, 1)
-    *_, finished = decode_lines(read_lines(run_dir.journal).lines)
+    *_, finished = run_log.events()
     assert (ev.kind_of(finished), finished.at) == ("run_finished", now)
 
 
-def test_a_run_that_is_removed_while_it_is_driven_is_not_made_again(driver, run_dir):
+def test_a_run_that_is_removed_while_it_is_driven_is_not_made_again(driver, run_log):
     import shutil
 
     driver.advance(clock.now(), 1)
-    shutil.rmtree(run_dir.path)
+    shutil.rmtree(run_log.directory)
     with pytest.raises(RunDamaged, match="removed while it ran"):
         driver.advance(clock.now(), 1)
-    assert not run_dir.path.exists()
+    assert not run_log.exists()

@@ -10,6 +10,7 @@ from orchestrator.catalog.rpc_client import connect
 from orchestrator.catalog.rpc_server import StoreServer
 from orchestrator.catalog.runs import RunFilter, list_runs
 from orchestrator.catalog.session import hold_store
+from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
 from orchestrator.service import maintenance
 from orchestrator.service.maintenance import rebuild_index
@@ -69,6 +70,6 @@ def test_parts_are_small_in_runs_and_in_bytes(state, monkeypatch):
     monkeypatch.setattr(maintenance, "_HANDFUL", 3)
     runs = [a_finished_run(state).run_id for _ in range(7)]
     assert [*maintenance._handfuls(state, runs)] == [runs[:3], runs[3:6], runs[6:]]
-    monkeypatch.setattr(maintenance, "_HANDFUL_BYTES", state.run(runs[0]).journal.stat().st_size + 1)
+    monkeypatch.setattr(maintenance, "_HANDFUL_BYTES", RunsDir(state.path).run(runs[0]).journal.stat().st_size + 1)
     assert [len(part) for part in maintenance._handfuls(state, runs)] == [2, 2, 2, 1]
     assert [*maintenance._handfuls(state, [])] == [[]]  # what was deleted is looked at in any case

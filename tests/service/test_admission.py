@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from orchestrator.engine.admission import QueueLimits, TagLimitRule
+from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
 from orchestrator.records import RunRecord, Trigger
-from orchestrator.service import slots, tickets
+from orchestrator.runlog import slots, tickets
+from orchestrator.service import admission
 from orchestrator.state_dir import prepare
 from orchestrator.ticks import QueuedRun
 
@@ -36,20 +38,20 @@ def begin(state, run):
     """What a command does when it is let in: creates the run and locks it."""
 
     def create():
-        state.run(run.run_id).path.mkdir(exist_ok=True)
-        return try_lock(state.run(run.run_id).owner_lock)
+        RunsDir(state.path).run(run.run_id).path.mkdir(exist_ok=True)
+        return try_lock(RunsDir(state.path).run(run.run_id).owner_lock)
 
     return create
 
 
 def attempt(state, run, step="outer.inner[a]"):
-    directory = state.run(run.run_id).attempt(step, 1)
+    directory = RunsDir(state.path).run(run.run_id).attempt(step, 1)
     directory.path.mkdir(parents=True)
     return try_lock(directory.alive)
 
 
 def enter(state, run):
-    return slots.start_if_admitted(state, run, LIMITS, begin(state, run), NOW)
+    return admission.start_if_admitted(state, run, LIMITS, begin(state, run), NOW)
 
 
 def counting(state):
@@ -63,9 +65,9 @@ def test_a_slot_is_held_by_an_owner_and_then_by_what_is_still_alive_of_the_run(s
     alive = attempt(state, first)
     lock.release()
     assert counting(state) == [first.run_id], "its owner is dead, and a step of it still writes"
-    assert isinstance(enter(state, second), slots.Blocked)
-    assert not isinstance(enter(state, first), slots.Blocked), "who takes it over needs no second slot"
-    try_lock(state.run(first.run_id).owner_lock)
+    assert isinstance(enter(state, second), admission.Blocked)
+    assert not isinstance(enter(state, first), admission.Blocked), "who takes it over needs no second slot"
+    try_lock(RunsDir(state.path).run(first.run_id).owner_lock)
     alive.release()
 
 
@@ -73,9 +75,9 @@ def test_a_killed_run_frees_its_slot_and_its_file_is_swept_by_the_next(state):
     first, second = one(1, db="x"), one(2, db="x")
     enter(state, first).release()
     assert counting(state) == []
-    assert (state.slots / first.run_id).exists()
+    assert (RunsDir(state.path).slots / first.run_id).exists()
     lock = enter(state, second)
-    assert [path.name for path in state.slots.iterdir()] == [second.run_id]
+    assert [path.name for path in RunsDir(state.path).slots.iterdir()] == [second.run_id]
     lock.release()
 
 
@@ -95,7 +97,7 @@ def test_a_run_without_limits_needs_no_admission_and_counts_all_the_same(state):
 def test_a_damaged_slot_counts_by_the_record_of_its_run(state, content):
     run = one(1, db="x")
     lock = enter(state, run)
-    (state.slots / run.run_id).write_bytes(content)
+    (RunsDir(state.path).slots / run.run_id).write_bytes(content)
     assert counting(state) == [run.run_id]
     record = RunRecord(
         run_id=run.run_id,
@@ -106,13 +108,13 @@ def test_a_damaged_slot_counts_by_the_record_of_its_run(state, content):
         trigger=Trigger(),
         tags={"db": "x"},
     )
-    state.run(run.run_id).run_json.write_bytes(msgspec.json.encode(record))
-    assert isinstance(enter(state, one(2, db="x")), slots.Blocked)
+    RunsDir(state.path).run(run.run_id).run_json.write_bytes(msgspec.json.encode(record))
+    assert isinstance(enter(state, one(2, db="x")), admission.Blocked)
     lock.release()
 
 
 def test_foreign_things_in_the_directories_disturb_nobody(state):
-    for directory in (state.slots, state.waiting):
+    for directory in (RunsDir(state.path).slots, RunsDir(state.path).waiting):
         directory.mkdir()
         (directory / "notes.txt").write_text("hello")
         (directory / "folder").mkdir()
@@ -130,18 +132,18 @@ def test_a_ticket_is_void_once_its_command_is_dead(state):
     assert [(one.run, one.reason) for one in tickets.tickets(state)] == [(run, "short")]
     ticket._lock.release()  # as the kernel does when it dies
     assert tickets.tickets(state) == []
-    assert list(state.waiting.iterdir()) == []
+    assert list(RunsDir(state.path).waiting.iterdir()) == []
 
 
 def test_who_came_first_gets_the_slot_and_who_is_suspended_holds_nobody_up(state):
     early, late = one(1, db="x"), one(2, at=NOW + timedelta(seconds=1), db="x")
-    path = state.waiting / early.run_id
+    path = RunsDir(state.path).waiting / early.run_id
     waiter = subprocess.Popen(
         [
             sys.executable,
             "-c",
             "import sys, time, msgspec\n"
-            "from orchestrator.service.tickets import HeldTicket\n"
+            "from orchestrator.runlog.tickets import HeldTicket\n"
             "from orchestrator.state_dir import prepare\n"
             "from orchestrator.records import Trigger\n"
             "from orchestrator.ticks import QueuedRun\n"
@@ -159,10 +161,10 @@ def test_who_came_first_gets_the_slot_and_who_is_suspended_holds_nobody_up(state
         assert waiter.stdout.readline() == b"ready\n"
         assert "come first" in enter(state, late).reason
         urgent = one(3, at=late.created_at, priority=1, db="x")
-        assert slots.reason_to_wait(state, urgent, LIMITS, NOW) is None
+        assert admission.reason_to_wait(state, urgent, LIMITS, NOW) is None
         waiter.send_signal(signal.SIGSTOP)
         os.waitpid(waiter.pid, os.WUNTRACED)
-        assert slots.reason_to_wait(state, late, LIMITS, NOW) is None
+        assert admission.reason_to_wait(state, late, LIMITS, NOW) is None
         waiter.send_signal(signal.SIGCONT)
         waiter.kill()
         waiter.wait()
@@ -178,14 +180,14 @@ def test_claims_of_the_queue_count_only_while_there_is_a_daemon(state):
     queued = one(1, db="x")
     mine = one(2, at=NOW + timedelta(seconds=1), db="x")
     tickets.publish_claims(state, [queued])
-    assert slots.reason_to_wait(state, mine, LIMITS, NOW) is None
+    assert admission.reason_to_wait(state, mine, LIMITS, NOW) is None
     daemon = try_lock(state.daemon_lock)
     daemon.write_note(str(os.getpid()).encode())
-    assert "come first" in slots.reason_to_wait(state, mine, LIMITS, NOW)
-    state.queue_claims.write_text("damaged")
-    assert slots.reason_to_wait(state, mine, LIMITS, NOW) is None
+    assert "come first" in admission.reason_to_wait(state, mine, LIMITS, NOW)
+    RunsDir(state.path).queue_claims.write_text("damaged")
+    assert admission.reason_to_wait(state, mine, LIMITS, NOW) is None
     tickets.publish_claims(state, [])
-    assert not state.queue_claims.exists()
+    assert not RunsDir(state.path).queue_claims.exists()
     daemon.release()
 
 
@@ -214,8 +216,8 @@ def test_in_any_interleaving_of_commands_no_limit_is_exceeded(state, seed):
         elif run.run_id in waiting and rng.random() < 0.2:
             waiting.pop(run.run_id).close()
         else:
-            found = slots.start_if_admitted(state, run, rules, begin(state, run), NOW)
-            if isinstance(found, slots.Blocked):
+            found = admission.start_if_admitted(state, run, rules, begin(state, run), NOW)
+            if isinstance(found, admission.Blocked):
                 if run.run_id not in waiting:
                     waiting[run.run_id] = tickets.HeldTicket(state, run, Trigger())
             else:

@@ -1,6 +1,4 @@
-"""Bringing a run into being on disk: complete, or not at all. Drives nothing, and makes no plan: that comes in with the
-record.
-"""
+"""Creates a run on disk: complete, or not at all."""
 
 from __future__ import annotations
 
@@ -12,28 +10,31 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.crashpoints import crash_point
-from orchestrator.layout import FILE_MODE, STATE_DIR_MODE, RunDir, StateDir
+from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
+from orchestrator.private_file import DIR_MODE, FILE_MODE
 from orchestrator.records import RunRecord
-from orchestrator.state_dir import unusable
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir, unusable
 
 
-def create_run(state: StateDir, record: RunRecord) -> RunDir:
+def create_run(state: StateDir, record: RunRecord) -> RunLog:
     """Writes the run's directory and marks it for ingestion. Raises StoreError; nothing is then left behind.
 
     The mark comes first, locked until the directory is there: whoever finds a mark without a directory and without a
     lock knows that the creator died.
     """
-    marker = state.pending_marker(record.run_id)
-    unfinished = state.unfinished(record.run_id)
-    run_dir = state.run(record.run_id)
+    runs = RunsDir(state.path)
+    marker = runs.pending_marker(record.run_id)
+    unfinished = runs.unfinished(record.run_id)
+    run_dir = runs.run(record.run_id)
     try:
         lock = try_lock(marker)
         assert lock is not None, "a run id that somebody else is creating"
         try:
             if unfinished.exists():  # a daemon that was killed in the middle of this left it, and the run waits still
                 shutil.rmtree(unfinished)
-            unfinished.mkdir(mode=STATE_DIR_MODE)
+            unfinished.mkdir(mode=DIR_MODE)
             descriptor = os.open(unfinished / run_dir.run_json.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(msgspec.json.encode(record))
@@ -46,7 +47,7 @@ def create_run(state: StateDir, record: RunRecord) -> RunDir:
         marker.unlink(missing_ok=True)
         raise unusable(state.path, error) from error
     crash_point("run.created")
-    return run_dir
+    return RunLog(state, record.run_id)
 
 
 def make_durable(state: StateDir, run_ids: Iterable[str]) -> None:
@@ -55,13 +56,14 @@ def make_durable(state: StateDir, run_ids: Iterable[str]) -> None:
     For whoever is about to forget what a run could be created from again. A process that is killed loses nothing
     anyhow: only what the kernel has not written yet goes with the power.
     """
-    directories = [state.run(run_id) for run_id in run_ids]
+    runs = RunsDir(state.path)
+    directories = [runs.run(run_id) for run_id in run_ids]
     try:
         for run_dir in directories:
             for path in (run_dir.run_json, run_dir.journal, run_dir.path):
                 _sync(path)
         if directories:
-            _sync(state.runs)
+            _sync(runs.runs)
     except OSError as error:
         raise unusable(state.path, error) from error
 

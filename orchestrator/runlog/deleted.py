@@ -12,7 +12,8 @@ from datetime import datetime
 import msgspec
 
 from orchestrator.journal import JournalWriter, read_lines
-from orchestrator.layout import StateDir
+from orchestrator.layout import RunsDir
+from orchestrator.state_dir import StateDir
 
 
 class Deleted(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,7 +30,7 @@ class Deleted(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def note_deleted(state: StateDir, entries: Iterable[Deleted]) -> None:
     """Adds lines to the log. Raises OSError."""
-    writer = JournalWriter(state.deleted)
+    writer = JournalWriter(RunsDir(state.path).deleted)
     try:
         writer.append([msgspec.json.encode(entry) + b"\n" for entry in entries])
     finally:
@@ -39,7 +40,7 @@ def note_deleted(state: StateDir, entries: Iterable[Deleted]) -> None:
 def read_deleted(state: StateDir) -> list[Deleted]:
     """All lines, the oldest first. One that cannot be read is left out; so is a log that cannot."""
     try:
-        lines = read_lines(state.deleted).lines
+        lines = read_lines(RunsDir(state.path).deleted).lines
     except OSError:
         return []
     entries = []

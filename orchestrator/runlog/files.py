@@ -18,12 +18,10 @@ from typing import Any
 import msgspec
 
 from orchestrator.errors import RunDamaged
-from orchestrator.ids import RUN_ID
 from orchestrator.journal import Lines, read_lines
-from orchestrator.layout import RunDir, StateDir
+from orchestrator.layout import RunDir
 from orchestrator.records import RUN_FORMAT, RunRecord, Trigger
 from orchestrator.regular import PASSING, open_regular, read_regular, why
-from orchestrator.state_dir import unusable
 
 PACKED = "packed.jsonl.gz"
 PACKED_LOGS = "logs.tar.gz"
@@ -44,17 +42,6 @@ def packed_logs(run_dir: RunDir) -> Path:
     return run_dir.path / PACKED_LOGS
 
 
-def pending_runs(state: StateDir) -> list[str]:
-    """The ids of the runs whose journals may hold lines that the database lacks. Other names are ignored. Raises
-    StoreError when the directory may not be read."""
-    try:
-        return sorted(entry.name for entry in os.scandir(state.pending) if RUN_ID.fullmatch(entry.name))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except PermissionError as error:
-        raise unusable(state.pending, error) from error
-
-
 def seems_finished(run_dir: RunDir) -> bool:
     """Whether the last line of the run's journal ends it, by a look at the end of the file; also of a packed run."""
     try:
@@ -72,14 +59,6 @@ def seems_finished(run_dir: RunDir) -> bool:
     return not rest and b'"event":"run_finished"' in last
 
 
-def run_ids_on_disk(state: StateDir) -> list[str]:
-    """The ids of all runs that have a directory."""
-    try:
-        return sorted(entry.name for entry in os.scandir(state.runs) if RUN_ID.fullmatch(entry.name))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def read_record(run_dir: RunDir) -> RunRecord:
     """The run as it was requested. Raises FileNotFoundError when its files are gone, and RunDamaged."""
     data = _record_bytes(run_dir)
@@ -90,7 +69,7 @@ def read_record(run_dir: RunDir) -> RunRecord:
     if record.format > RUN_FORMAT:
         raise _newer(run_dir, record.format)
     if record.run_id != run_dir.run_id:
-        raise damaged(run_dir, "its record is that of another run", record.run_id[:40])
+        raise damaged(run_dir.run_id, "its record is that of another run", record.run_id[:40])
     return record
 
 
@@ -124,9 +103,9 @@ def has_files(run_dir: RunDir) -> bool:
         return False
 
 
-def damaged(run_dir: RunDir, what: str, reason: str) -> RunDamaged:
+def damaged(run_id: str, what: str, reason: str) -> RunDamaged:
     """The error for a run whose files cannot be read."""
-    return RunDamaged(f"Run {run_dir.run_id} is damaged: {what} ({reason}).", hint=REPAIR)
+    return RunDamaged(f"Run {run_id} is damaged: {what} ({reason}).", hint=REPAIR)
 
 
 def salvaged_record(run_dir: RunDir) -> RunRecord:
@@ -155,7 +134,7 @@ def _record_bytes(run_dir: RunDir) -> bytes:
         if is_packed(run_dir):
             return _packed_lines(run_dir)[0]
         if run_dir.path.is_dir() and any(run_dir.path.iterdir()):
-            raise damaged(run_dir, "its record is missing", str(run_dir.run_json)) from None
+            raise damaged(run_dir.run_id, "its record is missing", str(run_dir.run_json)) from None
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run_dir.run_json)) from None
     except OSError as error:
         raise _unreadable(run_dir, "its record cannot be read", error) from error
@@ -169,7 +148,7 @@ def _packed_lines(run_dir: RunDir) -> list[bytes]:
         raise _unreadable(run_dir, "its packed files cannot be read", error) from error
     lines, problem = unpacked(data)
     if not lines:
-        raise damaged(run_dir, "its packed files cannot be read", problem or "nothing is in them")
+        raise damaged(run_dir.run_id, "its packed files cannot be read", problem or "nothing is in them")
     return lines
 
 
@@ -200,7 +179,7 @@ def _inflated(data: bytes) -> tuple[bytes, str | None]:
 
 def _unreadable(run_dir: RunDir, what: str, error: OSError) -> Exception:
     """The error for a file that the operating system does not give us; `error` itself when the file is not to blame."""
-    return error if error.errno in PASSING else damaged(run_dir, what, why(error))
+    return error if error.errno in PASSING else damaged(run_dir.run_id, what, why(error))
 
 
 def _unreadable_record(run_dir: RunDir, data: bytes, error: Exception) -> RunDamaged:
@@ -211,7 +190,7 @@ def _unreadable_record(run_dir: RunDir, data: bytes, error: Exception) -> RunDam
         stated = 0
     if stated > RUN_FORMAT:
         return _newer(run_dir, stated)
-    return damaged(run_dir, "its record cannot be read", why(error) or "nested too deep")
+    return damaged(run_dir.run_id, "its record cannot be read", why(error) or "nested too deep")
 
 
 def _newer(run_dir: RunDir, stated: int) -> RunDamaged:

@@ -6,9 +6,9 @@ import stat
 import pytest
 
 from orchestrator.errors import StoreError
-from orchestrator.layout import StateDir
-from orchestrator.service.create_run import make_durable
-from orchestrator.state_dir import prepare
+from orchestrator.layout import RunsDir
+from orchestrator.runlog.creation import make_durable
+from orchestrator.state_dir import StateDir, prepare
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def synced(monkeypatch):
 
 
 def a_run(state: StateDir, run_id: str):
-    run_dir = state.run(run_id)
+    run_dir = RunsDir(state.path).run(run_id)
     run_dir.path.mkdir()
     run_dir.run_json.write_text("{}")
     run_dir.journal.write_text("")
@@ -36,12 +36,12 @@ def test_all_a_run_could_be_resumed_from_is_forced_to_disk_and_its_name_last(sta
     first, second = a_run(state, "aaaaaaaaaaaa"), a_run(state, "bbbbbbbbbbbb")
     make_durable(state, ["aaaaaaaaaaaa", "bbbbbbbbbbbb"])
     expected = [path for run in (first, second) for path in (run.run_json, run.journal, run.path)]
-    assert synced == [str(path) for path in (*expected, state.runs)]
+    assert synced == [str(path) for path in (*expected, RunsDir(state.path).runs)]
 
 
 def test_a_run_that_is_over_and_gone_needs_nothing(state, synced):
     make_durable(state, ["cccccccccccc"])
-    assert synced == [str(state.runs)]
+    assert synced == [str(RunsDir(state.path).runs)]
 
 
 def test_a_disk_that_fails_is_told_and_not_taken_for_success(state, monkeypatch):

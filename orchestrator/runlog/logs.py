@@ -19,7 +19,7 @@ from typing import IO
 from orchestrator.layout import MARKS, AttemptDir, RunDir
 from orchestrator.output_order import Mark, decode_marks, in_order
 from orchestrator.regular import open_regular
-from orchestrator.run_files import packed_logs
+from orchestrator.runlog.files import packed_logs
 
 _TAIL_BYTES = 64 << 10
 _CHUNK = 1 << 20
@@ -148,10 +148,10 @@ def log_files(run_dir: RunDir, step: str | None = None) -> list[LogFile]:
     return sorted(wanted, key=lambda file: (file.step, file.attempt, file.stream != "stdout"))
 
 
-def last_lines(run_dir: RunDir, step: str, attempt: int, count: int) -> list[str]:
-    """The last lines an attempt wrote, stderr after stdout, as text that cannot disturb a terminal."""
+def last_lines(files: Iterable[LogFile], attempt: int, count: int) -> list[str]:
+    """The last lines that an attempt of one step wrote, stderr after stdout, as text that cannot disturb a terminal."""
     lines: list[str] = []
-    for file in log_files(run_dir, step):
+    for file in files:
         if file.attempt == attempt:
             lines += _without_our_frames(_tail(file))[-count:]
     return lines[-count:]

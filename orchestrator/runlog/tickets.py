@@ -15,12 +15,13 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.heartbeat import daemon_pid, is_suspended
-from orchestrator.layout import STATE_DIR_MODE, StateDir
+from orchestrator.layout import RunsDir
 from orchestrator.locks import HeldLock, is_locked, try_lock
-from orchestrator.private_file import write_atomically
+from orchestrator.private_file import DIR_MODE, write_atomically
 from orchestrator.records import RunSummary, Trigger
 from orchestrator.regular import read_regular
-from orchestrator.state_dir import unusable
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.state_dir import StateDir, unusable
 from orchestrator.states import RunState
 from orchestrator.ticks import QueuedRun
 
@@ -52,7 +53,7 @@ class HeldTicket:
     """Our own ticket, valid until `close` or until this process ends."""
 
     def __init__(self, state: StateDir, run: QueuedRun, trigger: Trigger) -> None:
-        self._path = state.waiting / run.run_id
+        self._path = RunsDir(state.path).waiting / run.run_id
         self._ticket = Ticket(run=run, pid=os.getpid(), trigger=trigger)
         self._lock = _locked(state, self._path)
         self._length = 0
@@ -101,7 +102,7 @@ def claims(state: StateDir) -> list[QueuedRun]:
     if pid is None or is_suspended(pid):
         return []
     try:
-        found = _CLAIMS.decode(read_regular(state.queue_claims))
+        found = _CLAIMS.decode(read_regular(RunsDir(state.path).queue_claims))
     except (OSError, msgspec.MsgspecError):
         return []
     return [msgspec.structs.replace(run, foreground=True) for run in found]  # room in the queue is not their matter
@@ -109,12 +110,13 @@ def claims(state: StateDir) -> list[QueuedRun]:
 
 def publish_claims(state: StateDir, runs: Sequence[QueuedRun]) -> None:
     """Notes which queued runs are next in line. Raises StoreError."""
+    directory = RunsDir(state.path)
     try:
         if not runs:
-            state.queue_claims.unlink(missing_ok=True)
+            directory.queue_claims.unlink(missing_ok=True)
             return
-        state.waiting.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
-        write_atomically(state.queue_claims, msgspec.json.encode(runs))
+        directory.waiting.mkdir(mode=DIR_MODE, exist_ok=True)
+        write_atomically(directory.queue_claims, msgspec.json.encode(runs))
     except OSError as error:
         raise unusable(state.path, error) from error
 
@@ -139,13 +141,13 @@ def find_tickets(state: StateDir, reference: str) -> list[Ticket]:
     return [
         ticket
         for ticket in tickets(state)
-        if ticket.run.run_id.startswith(reference) and not state.run(ticket.run.run_id).path.exists()
+        if ticket.run.run_id.startswith(reference) and not RunLog(state, ticket.run.run_id).exists()
     ]
 
 
 def _locked(state: StateDir, path: Path) -> HeldLock:
     try:
-        state.waiting.mkdir(mode=STATE_DIR_MODE, exist_ok=True)
+        path.parent.mkdir(mode=DIR_MODE, exist_ok=True)
         while True:
             lock = try_lock(path)
             assert lock is not None, "a run id that another command waits with"
@@ -157,11 +159,13 @@ def _locked(state: StateDir, path: Path) -> HeldLock:
 
 
 def _files(state: StateDir) -> Iterator[Path]:
+    directory = RunsDir(state.path)
     try:
-        names = sorted(entry.name for entry in os.scandir(state.waiting))
+        names = sorted(entry.name for entry in os.scandir(directory.waiting))
     except OSError:
         return
-    yield from (state.waiting / name for name in names if not name.startswith(".") and name != state.queue_claims.name)
+    claims_name = directory.queue_claims.name
+    yield from (directory.waiting / name for name in names if not name.startswith(".") and name != claims_name)
 
 
 def _remove_void(path: Path) -> None:

@@ -6,20 +6,21 @@ import gzip
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestrator.errors import RunDamaged
-from orchestrator.layout import FILE_MODE, MARKS, RunDir
+from orchestrator.layout import MARKS, RunDir
 from orchestrator.locks import try_lock
+from orchestrator.private_file import FILE_MODE
 from orchestrator.regular import read_regular
-from orchestrator.run_files import is_packed, packed_file, packed_logs, unpacked
-from orchestrator.service.history import progress_of
-from orchestrator.service.logs import log_files
+from orchestrator.runlog.files import is_packed, packed_file, packed_logs, unpacked
+from orchestrator.runlog.logs import log_files
 
 
-def pack(run_dir: RunDir) -> bool:
-    """Packs a run; False when it is not over, is being driven, or is packed already.
+def pack(run_dir: RunDir, is_over: Callable[[], bool]) -> bool:
+    """Packs a run; False when it is not over by `is_over`, is being driven, or is packed already. `is_over` may raise
+    RunDamaged and FileNotFoundError.
 
     Whatever the moment at which this is interrupted, the run stays readable: the open files go only once the packed
     ones are complete.
@@ -33,7 +34,7 @@ def pack(run_dir: RunDir) -> bool:
         return False
     try:
         try:
-            if not progress_of(run_dir).is_finished:
+            if not is_over():
                 return False
         except (RunDamaged, FileNotFoundError):
             return False  # it is left as it is, for `state check` to find

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.attempts.log_limit import LogLimit
 from orchestrator.layout import AttemptDir
-from orchestrator.service.logs import Lines, LogFile, LogReader, last_of, printable, printable_lines
+from orchestrator.runlog.logs import Lines, LogFile, LogReader, last_of, printable, printable_lines
 
 
 @pytest.mark.parametrize(
