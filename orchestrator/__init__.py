@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from orchestrator.io_managers.filesystem import filesystem_io_manager
     from orchestrator.io_managers.memory import memory_io_manager
     from orchestrator.io_managers.parquet import parquet_io_manager
-    from orchestrator.records import Materialization
-    from orchestrator.ticks import RunEnding
+    from orchestrator.model.asset import Materialization
+    from orchestrator.model.delivery import RunEnding
 
 # Where each name is defined. They are imported when first used: the command line imports this package too, and has
 # no use for any of them.
@@ -62,7 +62,7 @@ _HOME = {
     "IOManager": "definitions.io_manager",
     "InProcessResult": "in_process",
     "InputContext": "definitions.contexts",
-    "Materialization": "records",
+    "Materialization": "model.asset",
     "Metadata": "definitions.values",
     "Mode": "definitions.pipeline",
     "OrchestratorError": "errors",
@@ -73,7 +73,7 @@ _HOME = {
     "ResourceContext": "definitions.contexts",
     "RetryPolicy": "definitions.retry",
     "RetryRequested": "definitions.values",
-    "RunEnding": "ticks",
+    "RunEnding": "model.delivery",
     "RunRequest": "definitions.requests",
     "ScheduleContext": "definitions.automation_contexts",
     "SensorContext": "definitions.automation_contexts",

@@ -30,7 +30,10 @@ from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import unselected_steps
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.errors import ConfigError, NotFound, NotPossible, near_misses
-from orchestrator.events import (
+from orchestrator.ids import new_run_id
+from orchestrator.io_managers.memory import forget_run, memory_io_manager
+from orchestrator.model.attempt import SourceRef
+from orchestrator.model.events import (
     AttemptLaunched,
     ErrorInfo,
     Event,
@@ -40,12 +43,9 @@ from orchestrator.events import (
     StepFailed,
     kind_of,
 )
-from orchestrator.ids import new_run_id
-from orchestrator.io_managers.memory import forget_run, memory_io_manager
+from orchestrator.model.states import RunState, StepState
 from orchestrator.planning.compile import IN_PROCESS, ReplacedMode, plan_run
 from orchestrator.planning.plan import PlanRequest
-from orchestrator.records import SourceRef
-from orchestrator.states import RunState, StepState
 from orchestrator.worker.bound_run import BoundRun
 from orchestrator.worker.errors import is_a
 from orchestrator.worker.interrupts import Interruption

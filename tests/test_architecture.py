@@ -22,8 +22,6 @@ VOCABULARY = {
     "distribution",
     "document",
     "errors",
-    "event_lines",
-    "events",
     "ids",
     "init_process",
     "journal",
@@ -31,22 +29,19 @@ VOCABULARY = {
     "limits",
     "locks",
     "masking",
-    "messages",
+    "model",
     "outliving",
     "output_order",
     "private_file",
+    "protocol",
     "process_tree",
     "heartbeat",
-    "records",
     "regular",
     "settings",
     "state_dir",
-    "states",
     "terminal",
-    "ticks",
     "trust",
     "typed",
-    "wire",
     "yaml_text",
 }
 PURE = VOCABULARY | {"definitions", "planning", "engine"}
@@ -71,7 +66,7 @@ MAY_IMPORT = {
     | {"executors", "code_locations", "runlog", "catalog", "service", "service_manager", "daemon", "simulation"},
     "__main__": {"cli", "init_process"},
     # The public names, wherever they are defined.
-    "__init__": {"_version", "definitions", "errors", "in_process", "io_managers", "records", "ticks"},
+    "__init__": {"_version", "definitions", "errors", "in_process", "io_managers", "model"},
 }
 # The user's own DuckDB file is opened by an IO manager, in a step's process; ours only by the catalog.
 OWNED = {

@@ -19,8 +19,8 @@ from orchestrator.crashpoints import crash_point
 from orchestrator.journal import JournalWriter
 from orchestrator.layout import AttemptDir, RunsDir
 from orchestrator.locks import HeldLock, is_locked, try_lock
+from orchestrator.model.attempt import split_handle
 from orchestrator.private_file import FILE_MODE, write_atomically
-from orchestrator.records import split_handle
 from orchestrator.state_dir import StateDir, make_private
 
 # In the lock file of an attempt whose outcome is recorded: its parent need not say how the process ended.

@@ -23,8 +23,8 @@ from orchestrator.attempts.observation import (
     up_to_outcome,
 )
 from orchestrator.clock import monotonic
-from orchestrator.events import ErrorInfo
-from orchestrator.records import split_handle
+from orchestrator.model.attempt import split_handle
+from orchestrator.model.events import ErrorInfo
 
 
 @dataclass

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from orchestrator.attempts.exit_status import how_it_ended
 from orchestrator.clock import now
-from orchestrator.event_lines import Undecodable, decode_line, quoted
-from orchestrator.events import (
+from orchestrator.model.event_lines import Undecodable, decode_line, quoted
+from orchestrator.model.events import (
     AnyAttemptEvent,
     AttemptCanceled,
     AttemptEvent,

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.records import AttemptSpec, RunRecord, Trigger
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.model.run import RunRecord, Trigger
 
 
 class RunPackage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -5,20 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from orchestrator.catalog.codec import from_timestamp, to_timestamp
 from orchestrator.catalog.kinds import reads, writes
+from orchestrator.model.run import Acknowledgement
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database
-
-
-class Acknowledgement(msgspec.Struct, frozen=True):
-    """When somebody acknowledged a failed run, and their note."""
-
-    acknowledged_at: datetime
-    note: str | None = None
 
 
 @writes

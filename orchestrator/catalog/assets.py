@@ -5,27 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from orchestrator.catalog.codec import from_json, from_timestamp, to_json, to_timestamp
 from orchestrator.catalog.kinds import reads, writes
 from orchestrator.errors import NotFound, near_misses
-from orchestrator.records import AssetSummary, Materialization, asset_name
-from orchestrator.ticks import NumberedMaterialization
+from orchestrator.model.asset import AssetSummary, Materialization, NumberedMaterialization, asset_name
+from orchestrator.model.filters import HistoryFilter
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database
 
 _COLUMNS = "id, asset_key, run_id, step, materialized_at, partition_key, description, metadata, tags, pipeline"
-
-
-class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which materializations of an asset. `after` is an id: only those recorded later than that one."""
-
-    partitions: tuple[str, ...] = ()
-    after: str | None = None
-    limit: int | None = 20
-    oldest_first: bool = False
 
 
 @reads

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.catalog.codec import from_json, to_json
 from orchestrator.catalog.kinds import reads, writes
-from orchestrator.ticks import Automation
+from orchestrator.model.automation import Automation
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database

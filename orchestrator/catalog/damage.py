@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from orchestrator.catalog.codec import to_timestamp
 from orchestrator.catalog.endings import write_endings
 from orchestrator.catalog.kinds import reads, writes
+from orchestrator.model.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir
-from orchestrator.states import TERMINAL_RUN_STATES, RunState
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database

@@ -10,7 +10,7 @@ import msgspec
 from orchestrator.catalog.codec import from_timestamp, to_timestamp
 from orchestrator.catalog.kinds import reads
 from orchestrator.catalog.runs import COLUMNS, summary_of
-from orchestrator.records import RunSummary
+from orchestrator.model.run import RunSummary
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.catalog.codec import from_json, from_timestamp, to_json, to_timestamp
 from orchestrator.catalog.kinds import reads, writes
-from orchestrator.states import DeliveryState
-from orchestrator.ticks import Delivery, RunEnding
+from orchestrator.model.delivery import Delivery, RunEnding
+from orchestrator.model.states import DeliveryState
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database

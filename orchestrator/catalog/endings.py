@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator.catalog.codec import from_json, from_timestamp, to_json, to_timestamp
 from orchestrator.catalog.kinds import reads, writes
-from orchestrator.records import ALERTS_TAG, Trigger
-from orchestrator.states import RunState, StepState
-from orchestrator.ticks import RunEnding
+from orchestrator.model.delivery import RunEnding
+from orchestrator.model.run import ALERTS_TAG, Trigger
+from orchestrator.model.states import RunState, StepState
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database

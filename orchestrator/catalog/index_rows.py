@@ -11,9 +11,9 @@ from orchestrator.catalog.database import Database
 from orchestrator.catalog.endings import write_endings
 from orchestrator.catalog.projection import Projection
 from orchestrator.crashpoints import crash_point
-from orchestrator.events import AssetMaterialized, Event, kind_of
-from orchestrator.records import RunRecord
-from orchestrator.states import TERMINAL_RUN_STATES
+from orchestrator.model.events import AssetMaterialized, Event, kind_of
+from orchestrator.model.run import RunRecord
+from orchestrator.model.states import TERMINAL_RUN_STATES
 
 # What stands in `events.event` for a line of a journal that is not an event.
 UNREADABLE = "unreadable"

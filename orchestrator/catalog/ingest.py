@@ -19,14 +19,14 @@ from orchestrator.catalog.projection import Projection, RunRow, StepRow
 from orchestrator.catalog.runs import indexed_record
 from orchestrator.crashpoints import crash_point
 from orchestrator.errors import RunDamaged
-from orchestrator.event_lines import Undecodable, decode_line
-from orchestrator.events import AssetMaterialized, Event
 from orchestrator.journal import Lines
-from orchestrator.records import RunRecord
+from orchestrator.model.event_lines import Undecodable, decode_line
+from orchestrator.model.events import AssetMaterialized, Event
+from orchestrator.model.run import RunRecord
+from orchestrator.model.states import TERMINAL_RUN_STATES, RunState, StepState
 from orchestrator.runlog.inventory import pending_runs
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir
-from orchestrator.states import TERMINAL_RUN_STATES, RunState, StepState
 
 # One transaction takes in at most about this much of the journals, to bound the memory it needs.
 _BATCH_BYTES = 64 << 20

@@ -17,12 +17,12 @@ from orchestrator.catalog.kinds import reads, slow, writes
 from orchestrator.catalog.schema import VERSION, schema_version
 from orchestrator.errors import RunDamaged, StoreError
 from orchestrator.ids import new_run_id
-from orchestrator.records import Trigger
+from orchestrator.model.run import Trigger
+from orchestrator.model.tick import dedupe_key
 from orchestrator.runlog.deleted import Used, read_deleted
 from orchestrator.runlog.inventory import run_ids_on_disk
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir, unused
-from orchestrator.ticks import dedupe_key
 
 TABLES = (
     "meta",

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from orchestrator import events as ev
-from orchestrator.states import RunState, StepState
+from orchestrator.model import events as ev
+from orchestrator.model.states import RunState, StepState
 
 
 @dataclass

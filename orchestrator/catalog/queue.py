@@ -14,11 +14,11 @@ from orchestrator.catalog.codec import from_json, from_timestamp, to_timestamp
 from orchestrator.catalog.endings import write_endings
 from orchestrator.catalog.kinds import reads, writes
 from orchestrator.crashpoints import crash_point
-from orchestrator.records import BY_HAND, RunRecord, Trigger, priority_of
+from orchestrator.model.queued_run import QueuedRun, UnfinishedRun
+from orchestrator.model.run import BY_HAND, RunRecord, Trigger, priority_of
+from orchestrator.model.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir
-from orchestrator.states import TERMINAL_RUN_STATES, RunState
-from orchestrator.ticks import QueuedRun, UnfinishedRun
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database

@@ -22,8 +22,8 @@ from orchestrator.catalog.kinds import kind_of
 from orchestrator.clock import monotonic, now
 from orchestrator.errors import DaemonSilent, OrchestratorError, StoreError
 from orchestrator.heartbeat import daemon_pid, is_suspended, is_turning, unresponsive_error
+from orchestrator.protocol.wire import Channel, Disconnected
 from orchestrator.state_dir import StateDir
-from orchestrator.wire import Channel, Disconnected
 
 PROTOCOL = 2
 # How long an answer may take. A daemon turns many times a second; one that does not is busy, or hangs.

@@ -25,8 +25,8 @@ from orchestrator.clock import monotonic
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
 from orchestrator.limits import free_descriptors
 from orchestrator.private_file import FILE_MODE
+from orchestrator.protocol.wire import Channel, Disconnected
 from orchestrator.state_dir import StateDir, renamed
-from orchestrator.wire import Channel, Disconnected
 
 # The modules whose declared operations may be called by name.
 SERVED = (

@@ -5,48 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from orchestrator.catalog.codec import from_json, from_timestamp, to_timestamp
 from orchestrator.catalog.kinds import reads, writes
 from orchestrator.errors import NotFound
 from orchestrator.ids import LENGTH, RUN_ID
-from orchestrator.records import RunRecord, RunSummary, Trigger
-from orchestrator.states import TERMINAL_RUN_STATES, RunState
+from orchestrator.model.filters import RunFilter
+from orchestrator.model.run import RunInfo, RunRecord, RunSummary, Trigger
+from orchestrator.model.states import TERMINAL_RUN_STATES, RunState
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database
 
 LAST = "last"
 COLUMNS = "run_id, pipeline, mode, status, created_at, started_at, finished_at, tags, trigger_json"
-
-
-class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs to list; everything given must hold. Tags are (name, value) pairs, value None for any."""
-
-    pipeline: str | None = None
-    statuses: tuple[RunState, ...] = ()
-    tags: tuple[tuple[str, str | None], ...] = ()
-    since: datetime | None = None
-    limit: int | None = 20
-
-    def passes(self, run: RunSummary) -> bool:
-        """Whether a run passes, whatever the limit."""
-        return (
-            self.pipeline in (None, run.pipeline)
-            and (not self.statuses or run.status in self.statuses)
-            and (self.since is None or run.created_at >= self.since)
-            and all(name in run.tags and value in (None, run.tags[name]) for name, value in self.tags)
-        )
-
-
-class RunInfo(msgspec.Struct, frozen=True):
-    """A run's summary with what else the index knows of it."""
-
-    summary: RunSummary
-    location: str
-    reason: str
-    parent_run_id: str | None
 
 
 @reads

@@ -14,9 +14,12 @@ from orchestrator.catalog.deliveries import save_deliveries
 from orchestrator.catalog.kinds import reads, writes
 from orchestrator.crashpoints import crash_point
 from orchestrator.errors import StoreConflict
-from orchestrator.records import RunRecord
-from orchestrator.states import RunState, TickState
-from orchestrator.ticks import Automation, Delivery, Tick
+from orchestrator.model.automation import Automation
+from orchestrator.model.delivery import Delivery
+from orchestrator.model.filters import TickFilter
+from orchestrator.model.run import RunRecord
+from orchestrator.model.states import RunState, TickState
+from orchestrator.model.tick import Tick
 
 if TYPE_CHECKING:
     from orchestrator.catalog.database import Database
@@ -47,18 +50,6 @@ class TickBatch(msgspec.Struct, frozen=True):
     again: bool = False
     undelivered: list[Delivery] = []
     delivered: list[str] = []  # keys of deliveries
-
-
-class TickFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ticks to list; everything given must hold. `name` is location/name."""
-
-    name: str | None = None
-    kinds: tuple[str, ...] = ()
-    statuses: tuple[TickState, ...] = ()
-    since: datetime | None = None
-    limit: int | None = 100  # None: all
-    tick_id: str | None = None
-    with_output: bool = False  # only those that printed something or failed
 
 
 @writes

@@ -11,7 +11,7 @@ from orchestrator.cli.completers import asset_names
 from orchestrator.cli.options import AssetArgument, Json, Yes, confirm, group, store
 from orchestrator.cli.output import print_json, put, say, whole
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.records import asset_name
+from orchestrator.model.asset import asset_name
 
 app = group("Look at the assets that runs have written.")
 
@@ -64,8 +64,9 @@ def history(
 ) -> None:
     """List the materializations of an asset, the newest first."""
     from orchestrator import clock
-    from orchestrator.catalog.assets import HistoryFilter, asset_history, get_asset
+    from orchestrator.catalog.assets import asset_history, get_asset
     from orchestrator.cli.assets_view import history_table
+    from orchestrator.model.filters import HistoryFilter
 
     parsed = parse_key(key)
     with store(only_reads=True) as opened:

@@ -10,7 +10,7 @@ from orchestrator.cli.output import Cell, Painter, table
 from orchestrator.cli.runs_view import ago, metadata_summary, metadata_words
 from orchestrator.cli.styles import BOLD, DIM
 from orchestrator.definitions.values import is_special_metadata
-from orchestrator.records import AssetSummary, Materialization, asset_name
+from orchestrator.model.asset import AssetSummary, Materialization, asset_name
 
 
 def asset_table(assets: Sequence[AssetSummary], now: datetime) -> str:

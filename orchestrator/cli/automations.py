@@ -13,9 +13,9 @@ from orchestrator.errors import DaemonError, NotPossible, UsageError
 if TYPE_CHECKING:
     from orchestrator.catalog.session import Store
     from orchestrator.cli.ticks_live import Look
+    from orchestrator.model.automation import Automation
     from orchestrator.service.automations import Known
     from orchestrator.service.workspace import Workspace
-    from orchestrator.ticks import Automation
 
 
 def show_list(*, schedules: bool, json: bool) -> int:
@@ -47,7 +47,7 @@ def show_list(*, schedules: bool, json: bool) -> int:
 
 
 def _say_what_is_missing(known: Known) -> None:
-    from orchestrator.messages import distinct_errors
+    from orchestrator.protocol.messages import distinct_errors
 
     for problem in known.unknown:
         say(f"{problem} What is in it may be missing here." if known.everything else problem)
@@ -126,9 +126,10 @@ def _switched(after: Automation, now: datetime, changed: bool) -> dict[str, Any]
 def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bool, follow: bool, json: bool) -> None:
     """The newest ticks, once or live."""
     from orchestrator import clock
-    from orchestrator.catalog.ticks import TickFilter, list_ticks
+    from orchestrator.catalog.ticks import list_ticks
     from orchestrator.cli.ticks_live import tail
     from orchestrator.cli.ticks_view import as_json, last_failure, tick_table
+    from orchestrator.model.filters import TickFilter
     from orchestrator.service.automations import look_up, pick
 
     with workspace(only_reads=True) as found:
@@ -215,7 +216,7 @@ def forget_one(name: str, *, schedules: bool, json: bool) -> None:
 
 def _states(status: list[str]) -> tuple[Any, ...]:
     from orchestrator.errors import near_misses
-    from orchestrator.states import TickState
+    from orchestrator.model.states import TickState
 
     for one in status:
         if one.upper() not in TickState.__members__:
@@ -225,8 +226,8 @@ def _states(status: list[str]) -> tuple[Any, ...]:
 
 def _first(one: Automation, now: datetime) -> str:
     from orchestrator.cli.ticks_view import local
+    from orchestrator.model.automation import ScheduleInfo
     from orchestrator.service.automations import next_instants
-    from orchestrator.ticks import ScheduleInfo
 
     if not isinstance(one.declared, ScheduleInfo):
         return ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from orchestrator.messages import PipelineInfo
+    from orchestrator.protocol.messages import PipelineInfo
     from orchestrator.service.workspace import Workspace
 
 # For this long locations may load, and the store be busy, while somebody waits for the shell.
@@ -28,28 +28,28 @@ def run_ids() -> list[str]:
 
 def active_runs() -> list[str]:
     """The runs that can be canceled: they wait or are under way."""
-    from orchestrator.states import ACTIVE_RUN_STATES, RunState
+    from orchestrator.model.states import ACTIVE_RUN_STATES, RunState
 
     return _completions(lambda: _runs_in({RunState.QUEUED, *ACTIVE_RUN_STATES}))
 
 
 def resumable_runs() -> list[str]:
     """The runs whose owner may be gone."""
-    from orchestrator.states import ACTIVE_RUN_STATES
+    from orchestrator.model.states import ACTIVE_RUN_STATES
 
     return _completions(lambda: _runs_in(ACTIVE_RUN_STATES))
 
 
 def ended_runs() -> list[str]:
     """The runs that are over."""
-    from orchestrator.states import TERMINAL_RUN_STATES
+    from orchestrator.model.states import TERMINAL_RUN_STATES
 
     return _completions(lambda: _runs_in(TERMINAL_RUN_STATES))
 
 
 def failed_runs() -> list[str]:
     """The runs that failed or were canceled."""
-    from orchestrator.states import RunState
+    from orchestrator.model.states import RunState
 
     return _completions(lambda: _runs_in({RunState.FAILURE, RunState.CANCELED}))
 
@@ -62,7 +62,7 @@ def pipeline_names() -> list[str]:
 def asset_names() -> list[str]:
     """The assets of the catalog."""
     from orchestrator.catalog.assets import list_assets
-    from orchestrator.records import asset_name
+    from orchestrator.model.asset import asset_name
 
     return _completions(lambda: [asset_name(asset.asset) for asset in _stored(list_assets)])
 
@@ -89,14 +89,14 @@ def executor_names() -> list[str]:
 
 def run_states() -> list[str]:
     """The states of a run."""
-    from orchestrator.states import RunState
+    from orchestrator.model.states import RunState
 
     return [str(state) for state in RunState]
 
 
 def tick_states() -> list[str]:
     """The states of a tick."""
-    from orchestrator.states import TickState
+    from orchestrator.model.states import TickState
 
     return [str(state) for state in TickState]
 
@@ -148,7 +148,8 @@ def _pipelines(name: str | None = None) -> list[PipelineInfo]:
 
 
 def _runs_in(states: Iterable[Any]) -> list[str]:
-    from orchestrator.catalog.runs import RunFilter, list_runs
+    from orchestrator.catalog.runs import list_runs
+    from orchestrator.model.filters import RunFilter
 
     return [run.run_id for run in _stored(list_runs, RunFilter(statuses=tuple(states), limit=_MOST))]
 

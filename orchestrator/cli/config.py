@@ -13,7 +13,7 @@ app = group("Check and show the workspace file.")
 @app.command(epilog="Example: orchestrator config check && git commit")
 def check(json: Json = False) -> int:
     """Check the workspace file and everything it names: locations, pipelines, presets, the executor, the state."""
-    from orchestrator.messages import SPAWN_HINT
+    from orchestrator.protocol.messages import SPAWN_HINT
     from orchestrator.service.settings_check import executor_problems, settings_problems
     from orchestrator.service.workspace import load_locations
 

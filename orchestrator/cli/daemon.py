@@ -192,9 +192,10 @@ def _absent(state: StateDir, error: DaemonError) -> dict[str, Any]:
 
 def _came_of_it(found: Workspace, began: datetime) -> dict[str, Any]:
     """The ticks of a pass, and the runs that were created in it."""
-    from orchestrator.catalog.runs import RunFilter, list_runs
-    from orchestrator.catalog.ticks import TickFilter, list_ticks
+    from orchestrator.catalog.runs import list_runs
+    from orchestrator.catalog.ticks import list_ticks
     from orchestrator.cli.ticks_view import as_json
+    from orchestrator.model.filters import RunFilter, TickFilter
 
     with store_of(found) as store:
         ticks = store(list_ticks, TickFilter(since=began, limit=_MOST_TICKS))

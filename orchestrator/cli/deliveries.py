@@ -12,7 +12,7 @@ from orchestrator.cli.styles import BOLD, RED, YELLOW
 
 if TYPE_CHECKING:
     from orchestrator.catalog.session import Store
-    from orchestrator.ticks import Delivery
+    from orchestrator.model.delivery import Delivery
 
 
 def show_deliveries(name: str | None, *, json: bool) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from orchestrator import events as ev
 from orchestrator.cli.output import Painter
 from orchestrator.cli.runs_view import metadata_summary
 from orchestrator.cli.styles import CYAN, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration
-from orchestrator.records import asset_name
+from orchestrator.model import events as ev
+from orchestrator.model.asset import asset_name
 
 _SHOWN_ALREADY = frozenset({"at", "step", "attempt", "n"})
 

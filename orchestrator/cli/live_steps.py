@@ -12,7 +12,7 @@ from datetime import datetime
 from orchestrator.cli.styles import DIM, STEP_STYLES
 from orchestrator.clock import format_duration
 from orchestrator.engine.step_graph import RunStep
-from orchestrator.states import TERMINAL_STEP_STATES, StepState
+from orchestrator.model.states import TERMINAL_STEP_STATES, StepState
 
 # What is told of one by one, however many there are: the first to be shown when there is little room.
 _TOLD = {StepState.RUNNING: 0, StepState.RETRYING: 1, StepState.FAILURE: 2}

@@ -28,7 +28,7 @@ def read_config(files: list[Path], sets: list[str]) -> dict[str, Any]:
 
 def read_tags(items: list[str]) -> dict[str, str]:
     """Tags given as NAME=VALUE. Names that begin with `orchestrator/` are ours."""
-    from orchestrator.records import SYSTEM_TAG_PREFIX
+    from orchestrator.model.run import SYSTEM_TAG_PREFIX
 
     tags = {}
     for item in items:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from orchestrator import clock
-from orchestrator.catalog.runs import RunFilter
 from orchestrator.errors import UsageError, near_misses
-from orchestrator.states import RunState
+from orchestrator.model.filters import RunFilter
+from orchestrator.model.states import RunState
 
 
 def run_filter(pipeline: str | None, status: list[str], tag: list[str], since: str | None, limit: int) -> RunFilter:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from orchestrator.catalog.acknowledgements import Acknowledgement
 from orchestrator.cli.output import whole
 from orchestrator.cli.run_report import step_note
 from orchestrator.cli.run_warnings import warnings_json
@@ -14,14 +13,15 @@ from orchestrator.cli.runs_view import LAST_LINES
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail, step_summary
-from orchestrator.events import AssetMaterialized, Event, ExpectationChecked
-from orchestrator.records import RunRecord, RunSummary, asset_name
+from orchestrator.model.asset import asset_name
+from orchestrator.model.events import AssetMaterialized, Event, ExpectationChecked
+from orchestrator.model.run import Acknowledgement, RunRecord, RunSummary
+from orchestrator.model.states import ACTIVE_RUN_STATES, StepState
 from orchestrator.runlog.logs import last_lines
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.history import is_abandoned, progress_of
 from orchestrator.service.queued_runs import QueuedRunView
 from orchestrator.state_dir import StateDir
-from orchestrator.states import ACTIVE_RUN_STATES, StepState
 
 
 def run_page_json(

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.cli.output import Painter
 from orchestrator.cli.runs_view import trigger_words
 from orchestrator.cli.styles import DIM
-from orchestrator.records import ALERTS_TAG, RunRecord
+from orchestrator.model.run import ALERTS_TAG, RunRecord
 
 _MOST_SETTINGS = 20
 

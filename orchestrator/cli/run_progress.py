@@ -7,14 +7,14 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator import events as ev
 from orchestrator.cli.events_view import event_line
 from orchestrator.cli.live_steps import how_far, live_lines
 from orchestrator.cli.output import is_live, say
 from orchestrator.cli.styles import BOLD, CYAN, DIM
 from orchestrator.clock import format_duration, now
 from orchestrator.engine.progress import RunProgress
-from orchestrator.records import RunRecord
+from orchestrator.model import events as ev
+from orchestrator.model.run import RunRecord
 
 if TYPE_CHECKING:
     from orchestrator.cli.live import Piece

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.catalog.acknowledgements import Acknowledgement
 from orchestrator.cli.live_steps import families, family_name, together
 from orchestrator.cli.output import Painter
 from orchestrator.cli.run_origin import origin_lines
@@ -29,11 +28,12 @@ from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail
-from orchestrator.events import AssetMaterialized, Event, ExpectationChecked
-from orchestrator.records import RunRecord, asset_name
+from orchestrator.model.asset import asset_name
+from orchestrator.model.events import AssetMaterialized, Event, ExpectationChecked
+from orchestrator.model.run import Acknowledgement, RunRecord
+from orchestrator.model.states import ACTIVE_RUN_STATES, RunState, StepState
 from orchestrator.runlog.logs import last_lines
 from orchestrator.runlog.run_log import RunLog
-from orchestrator.states import ACTIVE_RUN_STATES, RunState, StepState
 
 _ALL = "orchestrator runs show {} --steps"
 

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.cli.output import Painter, whole
 from orchestrator.cli.runs_view import MOST_FAILURES, error_lines
 from orchestrator.cli.styles import BOLD, DIM, YELLOW
-from orchestrator.events import Event, HookFailed, ResourceFailed
+from orchestrator.model.events import Event, HookFailed, ResourceFailed
 
 Warned = HookFailed | ResourceFailed
 

@@ -144,7 +144,7 @@ def show(
 def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None:
     """Print everything that happened in a run, in order."""
     from orchestrator.cli.events_view import event_row
-    from orchestrator.events import encode_line
+    from orchestrator.model.events import encode_line
     from orchestrator.service.follow_run import follow_events
 
     with workspace(only_reads=True) as found:

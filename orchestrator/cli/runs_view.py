@@ -17,9 +17,9 @@ from orchestrator.cli.styles import BOLD, DIM, RED, RUN_STYLES, STEP_STYLES, STE
 from orchestrator.clock import format_duration
 from orchestrator.definitions.values import is_special_metadata
 from orchestrator.errors import shortened
-from orchestrator.events import ErrorInfo, Frame
-from orchestrator.records import RunSummary, Trigger
-from orchestrator.states import RunState, StepState
+from orchestrator.model.events import ErrorInfo, Frame
+from orchestrator.model.run import RunSummary, Trigger
+from orchestrator.model.states import RunState, StepState
 
 # A run with more steps than this is summarised; every step stands in `runs show --steps`.
 MOST_STEPS = 40

@@ -143,7 +143,7 @@ def instant_of(text: str | None) -> datetime | None:
 
 
 def _expression(name: str | None, cron: str | None, timezone: str) -> tuple[str, str]:
-    from orchestrator.ticks import Automation, ScheduleInfo
+    from orchestrator.model.automation import Automation, ScheduleInfo
 
     if (name is None) == (cron is None):
         raise UsageError("Name a schedule, or give --cron; not both.")

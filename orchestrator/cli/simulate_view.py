@@ -16,11 +16,12 @@ from orchestrator.cli.ticks_view import TICK_STYLES, local, why_not_run
 from orchestrator.clock import format_duration, format_instant
 from orchestrator.cron_expression import parse_cron
 from orchestrator.errors import summary_line
+from orchestrator.model.automation import ScheduleInfo
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Requested
 from orchestrator.simulation.clock_changes import ClockChange, changes_between, moved_by
 from orchestrator.simulation.results import SimulatedTick
 from orchestrator.simulation.simulate import Simulation
-from orchestrator.states import TickState
-from orchestrator.ticks import Requested, ScheduleInfo
 
 # Up to so many ticks are all listed without being asked for.
 FEW = 40

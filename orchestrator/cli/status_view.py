@@ -12,7 +12,7 @@ from orchestrator.cli.runs_view import ago, run_table
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, until
 from orchestrator.clock import format_duration, now
-from orchestrator.records import RunSummary
+from orchestrator.model.run import RunSummary
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Status
 
 # One screen: of more than this the rest is counted.

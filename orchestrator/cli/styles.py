@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.states import RunState, StepState
+from orchestrator.model.states import RunState, StepState
 
 # ANSI colour codes, so that plain lines need no library; rich understands the names beside them.
 # No blue: it cannot be read on a black palette.

@@ -15,7 +15,7 @@ from orchestrator.cli.ticks_view import TICK_STYLES, what
 from orchestrator.errors import NotFound
 
 if TYPE_CHECKING:
-    from orchestrator.ticks import Tick
+    from orchestrator.model.tick import Tick
 
 _LOOK_S = 1.0
 
@@ -23,7 +23,8 @@ _LOOK_S = 1.0
 def show_logs(name: str | None, tick_id: str | None, limit: int, *, schedules: bool, follow: bool, json: bool) -> None:
     """The newest ticks that printed something or failed, oldest first; of one tick, also when it printed nothing."""
     from orchestrator import clock
-    from orchestrator.catalog.ticks import TickFilter, list_ticks
+    from orchestrator.catalog.ticks import list_ticks
+    from orchestrator.model.filters import TickFilter
     from orchestrator.service.automations import look_up, pick
 
     kinds = ("schedule",) if schedules else ("sensor", "asset_sensor", "run_status_sensor")

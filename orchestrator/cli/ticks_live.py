@@ -19,7 +19,8 @@ from orchestrator.cli.runs_view import ago
 from orchestrator.cli.styles import BOLD, DIM, RED
 from orchestrator.cli.ticks_view import TICK_STYLES, as_json, tick_line, timeline, until, what
 from orchestrator.errors import OrchestratorError
-from orchestrator.ticks import Automation, Tick
+from orchestrator.model.automation import Automation
+from orchestrator.model.tick import Tick
 
 if TYPE_CHECKING:
     from orchestrator.cli.live import Piece

@@ -11,8 +11,9 @@ from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration
 from orchestrator.cron import load_zone
 from orchestrator.errors import summary_line
-from orchestrator.states import TickState
-from orchestrator.ticks import Automation, ScheduleInfo, Tick
+from orchestrator.model.automation import Automation, ScheduleInfo
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Tick
 
 # From this width on there is room for an instant as the clocks of its zone show it.
 _WIDE = 110

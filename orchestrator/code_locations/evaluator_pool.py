@@ -20,7 +20,7 @@ from orchestrator.attempts.exit_status import how_it_ended
 from orchestrator.clock import format_duration, monotonic
 from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.code_locations.process_memory import growth_mb, own_memory_kb
-from orchestrator.messages import (
+from orchestrator.protocol.messages import (
     NO_EVALUATOR,
     Answer,
     Evaluate,
@@ -33,7 +33,7 @@ from orchestrator.messages import (
     MakePlans,
     Refusal,
 )
-from orchestrator.wire import Channel, Disconnected, Garbled
+from orchestrator.protocol.wire import Channel, Disconnected, Garbled
 
 # More at a time would only take turns on the same processors.
 MOST = 8

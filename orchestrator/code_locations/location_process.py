@@ -36,7 +36,8 @@ from orchestrator.errors import (
 )
 from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.masking import Masker
-from orchestrator.messages import (
+from orchestrator.outliving import OutlivingProcess
+from orchestrator.protocol.messages import (
     OLDEST_PROTOCOL,
     PROTOCOL,
     Answer,
@@ -53,8 +54,7 @@ from orchestrator.messages import (
     Refusal,
     is_compatible,
 )
-from orchestrator.outliving import OutlivingProcess
-from orchestrator.wire import Channel, Disconnected, Garbled
+from orchestrator.protocol.wire import Channel, Disconnected, Garbled
 
 # A process that takes nothing from its socket for this long is busy; what waits is sent later.
 _READS_WITHIN_S = 0.05

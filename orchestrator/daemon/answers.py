@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from orchestrator.model.tick import Evaluation
 from orchestrator.planning.plan import PlannedRun
-from orchestrator.ticks import Evaluation
 
 # Configuration deeper than this is a mistake, and much deeper than this nothing can encode or decode it.
 DEEPEST = 100

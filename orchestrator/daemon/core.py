@@ -29,9 +29,10 @@ from orchestrator.daemon.write_buffer import FlushWrites, WriteBuffer
 from orchestrator.engine.overlap import Active, active_runs
 from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
 from orchestrator.errors import FirstError
+from orchestrator.model.automation import ScheduleInfo
+from orchestrator.model.tick import Requested, dedupe_key
 from orchestrator.service.cancel_run import CancelOutcome, cancel_run
 from orchestrator.service.workspace import Workspace
-from orchestrator.ticks import Requested, ScheduleInfo, dedupe_key
 
 # A concern that has not had a turn for this long is not alive.
 _TOLERANCE = LONGEST_WAIT * 6

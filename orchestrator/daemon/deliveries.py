@@ -15,8 +15,10 @@ from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.sensor_inputs import SensorInput
 from orchestrator.engine import deliveries as engine
 from orchestrator.errors import summary_line
-from orchestrator.states import TickState
-from orchestrator.ticks import Delivery, RunEnding, SensorInfo, Tick
+from orchestrator.model.automation import SensorInfo
+from orchestrator.model.delivery import Delivery, RunEnding
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Tick
 
 # What changes in the store, by key. None: the alert got through.
 Changes = dict[str, Delivery | None]

@@ -21,10 +21,10 @@ from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.engine.sensor_timing import RequestDecision
 from orchestrator.errors import FirstError
-from orchestrator.messages import FindAsset, FoundAsset
+from orchestrator.model.tick import Evaluation, Requested
 from orchestrator.planning.plan import PlannedRun, PlanRequest
+from orchestrator.protocol.messages import FindAsset, FoundAsset
 from orchestrator.service.workspace import Workspace, in_workspace
-from orchestrator.ticks import Evaluation, Requested
 
 # Making plans runs user code too (validators), and a tick may ask for thousands.
 PLANNING_TIMEOUT_S = 120.0

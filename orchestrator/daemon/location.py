@@ -11,9 +11,9 @@ from orchestrator.code_locations.evaluator_pool import EvaluatorPool
 from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.daemon.file_watcher import Signature
 from orchestrator.errors import LocationBroken, OrchestratorError
-from orchestrator.messages import BrokenInfo
+from orchestrator.model.automation import Declared
 from orchestrator.planning.plan import PlannedRun
-from orchestrator.ticks import Declared
+from orchestrator.protocol.messages import BrokenInfo
 
 _FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=1)

@@ -20,14 +20,14 @@ from orchestrator.daemon.runs import Runs
 from orchestrator.engine.admission import PUT_OFF, Admission, admit, is_limited, is_postponed, limits_of, room_for_runs
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, StoreError
 from orchestrator.limits import free_descriptors
-from orchestrator.records import RunRecord
+from orchestrator.model.queued_run import QueuedRun, as_queued
+from orchestrator.model.run import RunRecord
 from orchestrator.runlog.creation import create_run, make_durable
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.runlog.slots import busy_reason, holders, try_admission, write_slot
 from orchestrator.runlog.tickets import publish_claims, waiting_commands
 from orchestrator.service.admission import reason_to_wait
 from orchestrator.service.workspace import Workspace
-from orchestrator.ticks import QueuedRun, as_queued
 
 # Runs taken in one turn: between two handfuls the other concerns get their turns.
 _HANDFUL = 20

@@ -11,7 +11,8 @@ from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine import schedule_decisions
-from orchestrator.ticks import Automation, Declared, Delivery, ScheduleInfo, SensorInfo, automation_id
+from orchestrator.model.automation import Automation, Declared, ScheduleInfo, SensorInfo, automation_id
+from orchestrator.model.delivery import Delivery
 
 
 class Registry:

@@ -13,22 +13,23 @@ from orchestrator.catalog.runs import begun_runs
 from orchestrator.catalog.session import Store
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunDamaged
-from orchestrator.events import (
+from orchestrator.executors.base import Executor, ExecutorContext
+from orchestrator.executors.registry import make_executor
+from orchestrator.model.attempt import split_handle
+from orchestrator.model.events import (
     Owner,
     RunFinished,
     RunInterrupted,
     RunResumed,
     RunStarted,
 )
-from orchestrator.executors.base import Executor, ExecutorContext
-from orchestrator.executors.registry import make_executor
-from orchestrator.records import RunRecord, split_handle
+from orchestrator.model.run import RunRecord
+from orchestrator.model.states import RunState, StepState
 from orchestrator.runlog.inventory import ownerless, pending_runs
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.runlog.slots import drop_slot
 from orchestrator.service.driver import OwnedRun, RunDriver
 from orchestrator.state_dir import StateDir
-from orchestrator.states import RunState, StepState
 
 # Journals of runs in flight are copied into the index this often; one that has ended, at once.
 INGEST = timedelta(seconds=0.5)

@@ -28,10 +28,11 @@ from orchestrator.engine.schedule_decisions import (
     passed_of,
 )
 from orchestrator.ids import new_run_id
-from orchestrator.records import SERIALIZE_TAG
+from orchestrator.model.automation import Automation, ScheduleInfo
+from orchestrator.model.run import SERIALIZE_TAG
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Tick
 from orchestrator.service.workspace import Workspace
-from orchestrator.states import TickState
-from orchestrator.ticks import Automation, ScheduleInfo, Tick
 
 # An evaluation that failed for reasons that are not the user's is made again, this often, ever later.
 _RETRIES = 3

@@ -11,9 +11,9 @@ from typing import Any
 from orchestrator.catalog.assets import materializations_after
 from orchestrator.catalog.endings import endings_after
 from orchestrator.catalog.session import Store
-from orchestrator.records import asset_name
+from orchestrator.model.asset import NumberedMaterialization, asset_name
+from orchestrator.model.automation import SensorInfo
 from orchestrator.service import cursors
-from orchestrator.ticks import NumberedMaterialization, SensorInfo
 
 # An asset sensor is shown at most this many materializations of each asset at a time; the rest follows at once.
 BATCH = 100

@@ -24,10 +24,11 @@ from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine.renames import predecessor_of, take_over
 from orchestrator.engine.sensor_timing import next_evaluation_at, spread
 from orchestrator.ids import new_run_id
+from orchestrator.model.automation import Automation, SensorInfo
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Tick
 from orchestrator.service import cursors
 from orchestrator.service.workspace import Workspace
-from orchestrator.states import TickState
-from orchestrator.ticks import Automation, SensorInfo, Tick
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.registry import Registry
 from orchestrator.engine.sensor_timing import RequestDecision
 from orchestrator.ids import new_run_id
+from orchestrator.model.automation import Automation, Declared
+from orchestrator.model.run import RunRecord, Trigger
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Evaluation, Tick, dedupe_key
 from orchestrator.planning.plan import encode_plan
-from orchestrator.records import RunRecord, Trigger
 from orchestrator.service.workspace import Workspace
-from orchestrator.states import TickState
-from orchestrator.ticks import Automation, Declared, Evaluation, Tick, dedupe_key
 
 # What of an error or of printed text is kept in a tick.
 _LONGEST_TEXT = 8000

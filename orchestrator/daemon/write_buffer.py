@@ -16,7 +16,10 @@ from orchestrator.clock import is_recent
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import StoreConflict
-from orchestrator.ticks import Automation, Delivery, Tick, UnfinishedRun
+from orchestrator.model.automation import Automation
+from orchestrator.model.delivery import Delivery
+from orchestrator.model.queued_run import UnfinishedRun
+from orchestrator.model.tick import Tick
 
 PATIENCE = timedelta(seconds=1)
 

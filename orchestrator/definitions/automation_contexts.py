@@ -13,8 +13,7 @@ from typing import Any
 from orchestrator import clock
 from orchestrator.definitions.contexts import silent_logger
 from orchestrator.definitions.values import AssetKey
-from orchestrator.records import Materialization
-from orchestrator.ticks import NumberedMaterialization
+from orchestrator.model.asset import Materialization, NumberedMaterialization
 
 LONGEST_CURSOR = 1 << 20
 

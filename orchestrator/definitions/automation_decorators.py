@@ -16,7 +16,7 @@ from orchestrator.definitions.broken import defined, named_options
 from orchestrator.definitions.pipeline import PipelineDefinition
 from orchestrator.definitions.source_location import check_function
 from orchestrator.definitions.values import AssetKey
-from orchestrator.ticks import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S
+from orchestrator.model.automation import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S
 
 AssetName = str | list[str] | AssetKey
 CatchUp = Literal["latest", "all", "none"]

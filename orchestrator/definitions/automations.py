@@ -24,8 +24,8 @@ from orchestrator.definitions.source_location import (
 from orchestrator.definitions.step import check_tags
 from orchestrator.definitions.values import AssetKey
 from orchestrator.errors import DefinitionError, near_misses
-from orchestrator.states import TERMINAL_RUN_STATES, RunState
-from orchestrator.ticks import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S, Declared, ScheduleInfo, SensorInfo
+from orchestrator.model.automation import DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S, Declared, ScheduleInfo, SensorInfo
+from orchestrator.model.states import TERMINAL_RUN_STATES, RunState
 
 _CATCH_UP = ("latest", "all", "none")
 _STARTS = ("now", "beginning")

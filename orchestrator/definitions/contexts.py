@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.definitions.values import AssetMaterialization, Expectation
 from orchestrator.errors import near_misses
-from orchestrator.records import Trigger
+from orchestrator.model.run import Trigger
 
 
 class Resources(Mapping[str, Any]):

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.records import SYSTEM_TAG_PREFIX
-from orchestrator.ticks import Requested
+from orchestrator.model.run import SYSTEM_TAG_PREFIX
+from orchestrator.model.tick import Requested
 from orchestrator.typed import copied, escaped, storable
 
 LONGEST_KEY = 1000

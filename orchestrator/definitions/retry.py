@@ -11,7 +11,7 @@ import msgspec
 from orchestrator.clock import Duration, seconds_of
 from orchestrator.definitions.broken import checked_later
 from orchestrator.definitions.source_location import definition_error, where_called
-from orchestrator.events import RetryAsk
+from orchestrator.model.events import RetryAsk
 
 _DURATION = "Write seconds, text like '90s' or '15m', or a timedelta."
 

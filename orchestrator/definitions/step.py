@@ -27,7 +27,7 @@ from orchestrator.definitions.source_location import (
     where_called,
     where_is,
 )
-from orchestrator.records import SYSTEM_TAG_PREFIX
+from orchestrator.model.run import SYSTEM_TAG_PREFIX
 from orchestrator.typed import escaped
 
 if TYPE_CHECKING:

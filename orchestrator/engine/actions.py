@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.events import Event
-from orchestrator.records import AttemptSpec
-from orchestrator.states import RunState
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.model.events import Event
+from orchestrator.model.states import RunState
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from orchestrator.clock import is_ahead
-from orchestrator.records import SERIALIZE_TAG
+from orchestrator.model.queued_run import QueuedRun
+from orchestrator.model.run import SERIALIZE_TAG
 from orchestrator.settings import RunQueueSettings
-from orchestrator.ticks import QueuedRun
 
 # A run that could not be begun is tried again after this long.
 PUT_OFF = timedelta(seconds=5)

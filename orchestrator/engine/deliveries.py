@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from orchestrator.clock import format_instant, is_recent
-from orchestrator.states import DeliveryState
-from orchestrator.ticks import Delivery, RunEnding
+from orchestrator.model.delivery import Delivery, RunEnding
+from orchestrator.model.states import DeliveryState
 
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=15)

@@ -11,9 +11,9 @@ from orchestrator.definitions.retry import may_retry
 from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
-from orchestrator.events import ErrorInfo, StepAbandoned, StepFailed, StepRetryScheduled, StepSkipped
-from orchestrator.records import AttemptSpec
-from orchestrator.states import RunState, StepState
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.model.events import ErrorInfo, StepAbandoned, StepFailed, StepRetryScheduled, StepSkipped
+from orchestrator.model.states import RunState, StepState
 
 # Before an attempt that was lost is made again: long enough for a machine to settle, short enough not to be noticed.
 # Twice as long each time, up to the longest: what was lost again was lost to something that lasts.

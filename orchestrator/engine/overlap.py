@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.records import BY_HAND
-from orchestrator.ticks import ScheduleInfo, UnfinishedRun, automation_id
+from orchestrator.model.automation import ScheduleInfo, automation_id
+from orchestrator.model.queued_run import UnfinishedRun
+from orchestrator.model.run import BY_HAND
 
 
 @dataclass(frozen=True)

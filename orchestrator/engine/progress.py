@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator import events as ev
 from orchestrator.engine.step_graph import Network, RunStep
+from orchestrator.model import events as ev
+from orchestrator.model.states import TERMINAL_RUN_STATES, RunState, StepState
 from orchestrator.planning.plan import Plan
-from orchestrator.states import TERMINAL_RUN_STATES, RunState, StepState
 
 
 class RunProgress:

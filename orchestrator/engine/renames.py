@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.ticks import Automation, Declared, ScheduleInfo
+from orchestrator.model.automation import Automation, Declared, ScheduleInfo
 
 
 def successor_of(gone: Automation, everything: Iterable[Automation]) -> Automation | None:

@@ -11,9 +11,9 @@ from datetime import datetime
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import Network, Produced, RunStep
 from orchestrator.errors import NotFound, NotPossible, near_misses
-from orchestrator.events import StepReused
+from orchestrator.model.events import StepReused
+from orchestrator.model.states import StepState
 from orchestrator.planning.plan import Plan, PlannedOutput, PlannedStep, instance_key
-from orchestrator.states import StepState
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from orchestrator.clock import format_duration
 from orchestrator.cron import instants_after, load_zone
 from orchestrator.cron_expression import parse_cron
-from orchestrator.states import TickState
-from orchestrator.ticks import Automation, Declared, Kind, ScheduleInfo, automation_id
+from orchestrator.model.automation import Automation, Declared, Kind, ScheduleInfo, automation_id
+from orchestrator.model.states import TickState
 
 # An occurrence that is looked at this soon after its instant was not late: the daemon was awake.
 ON_TIME = timedelta(seconds=60)

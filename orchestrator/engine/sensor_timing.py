@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestrator.ticks import Automation, Requested, SensorInfo
+from orchestrator.model.automation import Automation, SensorInfo
+from orchestrator.model.tick import Requested
 
 # A failing sensor is looked at ever less often, down to this.
 LONGEST_BACK_OFF = timedelta(minutes=10)

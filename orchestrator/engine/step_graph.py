@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from orchestrator.events import ErrorInfo, RetryAsk
+from orchestrator.model.attempt import SourceRef
+from orchestrator.model.events import ErrorInfo, RetryAsk
+from orchestrator.model.states import TERMINAL_STEP_STATES, StepState
 from orchestrator.planning.plan import Plan, PlannedStep, Source, instance_key
-from orchestrator.records import SourceRef
-from orchestrator.states import TERMINAL_STEP_STATES, StepState
 
 _MOST_SOURCES = 3  # named in the reason of a step that is skipped
 

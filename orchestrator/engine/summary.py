@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
-from orchestrator.records import RunDetail, RunRecord, StepSummary
+from orchestrator.model.run import RunDetail, RunRecord, StepSummary
 
 
 def run_detail(record: RunRecord, run: RunProgress) -> RunDetail:

@@ -12,6 +12,7 @@ from orchestrator.definitions.outputs import DynamicOut, NothingOut
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition, Preset
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.errors import HOW_TO_SET, ConfigError
+from orchestrator.model.run import PRIORITY_TAG
 from orchestrator.planning.changes import changed_nodes
 from orchestrator.planning.plan import (
     Plan,
@@ -34,7 +35,6 @@ from orchestrator.planning.run_config import (
 from orchestrator.planning.shape import Shape, check_selection, io_managers_of, origin_of, selected_in
 from orchestrator.planning.typed_config import SettledConfig, settle_config
 from orchestrator.planning.versions import step_versions
-from orchestrator.records import PRIORITY_TAG
 from orchestrator.typed import escaped, storable, with_texts
 
 IN_PROCESS = "in_process"

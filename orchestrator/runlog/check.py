@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.event_lines import Undecodable, decode_line
-from orchestrator.events import AnyEvent, AttemptEvent, EventUnreadable
 from orchestrator.layout import RunDir, RunsDir
+from orchestrator.model.event_lines import Undecodable, decode_line
+from orchestrator.model.events import AnyEvent, AttemptEvent, EventUnreadable
 from orchestrator.regular import read_regular, why
 from orchestrator.runlog.files import is_packed, packed_file, packed_logs, read_journal, unpacked
 from orchestrator.runlog.run_log import RunLog

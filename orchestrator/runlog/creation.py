@@ -12,8 +12,8 @@ import msgspec
 from orchestrator.crashpoints import crash_point
 from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
+from orchestrator.model.run import RunRecord
 from orchestrator.private_file import DIR_MODE, FILE_MODE
-from orchestrator.records import RunRecord
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir, unusable
 

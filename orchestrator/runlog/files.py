@@ -20,7 +20,7 @@ import msgspec
 from orchestrator.errors import RunDamaged
 from orchestrator.journal import Lines, read_lines
 from orchestrator.layout import RunDir
-from orchestrator.records import RUN_FORMAT, RunRecord, Trigger
+from orchestrator.model.run import RUN_FORMAT, RunRecord, Trigger
 from orchestrator.regular import PASSING, open_regular, read_regular, why
 
 PACKED = "packed.jsonl.gz"

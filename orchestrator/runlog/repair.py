@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.event_lines import LONG_AGO, decode_line, decode_lines
-from orchestrator.events import AttemptEvent, encode_line
 from orchestrator.ids import RUN_ID
 from orchestrator.journal import read_lines
 from orchestrator.layout import RunDir, RunsDir
 from orchestrator.locks import is_locked
+from orchestrator.model.event_lines import LONG_AGO, decode_line, decode_lines
+from orchestrator.model.events import AttemptEvent, encode_line
 from orchestrator.private_file import DIR_MODE, write_atomically
 from orchestrator.regular import read_regular
 from orchestrator.runlog.check import archive_problem, is_event

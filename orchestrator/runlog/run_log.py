@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import NotPossible, RunDamaged
-from orchestrator.event_lines import decode_lines
-from orchestrator.events import AnyEvent, Event, RunFinished, encode_line
 from orchestrator.journal import JournalWriter, Lines
 from orchestrator.layout import RunDir, RunsDir
 from orchestrator.locks import HeldLock, is_locked, try_lock
+from orchestrator.model.event_lines import decode_lines
+from orchestrator.model.events import AnyEvent, Event, RunFinished, encode_line
+from orchestrator.model.run import RunRecord
 from orchestrator.private_file import FILE_MODE
-from orchestrator.records import RunRecord
 from orchestrator.regular import NotRegular, read_regular, why
 from orchestrator.runlog import archive, files, logs
 from orchestrator.state_dir import StateDir, require_space, unusable

@@ -20,11 +20,11 @@ from orchestrator import clock
 from orchestrator.errors import OrchestratorError
 from orchestrator.layout import RunsDir
 from orchestrator.locks import HeldLock, read_note, try_lock
+from orchestrator.model.queued_run import QueuedRun, as_queued
 from orchestrator.private_file import DIR_MODE, write_atomically
 from orchestrator.regular import read_regular
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir, in_the_way, unusable
-from orchestrator.ticks import QueuedRun, as_queued
 
 
 def try_admission(state: StateDir) -> HeldLock | None:

@@ -17,13 +17,13 @@ import msgspec
 from orchestrator.heartbeat import daemon_pid, is_suspended
 from orchestrator.layout import RunsDir
 from orchestrator.locks import HeldLock, is_locked, try_lock
+from orchestrator.model.queued_run import QueuedRun
+from orchestrator.model.run import RunSummary, Trigger
+from orchestrator.model.states import RunState
 from orchestrator.private_file import DIR_MODE, write_atomically
-from orchestrator.records import RunSummary, Trigger
 from orchestrator.regular import read_regular
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir, unusable
-from orchestrator.states import RunState
-from orchestrator.ticks import QueuedRun
 
 _CLAIMS = msgspec.json.Decoder(list[QueuedRun])
 

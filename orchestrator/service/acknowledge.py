@@ -8,7 +8,7 @@ from orchestrator.catalog.acknowledgements import acknowledge_run
 from orchestrator.catalog.runs import get_run
 from orchestrator.catalog.session import Store
 from orchestrator.errors import NotPossible
-from orchestrator.states import RunState
+from orchestrator.model.states import RunState
 
 
 def acknowledge_failure(store: Store, run_id: str, note: str | None, now: datetime) -> None:

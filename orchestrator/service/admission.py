@@ -16,13 +16,13 @@ from orchestrator.clock import monotonic
 from orchestrator.crashpoints import crash_point
 from orchestrator.engine.admission import QueueLimits, is_limited, limits_of, why_not
 from orchestrator.errors import NotPossible, OrchestratorError
-from orchestrator.records import Trigger
+from orchestrator.model.queued_run import QueuedRun
+from orchestrator.model.run import Trigger
 from orchestrator.runlog.slots import busy_reason, holders, try_admission, write_slot
 from orchestrator.runlog.tickets import HeldTicket, rivals
 from orchestrator.service.interrupts import Interrupts
 from orchestrator.settings import Settings, load_settings
 from orchestrator.state_dir import StateDir
-from orchestrator.ticks import QueuedRun
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ from orchestrator.errors import (
     UsageError,
     near_misses,
 )
-from orchestrator.messages import BrokenInfo
+from orchestrator.model.automation import Automation, Declared, ScheduleInfo, SensorInfo, automation_id
+from orchestrator.protocol.messages import BrokenInfo
 from orchestrator.runlog.deleted import Deleted, note_deleted
 from orchestrator.service import cursors
 from orchestrator.service.daemon import describe_daemon
@@ -35,7 +36,6 @@ from orchestrator.service.workspace import (
     unknown_locations,
 )
 from orchestrator.state_dir import unusable
-from orchestrator.ticks import Automation, Declared, ScheduleInfo, SensorInfo, automation_id
 
 
 @dataclass(frozen=True)

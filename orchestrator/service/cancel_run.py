@@ -13,12 +13,12 @@ from orchestrator.catalog.runs import delete_run, get_run
 from orchestrator.catalog.session import Store
 from orchestrator.crashpoints import crash_point
 from orchestrator.errors import NotFound, NotPossible
+from orchestrator.model.states import TERMINAL_RUN_STATES
 from orchestrator.runlog.deleted import Deleted, note_deleted
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.runlog.slots import drop_slot
 from orchestrator.service.history import progress_of
 from orchestrator.state_dir import StateDir, unusable
-from orchestrator.states import TERMINAL_RUN_STATES
 
 
 class CancelOutcome(StrEnum):

@@ -10,8 +10,8 @@ import json
 from orchestrator.catalog.assets import newest_ordinal
 from orchestrator.catalog.endings import newest_ending
 from orchestrator.catalog.session import Store
-from orchestrator.records import asset_name
-from orchestrator.ticks import SensorInfo
+from orchestrator.model.asset import asset_name
+from orchestrator.model.automation import SensorInfo
 
 # The one place that a run-status sensor keeps.
 ENDINGS = "run"

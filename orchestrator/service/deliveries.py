@@ -9,8 +9,10 @@ from orchestrator.catalog.session import Store
 from orchestrator.catalog.ticks import TickBatch, commit_ticks
 from orchestrator.errors import NotFound
 from orchestrator.ids import new_run_id
-from orchestrator.states import TickState
-from orchestrator.ticks import Automation, Delivery, Tick
+from orchestrator.model.automation import Automation
+from orchestrator.model.delivery import Delivery
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Tick
 
 
 def failed_alerts(store: Store, one: Automation, run: str | None) -> list[Delivery]:

@@ -28,8 +28,11 @@ from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
 from orchestrator.engine.progress import RunProgress
 from orchestrator.errors import LocationDied, NotPossible, OrchestratorError, RunDamaged, StoreError
-from orchestrator.event_lines import LONG_AGO
-from orchestrator.events import (
+from orchestrator.executors.base import DEFAULT_GRACE_S, Attempt, Executor
+from orchestrator.locks import HeldLock
+from orchestrator.model.attempt import AttemptSpec, handle_of
+from orchestrator.model.event_lines import LONG_AGO
+from orchestrator.model.events import (
     AttemptDied,
     AttemptEvent,
     AttemptLaunched,
@@ -46,10 +49,8 @@ from orchestrator.events import (
     StepReused,
     encode_line,
 )
-from orchestrator.executors.base import DEFAULT_GRACE_S, Attempt, Executor
-from orchestrator.locks import HeldLock
+from orchestrator.model.run import RunRecord
 from orchestrator.planning.plan import Plan
-from orchestrator.records import AttemptSpec, RunRecord, handle_of
 from orchestrator.regular import IN_THE_WAY
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.history import replayed

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from orchestrator.event_lines import LONG_AGO, decode_lines
-from orchestrator.events import AnyEvent, AttemptEvent, LogEmitted, RunFinished, RunInterrupted
+from orchestrator.model.event_lines import LONG_AGO, decode_lines
+from orchestrator.model.events import AnyEvent, AttemptEvent, LogEmitted, RunFinished, RunInterrupted
 from orchestrator.runlog.logs import Lines, LogFile, Logged, LogReader, as_lines, attempt_lines, last_of
 from orchestrator.runlog.run_log import RunLog
 

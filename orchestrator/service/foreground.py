@@ -12,10 +12,11 @@ from typing import Protocol
 
 from orchestrator import clock
 from orchestrator.engine.progress import RunProgress
-from orchestrator.events import Event
 from orchestrator.executors.base import Executor
 from orchestrator.executors.registry import make_executor
-from orchestrator.records import RunRecord, split_handle
+from orchestrator.model.attempt import split_handle
+from orchestrator.model.events import Event
+from orchestrator.model.run import RunRecord
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.runlog.slots import drop_slot
 from orchestrator.service.driver import OwnedRun, RunDriver

@@ -9,13 +9,13 @@ import msgspec
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.summary import run_detail
 from orchestrator.errors import RunDamaged
-from orchestrator.events import AnyEvent
+from orchestrator.model.events import AnyEvent
+from orchestrator.model.run import RunDetail, RunRecord, RunSummary
+from orchestrator.model.states import ACTIVE_RUN_STATES, RunState
 from orchestrator.planning.plan import decode_plan
-from orchestrator.records import RunDetail, RunRecord, RunSummary
 from orchestrator.regular import why
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir
-from orchestrator.states import ACTIVE_RUN_STATES, RunState
 
 
 def progress_of(run_log: RunLog) -> RunProgress:

@@ -16,10 +16,10 @@ from orchestrator.catalog.rpc_client import RemoteStore
 from orchestrator.catalog.salvage import Salvaged, known_ordinals, salvage
 from orchestrator.catalog.session import open_store, set_aside_damaged
 from orchestrator.errors import DaemonError, OrchestratorError, RunDamaged, StoreError
-from orchestrator.event_lines import decode_lines
-from orchestrator.events import AnyEvent, OutputStored
 from orchestrator.locks import is_locked
-from orchestrator.records import RunRecord
+from orchestrator.model.event_lines import decode_lines
+from orchestrator.model.events import AnyEvent, OutputStored
+from orchestrator.model.run import RunRecord
 from orchestrator.runlog.archive import size_on_disk
 from orchestrator.runlog.check import unreadable_parts
 from orchestrator.runlog.inventory import all_runs, leftovers, run_ids_on_disk, strange_marks

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from orchestrator import clock
-from orchestrator.catalog.runs import RunFilter, get_run, resolve_run
+from orchestrator.catalog.runs import get_run, resolve_run
 from orchestrator.catalog.session import Store
 from orchestrator.errors import DaemonError, NotPossible, OrchestratorError, TimedOut
 from orchestrator.locks import is_locked
-from orchestrator.records import RunSummary
+from orchestrator.model.filters import RunFilter
+from orchestrator.model.run import RunSummary
+from orchestrator.model.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.runlog.tickets import Ticket, find_tickets, tickets
 from orchestrator.service.daemon import describe_daemon
 from orchestrator.state_dir import StateDir
-from orchestrator.states import TERMINAL_RUN_STATES, RunState
 
 _PAUSE_S = 0.2
 # How often the database is opened for a run that waits while there is no daemon.

@@ -17,13 +17,14 @@ from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import Lookup, check_keys, finished_before, nearest, reused_steps, unselected_steps
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.errors import ExecutionError, NotFound, NotPossible
-from orchestrator.events import StepReused
 from orchestrator.executors.registry import make_executor
 from orchestrator.ids import new_run_id
 from orchestrator.locks import HeldLock
-from orchestrator.messages import SPAWN_HINT
+from orchestrator.model.events import StepReused
+from orchestrator.model.queued_run import as_queued
+from orchestrator.model.run import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trigger
 from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
-from orchestrator.records import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trigger
+from orchestrator.protocol.messages import SPAWN_HINT
 from orchestrator.runlog.creation import create_run
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.admission import Terms, enter, limits_in_the_way
@@ -31,7 +32,6 @@ from orchestrator.service.driver import OwnedRun
 from orchestrator.service.history import ancestors, progress_of
 from orchestrator.service.interrupts import Interrupts
 from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
-from orchestrator.ticks import as_queued
 from orchestrator.typed import plain, typed_texts
 
 _NOT_INHERITED = (ALERTS_TAG, IGNORED_LIMITS_TAG)

@@ -26,14 +26,18 @@ from orchestrator.catalog.dashboard import (
     standing_failures,
     undelivered_alerts,
 )
-from orchestrator.catalog.runs import RunFilter, count_runs, list_runs
+from orchestrator.catalog.runs import count_runs, list_runs
 from orchestrator.catalog.session import Store, open_store
 from orchestrator.catalog.ticks import latest_ticks
 from orchestrator.engine.renames import successor_of
 from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, OrchestratorError
 from orchestrator.heartbeat import daemon_pid, last_heartbeat
-from orchestrator.messages import BrokenInfo
-from orchestrator.records import RunSummary
+from orchestrator.model.automation import Automation, ScheduleInfo
+from orchestrator.model.filters import RunFilter
+from orchestrator.model.run import RunSummary
+from orchestrator.model.states import ACTIVE_RUN_STATES, RunState
+from orchestrator.model.tick import Tick
+from orchestrator.protocol.messages import BrokenInfo
 from orchestrator.runlog.tickets import tickets
 from orchestrator.service.automations import next_instants, reconciled
 from orchestrator.service.daemon import describe_daemon
@@ -42,8 +46,6 @@ from orchestrator.service.history import is_abandoned
 from orchestrator.service.queued_runs import in_terminal
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
 from orchestrator.service.workspace import LoadedLocation, StillLoading, Workspace, load_locations
-from orchestrator.states import ACTIVE_RUN_STATES, RunState
-from orchestrator.ticks import Automation, ScheduleInfo, Tick
 
 # What has failed or was not run is worth a line in the status for this long.
 RECENT = timedelta(days=1)

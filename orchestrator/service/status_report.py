@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from orchestrator.catalog.dashboard import ActiveRun, Behind, NotRun, SkippedInARow, UndeliveredAlerts
-from orchestrator.messages import BrokenInfo
-from orchestrator.records import RunSummary
-from orchestrator.ticks import Tick
+from orchestrator.model.run import RunSummary
+from orchestrator.model.tick import Tick
+from orchestrator.protocol.messages import BrokenInfo
 
 
 class LocationStatus(msgspec.Struct, frozen=True):

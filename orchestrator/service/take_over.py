@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from orchestrator.errors import NotPossible
 from orchestrator.locks import HeldLock
+from orchestrator.model.queued_run import as_queued
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.admission import Terms, enter
 from orchestrator.service.driver import OwnedRun
 from orchestrator.service.history import progress_of
 from orchestrator.service.interrupts import Interrupts
 from orchestrator.service.workspace import Workspace
-from orchestrator.ticks import as_queued
 
 
 def take_over(workspace: Workspace, run_log: RunLog, terms: Terms, interrupts: Interrupts) -> OwnedRun:

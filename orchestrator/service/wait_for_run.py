@@ -6,10 +6,10 @@ import time
 
 from orchestrator.clock import monotonic
 from orchestrator.errors import NotPossible, TimedOut
-from orchestrator.records import RunDetail
+from orchestrator.model.run import RunDetail
+from orchestrator.model.states import TERMINAL_RUN_STATES
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.history import detail_of, progress_of
-from orchestrator.states import TERMINAL_RUN_STATES
 
 _PAUSE_S = 0.1
 # An owner that died leaves its run unfinished for ever; one that is only just starting has not locked it yet.

@@ -18,11 +18,11 @@ from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_
 from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, plan_request_of
 from orchestrator.daemon.tick_results import verdict_of
 from orchestrator.engine.sensor_timing import decide_requests
-from orchestrator.messages import Evaluated
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Evaluation, Requested
+from orchestrator.protocol.messages import Evaluated
 from orchestrator.service.workspace import Workspace
 from orchestrator.simulation.simulated_schedule import Occurrence, Said, SimulatedSchedule
-from orchestrator.states import TickState
-from orchestrator.ticks import Evaluation, Requested
 
 # Occurrences in one message, and for how long an evaluator goes on before it answers.
 _AT_ONCE = 1000

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.cron import instants_between, load_zone
 from orchestrator.cron_expression import parse_cron
-from orchestrator.ticks import ScheduleInfo
+from orchestrator.model.automation import ScheduleInfo
 
 _LOOK = timedelta(hours=12)
 

@@ -19,8 +19,9 @@ from orchestrator.code_locations.evaluator_pool import EvaluatorPool, wait_for_a
 from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_plans
 from orchestrator.daemon.evaluations import PLANNING_TIMEOUT_S, find_asset, plan_request_of
 from orchestrator.errors import ExecutionError
+from orchestrator.model.automation import Automation, Declared, ScheduleInfo
+from orchestrator.model.tick import Evaluation
 from orchestrator.service.workspace import Workspace, load_locations
-from orchestrator.ticks import Automation, Declared, Evaluation, ScheduleInfo
 
 T = TypeVar("T")
 

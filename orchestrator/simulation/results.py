@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.states import TickState
-from orchestrator.ticks import Requested, Tick
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Requested, Tick
 
 
 class SimulatedTick(Tick, frozen=True, kw_only=True):

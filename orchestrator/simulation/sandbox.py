@@ -23,10 +23,11 @@ from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.engine import schedule_decisions
 from orchestrator.engine.overlap import active_runs
 from orchestrator.errors import NotFound, OrchestratorError, near_misses
+from orchestrator.model.automation import Automation, ScheduleInfo
+from orchestrator.model.queued_run import UnfinishedRun
 from orchestrator.service.automations import reconciled
 from orchestrator.service.workspace import Workspace, load_locations
 from orchestrator.state_dir import StateDir, prepare
-from orchestrator.ticks import Automation, ScheduleInfo, UnfinishedRun
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,13 @@ from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.sensors import Sensors
 from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
+from orchestrator.model.automation import SensorInfo
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Requested, Tick
 from orchestrator.service.workspace import Workspace
 from orchestrator.simulation.downtime import Asleep
 from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.simulation.simulated_schedule import run_name
-from orchestrator.states import TickState
-from orchestrator.ticks import Requested, SensorInfo, Tick
 
 # Evaluations of one sensor.
 MOST = 100

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from orchestrator.cron_expression import parse_cron
 from orchestrator.engine.schedule_decisions import after_clock_change
 from orchestrator.errors import OrchestratorError
+from orchestrator.model.automation import Automation, ScheduleInfo, SensorInfo
 from orchestrator.service.workspace import Workspace
 from orchestrator.simulation.batch_evaluation import Asker, Batch
 from orchestrator.simulation.downtime import Asleep, Span
@@ -21,7 +22,6 @@ from orchestrator.simulation.results import SimulatedTick, Totals
 from orchestrator.simulation.sandbox import begin, scratch_store, turned_on
 from orchestrator.simulation.sensors import SensorWorld
 from orchestrator.simulation.simulated_schedule import Look, Running, SimulatedSchedule
-from orchestrator.ticks import Automation, ScheduleInfo, SensorInfo
 
 # About so many occurrences are in memory at a time.
 _AT_ONCE = 20_000

@@ -16,10 +16,11 @@ from orchestrator.clock import format_instant
 from orchestrator.cron import instants_after, load_zone
 from orchestrator.cron_expression import parse_cron
 from orchestrator.engine.schedule_decisions import ON_TIME, SkippedOccurrence, decide_on, is_plain, jitter_of, passed_of
+from orchestrator.model.automation import Automation, ScheduleInfo
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Requested
 from orchestrator.simulation.downtime import Asleep
 from orchestrator.simulation.results import SimulatedTick, Totals
-from orchestrator.states import TickState
-from orchestrator.ticks import Automation, Requested, ScheduleInfo
 
 # Overlap policies to which it is all the same what else is running.
 _INDIFFERENT = ("allow", "buffer_all")

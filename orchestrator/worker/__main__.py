@@ -11,8 +11,8 @@ import os
 import socket
 import sys
 
-from orchestrator.messages import ToLocation
-from orchestrator.wire import Channel
+from orchestrator.protocol.messages import ToLocation
+from orchestrator.protocol.wire import Channel
 from orchestrator.worker.attempt import Wake
 from orchestrator.worker.debugger import refuse_breakpoints
 from orchestrator.worker.loading import Target

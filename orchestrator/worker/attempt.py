@@ -7,9 +7,9 @@ import os
 
 from orchestrator.attempts.channel import AlreadyClaimed, WorkerChannel
 from orchestrator.crashpoints import crash_point
-from orchestrator.events import AttemptEvent, AttemptFailed, AttemptOutcome, AttemptStarted
 from orchestrator.masking import Masker
-from orchestrator.records import AttemptSpec
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.model.events import AttemptEvent, AttemptFailed, AttemptOutcome, AttemptStarted
 from orchestrator.worker.bound_run import BoundRun
 from orchestrator.worker.errors import error_info
 from orchestrator.worker.interrupts import Interruption

@@ -19,8 +19,8 @@ from orchestrator.attempts.files import open_channel
 from orchestrator.attempts.package import AttemptPackage, encode_package
 from orchestrator.crashpoints import crash_point
 from orchestrator.errors import ExecutionError
+from orchestrator.model.attempt import AttemptSpec, split_handle
 from orchestrator.process_tree import end_group, processes_with, signal_processes
-from orchestrator.records import AttemptSpec, split_handle
 from orchestrator.worker.attempt import Wake, run_attempt
 from orchestrator.worker.bound_run import BoundRun
 from orchestrator.worker.forking import fork

@@ -16,9 +16,12 @@ from orchestrator.definitions.automation_contexts import Assets, Find, ScheduleC
 from orchestrator.definitions.automations import AutomationDefinition
 from orchestrator.definitions.requests import RunRequest, SkipReason, requests_of
 from orchestrator.masking import Masker
-from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
-from orchestrator.records import ALERTS_TAG, asset_name
-from orchestrator.ticks import Evaluation, Requested, RunEnding, ScheduleInfo, SensorInfo
+from orchestrator.model.asset import asset_name
+from orchestrator.model.automation import ScheduleInfo, SensorInfo
+from orchestrator.model.delivery import RunEnding
+from orchestrator.model.run import ALERTS_TAG
+from orchestrator.model.tick import Evaluation, Requested
+from orchestrator.protocol.messages import Evaluate, Evaluated, EvaluateMany
 from orchestrator.typed import escaped
 from orchestrator.worker.errors import load_traceback
 from orchestrator.worker.library_logs import PrintingHandler

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from orchestrator.limits import hint_for, what_ran_out
-from orchestrator.messages import NO_EVALUATOR, Refusal, ToLocation
-from orchestrator.wire import Channel, Disconnected
+from orchestrator.protocol.messages import NO_EVALUATOR, Refusal, ToLocation
+from orchestrator.protocol.wire import Channel, Disconnected
 from orchestrator.worker.attempt import Wake
 from orchestrator.worker.evaluator_server import EvaluatorServer
 from orchestrator.worker.forking import fork, fork_problem

@@ -21,7 +21,12 @@ import msgspec
 from orchestrator._version import __version__
 from orchestrator.definitions.automations import AutomationDefinition
 from orchestrator.errors import NotFound, OrchestratorError
-from orchestrator.messages import (
+from orchestrator.model.asset import NumberedMaterialization
+from orchestrator.model.automation import automation_id
+from orchestrator.model.tick import Evaluation
+from orchestrator.planning.compile import plan_run
+from orchestrator.planning.plan import PlanRequest
+from orchestrator.protocol.messages import (
     PROTOCOL,
     Answer,
     Evaluate,
@@ -35,10 +40,7 @@ from orchestrator.messages import (
     Refusal,
     ToLocation,
 )
-from orchestrator.planning.compile import plan_run
-from orchestrator.planning.plan import PlanRequest
-from orchestrator.ticks import Evaluation, NumberedMaterialization, automation_id
-from orchestrator.wire import Channel, Disconnected
+from orchestrator.protocol.wire import Channel, Disconnected
 from orchestrator.worker.debugger import refuse_breakpoints
 from orchestrator.worker.errors import error_info, load_traceback
 from orchestrator.worker.evaluate import encoded, evaluate, evaluate_many, masked, with_alerts

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from orchestrator.clock import format_duration
 from orchestrator.limits import what_ran_out
-from orchestrator.messages import LaunchAttempt
+from orchestrator.protocol.messages import LaunchAttempt
 
 # Between two tries. Each costs a failed system call.
 _AGAIN_S = 0.25

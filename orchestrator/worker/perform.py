@@ -21,7 +21,8 @@ from orchestrator.definitions.hooks import HookDefinition
 from orchestrator.definitions.retry import may_retry
 from orchestrator.definitions.values import Failure, RetryRequested
 from orchestrator.errors import DefinitionError
-from orchestrator.events import (
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.model.events import (
     AttemptCanceled,
     AttemptFailed,
     AttemptStarted,
@@ -33,7 +34,6 @@ from orchestrator.events import (
     RetryAsk,
 )
 from orchestrator.planning.plan import PlannedStep
-from orchestrator.records import AttemptSpec
 from orchestrator.worker.bound_run import BoundRun
 from orchestrator.worker.errors import definition_frame, error_info, is_a, leads_to_user_code
 from orchestrator.worker.interrupts import Interruption, StepInterrupted

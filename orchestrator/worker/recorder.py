@@ -15,7 +15,8 @@ import msgspec
 from orchestrator import clock
 from orchestrator.definitions.values import AssetMaterialization, Expectation, plain_metadata
 from orchestrator.errors import DefinitionError, NotPossible
-from orchestrator.events import (
+from orchestrator.masking import NOTHING, Masker
+from orchestrator.model.events import (
     AssetMaterialized,
     AttemptEvent,
     AttemptFailed,
@@ -24,7 +25,6 @@ from orchestrator.events import (
     LogEmitted,
     encode_line,
 )
-from orchestrator.masking import NOTHING, Masker
 from orchestrator.worker.interrupts import Interruption
 from orchestrator.worker.process_exit import leave_copy
 

@@ -7,8 +7,8 @@ import os
 from orchestrator.definitions.config import resolve_environment
 from orchestrator.errors import OrchestratorError
 from orchestrator.masking import Masker
-from orchestrator.messages import Refusal
 from orchestrator.planning.plan import PlanRequest
+from orchestrator.protocol.messages import Refusal
 from orchestrator.worker.loading import Definitions, Target
 
 

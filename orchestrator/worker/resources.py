@@ -14,7 +14,7 @@ from orchestrator.definitions.resource import ResourceDefinition
 from orchestrator.definitions.type_checks import type_name, with_article
 from orchestrator.definitions.values import Failure, RetryRequested
 from orchestrator.errors import DefinitionError
-from orchestrator.events import ResourceFailed, ResourceInitialized, ResourceTornDown
+from orchestrator.model.events import ResourceFailed, ResourceInitialized, ResourceTornDown
 from orchestrator.worker.errors import error_info
 from orchestrator.worker.recorder import Recorder
 

@@ -12,8 +12,8 @@ import msgspec
 from orchestrator.attempts.package import AttemptPackage, RunPackage
 from orchestrator.definitions.pipeline import PipelineDefinition
 from orchestrator.masking import Masker
+from orchestrator.model.attempt import AttemptSpec
 from orchestrator.planning.plan import Plan, decode_plan, encode_plan, plan_of_attempt
-from orchestrator.records import AttemptSpec
 from orchestrator.worker.bound_run import BoundRun
 from orchestrator.worker.loading import import_libraries
 

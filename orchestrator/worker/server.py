@@ -25,7 +25,11 @@ from orchestrator.errors import DefinitionError, ExecutionError, OrchestratorErr
 from orchestrator.io_managers.memory import forget_run
 from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.masking import Masker
-from orchestrator.messages import (
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.planning.compile import plan_run
+from orchestrator.planning.plan import PlanRequest
+from orchestrator.planning.template import config_template
+from orchestrator.protocol.messages import (
     OLDEST_PROTOCOL,
     PROTOCOL,
     SPAWN_HINT,
@@ -42,11 +46,7 @@ from orchestrator.messages import (
     Refusal,
     ToLocation,
 )
-from orchestrator.planning.compile import plan_run
-from orchestrator.planning.plan import PlanRequest
-from orchestrator.planning.template import config_template
-from orchestrator.records import AttemptSpec
-from orchestrator.wire import Channel, Disconnected
+from orchestrator.protocol.wire import Channel, Disconnected
 from orchestrator.worker.attempt import Wake, fail_attempt, lose_attempt, run_attempt
 from orchestrator.worker.bound_run import BoundRun
 from orchestrator.worker.children import Children, in_child

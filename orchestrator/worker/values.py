@@ -29,10 +29,10 @@ from orchestrator.definitions.values import (
     plain_metadata,
 )
 from orchestrator.errors import DefinitionError, near_misses
-from orchestrator.events import InputLoaded, OutputProduced, OutputStored
 from orchestrator.io_managers.frames import as_annotated
+from orchestrator.model.attempt import AttemptSpec, SourceRef
+from orchestrator.model.events import InputLoaded, OutputProduced, OutputStored
 from orchestrator.planning.plan import PlannedInput, PlannedOutput, PlannedStep
-from orchestrator.records import AttemptSpec, SourceRef
 from orchestrator.worker.bound_run import BoundRun
 from orchestrator.worker.copies import copied_default
 from orchestrator.worker.interrupts import Interruption

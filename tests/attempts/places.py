@@ -7,7 +7,7 @@ import sys
 from orchestrator.attempts.channel import AlreadyClaimed
 from orchestrator.attempts.files import FileChannels, open_channel
 from orchestrator.attempts.memory import MemoryChannels
-from orchestrator.events import encode_line
+from orchestrator.model.events import encode_line
 from orchestrator.state_dir import prepare
 
 WORKER = """

@@ -2,9 +2,9 @@
 
 import pytest
 
-from orchestrator import events as ev
 from orchestrator.attempts.observation import FINAL, Phase
-from orchestrator.events import encode_line
+from orchestrator.model import events as ev
+from orchestrator.model.events import encode_line
 from tests.attempts.places import Files, Memory
 from tests.engine.lives import START
 

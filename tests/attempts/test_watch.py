@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from orchestrator import events as ev
 from orchestrator.attempts.observation import Phase, death
 from orchestrator.attempts.watch import AttemptWatch, revoke
-from orchestrator.events import encode_line
 from orchestrator.layout import AttemptDir
 from orchestrator.locks import try_lock
-from orchestrator.records import handle_of, split_handle
-from orchestrator.states import RunState
+from orchestrator.model import events as ev
+from orchestrator.model.attempt import handle_of, split_handle
+from orchestrator.model.events import encode_line
+from orchestrator.model.states import RunState
 from tests.damage.kinds import in_its_place
 from tests.engine.lives import START
 

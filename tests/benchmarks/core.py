@@ -158,9 +158,9 @@ def plan_and_drive(path, size, times):
     import msgspec
 
     from orchestrator import pipeline, step
+    from orchestrator.model.run import RunRecord, Trigger
     from orchestrator.planning.compile import plan_run
     from orchestrator.planning.plan import PlanRequest, encode_plan
-    from orchestrator.records import RunRecord, Trigger
     from orchestrator.runlog.creation import create_run
     from orchestrator.service.driver import OwnedRun, RunDriver
     from orchestrator.service.foreground import Interrupts, drive_to_end
@@ -229,8 +229,8 @@ class Instant:
         return attempt.handle
 
     def poll(self):
-        from orchestrator import events as ev
         from orchestrator.attempts.observation import Observation, Phase
+        from orchestrator.model import events as ev
 
         taken, self._launched = self._launched, []
         now = datetime.now(UTC)
@@ -276,11 +276,11 @@ def ingestion(scratch, size):
 
 
 def write_run(state, number, events):
-    from orchestrator import events as ev
-    from orchestrator.events import encode_line
-    from orchestrator.records import RunRecord, Trigger
+    from orchestrator.model import events as ev
+    from orchestrator.model.events import encode_line
+    from orchestrator.model.run import RunRecord, Trigger
+    from orchestrator.model.states import RunState
     from orchestrator.runlog.creation import create_run
-    from orchestrator.states import RunState
 
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
     record = RunRecord(

@@ -130,7 +130,7 @@ def latencies(path, samples):
 
 def schedule_latency(scratch, size):
     from orchestrator.engine.schedule_decisions import jitter_of
-    from orchestrator.ticks import ScheduleInfo
+    from orchestrator.model.automation import ScheduleInfo
 
     path = workspaces.make(scratch / "schedules", HEAD + SCHEDULES)
     info = ScheduleInfo(name="any", cron="* * * * *", pipeline="work", jitter=55.0)

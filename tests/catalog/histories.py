@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-import orchestrator.events as ev
-from orchestrator.states import TERMINAL_RUN_STATES
+import orchestrator.model.events as ev
+from orchestrator.model.states import TERMINAL_RUN_STATES
 from tests.engine.lives import OWNER, Life, fails, plan
 
 PLANS = (

@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from orchestrator import events as ev
-from orchestrator.events import encode_line
 from orchestrator.ids import new_run_id
 from orchestrator.journal import JournalWriter
 from orchestrator.layout import RunsDir
-from orchestrator.records import RunRecord, Trigger
+from orchestrator.model import events as ev
+from orchestrator.model.events import encode_line
+from orchestrator.model.run import RunRecord, Trigger
+from orchestrator.model.states import RunState
 from orchestrator.runlog.creation import create_run
-from orchestrator.states import RunState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = ev.Owner("foreground", 1, "here")

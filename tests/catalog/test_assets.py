@@ -2,11 +2,12 @@
 
 import pytest
 
-from orchestrator.catalog.assets import HistoryFilter, asset_history, get_asset, list_assets, wipe_assets
+from orchestrator.catalog.assets import asset_history, get_asset, list_assets, wipe_assets
 from orchestrator.catalog.maintenance import rebuild
 from orchestrator.catalog.runs import delete_run
 from orchestrator.catalog.session import open_store
 from orchestrator.errors import NotFound
+from orchestrator.model.filters import HistoryFilter
 from tests.catalog.journals import a_finished_run, an_asset, at
 
 

@@ -5,9 +5,10 @@ import os
 import pytest
 
 from orchestrator.catalog import backlog
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.session import open_store
 from orchestrator.layout import RunsDir
+from orchestrator.model.filters import RunFilter
 from orchestrator.runlog.files import seems_finished
 from orchestrator.runlog.inventory import pending_runs
 from orchestrator.state_dir import prepare

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from orchestrator.catalog.acknowledgements import Acknowledgement, acknowledge_run, acknowledgement_of
+from orchestrator.catalog.acknowledgements import acknowledge_run, acknowledgement_of
 from orchestrator.catalog.dashboard import (
     ActiveRun,
     Behind,
@@ -21,9 +21,9 @@ from orchestrator.catalog.maintenance import rebuild
 from orchestrator.catalog.queue import cancel_queued
 from orchestrator.catalog.runs import delete_run
 from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, commit_ticks, latest_ticks
-from orchestrator.records import RunRecord, Trigger
-from orchestrator.states import DeliveryState, RunState, TickState
-from orchestrator.ticks import Tick
+from orchestrator.model.run import Acknowledgement, RunRecord, Trigger
+from orchestrator.model.states import DeliveryState, RunState, TickState
+from orchestrator.model.tick import Tick
 from tests.catalog.journals import a_finished_run, a_run, append, at, started
 from tests.engine.test_deliveries import a_delivery
 

@@ -4,12 +4,13 @@ import os
 
 import pytest
 
-from orchestrator import events as ev
-from orchestrator.catalog.runs import RunFilter, get_run, list_runs
+from orchestrator.catalog.runs import get_run, list_runs
 from orchestrator.catalog.session import open_store
 from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
-from orchestrator.states import RunState
+from orchestrator.model import events as ev
+from orchestrator.model.filters import RunFilter
+from orchestrator.model.states import RunState
 from tests.catalog.journals import OWNER, a_finished_run, a_run, a_step, an_asset, append, at, finished, started
 
 

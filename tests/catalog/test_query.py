@@ -7,9 +7,10 @@ import pytest
 
 from orchestrator.catalog import query as module
 from orchestrator.catalog.query import LONGEST, query
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.session import open_store
 from orchestrator.errors import UsageError
+from orchestrator.model.filters import RunFilter
 from tests.catalog.journals import a_finished_run
 
 

@@ -24,10 +24,11 @@ from orchestrator.catalog.query import query
 from orchestrator.catalog.readers import Readers
 from orchestrator.catalog.rpc_client import connect
 from orchestrator.catalog.rpc_server import StoreServer
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.session import hold_store
 from orchestrator.errors import StoreError
-from orchestrator.ticks import Automation
+from orchestrator.model.automation import Automation
+from orchestrator.model.filters import RunFilter
 
 SENSOR = Automation(
     id="main/s", location="main", name="s", kind="sensor", is_on=True, changed_at=datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from orchestrator.catalog.runs import RunFilter, begun_runs, count_runs, delete_run, get_run, list_runs, resolve_run
+from orchestrator.catalog.runs import begun_runs, count_runs, delete_run, get_run, list_runs, resolve_run
 from orchestrator.catalog.session import open_store
 from orchestrator.errors import NotFound
-from orchestrator.states import RunState
+from orchestrator.model.filters import RunFilter
+from orchestrator.model.states import RunState
 from tests.catalog.journals import a_finished_run, a_run, append, at, started
 
 

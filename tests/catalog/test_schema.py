@@ -8,12 +8,13 @@ import pytest
 from orchestrator.catalog.automations import list_automations, used_keys
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.maintenance import TABLES, scan
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.salvage import salvage
 from orchestrator.catalog.schema import MIGRATIONS, VERSION, schema_version
 from orchestrator.catalog.session import open_store
-from orchestrator.catalog.ticks import TickFilter, list_ticks
+from orchestrator.catalog.ticks import list_ticks
 from orchestrator.errors import SchemaTooNew
+from orchestrator.model.filters import RunFilter, TickFilter
 from tests.catalog.journals import a_finished_run
 
 

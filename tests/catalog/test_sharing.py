@@ -14,10 +14,11 @@ import pytest
 from orchestrator.catalog import session
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.rpc_client import reachable
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.schema import VERSION
 from orchestrator.catalog.session import open_store
 from orchestrator.errors import SchemaTooNew, StoreBusy, StoreError
+from orchestrator.model.filters import RunFilter
 from orchestrator.state_dir import prepare
 from tests.catalog.journals import a_finished_run
 

@@ -6,13 +6,14 @@ import msgspec
 import pytest
 
 from orchestrator.catalog.queue import queued_runs
-from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, TickFilter, commit_ticks, list_ticks
+from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, commit_ticks, list_ticks
 from orchestrator.errors import StoreConflict
 from orchestrator.ids import new_run_id
+from orchestrator.model.filters import TickFilter
+from orchestrator.model.run import RunRecord, Trigger
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Tick
 from orchestrator.planning.plan import encode_plan
-from orchestrator.records import RunRecord, Trigger
-from orchestrator.states import TickState
-from orchestrator.ticks import Tick
 from tests.engine.lives import plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

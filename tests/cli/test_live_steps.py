@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.cli.live_steps import how_far, live_lines
 from orchestrator.engine.step_graph import RunStep
+from orchestrator.model.states import StepState
 from orchestrator.planning.plan import PlannedStep
-from orchestrator.states import StepState
 
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from orchestrator.catalog.automations import list_automations, save_automations
 from orchestrator.catalog.session import open_store
 from orchestrator.catalog.ticks import TickBatch, commit_ticks
 from orchestrator.heartbeat import is_suspended
+from orchestrator.model.tick import Tick
 from orchestrator.state_dir import StateDir
-from orchestrator.ticks import Tick
 from tests.conftest import ORCHESTRATOR
 from tests.daemon.test_operating import INTRUDER
 

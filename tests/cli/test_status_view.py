@@ -6,9 +6,9 @@ import pytest
 
 from orchestrator.cli.output import Painter
 from orchestrator.cli.status_view import status_lines
-from orchestrator.records import RunSummary
+from orchestrator.model.run import RunSummary
+from orchestrator.model.states import RunState
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
-from orchestrator.states import RunState
 
 NOW = datetime.now(UTC)
 

@@ -8,15 +8,16 @@ import pytest
 
 from orchestrator import clock
 from orchestrator.catalog.session import hold_store
-from orchestrator.catalog.ticks import TickBatch, TickFilter, commit_ticks, list_ticks
+from orchestrator.catalog.ticks import TickBatch, commit_ticks, list_ticks
 from orchestrator.daemon import loop as loops
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.loop import Loop
 from orchestrator.daemon.retention import INTERVAL, PROBATION_S, Retention
 from orchestrator.ids import new_run_id
+from orchestrator.model.filters import TickFilter
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Tick
 from orchestrator.service.workspace import Workspace
-from orchestrator.states import TickState
-from orchestrator.ticks import Tick
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 

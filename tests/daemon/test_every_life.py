@@ -26,23 +26,24 @@ from msgspec.structs import replace
 
 from orchestrator import clock, crashpoints
 from orchestrator.catalog.automations import list_automations
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.session import hold_store
-from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, TickFilter, list_ticks
+from orchestrator.catalog.ticks import EnqueuedRun, TickBatch, list_ticks
 from orchestrator.cron import instants_between, load_zone
 from orchestrator.cron_expression import parse_cron
 from orchestrator.daemon import core, locations, write_buffer
 from orchestrator.daemon.process import _only_one
 from orchestrator.errors import DaemonError, NotPossible, StoreError
 from orchestrator.ids import new_run_id
+from orchestrator.model.automation import ScheduleInfo, SensorInfo
+from orchestrator.model.filters import RunFilter, TickFilter
+from orchestrator.model.run import RunRecord, Trigger
+from orchestrator.model.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.planning.plan import encode_plan
-from orchestrator.records import RunRecord, Trigger
 from orchestrator.service import automations
 from orchestrator.service.cancel_run import remove_run
 from orchestrator.service.workspace import Workspace, specs_of
 from orchestrator.settings import load_settings
-from orchestrator.states import TERMINAL_RUN_STATES, RunState
-from orchestrator.ticks import ScheduleInfo, SensorInfo
 from tests.engine.lives import plan
 
 from .world import EXECUTOR, Evaluators, Pool, World

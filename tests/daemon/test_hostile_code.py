@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from orchestrator.daemon.answers import DEEPEST, AnswerUnreadable, is_too_deep, read_evaluation, read_plans
-from orchestrator.ticks import Evaluation, Requested
+from orchestrator.model.tick import Evaluation, Requested
 
 GOOD = """
     from orchestrator import SkipReason, pipeline, sensor, step

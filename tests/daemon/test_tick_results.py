@@ -6,8 +6,9 @@ from orchestrator import clock
 from orchestrator.daemon.evaluations import Answered, Planned
 from orchestrator.daemon.tick_results import outcome_of
 from orchestrator.engine.sensor_timing import RequestDecision
-from orchestrator.states import TickState
-from orchestrator.ticks import Automation, Evaluation, Requested
+from orchestrator.model.automation import Automation
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Evaluation, Requested
 
 
 def test_a_tick_that_fails_for_one_request_names_it_and_keeps_none():

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from orchestrator import clock
 from orchestrator.catalog.automations import list_automations
 from orchestrator.catalog.rpc_server import StoreServer
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.session import hold_store
-from orchestrator.catalog.ticks import TickFilter, list_ticks
+from orchestrator.catalog.ticks import list_ticks
 from orchestrator.clock import monotonic
 from orchestrator.daemon.core import Daemon
 from orchestrator.daemon.log import DaemonLog
+from orchestrator.model.filters import RunFilter, TickFilter
 from orchestrator.service import automations
 from orchestrator.service.workspace import Workspace, load_locations
 

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import msgspec
 
-from orchestrator import events as ev
 from orchestrator.attempts.observation import Observation, Phase
 from orchestrator.code_locations.evaluator_pool import Finished
-from orchestrator.messages import LocationInfo
+from orchestrator.model import events as ev
+from orchestrator.model.tick import Evaluation, Requested
 from orchestrator.planning.plan import PlannedRun, PlanRequest
-from orchestrator.ticks import Evaluation, Requested
+from orchestrator.protocol.messages import LocationInfo
 from tests.engine.lives import plan
 
 EXECUTOR = "tests.daemon.world.Steps"

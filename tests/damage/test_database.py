@@ -10,13 +10,13 @@ from orchestrator.catalog.maintenance import back_up, scan
 from orchestrator.catalog.session import open_store
 from orchestrator.clock import now
 from orchestrator.errors import SchemaTooNew, StoreDamaged, StoreError
+from orchestrator.model.automation import Automation
+from orchestrator.model.run import Trigger
 from orchestrator.planning.plan import encode_plan
-from orchestrator.records import Trigger
 from orchestrator.service.automations import free_key
 from orchestrator.service.cancel_run import remove_run
 from orchestrator.service.maintenance import check_state, rebuild_index, restore_state
 from orchestrator.state_dir import prepare
-from orchestrator.ticks import Automation
 from tests.catalog.journals import a_finished_run, an_asset, at
 from tests.damage.kinds import in_its_place
 from tests.engine.lives import plan

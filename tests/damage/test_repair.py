@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from orchestrator.event_lines import decode_lines
-from orchestrator.events import EventUnreadable
+from orchestrator.model.event_lines import decode_lines
+from orchestrator.model.events import EventUnreadable
 from orchestrator.service.maintenance import compact_state
 from orchestrator.service.repair import mended_lines
 from orchestrator.state_dir import prepare

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator import DynamicOut, DynamicOutput, Out, Output, failure_hook, pipeline, step, success_hook
-from orchestrator.states import StepState
+from orchestrator.model.states import StepState
 from tests.definitions.short import add, double, files, load, one, sort_out, states, total
 
 

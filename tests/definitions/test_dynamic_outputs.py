@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator import DynamicOut, DynamicOutput, Out, Output, pipeline, step
 from orchestrator.errors import NotPossible
-from orchestrator.states import StepState
+from orchestrator.model.states import StepState
 from tests.definitions.short import (
     add,
     double,

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator import Mode, Out, Output, failure_hook, pipeline, step, success_hook
-from orchestrator.states import StepState
+from orchestrator.model.states import StepState
 from tests.definitions.short import add, double, files, joined, load, one, refusal, sort_out, total
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator import RetryPolicy, RetryRequested
 from orchestrator.definitions.retry import may_retry
-from orchestrator.events import RetryAsk
+from orchestrator.model.events import RetryAsk
 from tests.definitions.short import refusal
 
 

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from orchestrator import events as ev
 from orchestrator.definitions.retry import RetryPolicy
 from orchestrator.engine.actions import Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import next_action
 from orchestrator.engine.progress import RunProgress
+from orchestrator.model import events as ev
 from orchestrator.planning.plan import Plan, PlannedInput, PlannedOutput, PlannedStep, Source, template_key
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

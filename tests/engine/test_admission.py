@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.engine.admission import QueueLimits, TagLimitRule, admit, is_limited, why_not
-from orchestrator.records import SERIALIZE_TAG, priority_of
-from orchestrator.ticks import QueuedRun
+from orchestrator.model.queued_run import QueuedRun
+from orchestrator.model.run import SERIALIZE_TAG, priority_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TINY = TagLimitRule(key="database", value="tiny", limit=1)

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from orchestrator.engine import schedule_decisions
 from orchestrator.engine.admission import PUT_OFF, QueueLimits, admit
 from orchestrator.engine.sensor_timing import next_evaluation_at
-from orchestrator.ticks import QueuedRun, ScheduleInfo, SensorInfo
+from orchestrator.model.automation import ScheduleInfo, SensorInfo
+from orchestrator.model.queued_run import QueuedRun
 from tests.engine.lives import Life, fails, plan
 
 NOW = datetime(2026, 1, 10, 12, 30, tzinfo=UTC)

@@ -15,8 +15,8 @@ from orchestrator.engine.deliveries import (
     next_due,
     pause_after,
 )
-from orchestrator.states import DeliveryState, RunState
-from orchestrator.ticks import Delivery, RunEnding
+from orchestrator.model.delivery import Delivery, RunEnding
+from orchestrator.model.states import DeliveryState, RunState
 
 NOW = datetime(2026, 3, 30, 9, tzinfo=UTC)
 RUN = RunEnding(

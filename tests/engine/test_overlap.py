@@ -3,8 +3,9 @@
 import pytest
 
 from orchestrator.engine.overlap import active_runs
-from orchestrator.records import Trigger
-from orchestrator.ticks import ScheduleInfo, UnfinishedRun
+from orchestrator.model.automation import ScheduleInfo
+from orchestrator.model.queued_run import UnfinishedRun
+from orchestrator.model.run import Trigger
 
 ID = "main/nightly"
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from orchestrator.engine.next_action import next_action, next_instant
 from orchestrator.engine.progress import RunProgress
+from orchestrator.model.states import TERMINAL_STEP_STATES
 from orchestrator.planning.plan import Plan
-from orchestrator.states import TERMINAL_STEP_STATES
 from tests.engine.lives import Life, fails, plan, planned
 
 

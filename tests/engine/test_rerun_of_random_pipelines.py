@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator import events as ev
 from orchestrator.engine.actions import Finish, Launch, Record
 from orchestrator.engine.next_action import next_action
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import check_keys, finished_before, nearest, reused_steps, unselected_steps
 from orchestrator.errors import NotFound, NotPossible
+from orchestrator.model import events as ev
 from tests.engine.lives import OWNER, START
 from tests.engine.random_pipelines import Fate, Oracle, is_possible, key, outcome, plan_of, random_choice, random_nodes
 

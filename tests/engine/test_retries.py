@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.definitions.retry import RetryPolicy
 from orchestrator.engine.next_action import next_instant
-from orchestrator.events import RetryAsk, StepRetryScheduled
+from orchestrator.model.events import RetryAsk, StepRetryScheduled
 from tests.engine.lives import Life, fails, plan
 
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from orchestrator.engine.reuse import check_keys, finished_before, nearest, reused_steps
 from orchestrator.errors import NotFound, NotPossible
-from orchestrator.events import StepReused
+from orchestrator.model.events import StepReused
 from tests.engine.lives import START, Life, plan, planned
 
 ABCD = {"a": {}, "b": {"one": "a"}, "c": {"one": "b"}, "d": {}}

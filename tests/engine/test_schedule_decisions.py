@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.cron import instants_between, load_zone
 from orchestrator.cron_expression import parse_cron
 from orchestrator.engine import schedule_decisions
-from orchestrator.ticks import ScheduleInfo, SensorInfo
+from orchestrator.model.automation import ScheduleInfo, SensorInfo
 
 START = datetime(2019, 2, 27, 23, 59, 59, tzinfo=UTC)
 

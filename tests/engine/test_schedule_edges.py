@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.engine import schedule_decisions
-from orchestrator.states import TickState
-from orchestrator.ticks import ScheduleInfo
+from orchestrator.model.automation import ScheduleInfo
+from orchestrator.model.states import TickState
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.engine.schedule_decisions import first_seen
 from orchestrator.engine.sensor_timing import LONGEST_BACK_OFF, decide_requests, next_evaluation_at, spread
-from orchestrator.ticks import Automation, Requested, SensorInfo
+from orchestrator.model.automation import Automation, SensorInfo
+from orchestrator.model.tick import Requested
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY_MINUTE = SensorInfo(name="s", interval=60.0)

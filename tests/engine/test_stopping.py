@@ -1,7 +1,7 @@
 """Ending attempts before their time: timeouts and cancellation."""
 
 from orchestrator.engine.next_action import next_instant
-from orchestrator.events import AttemptRevoked, RunCancelRequested, RunInterrupted, RunResumed
+from orchestrator.model.events import AttemptRevoked, RunCancelRequested, RunInterrupted, RunResumed
 from tests.engine.lives import OWNER, Life, fails, plan
 
 

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from orchestrator import InProcessResult, StepContext
-from orchestrator.events import ExpectationChecked
-from orchestrator.states import StepState
+from orchestrator.model.events import ExpectationChecked
+from orchestrator.model.states import StepState
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 

@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.code_locations import evaluator_pool
 from orchestrator.code_locations.evaluator_pool import EvaluatorPool
+from orchestrator.model.tick import Evaluation
 from orchestrator.service.workspace import Workspace
-from orchestrator.ticks import Evaluation
 
 PIPELINES = """
     import os, time

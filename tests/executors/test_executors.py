@@ -14,8 +14,9 @@ from orchestrator.executors.base import Attempt
 from orchestrator.executors.registry import make_executor
 from orchestrator.ids import new_run_id
 from orchestrator.layout import RunsDir
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.model.run import RunRecord, Trigger
 from orchestrator.planning.plan import PlanRequest, encode_plan
-from orchestrator.records import AttemptSpec, RunRecord, Trigger
 from orchestrator.runlog.creation import create_run
 from orchestrator.service.workspace import Workspace, find_pipeline, plan
 from orchestrator.settings import load_settings

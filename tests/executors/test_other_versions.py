@@ -4,14 +4,15 @@ import sys
 
 import pytest
 
-from orchestrator.messages import OLDEST_PROTOCOL, PROTOCOL, is_compatible
+from orchestrator.protocol.messages import OLDEST_PROTOCOL, PROTOCOL, is_compatible
 
 # Stands for the Python of such an environment: the same code, which says that it is another version.
 PYTHON = """#!/bin/sh
 shift 3  # -P -m orchestrator.worker
 exec {python} -P -c "
 import runpy, sys
-from orchestrator import _version, messages
+from orchestrator import _version
+from orchestrator.protocol import messages
 _version.__version__ = '9.9.9'
 messages.PROTOCOL, messages.OLDEST_PROTOCOL = {protocol}, {oldest}
 sys.argv[0] = 'orchestrator.worker'

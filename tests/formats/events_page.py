@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.events import AnyEvent, AttemptEvent
+from orchestrator.model.events import AnyEvent, AttemptEvent
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 HEAD = """# Events

@@ -2,7 +2,7 @@
 
 import typing
 
-from orchestrator.events import AnyEvent
+from orchestrator.model.events import AnyEvent
 from tests.formats.events_page import PAGE, page
 
 

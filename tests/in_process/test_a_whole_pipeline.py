@@ -22,7 +22,7 @@ from orchestrator import (
     resource,
     step,
 )
-from orchestrator.states import StepState
+from orchestrator.model.states import StepState
 
 
 @dataclass

@@ -18,7 +18,7 @@ from orchestrator import (
     pipeline,
     step,
 )
-from orchestrator.states import StepState
+from orchestrator.model.states import StepState
 from tests.definitions.short import double, run, run_function, why
 
 TWO = {"a": Out(int), "b": Out(int)}

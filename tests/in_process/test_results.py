@@ -4,9 +4,9 @@ import pytest
 
 from orchestrator import ConfigError, DefinitionError, InProcessResult, RetryPolicy, pipeline, step
 from orchestrator.errors import NotFound, NotPossible
-from orchestrator.events import RunFinished, RunStarted
 from orchestrator.io_managers import memory
-from orchestrator.states import RunState, StepState
+from orchestrator.model.events import RunFinished, RunStarted
+from orchestrator.model.states import RunState, StepState
 from tests.definitions.short import double, one, run, total
 
 

@@ -16,8 +16,8 @@ from orchestrator import (
     resource,
     step,
 )
-from orchestrator.events import StepRetryScheduled
-from orchestrator.states import StepState
+from orchestrator.model.events import StepRetryScheduled
+from orchestrator.model.states import StepState
 from tests.definitions.short import double, files, one, run
 
 RETRIES_OFF = {"execution": {"retries": "disabled"}}

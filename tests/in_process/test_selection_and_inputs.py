@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from orchestrator import ConfigError, IOManager, Preset, RetryPolicy, pipeline, step
-from orchestrator.states import StepState
+from orchestrator.model.states import StepState
 from tests.definitions.short import add, double, files, joined, load, one, states, why
 
 

@@ -13,11 +13,11 @@ import pytest
 from orchestrator.engine.admission import QueueLimits, TagLimitRule
 from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
-from orchestrator.records import RunRecord, Trigger
+from orchestrator.model.queued_run import QueuedRun
+from orchestrator.model.run import RunRecord, Trigger
 from orchestrator.runlog import slots, tickets
 from orchestrator.service import admission
 from orchestrator.state_dir import prepare
-from orchestrator.ticks import QueuedRun
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = QueueLimits(1, (TagLimitRule("db", 1, per_value=True),))

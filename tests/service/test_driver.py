@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from orchestrator import clock
-from orchestrator import events as ev
 from orchestrator.attempts.observation import Observation, Phase
 from orchestrator.errors import RunDamaged
+from orchestrator.model import events as ev
 from orchestrator.planning.plan import encode_plan
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.driver import OwnedRun, RunDriver

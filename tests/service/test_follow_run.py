@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime
 
-from orchestrator.events import RunFinished, encode_line
 from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
+from orchestrator.model.events import RunFinished, encode_line
+from orchestrator.model.states import RunState
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service import follow_run
 from orchestrator.service.queued_runs import is_worth_a_look
 from orchestrator.state_dir import prepare
-from orchestrator.states import RunState
 
 
 def test_a_run_that_begins_between_two_looks_of_its_follower_is_followed_to_its_end(tmp_path, monkeypatch):

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from orchestrator._version import __version__
 from orchestrator.catalog.dashboard import ActiveRun, Behind, NotRun, SkippedInARow, UndeliveredAlerts
-from orchestrator.records import RunSummary, Trigger
+from orchestrator.model.run import RunSummary, Trigger
+from orchestrator.model.states import RunState, TickState
+from orchestrator.model.tick import Tick
 from orchestrator.service.health import LOADING, problems_of
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Status
-from orchestrator.states import RunState, TickState
-from orchestrator.ticks import Tick
 
 NOW = datetime(2026, 3, 30, 9, tzinfo=UTC)
 YESTERDAY = NOW - timedelta(hours=26)

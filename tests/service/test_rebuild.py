@@ -8,10 +8,11 @@ import pytest
 from orchestrator.catalog.maintenance import TABLES
 from orchestrator.catalog.rpc_client import connect
 from orchestrator.catalog.rpc_server import StoreServer
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.session import hold_store
 from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
+from orchestrator.model.filters import RunFilter
 from orchestrator.service import maintenance
 from orchestrator.service.maintenance import rebuild_index
 from orchestrator.state_dir import prepare

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orchestrator.catalog.runs import RunFilter, list_runs
+from orchestrator.catalog.runs import list_runs
 from orchestrator.catalog.session import open_store
 from orchestrator.errors import UsageError
+from orchestrator.model.filters import RunFilter
 from orchestrator.service import sql
 from orchestrator.service.sql import ask_sql
 from orchestrator.state_dir import prepare

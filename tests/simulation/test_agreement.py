@@ -21,15 +21,16 @@ from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine import schedule_decisions
 from orchestrator.engine.overlap import Active
 from orchestrator.engine.sensor_timing import decide_requests
+from orchestrator.model.automation import ScheduleInfo
+from orchestrator.model.run import SERIALIZE_TAG
+from orchestrator.model.states import TickState
+from orchestrator.model.tick import Evaluation, Requested
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
-from orchestrator.records import SERIALIZE_TAG
 from orchestrator.service.workspace import Workspace
 from orchestrator.settings import load_settings
 from orchestrator.simulation.downtime import Asleep
 from orchestrator.simulation.simulated_schedule import Running, Said, SimulatedSchedule
-from orchestrator.states import TickState
-from orchestrator.ticks import Evaluation, Requested, ScheduleInfo
 
 START = datetime(2026, 3, 27, 21, 30, tzinfo=UTC)
 END = START + timedelta(days=4)  # the clocks of Europe go forward in it

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator.model.automation import ScheduleInfo
 from orchestrator.simulation.clock_changes import changes_between, moved_by
-from orchestrator.ticks import ScheduleInfo
 
 YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 

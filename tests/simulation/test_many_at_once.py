@@ -7,8 +7,8 @@ import pytest
 
 from orchestrator import RunRequest, SkipReason, pipeline, schedule, step
 from orchestrator.masking import Masker
-from orchestrator.messages import Evaluate, Evaluated, EvaluateMany
-from orchestrator.ticks import Evaluation
+from orchestrator.model.tick import Evaluation
+from orchestrator.protocol.messages import Evaluate, Evaluated, EvaluateMany
 from orchestrator.worker.evaluate import evaluate, evaluate_many
 
 START = datetime(2026, 3, 29, tzinfo=UTC)

@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
-from orchestrator.messages import LaunchAttempt
-from orchestrator.records import AttemptSpec
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.protocol.messages import LaunchAttempt
 from orchestrator.worker.launches import PATIENCE_S, Launches
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from orchestrator import AssetMaterialization, DefinitionError, Failure
 from orchestrator.errors import NotPossible
-from orchestrator.events import AttemptFailed, AttemptSucceeded
 from orchestrator.masking import Masker
+from orchestrator.model.events import AttemptFailed, AttemptSucceeded
 from orchestrator.worker import recorder
 from orchestrator.worker.errors import error_info
 from orchestrator.worker.interrupts import Interruption

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from orchestrator.events import AnyEvent, EventUnreadable
+from orchestrator.model.events import AnyEvent, EventUnreadable
 
 # The instant of an event that has none.
 LONG_AGO = datetime.fromtimestamp(0, UTC)

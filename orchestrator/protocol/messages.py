@@ -11,8 +11,10 @@ from datetime import datetime
 
 import msgspec
 
-from orchestrator.records import AttemptSpec
-from orchestrator.ticks import NumberedMaterialization, RunEnding, ScheduleInfo, SensorInfo
+from orchestrator.model.asset import NumberedMaterialization
+from orchestrator.model.attempt import AttemptSpec
+from orchestrator.model.automation import ScheduleInfo, SensorInfo
+from orchestrator.model.delivery import RunEnding
 
 # A location may run in another environment, with another version installed. Raise PROTOCOL for a message or a required
 # field that an older side does not know, and OLDEST_PROTOCOL once this side no longer understands an older one.

@@ -7,8 +7,8 @@ import time
 import msgspec
 import pytest
 
-from orchestrator import wire
-from orchestrator.wire import Channel, Disconnected, Garbled
+from orchestrator.protocol import wire
+from orchestrator.protocol.wire import Channel, Disconnected, Garbled
 
 
 class Text(msgspec.Struct, tag="text"):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.event_lines import LONG_AGO, Undecodable, decode_line, decode_lines
-from orchestrator.events import AttemptSucceeded, EventUnreadable, LogEmitted, Owner, RunStarted, encode_line
+from orchestrator.model.event_lines import LONG_AGO, Undecodable, decode_line, decode_lines
+from orchestrator.model.events import AttemptSucceeded, EventUnreadable, LogEmitted, Owner, RunStarted, encode_line
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 BEFORE = RunStarted(at=AT, owner=Owner("daemon", 1, "here"))

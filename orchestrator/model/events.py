@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from orchestrator.errors import shortened
-from orchestrator.states import RunState
+from orchestrator.model.states import RunState
 
 # An instant with its zone: one without cannot be compared with the others, so a line that has one is unreadable.
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]

@@ -1,6 +1,6 @@
 """Which states there are."""
 
-from orchestrator.states import ACTIVE_RUN_STATES, TERMINAL_RUN_STATES, RunState
+from orchestrator.model.states import ACTIVE_RUN_STATES, TERMINAL_RUN_STATES, RunState
 
 
 def test_every_state_is_queued_active_or_over():
