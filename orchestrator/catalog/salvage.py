@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from orchestrator.catalog.database import Database
+from orchestrator.model.salvaged import Salvaged
 from orchestrator.regular import open_regular, read_regular
 
 # Tables that no journal knows of, with a word for people.
@@ -37,14 +36,6 @@ _OF_RUNS = ("runs", "steps", "events", "materializations")
 # Rows in a group of DuckDB's: damage in one leaves the next readable.
 _GROUP = 122_880
 _DAMAGED_AT = re.compile(r"byte position (\d+)")
-
-
-class Salvaged(msgspec.Struct, frozen=True):
-    """What became of one table. `rows` were read; `lost` of them were not, None when it is not known how many."""
-
-    what: str
-    rows: int
-    lost: int | None = 0
 
 
 def salvage(damaged: Path, database: Database, with_files: list[str]) -> list[Salvaged]:

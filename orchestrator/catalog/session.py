@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from orchestrator.catalog import maintenance
 from orchestrator.catalog.damage import LOST_WITH_DATABASE, note_damage
@@ -22,7 +22,7 @@ from orchestrator.catalog.ingest import ingest_pending
 from orchestrator.catalog.rpc_client import RemoteStore, connect
 from orchestrator.catalog.schema import migrate
 from orchestrator.clock import monotonic, now
-from orchestrator.errors import SchemaTooNew, StoreBusy, StoreDamaged, StoreError
+from orchestrator.errors import DaemonError, SchemaTooNew, StoreBusy, StoreDamaged, StoreError
 from orchestrator.heartbeat import is_alive, is_suspended
 from orchestrator.locks import HeldLock, read_note, try_lock
 from orchestrator.private_file import DIR_MODE
@@ -44,26 +44,35 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Store:
-    """An open store. Calling it with an operation and its arguments carries the operation out:
-    `store(list_runs, RunFilter())`."""
+class Store(Protocol):
+    """An open store, in this process or in the daemon. Calling it with an operation and its arguments carries the
+    operation out: `store(list_runs, RunFilter())`."""
+
+    @property
+    def state(self) -> StateDir: ...
+
+    def __call__(self, operation: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+class LocalStore:
+    """The store of a process that has the database open."""
 
     def __init__(self, database: Database, state: StateDir) -> None:
         self.database = database
         self.state = state
 
-    def __call__(self, operation: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, operation: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         return operation(self.database, *args, **kwargs)
 
 
-class BriefStore(Store):
+class BriefStore:
     """A store that is opened for each operation: in between, whatever else its user does, others have it."""
 
     def __init__(self, state: StateDir, tell: Callable[[str], None] | None = None) -> None:
         self.state = state
         self._tell = tell
 
-    def __call__(self, operation: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, operation: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         with open_store(self.state, tell=self._tell) as store:
             return store(operation, *args, **kwargs)
 
@@ -109,7 +118,7 @@ def open_store(
     lock = _lock(state, waiting)
     if isinstance(lock, RemoteStore):
         try:
-            yield lock  # type: ignore[misc]  # it does what a Store does
+            yield lock
         finally:
             lock.close()
         return
@@ -119,7 +128,7 @@ def open_store(
         try:
             if ingest:
                 ingest_pending(database, state, now())
-            yield Store(database, state)
+            yield LocalStore(database, state)
             _checkpoint_if_large(database, state)
         finally:
             database.close()
@@ -129,7 +138,24 @@ def open_store(
 
 
 @contextmanager
-def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) -> Iterator[Store]:
+def open_local(state: StateDir, *, ingest: bool = True) -> Iterator[LocalStore]:
+    """As `open_store`, for what needs the database file itself. Raises DaemonError when a daemon has it."""
+    with open_store(state, ingest=ingest) as store:
+        if not isinstance(store, LocalStore):
+            raise needs_state_alone()
+        yield store
+
+
+def needs_state_alone() -> DaemonError:
+    """The error for what cannot be done beside a daemon."""
+    return DaemonError(
+        "A daemon has the state, and this needs it for itself.",
+        hint="Stop it with `orchestrator daemon stop`, and start it again afterwards.",
+    )
+
+
+@contextmanager
+def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) -> Iterator[LocalStore]:
     """Opens the store for the daemon, which holds it until it ends and ingests journals itself. Waits without a limit
     for another process that has it; `tell` is called once, with a sentence about that."""
     require_access(state)
@@ -140,7 +166,7 @@ def hold_store(state: StateDir, *, tell: Callable[[str], None] | None = None) ->
     try:
         database = _open(state, waiting)
         try:
-            yield Store(database, state)
+            yield LocalStore(database, state)
         finally:
             database.close()
     finally:

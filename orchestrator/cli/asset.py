@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.cli.completers import asset_names
-from orchestrator.cli.options import AssetArgument, Json, Yes, confirm, group, store
+from orchestrator.cli.options import AssetArgument, Json, Yes, confirm, group, session
 from orchestrator.cli.output import print_json, put, say, whole
-from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.model.asset import asset_name
+from orchestrator.errors import UsageError
+from orchestrator.model.asset import asset_name, asset_parts
 
 app = group("Look at the assets that runs have written.")
 
@@ -25,11 +25,10 @@ def list_(
 ) -> None:
     """List the assets with what was last said of each."""
     from orchestrator import clock
-    from orchestrator.catalog.assets import list_assets
     from orchestrator.cli.assets_view import asset_table
 
-    with store(only_reads=True) as opened:
-        assets = opened(list_assets, parse_key(prefix) if prefix else ())
+    with session(only_reads=True) as opened:
+        assets = opened.assets(parse_key(prefix) if prefix else ())
     if json:
         print_json([_with_name(asset) for asset in assets])
     elif assets:
@@ -42,12 +41,11 @@ def list_(
 def show(key: AssetArgument, json: Json = False) -> None:
     """Show an asset: its last materialization with all metadata."""
     from orchestrator import clock
-    from orchestrator.catalog.assets import get_asset
     from orchestrator.cli.assets_view import asset_page
     from orchestrator.cli.output import painter
 
-    with store(only_reads=True) as opened:
-        asset = opened(get_asset, parse_key(key))
+    with session(only_reads=True) as opened:
+        asset = opened.asset(parse_key(key))
     if json:
         print_json(_with_name(asset))
     else:
@@ -64,15 +62,14 @@ def history(
 ) -> None:
     """List the materializations of an asset, the newest first."""
     from orchestrator import clock
-    from orchestrator.catalog.assets import asset_history, get_asset
     from orchestrator.cli.assets_view import history_table
     from orchestrator.model.filters import HistoryFilter
 
     parsed = parse_key(key)
-    with store(only_reads=True) as opened:
-        opened(get_asset, parsed)
+    with session(only_reads=True) as opened:
+        opened.asset(parsed)
         which = HistoryFilter(partitions=tuple(partition or ()), limit=limit or None)
-        found = opened(asset_history, parsed, which)
+        found = opened.asset_history(parsed, which)
     if json:
         print_json([_with_name(one) for one in found])
     elif found:
@@ -92,20 +89,19 @@ def wipe(
 ) -> None:
     """Remove assets from the catalog. Runs and data stay, and an asset comes back with its next materialization."""
     from orchestrator import clock
-    from orchestrator.catalog.assets import get_asset, wipe_assets
 
     if bool(keys) == all_:
         raise UsageError("Name assets, or say --all; not both.")
     parsed = tuple(parse_key(key) for key in keys or ())
-    with store() as opened:
+    with session() as opened:
         for key in parsed:
-            opened(get_asset, key)
+            opened.asset(key)
     confirm(
         "Wipe all assets from the catalog?" if all_ else f"Wipe {', '.join(keys or ())} from the catalog?",
         yes,
     )
-    with store() as opened:
-        count = opened(wipe_assets, None if all_ else parsed, now=clock.now())
+    with session() as opened:
+        count = opened.wipe_assets(None if all_ else parsed, clock.now())
     if json:
         print_json({"wiped": count})
         return
@@ -119,12 +115,13 @@ def _with_name(record: Any) -> dict[str, Any]:
 
 def parse_key(text: str) -> tuple[str, ...]:
     """An asset key as typed: parts separated by anything but letters, digits and `_`, or a JSON list of parts."""
-    from orchestrator.definitions.values import AssetKey
-
     try:
-        return AssetKey(json_module.loads(text) if text.lstrip().startswith("[") else text).parts
-    except (ValueError, OrchestratorError):
+        parts = json_module.loads(text) if text.lstrip().startswith("[") else asset_parts(text)
+    except (ValueError, RecursionError):
+        parts = ()
+    if not parts or not all(isinstance(part, str) and part for part in parts):
         raise UsageError(
             f"{text!r} is not an asset key.",
             hint='Write raw/orders, or \'["raw", "orders"]\' for exact parts.',
-        ) from None
+        )
+    return tuple(parts)

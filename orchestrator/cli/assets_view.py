@@ -9,8 +9,7 @@ from typing import Any
 from orchestrator.cli.output import Cell, Painter, table
 from orchestrator.cli.runs_view import ago, metadata_summary, metadata_words
 from orchestrator.cli.styles import BOLD, DIM
-from orchestrator.definitions.values import is_special_metadata
-from orchestrator.model.asset import AssetSummary, Materialization, asset_name
+from orchestrator.model.asset import AssetSummary, Materialization, asset_name, is_special_metadata
 
 
 def asset_table(assets: Sequence[AssetSummary], now: datetime) -> str:

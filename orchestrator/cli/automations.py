@@ -6,22 +6,21 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.options import store_of, until_interrupted, workspace
+from orchestrator.cli.options import session_of, until_interrupted, workspace
 from orchestrator.cli.output import print_json, put, say, whole
 from orchestrator.errors import DaemonError, NotPossible, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.catalog.session import Store
     from orchestrator.cli.ticks_live import Look
     from orchestrator.model.automation import Automation
     from orchestrator.service.automations import Known
+    from orchestrator.service.session import Session
     from orchestrator.service.workspace import Workspace
 
 
 def show_list(*, schedules: bool, json: bool) -> int:
     """Lists all schedules, or all sensors; the exit code is not 0 when some may be missing."""
     from orchestrator import clock
-    from orchestrator.catalog.ticks import latest_ticks
     from orchestrator.cli.ticks_view import automation_table
     from orchestrator.service.automations import look_up
 
@@ -29,8 +28,8 @@ def show_list(*, schedules: bool, json: bool) -> int:
     with workspace(only_reads=True) as found:
         known = look_up(found, now)
         everything = known.of_kind(schedules=schedules)
-        with store_of(found) as store:
-            latest = {tick.name: tick for tick in store(latest_ticks)}
+        with session_of(found) as session:
+            latest = {tick.name: tick for tick in session.latest_ticks()}
         upcoming = upcoming_of(found, everything, now)
         running = _daemon_runs(found)
     if json:
@@ -47,7 +46,7 @@ def show_list(*, schedules: bool, json: bool) -> int:
 
 
 def _say_what_is_missing(known: Known) -> None:
-    from orchestrator.protocol.messages import distinct_errors
+    from orchestrator.model.location import distinct_errors
 
     for problem in known.unknown:
         say(f"{problem} What is in it may be missing here." if known.everything else problem)
@@ -92,10 +91,10 @@ def switch(names: list[str] | None, everyone: bool, *, on: bool, schedules: bool
             chosen = [pick(known, name, schedules=schedules) for name in names or ()]
         done: list[tuple[Automation, bool]] = []
         refused: list[tuple[str, NotPossible]] = []
-        with store_of(found) as store:
+        with session_of(found) as session:
             for one in chosen:
                 try:
-                    after = turn_on(store, one, now, known.everything) if on else turn_off(store, one, now)
+                    after = turn_on(session, one, now, known.everything) if on else turn_off(session, one, now)
                 except NotPossible as error:
                     refused.append((one.id, error))
                     continue
@@ -126,7 +125,6 @@ def _switched(after: Automation, now: datetime, changed: bool) -> dict[str, Any]
 def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bool, follow: bool, json: bool) -> None:
     """The newest ticks, once or live."""
     from orchestrator import clock
-    from orchestrator.catalog.ticks import list_ticks
     from orchestrator.cli.ticks_live import tail
     from orchestrator.cli.ticks_view import as_json, last_failure, tick_table
     from orchestrator.model.filters import TickFilter
@@ -143,8 +141,8 @@ def show_ticks(name: str | None, status: list[str], limit: int, *, schedules: bo
             with until_interrupted():
                 tail(lambda seen: _look(found, wanted, which, seen), json=json)
             return
-        with store_of(found) as store:
-            ticks = store(list_ticks, which)
+        with session_of(found) as session:
+            ticks = session.ticks(which)
     now = clock.now()
     if json:
         print_json([as_json(tick) for tick in ticks])
@@ -161,22 +159,20 @@ def _look(found: Workspace, wanted: list[Automation], which: Any, seen: datetime
     from msgspec.structs import replace
 
     from orchestrator import clock
-    from orchestrator.catalog.automations import list_automations
-    from orchestrator.catalog.ticks import list_ticks, recent_ticks
     from orchestrator.cli.ticks_live import KEPT, OVERLAP, Look
 
-    with store_of(found) as store:
+    with session_of(found) as session:
         if seen is None:
-            ticks = store(recent_ticks, which, KEPT)
+            ticks = session.recent_ticks(which, KEPT)
         else:
-            ticks = store(list_ticks, replace(which, since=seen - OVERLAP, limit=100_000))
-        remembered = {one.id: one for one in store(list_automations)}
+            ticks = session.ticks(replace(which, since=seen - OVERLAP, limit=100_000))
+        remembered = {one.id: one for one in session.automations()}
     current = [remembered.get(one.id, one) for one in wanted]
     return Look(tuple(ticks), tuple(current), upcoming_of(found, current, clock.now()))
 
 
 def with_one(
-    name: str, *, schedules: bool, act: Callable[[Store, Automation], None], only_reads: bool = False
+    name: str, *, schedules: bool, act: Callable[[Session, Automation], None], only_reads: bool = False
 ) -> Automation:
     """Does something to one schedule or sensor; which one, as it was before."""
     from orchestrator import clock
@@ -184,23 +180,22 @@ def with_one(
 
     with workspace(only_reads=only_reads) as found:
         one = pick(look_up(found, clock.now(), [name]), name, schedules=schedules)
-        with store_of(found) as store:
-            act(store, one)
+        with session_of(found) as session:
+            act(session, one)
     return one
 
 
 def forget_one(name: str, *, schedules: bool, json: bool) -> None:
     """Forgets a schedule or sensor whose definition is gone. Raises NotPossible when it is not gone."""
     from orchestrator import clock
-    from orchestrator.catalog.deliveries import list_deliveries
     from orchestrator.service.automations import forget, look_up, pick
 
     with workspace() as found:
         known = look_up(found, clock.now(), [name])
         one = pick(known, name, schedules=schedules)
-        with store_of(found) as store:
-            undelivered = len(store(list_deliveries, one.id))
-            renamed = forget(store, one, known.everything)
+        with session_of(found) as session:
+            undelivered = len(session.deliveries(one.id))
+            renamed = forget(session, one, known.everything)
     if json:
         renamed_to = renamed.id if renamed is not None else None
         print_json({"forgotten": one.id, "alerts": undelivered, "renamed_to": renamed_to})
@@ -235,9 +230,9 @@ def _first(one: Automation, now: datetime) -> str:
 
 
 def _daemon_runs(found: Workspace) -> bool:
-    from orchestrator.locks import is_locked
+    from orchestrator.service.daemon import has_daemon
 
-    return is_locked(found.state.daemon_lock)
+    return has_daemon(found.state)
 
 
 def _as_json(one: Automation, latest: dict[str, Any], upcoming: dict[str, datetime]) -> dict[str, Any]:

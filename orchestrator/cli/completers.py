@@ -5,13 +5,16 @@ location loads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from orchestrator.protocol.messages import PipelineInfo
+    from orchestrator.model.location import PipelineInfo
+    from orchestrator.service.session import Session
     from orchestrator.service.workspace import Workspace
+
+T = TypeVar("T")
 
 # For this long locations may load, and the store be busy, while somebody waits for the shell.
 COMPLETION_S = 2.0
@@ -21,9 +24,8 @@ _MOST = 50
 
 def run_ids() -> list[str]:
     """The newest runs, and `last`."""
-    from orchestrator.catalog.runs import run_ids as newest
 
-    return _completions(lambda: [*_stored(newest), "last"])
+    return _completions(lambda: [*_stored(lambda session: session.newest_run_ids()), "last"])
 
 
 def active_runs() -> list[str]:
@@ -61,10 +63,9 @@ def pipeline_names() -> list[str]:
 
 def asset_names() -> list[str]:
     """The assets of the catalog."""
-    from orchestrator.catalog.assets import list_assets
     from orchestrator.model.asset import asset_name
 
-    return _completions(lambda: [asset_name(asset.asset) for asset in _stored(list_assets)])
+    return _completions(lambda: [asset_name(asset.asset) for asset in _stored(lambda session: session.assets())])
 
 
 def mode_names(ctx: typer.Context) -> list[str]:
@@ -148,31 +149,30 @@ def _pipelines(name: str | None = None) -> list[PipelineInfo]:
 
 
 def _runs_in(states: Iterable[Any]) -> list[str]:
-    from orchestrator.catalog.runs import list_runs
     from orchestrator.model.filters import RunFilter
 
-    return [run.run_id for run in _stored(list_runs, RunFilter(statuses=tuple(states), limit=_MOST))]
+    which = RunFilter(statuses=tuple(states), limit=_MOST)
+    return [run.run_id for run in _stored(lambda session: session.runs(which))]
 
 
 def _steps_of(reference: str) -> list[str]:
-    from orchestrator.catalog.runs import resolve_run
 
-    run_id = _stored(resolve_run, reference)
+    run_id = _stored(lambda session: session.run_id(reference))
     events = _in_workspace(lambda found: found.run(run_id).events())
     return sorted({step for event in events if (step := getattr(event, "step", None))})
 
 
-def _stored(operation: Any, *arguments: Any) -> Any:
-    from orchestrator.catalog.session import open_store
+def _stored(ask: Callable[[Session], T]) -> T:
+    from orchestrator.service.session import open_session
 
-    def ask(found: Workspace) -> Any:
-        with open_store(found.state, patience=STORE_S) as store:
-            return store(operation, *arguments)
+    def with_session(found: Workspace) -> T:
+        with open_session(found.state, patience=STORE_S) as session:
+            return ask(session)
 
-    return _in_workspace(ask)
+    return _in_workspace(with_session)
 
 
-def _in_workspace(act: Callable[[Workspace], Any]) -> Any:
+def _in_workspace(act: Callable[[Workspace], T]) -> T:
     from orchestrator.cli.options import workspace
 
     with workspace(quiet=True, only_reads=True) as found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import Json, group, store_of, until_interrupted, workspace
+from orchestrator.cli.options import Json, group, session_of, until_interrupted, workspace
 from orchestrator.cli.outcome import error_json, show_error
 from orchestrator.cli.output import painter, print_json, print_json_line, put, say, whole
 from orchestrator.errors import DaemonError, UsageError
@@ -192,14 +192,12 @@ def _absent(state: StateDir, error: DaemonError) -> dict[str, Any]:
 
 def _came_of_it(found: Workspace, began: datetime) -> dict[str, Any]:
     """The ticks of a pass, and the runs that were created in it."""
-    from orchestrator.catalog.runs import list_runs
-    from orchestrator.catalog.ticks import list_ticks
     from orchestrator.cli.ticks_view import as_json
     from orchestrator.model.filters import RunFilter, TickFilter
 
-    with store_of(found) as store:
-        ticks = store(list_ticks, TickFilter(since=began, limit=_MOST_TICKS))
-        runs = store(list_runs, RunFilter(since=began, limit=None))
+    with session_of(found) as session:
+        ticks = session.ticks(TickFilter(since=began, limit=_MOST_TICKS))
+        runs = session.runs(RunFilter(since=began, limit=None))
     return {"ticks": [as_json(one) for one in ticks], "runs": [whole(run) for run in runs]}
 
 

@@ -6,27 +6,26 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.options import store_of, workspace
+from orchestrator.cli.options import session_of, workspace
 from orchestrator.cli.output import Cell, print_json, put, say, table
 from orchestrator.cli.styles import BOLD, RED, YELLOW
 
 if TYPE_CHECKING:
-    from orchestrator.catalog.session import Store
     from orchestrator.model.delivery import Delivery
+    from orchestrator.service.session import Session
 
 
 def show_deliveries(name: str | None, *, json: bool) -> None:
     """The failed alerts of a sensor, or of all."""
     from orchestrator import clock
-    from orchestrator.catalog.deliveries import list_deliveries
     from orchestrator.service.automations import look_up, pick
 
     now = clock.now()
     with workspace() as found:
         if name is not None:
             name = pick(look_up(found, now, [name]), name, schedules=False).id
-        with store_of(found) as store:
-            deliveries = store(list_deliveries, name)
+        with session_of(found) as session:
+            deliveries = session.deliveries(name)
     if json:
         print_json([_as_json(one) for one in deliveries])
     elif deliveries:
@@ -37,7 +36,7 @@ def show_deliveries(name: str | None, *, json: bool) -> None:
 
 def retry_alerts(name: str, run: str | None, *, json: bool) -> None:
     """Has failed alerts tried again now."""
-    from orchestrator.locks import is_locked
+    from orchestrator.service.daemon import has_daemon
     from orchestrator.service.deliveries import retry_alerts
 
     id, count = _with_failed(name, run, retry_alerts)
@@ -47,7 +46,7 @@ def retry_alerts(name: str, run: str | None, *, json: bool) -> None:
         if not json:
             put(f"{_alerts(count)} of {id}: tried again now.")
         with workspace() as found:
-            if not is_locked(found.state.daemon_lock):
+            if not has_daemon(found.state):
                 say("No daemon is running, so nothing happens yet: orchestrator daemon start")
 
 
@@ -84,7 +83,9 @@ def delivery_table(deliveries: list[Delivery], now: datetime) -> str:
     return table(["SENSOR", "RUN", "PIPELINE", "RUN STATUS", "ATTEMPTS", "FAILED FIRST", "NEXT TRY", "ERROR"], rows)
 
 
-def _with_failed(name: str, run: str | None, act: Callable[[Store, list[Delivery], datetime], None]) -> tuple[str, int]:
+def _with_failed(
+    name: str, run: str | None, act: Callable[[Session, list[Delivery], datetime], None]
+) -> tuple[str, int]:
     """The sensor, and how many alerts that was."""
     from orchestrator import clock
     from orchestrator.service.automations import look_up, pick
@@ -93,10 +94,10 @@ def _with_failed(name: str, run: str | None, act: Callable[[Store, list[Delivery
     now = clock.now()
     with workspace() as found:
         one = pick(look_up(found, now, [name]), name, schedules=False)
-        with store_of(found) as store:
-            chosen = failed_alerts(store, one, run)
+        with session_of(found) as session:
+            chosen = failed_alerts(session, one, run)
             if chosen:
-                act(store, chosen, now)
+                act(session, chosen, now)
     if not chosen:
         say(f"{one.id} has no failed alerts.")
     return one.id, len(chosen)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -13,21 +13,31 @@ from orchestrator.cli.output import Painter
 from orchestrator.cli.styles import CYAN, DIM, RED, YELLOW
 from orchestrator.clock import format_instant
 from orchestrator.errors import NotFound
-from orchestrator.runlog.logs import Lines, last_of
-from orchestrator.runlog.run_log import RunLog
+from orchestrator.model.events import AnyEvent
+from orchestrator.model.log_lines import Lines, last_of
 from orchestrator.service.follow_run import follow_log_lines, log_lines
+from orchestrator.service.workspace import Workspace
 
 _LEVEL_CODES = {"WARNING": YELLOW, "ERROR": RED, "CRITICAL": RED, "DEBUG": DIM}
 
 
 def shown_logs(
-    run_log: RunLog, step: str | None, *, follow: bool, tail: int | None, json: bool, times: bool, paint: Painter
+    found: Workspace,
+    run_id: str,
+    step: str | None,
+    *,
+    follow: bool,
+    tail: int | None,
+    json: bool,
+    times: bool,
+    paint: Painter,
 ) -> Iterator[str]:
     """The lines of a run, or of one step of it, as they are shown: as much text at a time as there is."""
+    run_log = found.run(run_id)
     if step is not None:
-        _check_step(run_log, step)
-    found = follow_log_lines(run_log, step, tail) if follow else log_lines(run_log, step)
-    for lines in found if follow or tail is None else last_of(found, tail):
+        _check_step(run_log.events(), step)
+    lines_of = follow_log_lines(run_log, step, tail) if follow else log_lines(run_log, step)
+    for lines in lines_of if follow or tail is None else last_of(lines_of, tail):
         yield _as_json(lines) if json else _as_text(lines, paint, times)
 
 
@@ -56,7 +66,7 @@ def _as_json(lines: Lines) -> str:
     return "\n".join(msgspec.json.encode({**same, "line": text, **filled}).decode() for text in texts)
 
 
-def _check_step(run_log: RunLog, step: str) -> None:
-    known = {event.step for event in run_log.events() if getattr(event, "step", None)}  # type: ignore[union-attr]
+def _check_step(events: Iterable[AnyEvent], step: str) -> None:
+    known = {event.step for event in events if getattr(event, "step", None)}  # type: ignore[union-attr]
     if step not in known:
         raise NotFound.named("step", step, known)

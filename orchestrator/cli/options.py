@@ -14,7 +14,7 @@ from orchestrator.cli.completers import asset_names, pipeline_names, run_ids, ti
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.catalog.session import Store
+    from orchestrator.service.session import Session
     from orchestrator.service.workspace import Workspace
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -144,18 +144,18 @@ def workspace(*, quiet: bool = False, only_reads: bool = False) -> Iterator[Work
 
 
 @contextmanager
-def store(*, only_reads: bool = False) -> Iterator[Store]:
-    """The workspace's store, up to date with all journals."""
-    with workspace(only_reads=only_reads) as found, store_of(found) as opened:
+def session(*, only_reads: bool = False) -> Iterator[Session]:
+    """The workspace's stored state, up to date with all journals."""
+    with workspace(only_reads=only_reads) as found, session_of(found) as opened:
         yield opened
 
 
-def store_of(found: Workspace) -> AbstractContextManager[Store]:
-    """The store of a workspace; if somebody else has it, that is said before it is waited for."""
-    from orchestrator.catalog.session import open_store
+def session_of(found: Workspace) -> AbstractContextManager[Session]:
+    """The stored state of a workspace. Prints a notice before it waits for another process."""
     from orchestrator.cli.output import say
+    from orchestrator.service.session import open_session
 
-    return open_store(found.state, tell=say)
+    return open_session(found.state, tell=say)
 
 
 @contextmanager

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.completers import ended_runs, executor_names, failed_runs, mode_names, preset_names
-from orchestrator.cli.options import Json, NoWait, OptionalPipelineArgument, single, store_of, workspace
+from orchestrator.cli.options import Json, NoWait, OptionalPipelineArgument, session_of, single, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED, interrupted_json
 from orchestrator.cli.output import painter, print_json, print_json_line, put, say
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.service.driver import OwnedRun
-    from orchestrator.service.foreground import DrivenRun
+    from orchestrator.service.history import RunView
     from orchestrator.service.interrupts import Interrupts
     from orchestrator.service.start_run import Continued, RunOptions
     from orchestrator.service.workspace import Workspace
@@ -116,20 +116,23 @@ def _start_loading(found: Workspace, pipeline: str | None) -> None:
 
 def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None, json: bool) -> int:
     from orchestrator import clock
-    from orchestrator.cli.run_json import page_of, unbegun_json
-    from orchestrator.locks import is_locked
+    from orchestrator.cli.run_json import run_page_json, unbegun_json
+    from orchestrator.service.daemon import has_daemon
     from orchestrator.service.enqueue import enqueue_run
+    from orchestrator.service.history import view_run
     from orchestrator.service.queued_runs import find_unbegun
 
     run_id = enqueue_run(found, options, continued)
     if json:
-        with store_of(found) as store:
-            unbegun = find_unbegun(store, run_id)
+        with session_of(found) as session:
+            unbegun = find_unbegun(session, run_id)
         now = clock.now()
-        print_json(unbegun_json(unbegun, now) if unbegun is not None else page_of(found.run(run_id), now))
+        print_json(
+            unbegun_json(unbegun, now) if unbegun is not None else run_page_json(view_run(found.run(run_id)), now)
+        )
     else:
         put(run_id)
-    if not is_locked(found.state.daemon_lock):
+    if not has_daemon(found.state):
         say("It waits in the queue until a daemon runs: orchestrator daemon start")
     elif not json:
         say(f"Queued. Follow it with: orchestrator runs logs {run_id} --follow")
@@ -166,11 +169,10 @@ def _continued(found: Workspace, rerun: str | None, from_failure: str | None) ->
     reference = rerun or from_failure
     if reference is None:
         return None
-    from orchestrator.catalog.runs import resolve_run
     from orchestrator.service.start_run import Continued
 
-    with store_of(found) as store:
-        return Continued(store(resolve_run, reference), only_failed=from_failure is not None)
+    with session_of(found) as session:
+        return Continued(session.run_id(reference), only_failed=from_failure is not None)
 
 
 def start_and_drive(
@@ -227,16 +229,18 @@ def take_signals(interrupts: Interrupts) -> None:
     signal.signal(signal.SIGTERM, lambda *_: interrupts("SIGTERM"))
 
 
-def _show(driven: DrivenRun, json: bool) -> None:
+def _show(driven: RunView, json: bool) -> None:
     from orchestrator import clock
 
     if json:
-        from orchestrator.cli.run_json import page_of  # takes 50 ms to import
+        from orchestrator.cli.run_json import run_page_json  # takes 50 ms to import
+        from orchestrator.service.history import view_run
 
-        print_json(page_of(driven.run_log, clock.now()))
+        # Read again: an earlier owner may have driven a part of it.
+        print_json(run_page_json(view_run(driven.run_log), clock.now()))
         return
     from orchestrator.cli.run_report import report
 
-    for line in report(driven.record, driven.progress, driven.run_log, driven.events, now=clock.now(), paint=painter()):
+    for line in report(driven, now=clock.now(), paint=painter()):
         put(line)
     sys.stdout.flush()

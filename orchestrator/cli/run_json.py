@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,37 +9,26 @@ from orchestrator.cli.output import whole
 from orchestrator.cli.run_report import step_note
 from orchestrator.cli.run_warnings import warnings_json
 from orchestrator.cli.runs_view import LAST_LINES
-from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail, step_summary
 from orchestrator.model.asset import asset_name
-from orchestrator.model.events import AssetMaterialized, Event, ExpectationChecked
-from orchestrator.model.run import Acknowledgement, RunRecord, RunSummary
+from orchestrator.model.events import AssetMaterialized, ExpectationChecked
+from orchestrator.model.run import Acknowledgement, RunSummary
 from orchestrator.model.states import ACTIVE_RUN_STATES, StepState
-from orchestrator.runlog.logs import last_lines
-from orchestrator.runlog.run_log import RunLog
-from orchestrator.service.history import is_abandoned, progress_of
+from orchestrator.service.history import RunView, has_owner, is_abandoned
 from orchestrator.service.queued_runs import QueuedRunView
 from orchestrator.state_dir import StateDir
 
 
-def run_page_json(
-    record: RunRecord,
-    progress: RunProgress,
-    run_log: RunLog,
-    facts: Sequence[Event],
-    *,
-    now: datetime,
-    has_owner: bool | None = None,
-    acknowledged: Acknowledgement | None = None,
-) -> dict[str, Any]:
+def run_page_json(view: RunView, now: datetime, acknowledged: Acknowledgement | None = None) -> dict[str, Any]:
     """A run that has begun, with its steps, what they wrote and why they failed."""
+    record, progress, facts = view.record, view.progress, view.events
     detail = run_detail(record, progress)
     needs_owner = progress.interrupted or progress.status in ACTIVE_RUN_STATES
-    owner = None if has_owner is None or not needs_owner else "alive" if has_owner else "gone"
+    owner = None if view.has_owner is None or not needs_owner else "alive" if view.has_owner else "gone"
     return {
         **whole(detail),
-        "steps": [_step(step, run_log) for step in progress.network.in_order()],
+        "steps": [_step(step, view) for step in progress.network.in_order()],
         "duration_s": _duration(detail, now),
         "location": record.location,
         "config": record.config,
@@ -58,22 +46,8 @@ def run_page_json(
         "assets": [_asset(fact) for fact in facts if isinstance(fact, AssetMaterialized)],
         "expectations": [_expectation(fact) for fact in facts if isinstance(fact, ExpectationChecked)],
         "warnings": warnings_json(facts),
-        "directory": str(run_log.directory),
+        "directory": str(view.directory),
     }
-
-
-def page_of(run_log: RunLog, now: datetime, acknowledged: Acknowledgement | None = None) -> dict[str, Any]:
-    """The same of a run as its files say now."""
-    has_owner = run_log.is_owned()  # before the journal is read: an owner that ends meanwhile has written all of it
-    return run_page_json(
-        run_log.record(),
-        progress_of(run_log),
-        run_log,
-        list(run_log.events()),
-        now=now,
-        has_owner=has_owner,
-        acknowledged=acknowledged,
-    )
 
 
 def unbegun_json(run: QueuedRunView, now: datetime) -> dict[str, Any]:
@@ -90,7 +64,7 @@ def listed_json(
     """A run in a list."""
     owner = None
     if run.status in ACTIVE_RUN_STATES:
-        owner = "alive" if RunLog(state, run.run_id).is_owned() else "gone" if is_abandoned(state, run) else None
+        owner = "alive" if has_owner(state, run.run_id) else "gone" if is_abandoned(state, run) else None
     more = {"duration_s": _duration(run, now), "owner": owner, "waits_for": waits_for, "damage": damage}
     return {**whole(run), **more}
 
@@ -100,7 +74,7 @@ def _duration(run: RunSummary, now: datetime) -> float | None:
     return None if run.started_at is None else round(((run.finished_at or now) - run.started_at).total_seconds(), 6)
 
 
-def _step(step: RunStep, run_log: RunLog) -> dict[str, Any]:
+def _step(step: RunStep, view: RunView) -> dict[str, Any]:
     failed = step.state is StepState.FAILURE and step.error is not None
     return {
         **whole(step_summary(step)),
@@ -108,7 +82,7 @@ def _step(step: RunStep, run_log: RunLog) -> dict[str, Any]:
         "started_at": step.started_at,
         "reused_from": step.run_id if step.state is StepState.REUSED else None,
         "failure": whole(step.error) if failed else None,
-        "last_lines": last_lines(run_log.log_files(step.key), step.tries, LAST_LINES) if failed else [],
+        "last_lines": view.last_lines(step.key, step.tries, LAST_LINES) if failed else [],
     }
 
 

@@ -25,37 +25,32 @@ from orchestrator.cli.runs_view import (
     step_line,
 )
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
-from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail
 from orchestrator.model.asset import asset_name
 from orchestrator.model.events import AssetMaterialized, Event, ExpectationChecked
-from orchestrator.model.run import Acknowledgement, RunRecord
+from orchestrator.model.run import Acknowledgement
 from orchestrator.model.states import ACTIVE_RUN_STATES, RunState, StepState
-from orchestrator.runlog.logs import last_lines
-from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.history import RunView
 
 _ALL = "orchestrator runs show {} --steps"
 
 
 def report(
-    record: RunRecord,
-    progress: RunProgress,
-    run_log: RunLog,
-    facts: Sequence[Event],
+    view: RunView,
     *,
     now: datetime,
     paint: Painter,
     every_step: bool = False,
     with_origin: bool = False,
-    has_owner: bool | None = None,
     acknowledged: Acknowledgement | None = None,
 ) -> Iterator[str]:
     """The lines of a report: how it went, its steps, what failed and why, what it wrote, what to do next. With its
     origin for whoever did not just ask for it."""
+    record, progress, facts = view.record, view.progress, view.events
     steps = progress.network.in_order()
     summary = run_detail(record, progress)
-    is_abandoned = has_owner is False and progress.status in ACTIVE_RUN_STATES
+    is_abandoned = view.has_owner is False and progress.status in ACTIVE_RUN_STATES
     yield headline(summary, [step.state for step in steps], now, paint, is_abandoned=is_abandoned)
     if acknowledged is not None:
         note = f": {acknowledged.note}" if acknowledged.note else ""
@@ -64,13 +59,13 @@ def report(
         yield from origin_lines(record, paint, everything=every_step)
         yield ""
     yield from _steps(steps, record.run_id, paint, every_step)
-    yield from _failures(steps, run_log, paint, every_step)
+    yield from _failures(steps, view, paint, every_step)
     yield from _expectations(facts, paint)
     yield from warning_lines(facts, record.run_id, paint)
     yield from _assets(facts, paint)
     if progress.reason and progress.status is not RunState.SUCCESS and not progress.failed:
         yield f"\n{paint(YELLOW, progress.reason)}"
-    yield from _next(record, progress, run_log, paint, has_owner=has_owner)
+    yield from _next(view, paint)
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,7 @@ def step_note(step: RunStep) -> str:
     return ""
 
 
-def _failures(steps: list[RunStep], run_log: RunLog, paint: Painter, every_step: bool) -> Iterator[str]:
+def _failures(steps: list[RunStep], view: RunView, paint: Painter, every_step: bool) -> Iterator[str]:
     """What has failed and why. Keys of a step that fail in one way are told once: a thousand mostly fail in one or
     two."""
     failed = [step for step in steps if step.state is StepState.FAILURE and step.error is not None]
@@ -137,15 +132,15 @@ def _failures(steps: list[RunStep], run_log: RunLog, paint: Painter, every_step:
     shown = list(ways.values()) if every_step else list(ways.values())[:MOST_FAILURES]
     for alike in shown:
         yield ""
-        yield from _failure(alike[0], run_log, paint)
+        yield from _failure(alike[0], view, paint)
         if len(alike) > 1:
             others = ", ".join(step.key for step in alike[1:4])
             more = f" and {len(alike) - 4:,} more" if len(alike) > 4 else ""
-            yield paint(DIM, f"    {others}{more} failed in the same way: {_ALL.format(run_log.run_id)}")
+            yield paint(DIM, f"    {others}{more} failed in the same way: {_ALL.format(view.record.run_id)}")
     left_out = sum(map(len, ways.values())) - sum(map(len, shown))
     if left_out:
         verb = "has" if left_out == 1 else "have"
-        yield paint(DIM, f"\n{left_out:,} more {verb} failed too: {_ALL.format(run_log.run_id)}")
+        yield paint(DIM, f"\n{left_out:,} more {verb} failed too: {_ALL.format(view.record.run_id)}")
 
 
 def _way(step: RunStep) -> tuple[object, ...]:
@@ -158,13 +153,13 @@ def _way(step: RunStep) -> tuple[object, ...]:
     return step.planned.key, re.sub(r"\b0x[0-9a-f]+|\d+", "#", text), places
 
 
-def _failure(step: RunStep, run_log: RunLog, paint: Painter) -> Iterator[str]:
+def _failure(step: RunStep, view: RunView, paint: Painter) -> Iterator[str]:
     error = step.error
     if error is None:
         return
     yield f"{paint(f'{BOLD};{RED}', f'✗ {step.key}')} failed: {error.headline()}"
     yield from error_lines(error, paint)
-    lines = last_lines(run_log.log_files(step.key), step.tries, LAST_LINES)
+    lines = view.last_lines(step.key, step.tries, LAST_LINES)
     if lines:
         yield paint(DIM, "    the last lines it printed:")
         yield from (f"      {line if len(line) <= LONGEST_LINE else f'{line[:LONGEST_LINE]}…'}" for line in lines)
@@ -203,15 +198,14 @@ def _what_was_written(times: list[AssetMaterialized]) -> str:
     return f"{len(times)} {'partitions' if partitions else 'times'}{named}"
 
 
-def _next(
-    record: RunRecord, progress: RunProgress, run_log: RunLog, paint: Painter, *, has_owner: bool | None
-) -> Iterator[str]:
+def _next(view: RunView, paint: Painter) -> Iterator[str]:
+    record, progress = view.record, view.progress
     yield ""
-    if has_owner and progress.status in ACTIVE_RUN_STATES:
+    if view.has_owner and progress.status in ACTIVE_RUN_STATES:
         yield f"{paint(DIM, 'follow')}  orchestrator runs events {record.run_id} --follow"
         yield f"{paint(DIM, 'cancel')}  orchestrator runs cancel {record.run_id}"
     elif progress.interrupted or progress.status is RunState.STARTED:
         yield f"{paint(DIM, 'resume')}  orchestrator runs resume {record.run_id}"
     elif progress.status in (RunState.FAILURE, RunState.CANCELED):
         yield f"{paint(DIM, 'again')}   orchestrator run --from-failure {record.run_id}"
-    yield f"{paint(DIM, 'logs')}    orchestrator runs logs {record.run_id}    ({run_log.directory})"
+    yield f"{paint(DIM, 'logs')}    orchestrator runs logs {record.run_id}    ({view.directory})"

@@ -15,14 +15,13 @@ from orchestrator.cli.completers import (
     run_states,
     step_names,
 )
-from orchestrator.cli.found_runs import begun, full_id, run_log_of, unbegun_of
-from orchestrator.cli.options import Json, NoWait, RunArgument, Yes, confirm, group, store_of, workspace
+from orchestrator.cli.found_runs import begun, full_id, unbegun_of, with_files
+from orchestrator.cli.options import Json, NoWait, RunArgument, Yes, confirm, group, session_of, workspace
 from orchestrator.cli.outcome import INTERRUPTED, OK, RUN_FAILED, error_json, show_error
 from orchestrator.cli.output import painter, print_json, put, put_json, say
 from orchestrator.errors import NotPossible, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.runlog.run_log import RunLog
     from orchestrator.service.workspace import Workspace
 
 app = group("List, show, follow, cancel, resume, acknowledge and delete runs.")
@@ -54,18 +53,16 @@ def list_(
 ) -> None:
     """List runs, the newest first."""
     from orchestrator import clock
-    from orchestrator.catalog.damage import list_damage
-    from orchestrator.catalog.runs import count_runs, list_runs
     from orchestrator.cli.run_filter import run_filter
     from orchestrator.cli.runs_view import run_table
     from orchestrator.service.history import is_abandoned
     from orchestrator.service.queued_runs import why_they_wait, with_waiting
 
     which = run_filter(pipeline, status or [], tag or [], since, limit)
-    with workspace(only_reads=True) as found, store_of(found) as store:
-        runs = store(list_runs, which)
-        total = store(count_runs, which) if not json and limit and len(runs) == limit else len(runs)
-        damaged = dict(store(list_damage))
+    with workspace(only_reads=True) as found, session_of(found) as session:
+        runs = session.runs(which)
+        total = session.count_runs(which) if not json and limit and len(runs) == limit else len(runs)
+        damaged = session.damage()
         runs = with_waiting(found.state, runs, which)
         interrupted = {run.run_id for run in runs if is_abandoned(found.state, run)}
     waits = why_they_wait(found.state, runs)
@@ -102,11 +99,10 @@ def show(
 ) -> None:
     """Show one run: who asked for it, with what, its steps, what failed and why, what it wrote."""
     from orchestrator import clock
-    from orchestrator.catalog.acknowledgements import acknowledgement_of
     from orchestrator.cli.queued import unbegun_words
-    from orchestrator.cli.run_json import page_of, unbegun_json
+    from orchestrator.cli.run_json import run_page_json, unbegun_json
     from orchestrator.cli.run_report import report
-    from orchestrator.service.history import progress_of
+    from orchestrator.service.history import view_run
 
     with workspace(only_reads=True) as found:
         unbegun = unbegun_of(found, run)
@@ -116,26 +112,15 @@ def show(
             else:
                 put(unbegun_words(unbegun, clock.now()))
             return
-        run_log = run_log_of(found, run)
-        with store_of(found) as store:
-            acknowledged = store(acknowledgement_of, run_log.run_id)
+        run_id = with_files(found, run)
+        with session_of(found) as session:
+            acknowledged = session.acknowledgement(run_id)
+        view = view_run(found.run(run_id))
+    now = clock.now()
     if json:
-        print_json(page_of(run_log, clock.now(), acknowledged))
+        print_json(run_page_json(view, now, acknowledged))
         return
-    has_owner = run_log.is_owned()
-    record, progress = run_log.record(), progress_of(run_log)
-    lines = report(
-        record,
-        progress,
-        run_log,
-        run_log.events(),
-        now=clock.now(),
-        paint=painter(),
-        every_step=steps,
-        with_origin=True,
-        has_owner=has_owner,
-        acknowledged=acknowledged,
-    )
+    lines = report(view, now=now, paint=painter(), every_step=steps, with_origin=True, acknowledged=acknowledged)
     for line in lines:
         put(line)
 
@@ -148,7 +133,7 @@ def events(run: RunArgument, follow: Follow = False, json: Json = False) -> None
     from orchestrator.service.follow_run import follow_events
 
     with workspace(only_reads=True) as found:
-        run_log = begun(found, run, follow)
+        run_log = found.run(begun(found, run, follow))
     paint = painter()
     if json and not follow:
         put_json("[" + ",\n ".join(encode_line(event).decode().rstrip() for event in run_log.events()) + "]")
@@ -173,8 +158,8 @@ def logs(
     from orchestrator.cli.logs_view import shown_logs
 
     with workspace(only_reads=True) as found:
-        run_log = begun(found, run, follow)
-    for text in shown_logs(run_log, step, follow=follow, tail=tail, json=json, times=times, paint=painter()):
+        run_id = begun(found, run, follow)
+    for text in shown_logs(found, run_id, step, follow=follow, tail=tail, json=json, times=times, paint=painter()):
         put_json(text, flush=follow) if json else put(text, flush=follow)
 
 
@@ -188,7 +173,8 @@ def wait(
 
     With --timeout it exits with 8 when the run is not over by then."""
     from orchestrator import clock
-    from orchestrator.cli.run_json import page_of, unbegun_json
+    from orchestrator.cli.run_json import run_page_json, unbegun_json
+    from orchestrator.service.history import view_run
     from orchestrator.service.queued_runs import wait_until_begun
     from orchestrator.service.wait_for_run import wait_for
 
@@ -202,10 +188,10 @@ def wait(
             else:
                 put(f"{run}  {never_begun.summary.status}")
             return INTERRUPTED
-        run_log = run_log_of(found, run)
+        run_log = found.run(with_files(found, run))
     detail = wait_for(run_log, patience, started)
     if json:
-        print_json(page_of(run_log, clock.now()))
+        print_json(run_page_json(view_run(run_log), clock.now()))
     else:
         put(f"{detail.run_id}  {detail.status}")
     return {"SUCCESS": OK, "CANCELED": INTERRUPTED}.get(detail.status, RUN_FAILED)
@@ -215,32 +201,29 @@ def wait(
 def cancel(run: ActiveRun, json: Json = False) -> int:
     """Cancel a run: steps that are running are told to stop, no other starts."""
     from orchestrator import clock
-    from orchestrator.catalog.runs import resolve_run
-    from orchestrator.runlog.tickets import find_tickets, give_up
     from orchestrator.service.cancel_run import CancelOutcome, cancel_run
+    from orchestrator.service.queued_runs import stop_waiting
 
     with workspace() as found:
-        waiting = find_tickets(found.state, run)
-        if len(waiting) == 1 and give_up(found.state, waiting[0].run.run_id):
-            run_id = waiting[0].run.run_id
+        if (run_id := stop_waiting(found.state, run)) is not None:
             return _canceled(
                 run_id, "stopped_waiting", f"Asked the command that waits with run {run_id} to stop.", json
             )
-        with store_of(found) as store:
-            run_id = store(resolve_run, run)
-            became = cancel_run(store, run_id, "orchestrator runs cancel", clock.now())
+        with session_of(found) as session:
+            run_id = session.run_id(run)
+            became = cancel_run(session, run_id, "orchestrator runs cancel", clock.now())
         if became is CancelOutcome.DEQUEUED:
             return _canceled(run_id, "dequeued", f"Canceled run {run_id}, which was waiting in the queue.", json)
         if became is CancelOutcome.ASKED:
             return _canceled(run_id, "asked", f"Asked run {run_id} to stop.", json)
-        return _end_here(found, found.run(run_id), json)
+        return _end_here(found, run_id, json)
 
 
 @app.command(epilog="Example: orchestrator runs resume last")
 def resume(run: ResumableRun, no_wait: NoWait = False, json: Json = False) -> int:
     """Go on with a run whose owner is gone. Steps that succeeded are not run again; ones that still run are awaited."""
     with workspace() as found:
-        return _take_over(found, run_log_of(found, run), json, no_wait=no_wait)
+        return _take_over(found, with_files(found, run), json, no_wait=no_wait)
 
 
 @app.command(epilog="Example: orchestrator runs acknowledge last --note 'the supplier sent no file'")
@@ -258,18 +241,16 @@ def acknowledge(
 ) -> None:
     """Note that somebody knows of failed runs: they are no problem in `status` any more."""
     from orchestrator import clock
-    from orchestrator.catalog.acknowledgements import acknowledgement_of
-    from orchestrator.catalog.runs import resolve_run
     from orchestrator.service.acknowledge import acknowledge_failure
 
-    with workspace() as found, store_of(found) as store:
-        run_ids = [store(resolve_run, reference) for reference in run]
+    with workspace() as found, session_of(found) as session:
+        run_ids = [session.run_id(reference) for reference in run]
         for run_id in run_ids:
-            acknowledge_failure(store, run_id, note, clock.now())
+            acknowledge_failure(session, run_id, note, clock.now())
             if not json:
                 put(f"Acknowledged the failure of run {run_id}.")
         if json:
-            print_json([{"run_id": run_id, "acknowledged": store(acknowledgement_of, run_id)} for run_id in run_ids])
+            print_json([{"run_id": run_id, "acknowledged": session.acknowledgement(run_id)} for run_id in run_ids])
 
 
 @app.command(epilog="Example: orchestrator runs delete 7k2m --yes")
@@ -285,19 +266,18 @@ def delete(
 ) -> int:
     """Delete runs: their files, their stored values, their events. Tables and files that steps wrote elsewhere stay."""
     from orchestrator import clock
-    from orchestrator.catalog.runs import resolve_run
     from orchestrator.service.cancel_run import remove_run
 
     with workspace() as found:
-        with store_of(found) as store:
-            run_ids = [store(resolve_run, reference) for reference in run]
+        with session_of(found) as session:
+            run_ids = [session.run_id(reference) for reference in run]
         confirm(f"Delete {', '.join(run_ids)}?", yes)
         deleted: list[str] = []
         refused: list[tuple[str, OrchestratorError]] = []
-        with store_of(found) as store:
+        with session_of(found) as session:
             for run_id in dict.fromkeys(run_ids):
                 try:
-                    remove_run(store, run_id, clock.now())
+                    remove_run(session, run_id, clock.now())
                 except NotPossible as error:
                     refused.append((run_id, error))
                     continue
@@ -328,21 +308,20 @@ def _canceled(run_id: str, outcome: str, words: str, json: bool) -> int:
     return OK
 
 
-def _end_here(found: Workspace, run_log: RunLog, json: bool) -> int:
-
-    say(f"Run {run_log.run_id} has no owner process; canceling it from here.")
+def _end_here(found: Workspace, run_id: str, json: bool) -> int:
+    say(f"Run {run_id} has no owner process; canceling it from here.")
     try:
-        _take_over(found, run_log, json, ignore_limits=True)  # no step starts any more
+        _take_over(found, run_id, json, ignore_limits=True)  # no step starts any more
     except NotPossible:
-        if not run_log.is_owned():
+        if not found.run(run_id).is_owned():
             raise
         # Another process took it over this moment, and has been asked as well.
-        return _canceled(run_log.run_id, "asked", f"Asked run {run_log.run_id} to stop.", json)
+        return _canceled(run_id, "asked", f"Asked run {run_id} to stop.", json)
     return OK
 
 
 def _take_over(
-    found: Workspace, run_log: RunLog, json: bool = False, *, no_wait: bool = False, ignore_limits: bool = False
+    found: Workspace, run_id: str, json: bool = False, *, no_wait: bool = False, ignore_limits: bool = False
 ) -> int:
     from orchestrator.cli.run import drive_and_show, gave_up, take_signals
     from orchestrator.cli.waiting import wait_display
@@ -356,7 +335,7 @@ def _take_over(
             terms = Terms(
                 wait=not no_wait, ignore_limits=ignore_limits, tell=tell, prepare=lambda: take_signals(interrupts)
             )
-            owned = take_over(found, run_log, terms, interrupts)
+            owned = take_over(found, found.run(run_id), terms, interrupts)
     except GaveUp:
         return gave_up(interrupts, json)
     return drive_and_show(found, owned, interrupts, json)

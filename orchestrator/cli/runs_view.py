@@ -15,8 +15,8 @@ from typing import Any
 from orchestrator.cli.output import Cell, Painter, table
 from orchestrator.cli.styles import BOLD, DIM, RED, RUN_STYLES, STEP_STYLES, STEP_WORDS
 from orchestrator.clock import format_duration
-from orchestrator.definitions.values import is_special_metadata
 from orchestrator.errors import shortened
+from orchestrator.model.asset import is_special_metadata
 from orchestrator.model.events import ErrorInfo, Frame
 from orchestrator.model.run import RunSummary, Trigger
 from orchestrator.model.states import RunState, StepState

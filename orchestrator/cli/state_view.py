@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.catalog.salvage import Salvaged
+    from orchestrator.model.salvaged import Salvaged
     from orchestrator.service.maintenance import Rebuilt
 
 

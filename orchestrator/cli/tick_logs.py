@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.options import store_of, until_interrupted, workspace
+from orchestrator.cli.options import session_of, until_interrupted, workspace
 from orchestrator.cli.output import Painter, painter, print_json, print_json_line, put, say
 from orchestrator.cli.styles import BOLD, DIM
 from orchestrator.cli.ticks_view import TICK_STYLES, what
@@ -23,7 +23,6 @@ _LOOK_S = 1.0
 def show_logs(name: str | None, tick_id: str | None, limit: int, *, schedules: bool, follow: bool, json: bool) -> None:
     """The newest ticks that printed something or failed, oldest first; of one tick, also when it printed nothing."""
     from orchestrator import clock
-    from orchestrator.catalog.ticks import list_ticks
     from orchestrator.model.filters import TickFilter
     from orchestrator.service.automations import look_up, pick
 
@@ -34,8 +33,8 @@ def show_logs(name: str | None, tick_id: str | None, limit: int, *, schedules: b
         which = TickFilter(name=name, kinds=kinds, with_output=tick_id is None, tick_id=tick_id, limit=limit or None)
 
         def look() -> list[Tick]:
-            with store_of(found) as store:
-                return store(list_ticks, which)
+            with session_of(found) as session:
+                return session.ticks(which)
 
         if follow and tick_id is None:
             with until_interrupted():

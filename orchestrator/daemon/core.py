@@ -11,7 +11,7 @@ from orchestrator import clock
 from orchestrator._version import __version__
 from orchestrator.catalog.automations import used_keys
 from orchestrator.catalog.queue import unfinished_runs
-from orchestrator.catalog.session import Store
+from orchestrator.catalog.session import LocalStore
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.file_watcher import Watcher
@@ -89,7 +89,7 @@ class TakeAnswers:
 class Daemon:
     """Everything that is always on, around one open store."""
 
-    def __init__(self, workspace: Workspace, store: Store, server: Any, log: DaemonLog) -> None:
+    def __init__(self, workspace: Workspace, store: LocalStore, server: Any, log: DaemonLog) -> None:
         self.workspace = workspace
         self.store = store
         self.server = server

@@ -12,8 +12,8 @@ from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.daemon.file_watcher import Signature
 from orchestrator.errors import LocationBroken, OrchestratorError
 from orchestrator.model.automation import Declared
+from orchestrator.model.location import BrokenInfo
 from orchestrator.planning.plan import PlannedRun
-from orchestrator.protocol.messages import BrokenInfo
 
 _FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=1)

@@ -10,7 +10,7 @@ from orchestrator.catalog.backlog import ingest_part
 from orchestrator.catalog.damage import end_lost_runs
 from orchestrator.catalog.ingest import ingest
 from orchestrator.catalog.runs import begun_runs
-from orchestrator.catalog.session import Store
+from orchestrator.catalog.session import LocalStore
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunDamaged
 from orchestrator.executors.base import Executor, ExecutorContext
@@ -56,7 +56,7 @@ class Runs:
     def __init__(
         self,
         state: StateDir,
-        store: Store,
+        store: LocalStore,
         context: ExecutorContext,
         can_launch: Callable[[str, str], bool],
         log: DaemonLog,

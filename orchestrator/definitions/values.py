@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,15 +12,12 @@ from typing import Any
 from orchestrator.clock import Duration, seconds_of
 from orchestrator.errors import DefinitionError
 from orchestrator.ids import MAPPING_KEY
+from orchestrator.model.asset import asset_parts
 
 DEFAULT_OUTPUT = "result"
 
 # More tags than this on one asset help nobody to find it.
 MOST_TAGS = 1000
-
-_KEY_SEPARATOR = re.compile(r"\W+")
-# Kinds of metadata that plain JSON cannot tell apart from text or lists; they travel as {"kind": ..., "value": ...}.
-_SPECIAL_KINDS = frozenset({"url", "path", "markdown", "table", "float", "instant"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ def _key_parts(key: Any) -> tuple[str, ...]:
     if isinstance(key, AssetKey):
         return key.parts
     if isinstance(key, str):
-        parts = tuple(part for part in _KEY_SEPARATOR.split(key) if part)
+        parts = asset_parts(key)
     elif isinstance(key, (list, tuple)) and all(isinstance(part, str) and part for part in key):
         parts = tuple(key)
     else:
@@ -135,11 +131,6 @@ def _plain_scalar(value: float | str) -> Any:
         return int(value)
     # JSON has no NaN or infinity; as text they survive every reader.
     return float(value) if math.isfinite(value) else {"kind": "float", "value": repr(float(value))}
-
-
-def is_special_metadata(value: Any) -> bool:
-    """Whether recorded metadata is of a kind that should be shown in its own way."""
-    return isinstance(value, dict) and value.keys() == {"kind", "value"} and value["kind"] in _SPECIAL_KINDS
 
 
 @dataclass(frozen=True)

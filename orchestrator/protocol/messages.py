@@ -6,15 +6,14 @@ them travel as JSON inside the message: only planning knows their shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
 from orchestrator.model.asset import NumberedMaterialization
 from orchestrator.model.attempt import AttemptSpec
-from orchestrator.model.automation import ScheduleInfo, SensorInfo
 from orchestrator.model.delivery import RunEnding
+from orchestrator.model.location import LocationInfo
 
 # A location may run in another environment, with another version installed. Raise PROTOCOL for a message or a required
 # field that an older side does not know, and OLDEST_PROTOCOL once this side no longer understands an older one.
@@ -34,50 +33,6 @@ SPAWN_HINT = (
 def is_compatible(protocol: int, theirs_oldest: int) -> bool:
     """Whether a location that speaks `protocol`, and understands what `theirs_oldest` and later say, can be used."""
     return protocol >= OLDEST_PROTOCOL and theirs_oldest <= PROTOCOL
-
-
-class PipelineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What there is to know of a pipeline without planning a run of it."""
-
-    name: str
-    description: str | None = None
-    modes: tuple[str, ...] = ()
-    presets: tuple[str, ...] = ()
-    steps: int = 0
-    tags: dict[str, str] = {}
-    where: str = ""
-    executors: dict[str, str] = {}  # by mode, where a mode names one
-
-
-class BrokenInfo(msgspec.Struct, frozen=True):
-    """A definition that cannot be right, in a module whose others can be used."""
-
-    kind: str  # step, pipeline, schedule, sensor, resource, "IO manager" or hook
-    name: str
-    error: str
-    hint: str | None = None
-
-    @property
-    def is_automation(self) -> bool:
-        """Whether it is a schedule or a sensor: names of other kinds are names of other things."""
-        return self.kind in ("schedule", "sensor")
-
-
-def distinct_errors(broken: Iterable[BrokenInfo]) -> list[BrokenInfo]:
-    """The first definition with each error, in order: a pipeline of a broken step has the error of that step."""
-    firsts: dict[str, BrokenInfo] = {}
-    for one in broken:
-        firsts.setdefault(one.error, one)
-    return list(firsts.values())
-
-
-class LocationInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a location defines."""
-
-    pipelines: tuple[PipelineInfo, ...] = ()
-    schedules: tuple[ScheduleInfo, ...] = ()
-    sensors: tuple[SensorInfo, ...] = ()
-    broken: tuple[BrokenInfo, ...] = ()
 
 
 # --- from a location process ---------------------------------------------------------------------------------------

@@ -8,15 +8,14 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 from orchestrator.layout import MARKS, AttemptDir, RunDir
+from orchestrator.model.log_lines import Lines, Logged
 from orchestrator.output_order import Mark, decode_marks, in_order
 from orchestrator.regular import open_regular
 from orchestrator.runlog.files import packed_logs
@@ -73,29 +72,6 @@ class LogFile:
             yield copy
 
 
-@dataclass(frozen=True)
-class Logged:
-    """A line that an attempt logged."""
-
-    at: datetime
-    level: str
-    logger: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Lines that one attempt wrote one after another: to `stdout` or `stderr`, or, with a level, through a logger
-    (`log`). `at`: when it wrote them, as far as that is known."""
-
-    step: str
-    stream: str
-    lines: list[str]
-    level: str = ""
-    logger: str = ""
-    at: datetime | None = None
-
-
 def attempt_lines(step: str, files: Sequence[LogFile], logged: Sequence[Logged]) -> Iterator[Lines]:
     """Everything that one attempt printed and logged, in the order of writing."""
     with ExitStack() as stack:
@@ -123,22 +99,6 @@ def as_lines(step: str, logged: Logged) -> Lines:
     """A logged message, of which each line is shown."""
     text = _CONTROL.sub("", logged.text)
     return Lines(step, "log", text.split("\n"), logged.level, logged.logger, logged.at)
-
-
-def last_of(found: Iterable[Lines], count: int) -> Iterator[Lines]:
-    """The last `count` lines."""
-    kept: deque[Lines] = deque()
-    held = 0
-    for lines in found:
-        kept.append(lines)
-        held += len(lines.lines)
-        while kept and held - len(kept[0].lines) >= count:
-            held -= len(kept.popleft().lines)
-    for lines in kept:
-        left_out = max(0, held - count)
-        held -= min(left_out, len(lines.lines))
-        if left_out < len(lines.lines):
-            yield replace(lines, lines=lines.lines[left_out:])
 
 
 def log_files(run_dir: RunDir, step: str | None = None) -> list[LogFile]:

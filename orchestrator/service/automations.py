@@ -23,7 +23,7 @@ from orchestrator.errors import (
     near_misses,
 )
 from orchestrator.model.automation import Automation, Declared, ScheduleInfo, SensorInfo, automation_id
-from orchestrator.protocol.messages import BrokenInfo
+from orchestrator.model.location import BrokenInfo
 from orchestrator.runlog.deleted import Deleted, note_deleted
 from orchestrator.service import cursors
 from orchestrator.service.daemon import describe_daemon

@@ -12,11 +12,17 @@ from orchestrator import clock
 from orchestrator.catalog.rpc_client import ask_daemon
 from orchestrator.errors import DaemonError, DaemonSilent
 from orchestrator.heartbeat import daemon_pid, is_suspended, unresponsive_error
+from orchestrator.locks import is_locked
 from orchestrator.state_dir import StateDir
 
 # A daemon answers between two turns of its loop, which take milliseconds; one that is starting takes longer.
 PATIENCE_S = 6.0
 _PAUSE_S = 0.05
+
+
+def has_daemon(state: StateDir) -> bool:
+    """Whether a daemon is running, starting or ending, whether it answers or not."""
+    return is_locked(state.daemon_lock)
 
 
 def no_daemon() -> DaemonError:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from orchestrator.model.event_lines import LONG_AGO, decode_lines
 from orchestrator.model.events import AnyEvent, AttemptEvent, LogEmitted, RunFinished, RunInterrupted
-from orchestrator.runlog.logs import Lines, LogFile, Logged, LogReader, as_lines, attempt_lines, last_of
+from orchestrator.model.log_lines import Lines, Logged, last_of
+from orchestrator.runlog.logs import LogFile, LogReader, as_lines, attempt_lines
 from orchestrator.runlog.run_log import RunLog
 
 _PAUSE_S = 0.1

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator import clock
@@ -17,9 +16,9 @@ from orchestrator.executors.registry import make_executor
 from orchestrator.model.attempt import split_handle
 from orchestrator.model.events import Event
 from orchestrator.model.run import RunRecord
-from orchestrator.runlog.run_log import RunLog
 from orchestrator.runlog.slots import drop_slot
 from orchestrator.service.driver import OwnedRun, RunDriver
+from orchestrator.service.history import RunView
 from orchestrator.service.interrupts import Interrupts
 from orchestrator.service.workspace import Workspace
 
@@ -43,19 +42,9 @@ class Display(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class DrivenRun:
-    """A run that was driven to its end, with the events that this took."""
-
-    run_log: RunLog
-    record: RunRecord
-    progress: RunProgress
-    events: tuple[Event, ...]
-
-
 def drive(
     workspace: Workspace, owned: OwnedRun, interrupts: Interrupts, make_display: Callable[[RunRecord], Display]
-) -> DrivenRun:
+) -> RunView:
     """Drives a run until it is over. The first interrupt cancels it, the second kills its steps. Releases the run
     whatever happens: another owner may resume it."""
     display = make_display(owned.record)
@@ -75,7 +64,7 @@ def drive(
         if driver.progress.is_finished:
             drop_slot(workspace.state, owned.record.run_id)
         driver.close()
-    return DrivenRun(owned.run_log, owned.record, driver.progress, tuple(events))
+    return RunView(owned.record, driver.progress, tuple(events), owned.run_log)
 
 
 def drive_to_end(

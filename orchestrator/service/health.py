@@ -12,8 +12,8 @@ from orchestrator._version import __version__
 from orchestrator.catalog.dashboard import ActiveRun, Behind, SkippedInARow, UndeliveredAlerts
 from orchestrator.clock import format_duration
 from orchestrator.errors import summary_line
+from orchestrator.model.location import distinct_errors
 from orchestrator.model.run import RunSummary
-from orchestrator.protocol.messages import distinct_errors
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
 
 # An import that takes longer than this hangs, or waits for something that does not come.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.summary import run_detail
 from orchestrator.errors import RunDamaged
-from orchestrator.model.events import AnyEvent
+from orchestrator.model.events import AnyEvent, Event
 from orchestrator.model.run import RunDetail, RunRecord, RunSummary
 from orchestrator.model.states import ACTIVE_RUN_STATES, RunState
 from orchestrator.planning.plan import decode_plan
 from orchestrator.regular import why
+from orchestrator.runlog.logs import last_lines
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.state_dir import StateDir
 
@@ -43,6 +46,38 @@ def detail_of(run_log: RunLog) -> RunDetail:
 def is_driven(run_log: RunLog) -> bool:
     """Whether some process owns the run at this moment."""
     return run_log.is_owned()
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run to be shown. `has_owner` is None for whoever drove it itself."""
+
+    record: RunRecord
+    progress: RunProgress
+    events: tuple[Event, ...]
+    run_log: RunLog
+    has_owner: bool | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return self.run_log.directory
+
+    def last_lines(self, step: str, attempt: int, count: int) -> list[str]:
+        """The last lines an attempt wrote, stderr after stdout, as text that cannot disturb a terminal."""
+        return last_lines(self.run_log.log_files(step), attempt, count)
+
+
+def view_run(run_log: RunLog) -> RunView:
+    """The run as its files say now. Raises FileNotFoundError and RunDamaged."""
+    has_owner = run_log.is_owned()  # before the journal is read: an owner that ends meanwhile has written all of it
+    record, events = run_log.record(), run_log.events()
+    return RunView(record, replayed(run_log, record, events), tuple(events), run_log, has_owner)
+
+
+def has_owner(state: StateDir, run_id: str) -> bool:
+    """Whether some process drives the run at this moment."""
+    return RunLog(state, run_id).is_owned()
 
 
 def is_abandoned(state: StateDir, run: RunSummary) -> bool:

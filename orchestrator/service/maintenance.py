@@ -13,13 +13,14 @@ from orchestrator import clock
 from orchestrator.catalog import maintenance
 from orchestrator.catalog.damage import list_damage
 from orchestrator.catalog.rpc_client import RemoteStore
-from orchestrator.catalog.salvage import Salvaged, known_ordinals, salvage
-from orchestrator.catalog.session import open_store, set_aside_damaged
-from orchestrator.errors import DaemonError, OrchestratorError, RunDamaged, StoreError
+from orchestrator.catalog.salvage import known_ordinals, salvage
+from orchestrator.catalog.session import needs_state_alone, open_local, open_store, set_aside_damaged
+from orchestrator.errors import OrchestratorError, RunDamaged, StoreError
 from orchestrator.locks import is_locked
 from orchestrator.model.event_lines import decode_lines
 from orchestrator.model.events import AnyEvent, OutputStored
 from orchestrator.model.run import RunRecord
+from orchestrator.model.salvaged import Salvaged
 from orchestrator.runlog.archive import size_on_disk
 from orchestrator.runlog.check import unreadable_parts
 from orchestrator.runlog.inventory import all_runs, leftovers, run_ids_on_disk, strange_marks
@@ -51,7 +52,7 @@ def restore_state(state: StateDir, backup: Path) -> Path:
     refuse_beside_daemon(state)
     fresh = maintenance.copy_of_backup(state, backup)  # before anything is touched: it may not be one
     damaged = set_aside_damaged(state, newer_too=True)
-    with open_store(state, ingest=False) as store:
+    with open_local(state, ingest=False) as store:
         if damaged is not None:
             saved = damaged[0]
         else:
@@ -68,7 +69,7 @@ def compact_state(state: StateDir) -> Compacted:
     with open_store(state):
         pass  # a run is packed only once all of it is in the index
     packed = sum(_pack(run_log) for run_log in all_runs(state) if not run_log.is_pending())
-    with open_store(state) as store:
+    with open_local(state) as store:
         maintenance.compact(store.database, state)
     return Compacted(packed, before, _size(state))
 
@@ -80,10 +81,7 @@ def _pack(run_log: RunLog) -> bool:
 def refuse_beside_daemon(state: StateDir) -> None:
     """Refuses what needs the database file for itself while a daemon has it."""
     if is_locked(state.daemon_lock):
-        raise DaemonError(
-            "A daemon has the state, and this needs it for itself.",
-            hint="Stop it with `orchestrator daemon stop`, and start it again afterwards.",
-        )
+        raise needs_state_alone()
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
@@ -135,7 +133,7 @@ def rebuild_damaged(state: StateDir) -> Rebuilt | None:
 
 def _from_damaged(state: StateDir, path: Path, problem: str) -> Rebuilt:
     run_ids = run_ids_on_disk(state)
-    with open_store(state, ingest=False) as store:
+    with open_local(state, ingest=False) as store:
         saved = salvage(path, store.database, run_ids)
         lines = maintenance.rebuild(store.database, state, run_ids, known_ordinals(path))
     return Rebuilt(len(run_ids), lines, path, problem, tuple(saved))

@@ -17,7 +17,7 @@ from orchestrator.model.filters import RunFilter
 from orchestrator.model.run import RunSummary
 from orchestrator.model.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.runlog.run_log import RunLog
-from orchestrator.runlog.tickets import Ticket, find_tickets, tickets
+from orchestrator.runlog.tickets import Ticket, find_tickets, give_up, tickets
 from orchestrator.service.daemon import describe_daemon
 from orchestrator.state_dir import StateDir
 
@@ -66,6 +66,14 @@ def find_unbegun(store: Store, reference: str) -> QueuedRunView | None:
     if summary.status not in (RunState.QUEUED, RunState.STARTING):
         return None
     return QueuedRunView(summary, waiting_reasons(store.state).reason(summary.run_id))
+
+
+def stop_waiting(state: StateDir, reference: str) -> str | None:
+    """Interrupts the command that waits with the run meant, if there is exactly one; the id of its run."""
+    waiting = find_tickets(state, reference)
+    if len(waiting) == 1 and give_up(state, waiting[0].run.run_id):
+        return waiting[0].run.run_id
+    return None
 
 
 def with_waiting(state: StateDir, runs: list[RunSummary], which: RunFilter) -> list[RunSummary]:

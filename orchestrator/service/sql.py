@@ -11,8 +11,7 @@ from pathlib import Path
 
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.query import QueryResult, query
-from orchestrator.catalog.rpc_client import RemoteStore
-from orchestrator.catalog.session import Store, open_store
+from orchestrator.catalog.session import LocalStore, open_store
 from orchestrator.clock import monotonic
 from orchestrator.errors import StoreError
 from orchestrator.state_dir import StateDir
@@ -31,7 +30,7 @@ def ask_sql(
     """
     with ExitStack() as later:
         with open_store(state, tell=tell) as store:
-            if isinstance(store, RemoteStore):
+            if not isinstance(store, LocalStore):
                 return store(query, statement)
             found = _quick(store, statement, quick_s)
             if found is not None:
@@ -42,7 +41,7 @@ def ask_sql(
         return query(copy, statement)
 
 
-def _quick(store: Store, statement: str, seconds: float) -> QueryResult | None:
+def _quick(store: LocalStore, statement: str, seconds: float) -> QueryResult | None:
     """The answer, if it comes within that time."""
     until = monotonic() + seconds
     over = threading.Event()
@@ -66,7 +65,7 @@ def _quick(store: Store, statement: str, seconds: float) -> QueryResult | None:
 
 
 @contextmanager
-def _copied(store: Store) -> Iterator[Database]:
+def _copied(store: LocalStore) -> Iterator[Database]:
     """A copy of the database in a directory of its own; both are gone afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="orchestrator-sql-"))
     try:

@@ -34,10 +34,10 @@ from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, Orche
 from orchestrator.heartbeat import daemon_pid, last_heartbeat
 from orchestrator.model.automation import Automation, ScheduleInfo
 from orchestrator.model.filters import RunFilter
+from orchestrator.model.location import BrokenInfo
 from orchestrator.model.run import RunSummary
 from orchestrator.model.states import ACTIVE_RUN_STATES, RunState
 from orchestrator.model.tick import Tick
-from orchestrator.protocol.messages import BrokenInfo
 from orchestrator.runlog.tickets import tickets
 from orchestrator.service.automations import next_instants, reconciled
 from orchestrator.service.daemon import describe_daemon

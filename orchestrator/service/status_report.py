@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from orchestrator.catalog.dashboard import ActiveRun, Behind, NotRun, SkippedInARow, UndeliveredAlerts
+from orchestrator.model.location import BrokenInfo
 from orchestrator.model.run import RunSummary
 from orchestrator.model.tick import Tick
-from orchestrator.protocol.messages import BrokenInfo
 
 
 class LocationStatus(msgspec.Struct, frozen=True):

@@ -28,8 +28,8 @@ from orchestrator.errors import (
     near_misses,
 )
 from orchestrator.executors.base import ExecutorContext
+from orchestrator.model.location import BrokenInfo, PipelineInfo
 from orchestrator.planning.plan import PlannedRun, PlanRequest
-from orchestrator.protocol.messages import BrokenInfo, PipelineInfo
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.settings import (
     EnvironmentVariable,

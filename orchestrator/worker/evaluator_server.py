@@ -23,6 +23,7 @@ from orchestrator.definitions.automations import AutomationDefinition
 from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.model.asset import NumberedMaterialization
 from orchestrator.model.automation import automation_id
+from orchestrator.model.location import LocationInfo
 from orchestrator.model.tick import Evaluation
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
@@ -35,7 +36,6 @@ from orchestrator.protocol.messages import (
     FoundAsset,
     Loaded,
     LoadFailed,
-    LocationInfo,
     MakePlans,
     Refusal,
     ToLocation,

@@ -25,8 +25,8 @@ from orchestrator.definitions.source_location import definition_error
 from orchestrator.errors import DefinitionError, NotFound
 from orchestrator.masking import Masker
 from orchestrator.model.automation import ScheduleInfo, SensorInfo
+from orchestrator.model.location import BrokenInfo, LocationInfo, PipelineInfo
 from orchestrator.planning.run_config import config_problems, resource_schema, resources_of, step_schema
-from orchestrator.protocol.messages import BrokenInfo, LocationInfo, PipelineInfo
 from orchestrator.worker.source_files import source_files
 from orchestrator.worker.stale_bytecode import forget_young
 

@@ -123,7 +123,7 @@ def test_a_store_that_is_busy_is_not_waited_for(bench, monkeypatch):
     bench.here("runs", "list").ok()
     monkeypatch.chdir(bench.path)
     waited = []
-    monkeypatch.setattr("orchestrator.catalog.session.open_store", lambda *_, patience, **__: waited.append(patience))
+    monkeypatch.setattr("orchestrator.service.session.open_store", lambda *_, patience, **__: waited.append(patience))
     assert completers.run_ids() == []
     assert waited == [STORE_S]
 

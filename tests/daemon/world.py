@@ -11,9 +11,9 @@ import msgspec
 from orchestrator.attempts.observation import Observation, Phase
 from orchestrator.code_locations.evaluator_pool import Finished
 from orchestrator.model import events as ev
+from orchestrator.model.location import LocationInfo
 from orchestrator.model.tick import Evaluation, Requested
 from orchestrator.planning.plan import PlannedRun, PlanRequest
-from orchestrator.protocol.messages import LocationInfo
 from tests.engine.lives import plan
 
 EXECUTOR = "tests.daemon.world.Steps"

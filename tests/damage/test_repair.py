@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.model.event_lines import decode_lines
 from orchestrator.model.events import EventUnreadable
+from orchestrator.runlog.repair import mended_lines
 from orchestrator.service.maintenance import compact_state
-from orchestrator.service.repair import mended_lines
 from orchestrator.state_dir import prepare
 from tests.damage.kinds import in_its_place
 

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from orchestrator.catalog.damage import FILES_GONE
+from orchestrator.layout import RunsDir
 
 
 def said(done):
@@ -123,7 +124,7 @@ def test_a_run_whose_directory_was_removed_is_over(interrupted, killed, marked):
     bench = interrupted
     shutil.rmtree(killed.path)
     if not marked:
-        killed.pending_marker.unlink(missing_ok=True)
+        RunsDir(interrupted.state).pending_marker(killed.run_id).unlink(missing_ok=True)
     listed = said(bench.here("runs", "list").ok())
     assert "were removed before it was over" in listed.err
     (run,) = [run for run in bench.json("runs", "list") if run["pipeline"] == "long"]

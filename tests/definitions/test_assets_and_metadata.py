@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from orchestrator import AssetKey, AssetMaterialization, DefinitionError, Expectation, Failure, Metadata
-from orchestrator.definitions.values import is_special_metadata
+from orchestrator.model.asset import is_special_metadata
 from tests.definitions.short import refusal
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from orchestrator.attempts.log_limit import LogLimit
 from orchestrator.layout import AttemptDir
-from orchestrator.runlog.logs import Lines, LogFile, LogReader, last_of, printable, printable_lines
+from orchestrator.model.log_lines import Lines, last_of
+from orchestrator.runlog.logs import LogFile, LogReader, printable, printable_lines
 
 
 @pytest.mark.parametrize(
