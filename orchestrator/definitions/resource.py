@@ -18,6 +18,8 @@ from orchestrator.definitions.source_location import (
     shows_options,
     where_is,
 )
+from orchestrator.errors import DefinitionError
+from orchestrator.model.reach import CHOICES, Reach
 
 
 class ResourceDefinition:
@@ -77,8 +79,10 @@ class ResourceDefinition:
 
 
 class IOManagerDefinition(ResourceDefinition):
-    """How to make an IO manager. `in_process_only` ones keep values in memory, so that every step must run in one
-    process; `preload` names modules that are imported once, before steps are forked."""
+    """How to make an IO manager. `reach` says how far apart the steps may be that store and load a value: in one
+    "process", on one "machine", or "anywhere" (object storage, a database server, a shared volume). A run whose
+    executor spreads steps further is refused before it exists. `in_process_only=True` is `reach="process"`. `preload`
+    names modules that are imported once, before steps are forked."""
 
     kind = "IO manager"
 
@@ -91,10 +95,15 @@ class IOManagerDefinition(ResourceDefinition):
         description: str | None = None,
         version: str | None = None,
         in_process_only: bool = False,
+        reach: Reach | None = None,
         preload: Iterable[str] = (),
     ) -> None:
         super().__init__(function, name=name, resources=resources, description=description, version=version)
-        self.in_process_only = in_process_only
+        if reach is not None and reach not in CHOICES:
+            raise DefinitionError(f"The reach of {self} is one of {', '.join(sorted(CHOICES))}, not {reach!r}.")
+        if in_process_only and reach not in (None, "process"):
+            raise DefinitionError(f"{self} is in_process_only, so its reach cannot be {reach!r}.")
+        self.reach: Reach = reach or ("process" if in_process_only else "machine")
         self.preload = tuple(preload)
 
 
@@ -142,6 +151,7 @@ def io_manager(
     description: str | None = ...,
     version: str | None = ...,
     in_process_only: bool = ...,
+    reach: Reach = ...,
     preload: Iterable[str] = ...,
 ) -> Callable[[Callable[..., Any]], IOManagerDefinition]: ...
 

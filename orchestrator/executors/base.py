@@ -10,6 +10,7 @@ from orchestrator.attempts.channel import Channels
 from orchestrator.attempts.observation import Observation
 from orchestrator.attempts.package import AttemptPackage
 from orchestrator.code_locations.pool import LocationPool
+from orchestrator.model.reach import Reach
 
 # How long an attempt that is asked to stop may take to clean up before it is killed.
 DEFAULT_GRACE_S = 15.0
@@ -41,10 +42,14 @@ class ExecutorContext:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an executor requires and offers. `forks`: it copies the location process for an attempt, so a module that
-    cannot be forked safely is refused before the run exists."""
+    """What an executor requires and offers. A run that does not fit is refused before it exists.
+
+    `forks`: it copies the location process for an attempt, so the location's module must be safe to fork. `spread`: how
+    far apart its attempts may run, in one "process", on one "machine" or "anywhere"; IO managers must reach as far.
+    """
 
     forks: bool = False
+    spread: Reach = "machine"
 
 
 class Executor(Protocol):

@@ -103,7 +103,7 @@ class InProcessExecutor(SubprocessExecutor):
     """
 
     name = "in_process"
-    capabilities = Capabilities()
+    capabilities = Capabilities(spread="process")
 
     def _how(self, attempt: Attempt) -> str:
         return "here"

@@ -6,13 +6,13 @@ import importlib
 from collections.abc import Callable
 
 from orchestrator.errors import ConfigError, near_misses
-from orchestrator.executors.base import Executor, ExecutorContext
+from orchestrator.executors.base import Capabilities, Executor, ExecutorContext
 from orchestrator.executors.local import InProcessExecutor, SubprocessExecutor
 
 # Packages register a class here, in the group of this name: `mine = "package.module:Class"`.
 ENTRY_POINTS = "orchestrator.executors"
 
-_SHIPPED: dict[str, Callable[[ExecutorContext], Executor]] = {
+_SHIPPED: dict[str, type[SubprocessExecutor]] = {
     "subprocess": SubprocessExecutor,
     "in_process": InProcessExecutor,
 }
@@ -36,6 +36,17 @@ def make_executor(name: str, context: ExecutorContext) -> Executor:
             hint="docs/executors.md has the interface.",
         )
     return made
+
+
+def capabilities_of(name: str) -> Capabilities:
+    """What the executor of that name declares; nothing is started. Raises ConfigError."""
+    if name in _SHIPPED:
+        return _SHIPPED[name].capabilities
+    try:
+        declared = getattr(_found(name), "capabilities", None)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"The executor {name!r} cannot be used: {error}.") from error
+    return declared if isinstance(declared, Capabilities) else Capabilities()
 
 
 def _found(name: str) -> Callable[[ExecutorContext], Executor]:

@@ -100,7 +100,7 @@ def _copied_array(value: Any) -> Any:
     return value.copy(deep=int(module.__version__.partition(".")[0]) < 3)
 
 
-@io_manager(in_process_only=True)
+@io_manager(reach="process")
 def memory_io_manager() -> MemoryIOManager:
     """Values stay in memory. Only for runs whose steps share one process."""
     return MemoryIOManager()

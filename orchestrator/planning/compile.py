@@ -12,6 +12,7 @@ from orchestrator.definitions.outputs import DynamicOut, NothingOut
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition, Preset
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.errors import HOW_TO_SET, ConfigError
+from orchestrator.model.reach import StoredWithin
 from orchestrator.model.run import PRIORITY_TAG
 from orchestrator.planning.changes import changed_nodes
 from orchestrator.planning.plan import (
@@ -68,8 +69,6 @@ def plan_run(
     if request.check:
         _check_config(shape, settled, environment, stored=request.stored)
     check_selection(shape, continues=request.inherited is not None)
-    if request.check:
-        _check_in_process_only(shape, executor)
     versions = step_versions(pipeline, mode, config) if request.memoize else {}
     entries = step_entries(config, pipeline.graph.nodes).by_node
     plan = Plan(
@@ -90,6 +89,7 @@ def plan_run(
         selection=tuple(selection),
         executor=executor,
         description=pipeline.description,
+        stored_within=_stored_within(shape),
         changed=changed_nodes(shape, request.inherited, config) if request.inherited else (),
     )
 
@@ -221,16 +221,13 @@ def _priority(tags: Mapping[str, str]) -> int:
         return 0  # a tag is free text; one that is no number asks for nothing special
 
 
-def _check_in_process_only(shape: Shape, executor: str) -> None:
-    if executor == IN_PROCESS:
-        return
+def _stored_within(shape: Shape) -> tuple[StoredWithin, ...]:
+    """The IO managers of the selected steps that do not reach every machine, each with the first step it serves."""
     bound = resources_of(shape.mode)
+    found: dict[str, StoredWithin] = {}
     for node in shape.nodes():
         for name in sorted(io_managers_of(node)):
             manager = bound.get(name)
-            if isinstance(manager, IOManagerDefinition) and manager.in_process_only:
-                raise ConfigError(
-                    f"Mode {shape.mode.name!r} keeps the outputs of step {node.key!r} in memory ({manager.name}),"
-                    f" and the {executor!r} executor runs every step in a process of its own.",
-                    hint="Use --executor in_process, or a mode with an IO manager that stores values.",
-                )
+            if isinstance(manager, IOManagerDefinition) and manager.reach != "anywhere":
+                found.setdefault(name, StoredWithin(node.key, manager.name, manager.reach))
+    return tuple(found.values())

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from orchestrator.definitions.retry import RetryPolicy
+from orchestrator.model.reach import StoredWithin
 from orchestrator.typed import Place
 
 
@@ -140,6 +141,7 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     selection: tuple[str, ...]
     executor: str
     description: str | None = None
+    stored_within: tuple[StoredWithin, ...] = ()  # by managers that do not reach every machine
     changed: tuple[str, ...] = ()  # the nodes that are configured otherwise than in the run that this one continues
 
 

@@ -16,7 +16,7 @@ from orchestrator.attempts.package import run_package
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import Lookup, check_keys, finished_before, nearest, reused_steps, unselected_steps
 from orchestrator.engine.step_graph import RunStep
-from orchestrator.errors import ExecutionError, NotFound, NotPossible
+from orchestrator.errors import NotFound, NotPossible
 from orchestrator.executors.registry import make_executor
 from orchestrator.ids import new_run_id
 from orchestrator.locks import HeldLock
@@ -24,13 +24,13 @@ from orchestrator.model.events import StepReused
 from orchestrator.model.queued_run import as_queued
 from orchestrator.model.run import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trigger
 from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
-from orchestrator.protocol.messages import SPAWN_HINT
 from orchestrator.runlog.creation import create_run
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.admission import Terms, enter, limits_in_the_way
 from orchestrator.service.driver import OwnedRun
 from orchestrator.service.history import ancestors, progress_of
 from orchestrator.service.interrupts import Interrupts
+from orchestrator.service.run_checks import check_forking, check_planned
 from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
 from orchestrator.typed import plain, typed_texts
 
@@ -106,9 +106,10 @@ def plan_new(
         raise NotFound("No pipeline was named.")
     found = find_pipeline(workspace, options.pipeline)
     planned = plan(workspace, found, _request(workspace, options, parent))
-    executor = make_executor(planned.executor, workspace.executor_context)  # an unknown one is refused here
-    if executor.capabilities.forks:
-        _check_forking(found, planned)
+    make_executor(planned.executor, workspace.executor_context)  # one that cannot be used is refused here
+    check_planned(planned)
+    loaded = found.process.loaded
+    check_forking(planned, found.location, None if loaded is None else loaded.fork_problem)
     reused, planned = _reused(workspace, planned, parent, continued)
     preset = options.preset or (parent.preset if parent else None)
     return found, planned, _record(workspace, found, planned, preset, parent, reused), reused
@@ -175,16 +176,6 @@ def _request(workspace: Workspace, options: RunOptions, parent: RunRecord | None
             memoize=options.memoize,
         ),
     )
-
-
-def _check_forking(found: FoundPipeline, planned: PlannedRun) -> None:
-    loaded = found.process.loaded
-    forks = any(step.isolation == "fork" for step in planned.plan.selected())
-    if forks and loaded is not None and loaded.fork_problem is not None:
-        raise ExecutionError(
-            f"Location {found.location!r} cannot be forked safely: {loaded.fork_problem}.",
-            hint=SPAWN_HINT,
-        )
 
 
 def _record(

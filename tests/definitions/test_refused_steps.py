@@ -217,7 +217,7 @@ def an_option_of_a_resource_misspelt():
 @case(
     "@io_manager",
     "there is no option 'required_resource_keys'.",
-    "There is: name, resources, description, version, in_process_only, preload.",
+    "There is: name, resources, description, version, in_process_only, reach, preload.",
 )
 def an_option_of_an_io_manager_misspelt():
     @io_manager(required_resource_keys={"spark"})  # here

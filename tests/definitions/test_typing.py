@@ -36,7 +36,7 @@ def test_a_type_checker_refuses_what_is_wrong_and_nothing_else(checker, file):
     [
         ("step", {"outputs", "retry", "isolation", "timeout", "version"}),
         ("pipeline", {"modes", "presets", "hooks"}),
-        ("io_manager", {"resources", "in_process_only"}),
+        ("io_manager", {"resources", "in_process_only", "reach"}),
         ("schedule", {"cron", "timezone", "overlap", "catch_up"}),
         ("sensor", {"interval", "timeout"}),
         ("asset_sensor", {"asset", "read", "require", "interval"}),

@@ -78,7 +78,7 @@ def test_a_value_of_a_step_that_did_not_run_says_to_select_that_step(manager):
 
 
 def test_it_is_for_one_process_only():
-    assert memory_io_manager.in_process_only
+    assert memory_io_manager.reach == "process"
 
 
 # --- what a step does to its input in place ---

@@ -10,12 +10,12 @@ from orchestrator import (
     Out,
     Output,
     RetryPolicy,
-    duckdb_io_manager,
     memory_io_manager,
     pipeline,
     step,
     success_hook,
 )
+from orchestrator.model.reach import StoredWithin
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import (
     Inherited,
@@ -195,19 +195,12 @@ def test_the_executor_is_the_callers_else_the_modes_else_the_default():
     assert executor(mode="test", default_executor="in_process") == "in_process"
 
 
-@pytest.mark.parametrize("executor", ["subprocess", "kubernetes", "some.other.Executor"])
-def test_values_in_memory_are_refused_where_each_step_has_its_own_process(executor):
-    with pytest.raises(ConfigError) as caught:
-        plan(two_modes, mode="test", executor=executor)
-    assert str(caught.value) == (
-        f"Mode 'test' keeps the outputs of step 'one' in memory (memory_io_manager), and the {executor!r} executor runs"
-        " every step in a process of its own.\n"
-        "Use --executor in_process, or a mode with an IO manager that stores values."
-    )
+def test_a_plan_names_the_managers_that_do_not_reach_every_machine_and_a_step_of_each():
+    def within(mode):
+        return plan_run(two_modes, PlanRequest(pipeline="two_modes", mode=mode), {}).stored_within
 
-
-def test_values_in_memory_are_fine_in_one_process():
-    assert plan(two_modes, mode="test", executor="in_process").mode == "test"
+    assert within("test") == (StoredWithin("one", "memory_io_manager", "process"),)
+    assert within("prod") == (StoredWithin("one", "filesystem_io_manager", "machine"),)
 
 
 def test_a_step_without_a_value_needs_no_memory():
@@ -218,21 +211,13 @@ def test_a_step_without_a_value_needs_no_memory():
     def wired():
         says_nothing()
 
-    assert plan(wired).mode == "test"
+    assert plan_run(wired, PlanRequest(pipeline="wired"), {}).stored_within == ()
 
 
 def test_a_mode_must_be_known_and_chosen():
     for mode in (None, "staging"):
         with pytest.raises(DefinitionError):
             plan(two_modes, mode=mode)
-
-
-def test_managers_that_store_values_elsewhere_are_fine(tmp_path):
-    @pipeline(modes=[Mode("m", resources={"io_manager": duckdb_io_manager(tmp_path / "x.duckdb")})])
-    def wired():
-        one()
-
-    assert plan(wired).mode == "m"
 
 
 def test_a_large_plan_is_plain_json():

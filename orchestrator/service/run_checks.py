@@ -1,0 +1,49 @@
+"""Refuses runs that their executor could not carry out, before they exist."""
+
+from __future__ import annotations
+
+from orchestrator.errors import ConfigError, ExecutionError
+from orchestrator.executors.registry import capabilities_of
+from orchestrator.model.reach import Reach, StoredWithin, reaches
+from orchestrator.planning.plan import PlannedRun
+from orchestrator.protocol.messages import SPAWN_HINT
+
+_KEPT = {
+    "process": "keeps the outputs of step {step!r} in memory ({manager})",
+    "machine": "stores the outputs of step {step!r} on one machine ({manager})",
+}
+_SPREAD = {
+    "machine": "runs every step in a process of its own",
+    "anywhere": "runs steps on different machines",
+}
+_HINTS = {
+    "process": "Use --executor in_process, or a mode with an IO manager that stores values.",
+    "machine": "Use a mode whose IO manager stores values where every machine finds them, and declares"
+    ' reach="anywhere".',
+}
+
+
+def check_planned(planned: PlannedRun) -> None:
+    """Raises ConfigError when the executor is not known, or spreads the run's steps further than its IO managers
+    reach."""
+    needed = capabilities_of(planned.executor).spread
+    for stored in planned.stored_within:
+        if not reaches(stored.reach, needed):
+            raise _out_of_reach(planned, stored, needed)
+
+
+def _out_of_reach(planned: PlannedRun, stored: StoredWithin, needed: Reach) -> ConfigError:
+    kept = _KEPT[stored.reach].format(step=stored.step, manager=stored.manager)
+    return ConfigError(
+        f"Mode {planned.mode!r} {kept}, and the {planned.executor!r} executor {_SPREAD[needed]}.",
+        hint=_HINTS[stored.reach],
+    )
+
+
+def check_forking(planned: PlannedRun, location: str, fork_problem: str | None) -> None:
+    """Raises ExecutionError when the executor forks a location that has a `fork_problem`."""
+    forks = capabilities_of(planned.executor).forks and any(
+        step.isolation == "fork" for step in planned.plan.selected()
+    )
+    if forks and fork_problem is not None:
+        raise ExecutionError(f"Location {location!r} cannot be forked safely: {fork_problem}.", hint=SPAWN_HINT)
