@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "catalog": VOCABULARY | {"runlog"},
     "worker": VOCABULARY | {"attempts", "definitions", "io_managers", "planning"},
     "in_process": PURE | {"attempts", "io_managers", "worker"},
-    "testing": {"definitions"},
+    "testing": PURE | {"attempts", "executors", "runlog", "service"},
     "service": PURE | {"attempts", "executors", "code_locations", "runlog", "catalog"},
     "service_manager": VOCABULARY | {"service"},
     "daemon": PURE | {"attempts", "executors", "code_locations", "runlog", "catalog", "service"},
