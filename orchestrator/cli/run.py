@@ -16,10 +16,11 @@ from orchestrator.cli.output import painter, print_json, print_json_line, put, s
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.planning.plan import PlanRequest
     from orchestrator.service.driver import OwnedRun
     from orchestrator.service.history import RunView
     from orchestrator.service.interrupts import Interrupts
-    from orchestrator.service.start_run import Continued, RunOptions
+    from orchestrator.service.start_run import Continued
     from orchestrator.service.workspace import Workspace
 
 app = single()
@@ -89,11 +90,11 @@ def run(
     _check_limit_options(detach, no_wait, ignore_limits)
     with workspace() as found:
         _start_loading(found, pipeline)
-        options = _options(pipeline, mode, preset, config, sets, select, tag, executor, memoize)
+        request = _request(pipeline, mode, preset, config, sets, select, tag, executor, memoize)
         continued = _continued(found, rerun, from_failure)
         if detach:
-            return _enqueue(found, options, continued, json)
-        return start_and_drive(found, options, continued, json, no_wait=no_wait, ignore_limits=ignore_limits)
+            return _enqueue(found, request, continued, json)
+        return start_and_drive(found, request, continued, json, no_wait=no_wait, ignore_limits=ignore_limits)
 
 
 def _check_limit_options(detach: bool, no_wait: bool, ignore_limits: bool) -> None:
@@ -114,7 +115,7 @@ def _start_loading(found: Workspace, pipeline: str | None) -> None:
     found.pool.start_all(None if not slash else [location] if location in found.pool.specs else [])
 
 
-def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None, json: bool) -> int:
+def _enqueue(found: Workspace, request: PlanRequest, continued: Continued | None, json: bool) -> int:
     from orchestrator import clock
     from orchestrator.cli.run_json import run_page_json, unbegun_json
     from orchestrator.service.daemon import has_daemon
@@ -122,7 +123,7 @@ def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None,
     from orchestrator.service.history import view_run
     from orchestrator.service.queued_runs import find_unbegun
 
-    run_id = enqueue_run(found, options, continued)
+    run_id = enqueue_run(found, request, continued)
     if json:
         with session_of(found) as session:
             unbegun = find_unbegun(session, run_id)
@@ -139,7 +140,7 @@ def _enqueue(found: Workspace, options: RunOptions, continued: Continued | None,
     return OK
 
 
-def _options(
+def _request(
     pipeline: str | None,
     mode: str | None,
     preset: str | None,
@@ -149,15 +150,18 @@ def _options(
     tag: list[str] | None,
     executor: str | None,
     memoize: bool,
-) -> RunOptions:
+) -> PlanRequest:
     from orchestrator.cli.run_config import read_config, read_tags
-    from orchestrator.service.start_run import RunOptions
+    from orchestrator.planning.plan import PlanRequest
+    from orchestrator.typed import plain, typed_texts
 
-    return RunOptions(
-        pipeline=pipeline,
+    typed = read_config(config or [], sets or [])
+    return PlanRequest(
+        pipeline=pipeline or "",
         mode=mode,
         preset=preset,
-        config=read_config(config or [], sets or []),
+        config=plain(typed),
+        typed=tuple(typed_texts(typed)),
         selection=tuple(select or ()),
         tags=read_tags(tag or []),
         executor=executor,
@@ -177,7 +181,7 @@ def _continued(found: Workspace, rerun: str | None, from_failure: str | None) ->
 
 def start_and_drive(
     found: Workspace,
-    options: RunOptions,
+    request: PlanRequest,
     continued: Continued | None,
     json: bool,
     *,
@@ -196,7 +200,7 @@ def start_and_drive(
             terms = Terms(
                 wait=not no_wait, ignore_limits=ignore_limits, tell=tell, prepare=lambda: take_signals(interrupts)
             )
-            owned = new_run(found, options, continued, terms=terms, interrupts=interrupts)
+            owned = new_run(found, request, continued, terms=terms, interrupts=interrupts)
     except GaveUp:
         return gave_up(interrupts, json)
     return drive_and_show(found, owned, interrupts, json)

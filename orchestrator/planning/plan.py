@@ -116,7 +116,7 @@ class Inherited(msgspec.Struct, frozen=True, omit_defaults=True):
 class PlanRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a caller decides about a run; a location makes the plan from it."""
 
-    pipeline: str
+    pipeline: str = ""  # "": that of the run which is continued
     mode: str | None = None
     preset: str | None = None
     config: dict[str, Any] = {}

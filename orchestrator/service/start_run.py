@@ -4,9 +4,8 @@ on disk when it is handed over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
@@ -32,23 +31,8 @@ from orchestrator.service.history import ancestors, progress_of
 from orchestrator.service.interrupts import Interrupts
 from orchestrator.service.run_checks import check_forking, check_planned
 from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
-from orchestrator.typed import plain, typed_texts
 
 _NOT_INHERITED = (ALERTS_TAG, IGNORED_LIMITS_TAG)
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What a caller may decide about a run."""
-
-    pipeline: str | None = None
-    mode: str | None = None
-    preset: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-    selection: tuple[str, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    executor: str | None = None
-    memoize: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ class Continued:
 
 def new_run(
     workspace: Workspace,
-    options: RunOptions,
+    request: PlanRequest,
     continued: Continued | None = None,
     *,
     terms: Terms | None = None,
@@ -70,7 +54,7 @@ def new_run(
     """Plans a run and creates it, once limits allow it. Raises before anything is written when the run cannot be
     right, when `terms` do not let it wait, and when an interrupt ends the wait."""
     terms = terms or Terms()
-    found, planned, record, reused = plan_new(workspace, options, continued)
+    found, planned, record, reused = plan_new(workspace, request, continued)
     state, settings = workspace.state, workspace.settings
     queued = as_queued(record, foreground=True)
     if terms.ignore_limits:
@@ -84,7 +68,7 @@ def new_run(
     interrupts = interrupts or Interrupts()
     run_log, lock = enter(state, settings, queued, record.trigger, create, terms, interrupts)
     try:
-        if options.memoize:
+        if request.memoize:
             interrupts.is_raising = True  # stored values are looked at by user code, which may hang
             reused += _memoized(workspace, found, planned, run_log, {event.step for event in reused})
     except BaseException:
@@ -96,22 +80,22 @@ def new_run(
 
 
 def plan_new(
-    workspace: Workspace, options: RunOptions, continued: Continued | None
+    workspace: Workspace, request: PlanRequest, continued: Continued | None
 ) -> tuple[FoundPipeline, PlannedRun, RunRecord, list[StepReused]]:
     """Everything there is to know of a run before it exists."""
     parent = read_parent(workspace, continued.run_id) if continued else None
     if parent is not None:
-        options = _inherited(options, parent)
-    if not options.pipeline:
+        request = _inherited(request, parent)
+    if not request.pipeline:
         raise NotFound("No pipeline was named.")
-    found = find_pipeline(workspace, options.pipeline)
-    planned = plan(workspace, found, _request(workspace, options, parent))
+    found = find_pipeline(workspace, request.pipeline)
+    planned = plan(workspace, found, in_workspace(workspace, replace(request, pipeline=found.info.name)))
     make_executor(planned.executor, workspace.executor_context)  # one that cannot be used is refused here
     check_planned(planned)
     loaded = found.process.loaded
     check_forking(planned, found.location, None if loaded is None else loaded.fork_problem)
     reused, planned = _reused(workspace, planned, parent, continued)
-    preset = options.preset or (parent.preset if parent else None)
+    preset = request.preset or (parent.preset if parent else None)
     return found, planned, _record(workspace, found, planned, preset, parent, reused), reused
 
 
@@ -143,38 +127,18 @@ def read_parent(workspace: Workspace, run_id: str) -> RunRecord:
         ) from None
 
 
-def _inherited(options: RunOptions, parent: RunRecord) -> RunOptions:
+def _inherited(request: PlanRequest, parent: RunRecord) -> PlanRequest:
     """What the earlier run was, except where the caller says otherwise: a preset that is named takes the place of its
     mode, configuration and selection. Its configuration is merged when the new run is planned."""
-    return RunOptions(
-        pipeline=options.pipeline or f"{parent.location}/{parent.pipeline}",
-        mode=options.mode or (None if options.preset else parent.mode),
-        preset=options.preset,
-        config=options.config,
-        selection=options.selection or (() if options.preset else parent.selection),
+    return replace(
+        request,
+        pipeline=request.pipeline or f"{parent.location}/{parent.pipeline}",
+        mode=request.mode or (None if request.preset else parent.mode),
+        selection=request.selection or (() if request.preset else parent.selection),
         # Alerts see a run that somebody asks for, whoever asked for the one before; and limits apply to it again.
-        tags={**{name: value for name, value in parent.tags.items() if name not in _NOT_INHERITED}, **options.tags},
-        executor=options.executor or parent.executor,
-        memoize=options.memoize,
-    )
-
-
-def _request(workspace: Workspace, options: RunOptions, parent: RunRecord | None) -> PlanRequest:
-    assert options.pipeline is not None
-    return in_workspace(
-        workspace,
-        PlanRequest(
-            pipeline=options.pipeline.rpartition("/")[2],
-            mode=options.mode,
-            preset=options.preset,
-            config=plain(options.config),
-            typed=tuple(typed_texts(options.config)),
-            tags=dict(options.tags),
-            selection=options.selection,
-            executor=options.executor,
-            inherited=Inherited(parent.mode, parent.config) if parent else None,
-            memoize=options.memoize,
-        ),
+        tags={**{name: value for name, value in parent.tags.items() if name not in _NOT_INHERITED}, **request.tags},
+        executor=request.executor or parent.executor,
+        inherited=Inherited(parent.mode, parent.config),
     )
 
 

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from orchestrator.planning.plan import PlanRequest
 from orchestrator.service.enqueue import enqueue_run
-from orchestrator.service.start_run import RunOptions
 from orchestrator.service.workspace import Workspace
 from orchestrator.settings import load_settings
 
@@ -63,7 +63,7 @@ def enqueue(bench, *whats, pipeline="held", tags=None, executor=None):
         return [
             enqueue_run(
                 workspace,
-                RunOptions(
+                PlanRequest(
                     pipeline=pipeline,
                     config={"steps": {"hold": {"config": {"what": what}}}},
                     tags=(tags or {}).get(what, {}),
