@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator import clock
 from orchestrator._version import __version__
-from orchestrator.catalog.automations import used_keys
 from orchestrator.catalog.queue import unfinished_runs
 from orchestrator.catalog.session import LocalStore
-from orchestrator.crashpoints import crash_point
-from orchestrator.daemon.evaluations import Answered, Evaluations
+from orchestrator.daemon.collaborators import Collaborators
+from orchestrator.daemon.evaluations import Evaluations
 from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
@@ -23,14 +22,12 @@ from orchestrator.daemon.reconciler import Supervised
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.retention import Retention
 from orchestrator.daemon.runs import Runs
-from orchestrator.daemon.schedules import Occurrence, Schedules
+from orchestrator.daemon.schedules import Schedules
 from orchestrator.daemon.sensors import Sensors
 from orchestrator.daemon.write_buffer import FlushWrites, WriteBuffer
 from orchestrator.engine.overlap import Active, active_runs
-from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
 from orchestrator.errors import FirstError
 from orchestrator.model.automation import ScheduleInfo
-from orchestrator.model.tick import Requested, dedupe_key
 from orchestrator.service.cancel_run import CancelOutcome, cancel_run
 from orchestrator.service.workspace import Workspace
 
@@ -78,7 +75,7 @@ class TakeAnswers:
         errors = FirstError()
         for answered in self._daemon.evaluations.answers():
             try:
-                self._daemon.take(answered, now)
+                answered.deliver(now)
             except Exception as error:  # one that cannot be taken, when the disk is full, takes no other with it
                 self._daemon.reschedule_all()
                 errors.keep(error)
@@ -99,27 +96,13 @@ class Daemon:
         self.buffer = WriteBuffer(store)
         self.locations = Locations(workspace, log, self.watcher)
         self.registry = Registry(store, self.locations, self.buffer, log)
-        self.evaluations = Evaluations(
-            workspace,
-            self.locations,
-            store,
-            self._judge,
-            on_lost=self.reschedule_all,
-        )
+        self.evaluations = Evaluations(workspace, self.locations, store, on_lost=self.reschedule_all)
+        shared = Collaborators(workspace, store, log, self.locations, self.buffer, self.registry, self.evaluations)
         self.runs = Runs(workspace.state, store, workspace.executor_context, self.locations.can_launch, log)
         self.queue = Queue(workspace, self.locations, store, self.runs, log)
         self.commits = FlushWrites(self.buffer, log, self.queue.changed, self._decide_again)
-        self.schedules = Schedules(
-            workspace,
-            self.locations,
-            self.registry,
-            self.evaluations,
-            self.buffer,
-            log,
-            self._active_of,
-            self.cancel,
-        )
-        self.sensors = Sensors(workspace, self.locations, self.registry, self.evaluations, self.buffer, store, log)
+        self.schedules = Schedules(shared, self._active_of, self.cancel)
+        self.sensors = Sensors(shared)
         self.runs.on_end = self._on_end
         self.runs.admission = self.queue.resume
         self.is_draining = False
@@ -140,12 +123,6 @@ class Daemon:
             )
         ]
         self.loop = Loop(self.concerns, self._descriptors, self._next_deadline, log, self._writable)
-
-    def take(self, answered: Answered, now: datetime) -> None:
-        """Hands an answer to whoever asked."""
-        crash_point("tick.evaluated")
-        asker = self.schedules if isinstance(answered.subject, Occurrence) else self.sensors
-        asker.take(answered, now)
 
     def reschedule_all(self) -> None:
         """Something was decided and not carried out: everything that is due is looked at again."""
@@ -222,15 +199,6 @@ class Daemon:
     def _on_end(self) -> None:
         self.sensors.evaluate_now(clock.now())
         self.loop.again()
-
-    def _judge(self, id: str, subject: Any, requests: Sequence[Requested]) -> RequestDecision:
-        scheduled_at = subject.scheduled_at if isinstance(subject, Occurrence) else None
-
-        def key_of(request: Requested) -> str | None:
-            return dedupe_key(request.run_key, scheduled_at)
-
-        keys = [key for request in requests if (key := key_of(request)) is not None]
-        return decide_requests(requests, self.store(used_keys, id, keys), key_of)
 
     def _active_of(self, id: str) -> Active:
         """The unfinished runs that a schedule's `overlap` counts, and those that are about to be committed."""

@@ -1,30 +1,33 @@
-"""Asking user code, without waiting for it: first what it wants, then plans for what is new in that.
-
-Knows nothing of schedules and sensors but their ids; what becomes of an answer is decided by who asked.
+"""Asks user code without waiting for it: first what it wants, then plans for what is new in that. Each question knows
+who takes its answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator.catalog.assets import materializations_after
+from orchestrator.catalog.automations import used_keys
 from orchestrator.catalog.session import Store
 from orchestrator.clock import monotonic
 from orchestrator.crashpoints import crash_point
 from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_plans
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
-from orchestrator.engine.sensor_timing import RequestDecision
+from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
 from orchestrator.errors import FirstError
-from orchestrator.model.tick import Evaluation, Requested
+from orchestrator.model.tick import Evaluation, Requested, dedupe_key
 from orchestrator.planning.plan import PlannedRun, PlanRequest
 from orchestrator.protocol.messages import FindAsset, FoundAsset
 from orchestrator.service.workspace import Workspace, in_workspace
+
+Take = Callable[["Answered", datetime], None]
 
 # Making plans runs user code too (validators), and a tick may ask for thousands.
 PLANNING_TIMEOUT_S = 120.0
@@ -42,15 +45,17 @@ class Planned:
 
 @dataclass
 class Asked:
-    """One question on its way. `subject` is the asker's own."""
+    """One question on its way. `subject` is the asker's own, and `take` is called with the answer."""
 
     id: str
     location: str
     subject: Any
+    take: Take
     timeout: float
     started: float
     pipeline: str | None
     mode: str | None
+    scheduled_at: datetime | None = None
     token: int = -1
     evaluation: Evaluation | None = None
     decision: RequestDecision | None = None
@@ -64,29 +69,32 @@ class Answered:
 
     id: str
     subject: Any
+    take: Take
     seconds: float
     evaluation: Evaluation | None
     decision: RequestDecision | None = None
     planned: tuple[Planned, ...] = ()
     problem: str | None = None
 
+    def deliver(self, now: datetime) -> None:
+        """Hands the answer to whoever asked. Raises what taking it raises."""
+        crash_point("tick.evaluated")
+        self.take(self, now)
+
 
 class Evaluations:
-    """All questions under way. `judge` tells new requests from those whose keys are used; `on_lost` is called when
-    questions count as never put, so that they are put again."""
+    """All questions under way. `on_lost` is called when questions count as never put, so that they are put again."""
 
     def __init__(
         self,
         workspace: Workspace,
         locations: Locations,
         store: Store,
-        judge: Callable[[str, Any, Sequence[Requested]], RequestDecision],
         on_lost: Callable[[], None],
     ) -> None:
         self._workspace = workspace
         self._locations = locations
         self._store = store
-        self._judge = judge
         self._on_lost = on_lost
         self._under_way: dict[str, Asked] = {}
         self._answers: list[Answered] = []
@@ -105,15 +113,19 @@ class Evaluations:
         id: str,
         location: Location,
         subject: Any,
+        take: Take,
         *,
         timeout: float,
         pipeline: str | None,
         mode: str | None,
+        scheduled_at: datetime | None = None,
         **question: Any,
     ) -> None:
-        """Puts a question; the answer comes out of `answers`, once."""
+        """Puts a question; the answer comes out of `answers`, once, and goes to `take`."""
         assert location.evaluators is not None
-        asked = Asked(id, location.name, subject, timeout, monotonic(), pipeline, mode)
+        asked = Asked(id, location.name, subject, take, timeout, monotonic(), pipeline, mode, scheduled_at)
+        if scheduled_at is not None:
+            question["scheduled_at"] = scheduled_at
         asked.token = location.evaluators.evaluate(timeout=timeout, **question)
         self._under_way[id] = asked
         crash_point("tick.asked")
@@ -190,7 +202,7 @@ class Evaluations:
         if asked.evaluation.error is not None or not asked.evaluation.requests:
             self._finish(asked)
             return
-        asked.decision = self._judge(asked.id, asked.subject, asked.evaluation.requests)
+        asked.decision = self._judge(asked, asked.evaluation.requests)
         nameless = next((r for r in asked.decision.fresh if not (r.pipeline or asked.pipeline)), None)
         if nameless is not None:
             self._finish(
@@ -204,6 +216,15 @@ class Evaluations:
             return
         assert location.evaluators is not None
         asked.token = location.evaluators.make_plans(tuple(asked.missing), timeout=PLANNING_TIMEOUT_S)
+
+    def _judge(self, asked: Asked, requests: Sequence[Requested]) -> RequestDecision:
+        """Tells new requests from those whose keys were used before."""
+
+        def key_of(request: Requested) -> str | None:
+            return dedupe_key(request.run_key, asked.scheduled_at)
+
+        keys = [key for request in requests if (key := key_of(request)) is not None]
+        return decide_requests(requests, self._store(used_keys, asked.id, keys), key_of)
 
     def _plan_keys(self, asked: Asked, requests: Sequence[Requested]) -> list[bytes]:
         """What has to be asked for each request's plan. A thousand requests differ in their config, if at all."""
@@ -231,7 +252,7 @@ class Evaluations:
         del self._under_way[asked.id]
         seconds = monotonic() - asked.started
         self._answers.append(
-            Answered(asked.id, asked.subject, seconds, asked.evaluation, asked.decision, planned, problem)
+            Answered(asked.id, asked.subject, asked.take, seconds, asked.evaluation, asked.decision, planned, problem)
         )
 
     def _give_up_on_lost(self) -> None:

@@ -12,13 +12,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.crashpoints import crash_point
+from orchestrator.daemon.collaborators import Collaborators
 from orchestrator.daemon.due_queue import DueQueue
-from orchestrator.daemon.evaluations import Answered, Evaluations
-from orchestrator.daemon.locations import Locations
-from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.registry import Registry
+from orchestrator.daemon.evaluations import Answered
 from orchestrator.daemon.tick_results import Askable, askable, outcome_of
-from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine.overlap import Active
 from orchestrator.engine.schedule_decisions import (
     ScheduleDecision,
@@ -32,7 +29,6 @@ from orchestrator.model.automation import Automation, ScheduleInfo
 from orchestrator.model.run import SERIALIZE_TAG
 from orchestrator.model.states import TickState
 from orchestrator.model.tick import Tick
-from orchestrator.service.workspace import Workspace
 
 # An evaluation that failed for reasons that are not the user's is made again, this often, ever later.
 _RETRIES = 3
@@ -54,22 +50,14 @@ class Schedules:
     name = "schedules"
 
     def __init__(
-        self,
-        workspace: Workspace,
-        locations: Locations,
-        registry: Registry,
-        evaluations: Evaluations,
-        buffer: WriteBuffer,
-        log: DaemonLog,
-        active_of: Callable[[str], Active],
-        cancel: Callable[[str, str], None],
+        self, shared: Collaborators, active_of: Callable[[str], Active], cancel: Callable[[str, str], None]
     ) -> None:
-        self._workspace = workspace
-        self._locations = locations
-        self._registry = registry
-        self._evaluations = evaluations
-        self._buffer = buffer
-        self._log = log
+        self._workspace = shared.workspace
+        self._locations = shared.locations
+        self._registry = registry = shared.registry
+        self._evaluations = shared.evaluations
+        self._buffer = shared.buffer
+        self._log = shared.log
         self._active_of = active_of
         self._cancel = cancel
         self.due_queue = DueQueue(lambda: registry.version, self._fill, self._look)
@@ -154,6 +142,7 @@ class Schedules:
             id,
             found.location,
             Occurrence(first, decision, declared),
+            self.take,
             timeout=declared.timeout,
             pipeline=declared.pipeline,
             mode=declared.mode,

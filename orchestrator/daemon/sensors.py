@@ -10,17 +10,13 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from orchestrator.catalog.session import Store
+from orchestrator.daemon.collaborators import Collaborators
 from orchestrator.daemon.deliveries import Changes, Deliveries
 from orchestrator.daemon.due_queue import DueQueue
-from orchestrator.daemon.evaluations import Answered, Evaluations
+from orchestrator.daemon.evaluations import Answered
 from orchestrator.daemon.location import Location
-from orchestrator.daemon.locations import Locations
-from orchestrator.daemon.log import DaemonLog
-from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.sensor_inputs import SensorInput, collect_input
 from orchestrator.daemon.tick_results import askable, outcome_of
-from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.engine.renames import predecessor_of, take_over
 from orchestrator.engine.sensor_timing import next_evaluation_at, spread
 from orchestrator.ids import new_run_id
@@ -28,7 +24,6 @@ from orchestrator.model.automation import Automation, SensorInfo
 from orchestrator.model.states import TickState
 from orchestrator.model.tick import Tick
 from orchestrator.service import cursors
-from orchestrator.service.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -49,24 +44,15 @@ class Sensors:
 
     name = "sensors"
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        locations: Locations,
-        registry: Registry,
-        evaluations: Evaluations,
-        buffer: WriteBuffer,
-        store: Store,
-        log: DaemonLog,
-    ) -> None:
-        self._workspace = workspace
-        self._locations = locations
-        self._registry = registry
-        self._evaluations = evaluations
-        self._buffer = buffer
-        self._store = store
-        self._log = log
-        self._deliveries = Deliveries(registry, locations, log)
+    def __init__(self, shared: Collaborators) -> None:
+        self._workspace = shared.workspace
+        self._locations = shared.locations
+        self._registry = registry = shared.registry
+        self._evaluations = shared.evaluations
+        self._buffer = shared.buffer
+        self._store = shared.store
+        self._log = shared.log
+        self._deliveries = Deliveries(registry, shared.locations, shared.log)
         self.is_spread_out = True  # after a start they do not all come at once
         self.is_single_pass = False  # each is asked once, and again only if something has happened to what it looks at
         self._asked: set[str] = set()
@@ -186,6 +172,7 @@ class Sensors:
             id,
             location,
             look,
+            self.take,
             timeout=look.declared.timeout,
             pipeline=look.declared.pipeline,
             mode=look.declared.mode,

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from orchestrator import clock
-from orchestrator.catalog.automations import used_keys
 from orchestrator.catalog.session import Store
 from orchestrator.catalog.ticks import EnqueuedRun
 from orchestrator.code_locations.evaluator_pool import EvaluatorPool, wait_for_any
 from orchestrator.code_locations.location_process import LocationProcess
+from orchestrator.daemon.collaborators import Collaborators
 from orchestrator.daemon.evaluations import Answered, Evaluations
 from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.location import Location
@@ -26,7 +25,6 @@ from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.sensors import Sensors
 from orchestrator.daemon.write_buffer import WriteBuffer
-from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
 from orchestrator.model.automation import SensorInfo
 from orchestrator.model.states import TickState
 from orchestrator.model.tick import Requested, Tick
@@ -67,11 +65,10 @@ class SensorWorld:
             workspace,
             self._locations,
             store,
-            self._judge,
             on_lost=lambda: self._sensors.due_queue.invalidate(),
         )
         self._sensors = Sensors(
-            workspace, self._locations, self._registry, self._evaluations, self._buffer, store, self._log
+            Collaborators(workspace, store, self._log, self._locations, self._buffer, self._registry, self._evaluations)
         )
         self._lost: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
@@ -112,7 +109,7 @@ class SensorWorld:
         self._asked[answered.id] += 1
         if answered.evaluation is None:
             self._lost[answered.id] += 1
-        self._sensors.take(answered, now)
+        answered.deliver(now)
 
     def _hear(self, ticks: list[Tick], runs: list[EnqueuedRun]) -> None:
         self._heard += [(tick, runs) for tick in ticks]
@@ -144,10 +141,6 @@ class SensorWorld:
             self.notes.append(
                 f"{tick.name} is simulated up to {clock.format_instant(now.replace(microsecond=0))}: {reason}."
             )
-
-    def _judge(self, id: str, _subject: Any, requests: Any) -> RequestDecision:
-        keys = [request.run_key for request in requests if request.run_key is not None]
-        return decide_requests(requests, set(self._store(used_keys, id, keys)))
 
 
 def _simulated(tick: Tick, runs: list[EnqueuedRun]) -> SimulatedTick:

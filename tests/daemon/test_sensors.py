@@ -243,9 +243,9 @@ class TestKeys:
         evaluations = it.daemon.evaluations
         judge = evaluations._judge
 
-        def used_meanwhile(id, *question):
-            decision = judge(id, *question)
-            if id == "main/it" and decision.fresh:
+        def used_meanwhile(asked, requests):
+            decision = judge(asked, requests)
+            if asked.id == "main/it" and decision.fresh:
                 it.store(use_key, "main/it", "k", "somebody")
             return decision
 

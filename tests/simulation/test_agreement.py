@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator import pipeline, step
-from orchestrator.catalog.session import Store
+from orchestrator.catalog.session import LocalStore
+from orchestrator.daemon.collaborators import Collaborators
 from orchestrator.daemon.evaluations import Answered, Planned
 from orchestrator.daemon.file_watcher import Watcher
 from orchestrator.daemon.locations import Location, Locations
@@ -70,16 +71,16 @@ class Questions:
     def is_asked(self, id):
         return id in self.waiting
 
-    def ask(self, id, location, subject, **question):
-        self.waiting[id] = subject
+    def ask(self, id, location, subject, take, **question):
+        self.waiting[id] = subject, take
 
     def answers(self):
         while self.waiting:
-            id, subject = self.waiting.popitem()
+            id, (subject, take) = self.waiting.popitem()
             evaluation = answer_of(subject.scheduled_at)
             decision = decide_requests(evaluation.requests, ())
             planned = tuple(Planned(request, PLANNED) for request in decision.fresh)
-            yield Answered(id, subject, 0.0, evaluation, decision if evaluation.requests else None, planned)
+            yield Answered(id, subject, take, 0.0, evaluation, decision if evaluation.requests else None, planned)
 
 
 class World:
@@ -91,7 +92,7 @@ class World:
         self.locations = Locations(workspace, self.log, self.watcher)
         self.locations.all["main"] = Location("main", evaluators=object())
         self.workspace = workspace
-        self.store = Store(None, state)
+        self.store = LocalStore(None, state)
 
     def live(self, declared, spans, duration, asleep_after):
         """The ticks from START to END."""
@@ -103,12 +104,7 @@ class World:
         now = START
         questions = Questions()
         concern = Schedules(
-            self.workspace,
-            self.locations,
-            registry,
-            questions,
-            buffer,
-            self.log,
+            Collaborators(self.workspace, self.store, self.log, self.locations, buffer, registry, questions),
             lambda _id: Active(tuple(run for run, (end, _) in running.items() if end > now)),
             lambda run_id, by: running.pop(run_id),
         )
@@ -117,7 +113,7 @@ class World:
             concern.turn(now)
             while questions.waiting:
                 for answered in questions.answers():
-                    concern.take(answered, now)
+                    answered.deliver(now)
                 for run in buffer._runs:
                     serial = SERIALIZE_TAG in run.record.tags
                     start = max([now, *(end for end, other in running.values() if other and serial)])
