@@ -57,6 +57,25 @@ class Every:
         self._done_at = None
 
 
+class JumpDetector:
+    """Notices that the wall clock was set, or that the machine was asleep, by a clock that is never set."""
+
+    # A smaller difference between the two clocks may be a slow turn.
+    LEAST = timedelta(seconds=2)
+
+    def __init__(self) -> None:
+        self._before: tuple[datetime, float] | None = None
+
+    def jump(self, now: datetime, steady: float) -> timedelta | None:
+        """By how much the wall clock went further than `steady` (seconds of `monotonic`) since the last call, negative
+        when it was set back; None when both went alike."""
+        before, self._before = self._before, (now, steady)
+        if before is None:
+            return None
+        jump = now - before[0] - timedelta(seconds=steady - before[1])
+        return jump if abs(jump) > self.LEAST else None
+
+
 def in_utc(instant: datetime) -> datetime:
     """The same instant in UTC; an instant without a zone is taken to be UTC already."""
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -231,3 +231,13 @@ class FirstError:
         """Raises the error that was kept first, if any was."""
         if self._error is not None:
             raise self._error
+
+
+def error_of_kind(
+    kind: str, message: str, hint: str | None, details: tuple[str, ...], otherwise: type[OrchestratorError]
+) -> OrchestratorError:
+    """The error that another process has sent, by the name of its class; `otherwise` when this version has no such
+    class, or one that needs more than was sent."""
+    cls = globals().get(kind)
+    known = isinstance(cls, type) and issubclass(cls, OrchestratorError) and cls is not LocationBroken
+    return (cls if known else otherwise)(message, hint=hint, details=details)  # type: ignore[misc]

@@ -17,10 +17,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 
-from orchestrator import errors
 from orchestrator.catalog.kinds import kind_of
 from orchestrator.clock import monotonic, now
-from orchestrator.errors import DaemonSilent, OrchestratorError, StoreError
+from orchestrator.errors import DaemonSilent, StoreError, error_of_kind
 from orchestrator.heartbeat import daemon_pid, is_suspended, is_turning, unresponsive_error
 from orchestrator.protocol.wire import Channel, Disconnected
 from orchestrator.state_dir import StateDir
@@ -99,7 +98,7 @@ class RemoteStore:
         except Disconnected:
             raise unresponsive_error(self.state, now()) from None
         if isinstance(reply, Refused):
-            raise _error(reply)
+            raise error_of_kind(reply.kind, reply.message, reply.hint, reply.details, StoreError)
         return reply.result
 
     def close(self) -> None:
@@ -222,10 +221,3 @@ def decode(raw: bytes, kind: Any) -> Any:
 
 def _unknown(value: Any) -> Any:
     raise NotImplementedError(f"{type(value).__name__} cannot be sent to the daemon")
-
-
-def _error(refused: Refused) -> OrchestratorError:
-    cls = getattr(errors, refused.kind, StoreError)
-    if not (isinstance(cls, type) and issubclass(cls, OrchestratorError)) or cls is errors.LocationBroken:
-        cls = StoreError
-    return cls(refused.message, hint=refused.hint, details=refused.details)

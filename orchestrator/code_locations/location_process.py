@@ -20,7 +20,6 @@ from typing import IO
 
 import msgspec
 
-from orchestrator import errors
 from orchestrator._version import __version__
 from orchestrator.attempts.exit_status import how_it_ended
 from orchestrator.attempts.package import AttemptPackage, RunPackage, encode_run
@@ -33,6 +32,7 @@ from orchestrator.errors import (
     LocationBroken,
     LocationDied,
     OrchestratorError,
+    error_of_kind,
 )
 from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.masking import Masker
@@ -336,7 +336,9 @@ class LocationProcess:
         elif isinstance(message, Answer):
             self._answers[message.request] = message.result
         elif isinstance(message, Refusal):
-            self._answers[message.request] = _refused(message)
+            self._answers[message.request] = error_of_kind(
+                message.kind, message.message, message.hint, message.details, DefinitionError
+            )
 
     def _end_garbled(self, error: Garbled) -> OrchestratorError:
         """Ends a process whose messages make no sense: user code can write to every descriptor of its process."""
@@ -380,10 +382,3 @@ class LocationProcess:
         said = self._output.read().decode(errors="replace").strip()
         # Before anything is cut off: half a secret would not be found.
         return Masker(self.spec.environment[name] for name in self.spec.secrets)(said)[-_LAST_WORDS:]
-
-
-def _refused(message: Refusal) -> OrchestratorError:
-    cls = getattr(errors, message.kind, OrchestratorError)
-    if not (isinstance(cls, type) and issubclass(cls, OrchestratorError)) or cls is LocationBroken:
-        cls = DefinitionError
-    return cls(message.message, hint=message.hint, details=message.details)

@@ -13,8 +13,6 @@ from orchestrator.daemon.reconciler import Supervised
 # The longest wait. A machine that wakes from sleep goes on waiting for the rest of it: the clock that waiting goes by
 # stands still meanwhile.
 LONGEST_WAIT = timedelta(seconds=5)
-# From this much on a difference between the two clocks is worth a line in the log.
-_JUMP_S = 2.0
 
 
 class Loop:
@@ -34,7 +32,8 @@ class Loop:
         self._deadline = deadline
         self._writable = writable
         self._log = log
-        self._before: tuple[float, float] | None = None
+        self._clocks = clock.JumpDetector()
+        self._turned_steady: float | None = None
         self.turned_at: datetime | None = None
         self.is_stopping = False
         self._is_again = False
@@ -76,18 +75,16 @@ class Loop:
         poll.poll(max(0, int(seconds * 1000) + 1) if seconds > 0 else 0)
 
     def _notice_jump(self) -> None:
-        wall, steady = clock.now().timestamp(), clock.monotonic()
-        if self._before is not None:
-            jump = (wall - self._before[0]) - (steady - self._before[1])
-            stood_still = steady - self._before[1] - LONGEST_WAIT.total_seconds()
-            if abs(jump) > _JUMP_S:
-                way = "forwards" if jump > 0 else "backwards"
-                self._log.warn(
-                    f"the clock went {way} by {clock.format_duration(abs(jump))}: the machine was asleep, or it was set"
-                )
-            elif stood_still > _JUMP_S:
-                self._log.warn(f"this process stood still for {clock.format_duration(stood_still)}")
-        self._before = (wall, steady)
+        steady = clock.monotonic()
+        jump = self._clocks.jump(clock.now(), steady)
+        turned, self._turned_steady = self._turned_steady, steady
+        stood_still = timedelta(seconds=0.0 if turned is None else steady - turned) - LONGEST_WAIT
+        if jump is not None:
+            way = "forwards" if jump > timedelta(0) else "backwards"
+            by = clock.format_duration(abs(jump).total_seconds())
+            self._log.warn(f"the clock went {way} by {by}: the machine was asleep, or it was set")
+        elif stood_still > clock.JumpDetector.LEAST:
+            self._log.warn(f"this process stood still for {clock.format_duration(stood_still.total_seconds())}")
 
 
 def _instants(concerns: list[Supervised], now: datetime) -> Iterator[datetime]:

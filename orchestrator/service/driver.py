@@ -57,8 +57,6 @@ from orchestrator.service.history import replayed
 from orchestrator.state_dir import unusable
 
 Listener = Callable[[Event], None]
-# From this much on a difference between the two clocks means that one of them was set or stood still.
-_JUMP = timedelta(seconds=2)
 # An attempt's stamps that are further ahead of ours than a slow turn explains come from another clock.
 _ONE_TURN = timedelta(minutes=1)
 _REMOVED = "Steps that still run end by themselves. Start the run again; `orchestrator runs delete` removes one."
@@ -97,7 +95,7 @@ class RunDriver:
         self._intended: list[Launch | Stop] = []
         self._journal = run_log.writer()
         self._has_history = bool(events)
-        self._clocks: tuple[datetime, float] | None = None
+        self._clocks = clock.JumpDetector()
         self._latest = max((event.at for event in events), default=LONG_AGO)
 
     # --- beginning ---
@@ -198,13 +196,10 @@ class RunDriver:
     # --- inside ---
 
     def _watch_clock(self, now: datetime) -> None:
-        steady = clock.monotonic()
-        if self._clocks is not None:
-            jump = now - self._clocks[0] - timedelta(seconds=steady - self._clocks[1])
-            if abs(jump) > _JUMP:
-                self.progress.clock_went(jump)
-                self._latest = LONG_AGO  # the clock was set: what is later now may have an earlier stamp
-        self._clocks = (now, steady)
+        jump = self._clocks.jump(now, clock.monotonic())
+        if jump is not None:
+            self.progress.clock_went(jump)
+            self._latest = LONG_AGO  # the clock was set: what is later now may have an earlier stamp
 
     def _carry_out(self, action: Action, now: datetime) -> None:
         if isinstance(action, Record):
