@@ -15,7 +15,7 @@ from collections.abc import Callable
 POINTS = (
     # a run's owner
     "slot.taken",  # a foreground run has its slot, and does not exist
-    "run.written",  # its files are written, under a name that nobody looks for
+    "run.written",  # its files are written, under a temporary name
     "run.created",  # the run directory is complete, nothing is journalled
     "run.started",  # the first event is journalled
     "run.resumed",  # it was taken over, and what is in flight was not looked at
@@ -42,15 +42,15 @@ POINTS = (
     "tick.evaluated",  # user code has answered, nothing is decided
     "tick.deciding",  # everything is decided, no transaction has begun
     "tick.written",  # inside the transaction
-    "tick.committed",  # after commit, nobody has acted upon it
+    "tick.committed",  # after commit, before anything acts on it
     "queue.admitted",  # it is decided which runs to take, nothing is done
     "queue.taking",  # inside the transaction that takes them
     "queue.taken",  # runs are taken from the queue, and do not exist on disk
-    "queue.created",  # the run directory of a run that was taken from the queue exists, nobody drives it
+    "queue.created",  # the run directory of a run that was taken from the queue exists, without an owner
     "queue.begun",  # such a run is driven, and the queue still remembers it
     "queue.releasing",  # inside the transaction in which the queue forgets runs that exist
     "queue.released",  # it has forgotten them
-    # whoever writes the index
+    # the writer of the index
     "ingest.read",  # the journal was read, no transaction has begun
     "ingest.written",  # inside the transaction
     "ingest.committed",  # after commit, the run is still marked as pending

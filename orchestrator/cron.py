@@ -74,7 +74,7 @@ def _instants_on(cron: Cron, zone: ZoneInfo, day: date) -> tuple[datetime, ...]:
     """The instants within one day of UTC, in order.
 
     Local dates a day to each side can reach into it: offsets go from -12 to +14 hours, and a time that was skipped
-    or repeated may be told on another date than it belongs to.
+    or repeated may get another date than it belongs to.
     """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     found: set[datetime] = set()

@@ -8,7 +8,7 @@
     ├─ NotFound                       4   a name or id that matches nothing, or more than one thing
     ├─ NotPossible                    4   known, but not in this state
     ├─ StoreError                     5   the state directory or its database
-    │  ├─ StoreBusy                   5   somebody else holds it
+    │  ├─ StoreBusy                   5   another process holds it
     │  ├─ StoreConflict               5   two writers met; the same call may be made again
     │  ├─ StoreDamaged                5   a database that cannot be read
     │  ├─ RunDamaged                  5   a run whose files cannot be read
@@ -175,7 +175,7 @@ class DaemonSilent(DaemonError):
 
 
 class TimedOut(OrchestratorError):
-    """A command was told how long to wait, and what it waits for has not happened by then. Nothing is wrong with it."""
+    """What a command waited for has not happened within its --timeout. Nothing is wrong with it."""
 
     exit_code = 8
 

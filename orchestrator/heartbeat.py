@@ -35,7 +35,7 @@ def touch(state: StateDir, now: datetime) -> None:
         os.utime(state.daemon_json, (seconds, seconds))
         os.utime(state.daemon_lock, (steady, steady))
     except OSError:
-        pass  # a disk that takes nothing is told of elsewhere
+        pass  # a full disk is reported elsewhere
 
 
 def last_heartbeat(state: StateDir) -> datetime | None:
@@ -67,7 +67,7 @@ def is_turning(state: StateDir, now: datetime) -> bool:
 
 
 def unresponsive_error(state: StateDir, now: datetime) -> DaemonSilent:
-    """Why the daemon does not answer, as far as can be told from outside, and what to do about it."""
+    """Why the daemon does not answer, as far as can be seen from outside, and what to do about it."""
     pid, ago = daemon_pid(state), since_beat(state, now)
     if pid is None:
         return DaemonSilent("The daemon ended while it was asked.", hint="Look whether it has happened, and try again.")

@@ -16,7 +16,7 @@
         owner.lock                      who drives this run
         run.json                        the run as requested, with its frozen plan
         journal.jsonl                   every event of the run
-        cancel                          exists when somebody asked the run to stop
+        cancel                          exists when the run was asked to stop
         steps/<step_key>/<attempt>/     claim  alive.lock  events.jsonl  exit.json  stdout.log  stderr.log
                                         order.marks
       storage/                          default home of the filesystem IO manager
@@ -41,7 +41,7 @@ class AttemptDir:
 
     @property
     def claim(self) -> Path:
-        """Created by whoever may start the attempt, exactly once: the step process, or an owner revoking it."""
+        """Created exactly once: by the step process when it begins, or by an owner that revokes the attempt."""
         return self.path / "claim"
 
     @property

@@ -69,7 +69,7 @@ os.register_at_fork(after_in_child=_drop_inherited)
 
 
 def try_lock(path: Path) -> HeldLock | None:
-    """The lock on `path`, created if need be; None when somebody else holds it."""
+    """The lock on `path`, created if need be; None when another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, FILE_MODE)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -87,7 +87,7 @@ def try_lock(path: Path) -> HeldLock | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock at this moment; False when there is no such file.
+    """Whether any process holds the lock at this moment; False when there is no such file.
 
     Asks with a shared lock, so that two processes that both only ask never see each other as the holder.
     """

@@ -178,7 +178,7 @@ class Settings(WorkspaceFile, frozen=True, kw_only=True):
 def find_workspace(given: str | None, environment: Mapping[str, str], start: Path) -> Path:
     """The workspace file: the one given, the one named in the environment, or the nearest going up from `start`.
 
-    One that was found by going up is refused where somebody else could have put it: nobody has said that it is meant.
+    One that was found by going up is refused where another user could have put it, because it was not named explicitly.
     """
     if given:
         return named_workspace(given, "--workspace")
@@ -196,7 +196,7 @@ def find_workspace(given: str | None, environment: Mapping[str, str], start: Pat
 
 
 def named_workspace(name: str, by: str) -> Path:
-    """The workspace file that somebody named: the file itself, or the directory it is in. Raises ConfigError."""
+    """The workspace file that was named: the file itself, or the directory it is in. Raises ConfigError."""
     path = Path(os.path.expanduser(name)).absolute()  # noqa: PTH111  # raises nothing for an unknown user
     is_directory = _is_directory(path)
     path = path / FILE_NAME if is_directory else path

@@ -142,7 +142,7 @@ def _closed_while_empty(path: Path, mode: int) -> bool:
 
 
 def _require_own_link(state: StateDir) -> None:
-    """A link may lead to a state directory. One that leads elsewhere would fill what somebody else has chosen."""
+    """A link may lead to a state directory. One that leads elsewhere would fill a directory that another user chose."""
     owner = state.path.lstat().st_uid
     if owner not in (os.geteuid(), 0):
         raise StoreError(
@@ -172,7 +172,7 @@ def check_usable(path: Path) -> None:
         raise unusable(path, error) from error
 
 
-def mend_layout(path: Path) -> list[str]:
+def repair_layout(path: Path) -> list[str]:
     """Puts back what a state directory cannot be used without: its directories, and the file that says which layout it
     has. What has their names is renamed. What was done, a sentence each; nothing where there is no state directory."""
     state = StateDir(path)

@@ -49,7 +49,7 @@ def objection(facts: Facts, me: Identity) -> str | None:
 
 
 def objection_to_ancestor(facts: Facts) -> str | None:
-    """What is wrong with a directory further up: whoever may change it can replace what is below."""
+    """What is wrong with a directory further up: a user who may change it can replace what is below."""
     if facts.mode & stat.S_IWOTH and not _is_sticky(facts):
         return f"{facts.path} can be changed by every user (mode {stat.S_IMODE(facts.mode):04o})"
     return None
@@ -74,14 +74,14 @@ def facts_of(path: Path) -> Facts:
 
 
 def my_identity(environment: Mapping[str, str]) -> Identity:
-    """This process's user. Under `sudo`, whoever called it is trusted too."""
+    """This process's user. Under `sudo`, the user who called it is trusted too."""
     uid = os.geteuid()
     caller = environment.get("SUDO_UID", "")
     return Identity(uid, frozenset({0, int(caller)}) if uid == 0 and caller.isdecimal() else frozenset({0}))
 
 
 def is_private_group(gid: int, uid: int) -> bool:
-    """Whether a group has nobody in it but that user, as each user's own group has where umask 002 is the default. One
+    """Whether a group has no member but that user, as each user's own group has where umask 002 is the default. One
     without a name on this machine has no members here."""
     if gid == 0:
         return True

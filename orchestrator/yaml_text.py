@@ -142,7 +142,7 @@ class _Builder:
             plain_merge = event.value == "<<" and event.implicit[0]
             self._take_key(str(event.value), event, merges=plain_merge)
         else:
-            # An empty value is one that nobody typed.
+            # An empty value was not typed.
             self._put(None if isinstance(value, Typed) and not value.text else value, 1, event)
 
     def _begin(self, event: Any) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @writes
 def acknowledge_run(database: Database, run_id: str, note: str | None, now: datetime) -> None:
-    """Notes that somebody knows of this failure. A later note replaces an earlier one."""
+    """Records an acknowledgement of this failure. A later one replaces an earlier one."""
     with database.transaction():
         database.execute("DELETE FROM acknowledged_runs WHERE run_id = ?", [run_id])
         database.execute("INSERT INTO acknowledged_runs VALUES (?, ?, ?)", [run_id, to_timestamp(now), note])

@@ -68,7 +68,7 @@ class UndeliveredAlerts(msgspec.Struct, frozen=True):
     is_on: bool = True
 
 
-# A run of the whole pipeline, or one that nobody was there to restrict to some steps.
+# A run of the whole pipeline, or one that no person started with a selection.
 _WHOLE = "(selection IS NULL OR trigger_json ->> '$.kind' IN ('schedule', 'sensor'))"
 # An occurrence that was skipped because a run was in the way.
 _BLOCKED = "status = 'SKIPPED' AND duration_s IS NULL AND about_run IS NOT NULL"
@@ -124,7 +124,7 @@ def not_run_since(database: Database, since: datetime) -> list[NotRun]:
 
 @reads
 def standing_failures(database: Database) -> list[RunSummary]:
-    """The last run of each pipeline, where it has failed and nobody has acknowledged it; the newest first.
+    """The last run of each pipeline, where it has failed and is not acknowledged; the newest first.
 
     A run that was canceled does not count, nor one that a person restricted to some steps.
     """

@@ -1,7 +1,7 @@
 """Bulk-loads journals into the database. Idempotent.
 
 How far a journal was read is stored in the same transaction as what was read, so that ingesting twice changes
-nothing. A run is marked as pending from before it exists until its last line is in; whoever has the store open
+nothing. A run is marked as pending from before it exists until its last line is in; the process that has the store open
 ingests what is pending.
 """
 
@@ -131,7 +131,7 @@ def _record(database: Database, run_log: RunLog, *, known: bool) -> tuple[RunRec
 
 
 def _end_unreadable(read: NewLines, damage: RunDamaged) -> None:
-    """A run that nobody drives and nobody can read is over: it would stay open for ever."""
+    """Ends an unreadable run without an owner, which would stay open forever."""
     run = read.projection.run
     if run.status not in TERMINAL_RUN_STATES:
         last = next((event.at for event in reversed(read.events) if event is not None), None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 # reads: a look at a few tables. writes: changes something, in a moment. slow: reads much, or copies, for as long as
-# that takes, and changes nothing in the database itself. question: slow, and nobody knows what it needs.
+# that takes, and changes nothing in the database itself. question: slow, with unknown needs.
 Kind = Literal["reads", "writes", "slow", "question"]
 
 _KINDS: dict[Any, Kind] = {}

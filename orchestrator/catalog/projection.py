@@ -43,7 +43,7 @@ class Projection:
     def apply(self, event: ev.Event) -> None:
         """Changes the rows as the event says. Events come in the order of the journal, each once."""
         if isinstance(event, (ev.RunStarted, ev.RunResumed)):
-            if self.run.status is not RunState.CANCELING:  # whoever takes a run over goes on ending it
+            if self.run.status is not RunState.CANCELING:  # a new owner continues to cancel it
                 self.run.status = RunState.STARTED
             if isinstance(event, ev.RunStarted):
                 self.run.started_at = self.run.started_at or event.at

@@ -82,7 +82,7 @@ def taken_runs(database: Database) -> list[RunRecord]:
 
 @writes
 def forget_ended(database: Database) -> None:
-    """The queue forgets runs that ended before it was told that they exist: their daemon died in between."""
+    """Removes from the queue the runs that have ended: their daemon died before it could."""
     over = [str(state) for state in TERMINAL_RUN_STATES]
     ended = [
         row[0]

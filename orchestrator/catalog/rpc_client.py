@@ -27,7 +27,7 @@ from orchestrator.state_dir import StateDir
 PROTOCOL = 2
 # How long an answer may take. A daemon turns many times a second; one that does not is busy, or hangs.
 PATIENCE_S = 30.0
-# Whoever waits looks this often whether there is still somebody to wait for, and says so after the first time.
+# How often a waiting client checks that the daemon is alive; the first check also prints a notice.
 _LOOK_S = 1.0
 # What a socket's path may be long, on the strictest of systems.
 _LONGEST_PATH = 100
@@ -131,7 +131,7 @@ class RemoteStore:
                     return message
 
     def _look_after(self, deadline: float, is_slow: bool) -> None:
-        """No answer yet: gives up when it is time, or when nobody is there to give one."""
+        """No answer yet: gives up after the timeout, or when the daemon is gone."""
         if is_slow and is_turning(self.state, now()):
             return
         if monotonic() >= deadline or is_suspended(daemon_pid(self.state) or 0):

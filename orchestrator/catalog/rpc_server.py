@@ -47,7 +47,7 @@ SERVED = (
 _REFUSED = ("compact", "put_in_place", "copy_of_backup")
 # How long reading may take, by what was declared.
 LIMITS_S = {"reads": 60.0, "slow": 600.0, "question": 600.0}
-# Connections at a time. Commands need one for a moment; whoever says nothing makes room for who has something to say.
+# Connections at a time. Commands need one for a moment; an idle connection is closed to make room.
 MOST_CLIENTS = 128
 # A connection on which nothing has happened for this long is closed. Its owner connects again when it needs one.
 SILENT_S = 600.0
@@ -55,7 +55,7 @@ SILENT_S = 600.0
 LARGEST_CALL = 64 << 20
 # With fewer file descriptors free than this, silent connections are closed.
 _DESCRIPTORS_KEPT = 8
-# After this long somebody may have closed a file, and a connection can be taken.
+# After this long a descriptor may be free again, so that a connection can be accepted.
 _AGAIN_S = 0.5
 # Calls that may wait on one connection. Commands wait for each answer.
 _MOST_WAITING = 16
@@ -113,7 +113,7 @@ class StoreServer:
         self._place = self._found()
 
     def rebind_socket(self) -> bool:
-        """Listens anew when somebody has deleted the socket; whether that was so. Raises StoreError."""
+        """Listens again when the socket was deleted; whether it was. Raises StoreError."""
         if self._found() == self._place is not None:
             return False
         if self._listener is not None:
@@ -123,7 +123,7 @@ class StoreServer:
         return True
 
     def descriptors(self) -> Iterator[int]:
-        """What becomes readable when somebody wants something."""
+        """The descriptors that become readable when a client connects or writes."""
         if self._listener is not None and monotonic() >= self._not_before:
             yield self._listener.fileno()
         yield self.readers.fileno()
@@ -137,7 +137,7 @@ class StoreServer:
                 yield client.channel.fileno()
 
     def next_deadline(self) -> float | None:
-        """When to serve again at the latest, on the monotonic clock, even if nobody asks."""
+        """When to serve again at the latest, on the monotonic clock, even without a request."""
         deadlines = [self.readers.next_deadline(), self._not_before if self._not_before > monotonic() else None]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 

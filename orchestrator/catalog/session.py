@@ -78,7 +78,7 @@ class BriefStore:
 
 
 class Patience:
-    """How long to wait for whoever has the database, and whom to tell about it once it takes noticeably long."""
+    """How long to wait for the process that has the database, and how to report a long wait."""
 
     def __init__(self, seconds: float | None, tell: Callable[[str], None] | None) -> None:
         self._started = monotonic()
@@ -112,7 +112,7 @@ def open_store(
 ) -> Iterator[Store]:
     """The store of a state directory, with everything that journals have taken in. Raises StoreBusy, StoreError.
 
-    `tell` is called once, with a sentence, when somebody else has the database for noticeably long.
+    `tell` is called once, with a sentence, when another process has the database for noticeably long.
     """
     waiting = Patience(patience, tell)
     lock = _lock(state, waiting)
@@ -221,7 +221,7 @@ def _open(state: StateDir, waiting: Patience, *, rebuild: bool = True) -> Databa
 
 
 def _rebuild_missing(database: Database, state: StateDir, waiting: Patience) -> None:
-    """There are runs, and there was no database: somebody removed it. Without the keys that the runs have used,
+    """There are runs and no database: it was removed. Without the keys that the runs have used,
     schedules and sensors would ask for them again."""
     run_ids = run_ids_on_disk(state)
     entries = read_deleted(state)
@@ -250,8 +250,8 @@ def _rebuild_missing(database: Database, state: StateDir, waiting: Patience) -> 
 
 
 def _create(state: StateDir) -> None:
-    """Makes a database that is complete when it gets its name: whoever dies of a full disk before that leaves none,
-    and not one that nobody can open."""
+    """Creates a database that is complete when it gets its name: a process that dies of a full disk before that leaves
+    none, rather than one that cannot be opened."""
     fresh = state.database.with_suffix(".fresh")
     # A write-ahead log without its database would be replayed into the new one.
     for left_over in (fresh, fresh.with_name(f"{fresh.name}.wal"), _write_ahead_log(state)):

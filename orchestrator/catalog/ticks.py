@@ -147,7 +147,7 @@ def _condition(which: TickFilter) -> tuple[str, list[Any]]:
 
 
 def _unwritten(database: Database, batch: TickBatch) -> TickBatch:
-    """The batch without what is there already: a commit may succeed without anybody being told."""
+    """The batch without what is there already: a commit may succeed without its acknowledgement."""
     rows = database.rows(
         "SELECT tick_id FROM ticks WHERE tick_id IN (SELECT unnest(?))", [[tick.tick_id for tick in batch.ticks]]
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# For this long locations may load, and the store be busy, while somebody waits for the shell.
+# For this long locations may load, and the store be busy, while a person waits for the shell.
 COMPLETION_S = 2.0
 STORE_S = 0.5
 _MOST = 50

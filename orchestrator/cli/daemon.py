@@ -86,7 +86,7 @@ def status(json: Json = False) -> int:
 
     with workspace() as found:
         try:
-            told = describe_daemon(found.state)
+            described = describe_daemon(found.state)
         except DaemonError as error:
             if not json:
                 raise
@@ -94,11 +94,11 @@ def status(json: Json = False) -> int:
             show_error(error)
             return error.exit_code
     if json:
-        print_json({"running": True, **told, "error": None})
+        print_json({"running": True, **described, "error": None})
     else:
-        for line in _lines(told):
+        for line in _lines(described):
             put(line)
-    return NOT_RUNNING if any(not one["alive"] for one in told["concerns"]) else 0
+    return NOT_RUNNING if any(not one["alive"] for one in described["concerns"]) else 0
 
 
 @app.command(epilog="Example: orchestrator daemon logs --follow")
@@ -185,9 +185,9 @@ def _absent(state: StateDir, error: DaemonError) -> dict[str, Any]:
     from orchestrator.heartbeat import daemon_pid, last_heartbeat
 
     pid = daemon_pid(state)
-    told: dict[str, Any] = {"running": pid is not None, "pid": pid, "loop_at": last_heartbeat(state)}
-    told |= {"concerns": [], "locations": [], "next": [], "queue": {"running": 0, "queued": 0, "waiting": {}}}
-    return {**told, "error": error_json(error)}
+    described: dict[str, Any] = {"running": pid is not None, "pid": pid, "loop_at": last_heartbeat(state)}
+    described |= {"concerns": [], "locations": [], "next": [], "queue": {"running": 0, "queued": 0, "waiting": {}}}
+    return {**described, "error": error_json(error)}
 
 
 def _came_of_it(found: Workspace, began: datetime) -> dict[str, Any]:
@@ -214,23 +214,23 @@ def _line_json(line: str) -> dict[str, Any]:
     return {"at": at, "level": level, "message": message.rstrip()}
 
 
-def _lines(told: dict[str, Any]) -> list[str]:
+def _lines(described: dict[str, Any]) -> list[str]:
     from datetime import datetime
 
     from orchestrator.clock import format_duration, now
     from orchestrator.errors import summary_line
 
     paint = painter()
-    up = format_duration((now() - datetime.fromisoformat(told["started_at"])).total_seconds())
-    lines = [f"{paint('32', '✓')} process {told['pid']}, up {up}, version {told['version']}"]
-    pad = max(len(concern["name"]) for concern in told["concerns"])
-    for concern in told["concerns"]:
+    up = format_duration((now() - datetime.fromisoformat(described["started_at"])).total_seconds())
+    lines = [f"{paint('32', '✓')} process {described['pid']}, up {up}, version {described['version']}"]
+    pad = max(len(concern["name"]) for concern in described["concerns"])
+    for concern in described["concerns"]:
         fine = concern["alive"] and not concern["erroring"]
         symbol = paint("32", "✓") if fine else paint("31", "✗")
         alive = "alive" if concern["alive"] else paint("31", "gets no turns")
         erroring = f", {paint('31', 'erroring')}: {summary_line(concern['error'])}" if concern["error"] else ""
         lines.append(f"  {symbol} {concern['name'].ljust(pad)}  {alive}{erroring}")
-    queue = told["queue"]
+    queue = described["queue"]
     lines.append(f"{queue['running']} running, {queue['queued']} queued")
     lines += [f"  {run_id} waits: {reason}" for run_id, reason in list(queue["waiting"].items())[:10]]
     return lines

@@ -14,7 +14,7 @@ from orchestrator.clock import format_duration
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.model.states import TERMINAL_STEP_STATES, StepState
 
-# What is told of one by one, however many there are: the first to be shown when there is little room.
+# What is listed one by one, however many there are: the first to be shown when there is little room.
 _TOLD = {StepState.RUNNING: 0, StepState.RETRYING: 1, StepState.FAILURE: 2}
 _BAR = 20
 
@@ -36,8 +36,8 @@ def how_far(states: Sequence[StepState]) -> str:
     found = Counter(states)
     done = sum(found[state] for state in TERMINAL_STEP_STATES)
     words = f"{done:,} of {len(states):,} step{'' if len(states) == 1 else 's'} done"
-    told = {StepState.RUNNING: "running", StepState.RETRYING: "to be retried", StepState.FAILURE: "failed"}
-    return ", ".join([words, *(f"{found[state]:,} {word}" for state, word in told.items() if found[state])])
+    shown = {StepState.RUNNING: "running", StepState.RETRYING: "to be retried", StepState.FAILURE: "failed"}
+    return ", ".join([words, *(f"{found[state]:,} {word}" for state, word in shown.items() if found[state])])
 
 
 def live_lines(steps: Sequence[RunStep], room: int, now: datetime) -> Iterator[list[tuple[str, str]]]:

@@ -49,7 +49,7 @@ def exit_with_outcome(command: Callable[[], Any], *, json: bool = False) -> NoRe
     except BrokenPipeError:
         code = NOT_READ
     # Not sys.exit: closing libraries down in order costs as much as starting them, and nothing is left to be done. It
-    # would also flush streams that nobody reads any more.
+    # would also flush streams without a reader.
     os._exit(code)
 
 

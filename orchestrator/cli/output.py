@@ -42,7 +42,7 @@ def is_live(stream: IO[str]) -> bool:
 
 def prepare_streams() -> None:
     """Lets stdout and stderr take any text, whatever their encoding."""
-    if sys.stdout is None or sys.stderr is None:  # closed by whoever started this (`>&-`)
+    if sys.stdout is None or sys.stderr is None:  # closed by the parent process (`>&-`)
         nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115 (until the process ends)
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
@@ -52,7 +52,7 @@ def prepare_streams() -> None:
 
 
 def width() -> int:
-    """How many columns there are: those of the terminal or of COLUMNS, and many when nobody looks."""
+    """How many columns there are: those of the terminal or of COLUMNS, and many without a terminal."""
     return shutil.get_terminal_size((100 if sys.stdout.isatty() else MOST_COLUMNS, 24)).columns
 
 

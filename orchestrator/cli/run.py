@@ -108,7 +108,7 @@ def _check_limit_options(detach: bool, no_wait: bool, ignore_limits: bool) -> No
 
 
 def _start_loading(found: Workspace, pipeline: str | None) -> None:
-    """Has locations load while the rest of this program is imported. A name that is wrong is told later."""
+    """Has locations load while the rest of this program is imported. A wrong name is reported later."""
     if pipeline is None:
         return  # an earlier run knows which one
     location, slash, _ = pipeline.rpartition("/")

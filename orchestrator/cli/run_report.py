@@ -46,7 +46,7 @@ def report(
     acknowledged: Acknowledgement | None = None,
 ) -> Iterator[str]:
     """The lines of a report: how it went, its steps, what failed and why, what it wrote, what to do next. With its
-    origin for whoever did not just ask for it."""
+    origin unless the reader has just asked for the run."""
     record, progress, facts = view.record, view.progress, view.events
     steps = progress.network.in_order()
     summary = run_detail(record, progress)
@@ -123,7 +123,7 @@ def step_note(step: RunStep) -> str:
 
 
 def _failures(steps: list[RunStep], view: RunView, paint: Painter, every_step: bool) -> Iterator[str]:
-    """What has failed and why. Keys of a step that fail in one way are told once: a thousand mostly fail in one or
+    """What has failed and why. Keys of a step that fail in one way are shown once: a thousand mostly fail in one or
     two."""
     failed = [step for step in steps if step.state is StepState.FAILURE and step.error is not None]
     ways: dict[object, list[RunStep]] = {}

@@ -297,7 +297,7 @@ def _say_damage(problems: list[str]) -> None:
     for problem in problems:
         say(problem)
     if problems:
-        say("`orchestrator state check --repair` sets aside what is damaged and mends what can be mended.")
+        say("`orchestrator state check --repair` sets aside what is damaged and repairs what it can.")
 
 
 def _canceled(run_id: str, outcome: str, words: str, json: bool) -> int:

@@ -34,7 +34,7 @@ _LIBRARY = re.compile(r"/lib(?:64)?/python3[^/]*/(?:(?:site|dist)-packages/)?([^
 
 
 def run_table(runs: Sequence[RunSummary], now: datetime, interrupted: Container[str] = (), *, margin: int = 0) -> str:
-    """Runs as a table, newest first. Those in `interrupted` are shown as having nobody who drives them."""
+    """Runs as a table, newest first. Those in `interrupted` are shown as without an owner."""
     rows = []
     for run in runs:
         symbol, code = RUN_STYLES[run.status]
@@ -133,7 +133,7 @@ def error_lines(error: ErrorInfo, paint: Painter, indent: str = "    ") -> Itera
 def without_library_frames(frames: Sequence[Frame]) -> Iterator[Frame | str]:
     """The user's own frames, and for each stretch of others a line that says where it is and how long.
 
-    What a library does inside itself helps nobody at three in the morning; `runs show --json` has all of it. An error
+    Frames inside of a library rarely help; `runs show --json` has all of it. An error
     without any frame of the user's keeps them all.
     """
     libraries = [_library(frame.file) for frame in frames]

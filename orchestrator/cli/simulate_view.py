@@ -162,13 +162,13 @@ def _what(tick: SimulatedTick) -> str:
 
 
 def _told(requests: Iterable[Requested]) -> str:
-    told = []
+    described = []
     for request in requests:
         parts = [part for part in (request.pipeline, request.run_key) if part]
         if request.config:
             parts.append(_short(msgspec.json.encode(request.config).decode()))
-        told.append(" ".join(parts))
-    shown = ", ".join(one for one in told if one)
+        described.append(" ".join(parts))
+    shown = ", ".join(one for one in described if one)
     return f": {shown}" if shown else ""
 
 

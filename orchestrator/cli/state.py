@@ -105,20 +105,20 @@ def rebuild(json: Json = False) -> None:
 
 @app.command(epilog="Example: orchestrator state check --repair")
 def check(
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended; originals go to the backups.")] = (
-        False
-    ),
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair what can be repaired; originals go to the backups.")
+    ] = (False),
     json: Json = False,
 ) -> int:
     """Look for damage: files that cannot be read, an index that differs from the journals, leftovers."""
     from orchestrator.service.maintenance import check_state
     from orchestrator.service.repair import repair_state
-    from orchestrator.state_dir import mend_layout
+    from orchestrator.state_dir import repair_layout
 
     done = []
     with workspace() as found:
         if repair:
-            done += mend_layout(found.settings.state_path)
+            done += repair_layout(found.settings.state_path)
             done += repair_state(found.state)
         problems = check_state(found.state)
     if json:
@@ -131,7 +131,7 @@ def check(
     for problem in problems:
         say(problem)
     if problems and not repair:
-        say("`orchestrator state check --repair` mends what can be mended.")
+        say("`orchestrator state check --repair` repairs what it can.")
     return StoreError.exit_code if problems else OK
 
 

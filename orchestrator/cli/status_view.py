@@ -123,7 +123,7 @@ def _automations(automations: Sequence[AutomationStatus], paint: Painter, instan
 
 
 def _urgency(one: AutomationStatus, instant: datetime) -> tuple[bool, float]:
-    """What needs somebody first, then what comes next."""
+    """What needs attention first, then what comes next."""
     wanted = one.gone or one.failures > 0
     return not wanted, (one.next_at - instant).total_seconds() if one.next_at else float("inf")
 
@@ -195,7 +195,7 @@ def _columns() -> int:
 
 
 def _span(first: datetime, last: datetime, instant: datetime) -> str:
-    """From when to when, on the clock of whoever looks."""
+    """From when to when, in the reader's time zone."""
     begin, end = first.astimezone(), last.astimezone()
     day = "%a %H:%M" if instant - first < timedelta(days=6) else "%Y-%m-%d %H:%M"
     if first == last:

@@ -145,11 +145,11 @@ def _lines(
     """One of them: its name, its newest ticks, what they have asked for and when the next is due; then why it fails."""
     runs = sum(len(tick.run_ids) for tick in ticks)
     due = ("next " + until(next_at, now) if next_at else "on") if one.is_on else "off"
-    told = f"{runs:>5} run{' ' if runs == 1 else 's'}  {due:<15}"
-    length = max(8, columns - name_width - len(told) - 4)
+    described = f"{runs:>5} run{' ' if runs == 1 else 's'}  {due:<15}"
+    length = max(8, columns - name_width - len(described) - 4)
     symbols = timeline(ticks, length)
     line: list[Piece] = [(f"{_fit(one.id, name_width)}  ", BOLD if one.is_on else DIM), *symbols]
-    line.append((" " * (length - len(symbols)) + told, "" if one.is_on else DIM))
+    line.append((" " * (length - len(symbols)) + described, "" if one.is_on else DIM))
     newest = ticks[-1] if ticks else None
     if newest is None or not newest.error or not one.is_on:
         return [line]

@@ -48,7 +48,7 @@ _REAPED_S = 1.0
 _START_S = 600.0
 # When the machine has no room for another process (descriptors, memory), the next try comes this much later.
 _AGAIN_S = 1.0
-# What has waited for room for this long gets no answer, so that whoever asked can say what is the matter.
+# What has waited for room for this long gets no answer, so that the asker can report the reason.
 _ROOM_S = 30.0
 
 

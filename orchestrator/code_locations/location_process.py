@@ -97,7 +97,7 @@ class LocationSpec:
 
 
 class LocationProcess:
-    """One warm process with a location's module loaded. Loading goes on in the background until somebody asks."""
+    """One warm process with a location's module loaded. Loading goes on in the background until a request comes."""
 
     def __init__(self, spec: LocationSpec) -> None:
         if spec.missing:
@@ -331,7 +331,7 @@ class LocationProcess:
             self._failure = LocationBroken(what, traceback=message.traceback, hint=message.hint)
         elif isinstance(message, EvaluatorEnded):
             self._endings[message.pid] = message.code
-            if len(self._endings) > _KEPT_ENDINGS:  # most of them were let go, and nobody asks
+            if len(self._endings) > _KEPT_ENDINGS:  # most of them were released and are not asked for
                 del self._endings[next(iter(self._endings))]
         elif isinstance(message, Answer):
             self._answers[message.request] = message.result

@@ -64,7 +64,7 @@ class SyncDefinitions:
 
 
 class TakeAnswers:
-    """The concern that hands answers of user code to whoever asked."""
+    """Delivers the answers of user code."""
 
     name = "evaluations"
 

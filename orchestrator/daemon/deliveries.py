@@ -54,7 +54,7 @@ class Deliveries:
         """The question about an ending that the sensor's cursor has not passed yet."""
         (run,) = sight.shown["runs"]
         key = engine.delivery_key(id, run)
-        known = self.of(id).get(key)  # somebody may have set the cursor back
+        known = self.of(id).get(key)  # the cursor may have been set back
         attempt = known.attempts + 1 if known else 1
         return alert_sight(run, key, attempt, cursor=sight.cursor, is_more=sight.is_more)
 

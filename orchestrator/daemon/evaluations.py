@@ -139,7 +139,7 @@ class Evaluations:
     def answers(self) -> list[Answered]:
         """What has been answered since this was last asked. Raises the first error that was met (a store that cannot be
         read): a question whose answer could not be taken in counts as never put, an evaluator that wants to know
-        something is told next time, and so are the other answers."""
+        something is answered next time, and so are the others."""
         by_token = {(asked.location, asked.token): asked for asked in self._under_way.values()}
         errors = FirstError()
         for location in self._locations.all.values():

@@ -77,14 +77,14 @@ class Watcher(FileSystemEventHandler):
         if known is not None:
             if known[0] == number:
                 return
-            self._observer.unschedule(known[1])  # it was removed and made again: nobody watches the new one
+            self._observer.unschedule(known[1])  # it was removed and created again: the new one is not watched
         self._directories[directory] = (number, self._observer.schedule(self, directory))
         if not self._started:
             self._observer.start()
             self._started = True
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Called in watchdog's thread. Steps may write a lot beside the code: that wakes nobody."""
+        """Called in watchdog's thread. Steps may write a lot beside the code; that is ignored."""
         if event.event_type in ("opened", "closed_no_write"):
             return
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
@@ -93,7 +93,7 @@ class Watcher(FileSystemEventHandler):
         try:
             os.write(self._wake_end, b"!")
         except OSError:
-            pass  # the pipe is full: the loop will look anyway; or closed: nobody looks any more
+            pass  # the pipe is full: the loop will look anyway; or closed: the loop has ended
 
     def drained(self) -> bool:
         """Whether there was a wake-up since this was last asked."""

@@ -25,7 +25,7 @@ from orchestrator.settings import load_settings
 
 # An editor writes a file in several strokes; a change is acted upon once it has been quiet for this long.
 SETTLE = timedelta(milliseconds=200)
-# Files are looked at this often even if nobody said that they changed: not every file system tells.
+# Files are checked this often without a notification: not every file system sends them.
 LOOK = timedelta(seconds=5)
 # How often the memory of processes is looked at.
 MEASURE = timedelta(seconds=2)
@@ -302,7 +302,7 @@ class Locations:
         self._watcher.watch(watched)
         location.files = signature_of(watched)
         if changed_since(location.files, location.started_ns) and location.files != location.doubted:
-            # Saved while it was being loaded: nobody knows which version that was.
+            # Saved while it was being loaded: it is unknown which version was.
             location.doubted, location.changed_at = location.files, now
 
     def _next_instants(self, now: datetime) -> Iterator[datetime]:

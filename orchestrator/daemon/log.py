@@ -20,7 +20,7 @@ from orchestrator.terminal import on_one_line, printable, safe_json, wants_color
 
 _LARGEST_BYTES = 10 << 20
 _KEPT = 3
-# Of this many errors it is known that they were told, by so many of their characters.
+# How many errors are remembered as reported, and by how many of their characters.
 _REMEMBERED = 200
 _COMPARED = 4000
 _COLOURS = {logging.WARNING: ("\x1b[33m", "\x1b[0m"), logging.ERROR: ("\x1b[31m", "\x1b[0m")}

@@ -29,7 +29,7 @@ from orchestrator.private_file import write_atomically
 from orchestrator.service.workspace import Workspace
 from orchestrator.state_dir import StateDir, in_the_way
 
-# How long the lock may be held by somebody who does not say who.
+# How long the lock may be held without a readable process id in it.
 _LOCK_PATIENCE_S = 2.0
 
 

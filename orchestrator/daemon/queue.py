@@ -103,7 +103,7 @@ class Queue:
         return self._admit(candidates, now)
 
     def resume(self, run_log: RunLog, record: RunRecord, now: datetime, begin: Callable[[], None]) -> str | None:
-        """Takes a run over that was begun before, by `begin`, or says what it waits for: while nobody drove it and
+        """Takes a run over that was begun before, by `begin`, or says what it waits for: while it had no owner and
         nothing of it was alive, others may have taken its slot. Room in the queue it has already."""
         limits = limits_of(self._workspace.settings.run_queue)
         run = as_queued(record)
@@ -201,7 +201,7 @@ class Queue:
 
     def _recover(self, now: datetime) -> None:
         """Finds runs that were taken and not begun: by a daemon that died, or while the disk was full. They are
-        admitted again, because their slots were nobody's in between."""
+        admitted again, because their slots were free in between."""
         self._is_recovered = True
         self._store(forget_ended)
         begun = {*self._runs.active, *self._created}
@@ -252,7 +252,7 @@ class Queue:
                 self.changed()
             raise
         except NotPossible:
-            pass  # somebody drives it, or it is over
+            pass  # it has an owner, or is over
         except Exception as error:  # whatever is wrong with this one, the others behind it begin
             words = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
             self._log.error("run created, but failed to launch", run=record.run_id, error=words)
@@ -270,7 +270,7 @@ class Queue:
         return [as_queued(record) for record in self._runs.active.values()]
 
     def _unavailable(self, candidates: list[QueuedRun]) -> dict[str, str]:
-        """Why runs of a location cannot begin. They wait until they can: what is broken is mended before long."""
+        """Why runs of a location cannot begin. They wait until they can: what is broken will be fixed."""
         wanted = {run.location for run in candidates}
         return {name: why for name in wanted if (why := self._locations.why_unavailable(name)) is not None}
 

@@ -69,7 +69,7 @@ class Retention:
             try:
                 remove_run(self._store, run_id, now)
             except NotPossible:
-                pass  # somebody is resuming it
+                pass  # it is being resumed
             if clock.monotonic() >= until:
                 return count
         return len(runs)

@@ -39,7 +39,7 @@ LOOK = timedelta(seconds=10)
 GLANCE = timedelta(seconds=1)
 # A backlog of finished runs is taken into the index for this long at a time, between turns of everything else.
 PART_S = 0.25
-# Attempts are looked at this often even if nobody gave a hint: what was adopted gives none.
+# Attempts are looked at this often even without a hint: adopted attempts give none.
 SWEEP = timedelta(seconds=0.2)
 
 
@@ -253,19 +253,19 @@ class Runs:
             since = unborn.get(run_id, now)
             if not run_log.has_begun() and clock.is_recent(since, LOOK, now):
                 if run_log.exists():
-                    self._unborn[run_id] = since  # somebody is just creating it; or is not, if that takes so long
+                    self._unborn[run_id] = since  # it is being created, unless that takes too long
                 continue
             try:
                 self._take_over(run_log, now)
             except NotPossible:
-                pass  # somebody drives it, or it ended this moment
+                pass  # it has an owner, or ended just now
             except RunDamaged as error:
                 self._give_up(run_log, error, now)
             except Exception as error:  # whatever is wrong with this one, the others are looked after
                 self._complain(run_id, error)
 
     def _give_up(self, run_log: RunLog, error: RunDamaged, now: datetime) -> None:
-        """Ends a run that nobody can go on with, unless a newer version can."""
+        """Ends a run that cannot be continued, unless a newer version could."""
         self._complain(run_log.run_id, error)
         if not error.is_newer:
             self.fail(run_log, error.message, now)

@@ -61,7 +61,7 @@ class Schedules:
         self._active_of = active_of
         self._cancel = cancel
         self.due_queue = DueQueue(lambda: registry.version, self._fill, self._look)
-        self.until: datetime | None = None  # what is due later is left to whoever makes the next pass
+        self.until: datetime | None = None  # what is due later is left to the next pass
         self._making_up: dict[str, datetime] = {}
         self._tries: dict[str, int] = {}  # of an occurrence whose evaluation was lost
 

@@ -34,7 +34,7 @@ class SelfChecks:
         self._error: str | None = None
 
     def turned(self, now: datetime) -> None:
-        """Raises DaemonError when the state directory was removed: somebody else may have begun a new one."""
+        """Raises DaemonError when the state directory was removed: another daemon may have created a new one."""
         self._supervisor.turned(clock.monotonic())
         if not self._look.is_due(now):
             return

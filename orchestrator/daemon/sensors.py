@@ -35,7 +35,7 @@ class Look:
     sight: SensorInput | None = None
 
 
-# What is put off for so long is left to whoever makes the next pass.
+# What is postponed for so long is left to the next pass.
 _AFTER_THIS_PASS = timedelta(days=3650)
 
 
@@ -228,7 +228,7 @@ class Sensors:
 
 def _cursor_after(look: Look, remembered: Automation, answered: Answered, failed: bool) -> str | None:
     if remembered.cursor != look.before:
-        return remembered.cursor  # somebody has given it another one while it was asked
+        return remembered.cursor  # it was set to another one meanwhile
     if look.sight is None:
         # What a failing evaluation did to its cursor does not count.
         return remembered.cursor if failed or answered.evaluation is None else answered.evaluation.cursor

@@ -1,7 +1,7 @@
 """Minimal sd_notify client (READY, WATCHDOG, STOPPING).
 
-What is told is progress of the loop and nothing else: a daemon whose work fails still turns, one that hangs does not,
-and only that is a reason to start it again. Without a supervisor nothing is told.
+Only the progress of the loop is reported: a daemon whose work fails still turns, one that hangs does not,
+and only that is a reason to start it again. Without a supervisor nothing is sent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _EVERY_S = 5.0
 
 
 class Supervisor:
-    """Whoever started this process and wants to hear of it; nobody, when the environment names no socket.
+    """The supervisor that started this process; none when the environment names no socket.
 
     The variables are taken out of the environment: what the daemon starts must not speak for it.
     """

@@ -130,7 +130,7 @@ def run_status_sensor(
 
     `pipelines` restricts it to those. Each run is delivered at least once: a function that raises, hangs or dies is
     called again about that run, with growing pauses, for three days. `context.delivery_key` is the same each time,
-    `context.attempt` counts. It may give RunRequests. Of a run that it has asked for itself it is not told, nor of one
+    `context.attempt` counts. It may give RunRequests. It does not get a run that it has requested itself, nor one
     that another alert has asked for because of such a run, and so on: alerts that react to each other come to an end.
 
     status: SUCCESS, FAILURE or CANCELED, or several of them.

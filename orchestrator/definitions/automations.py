@@ -256,7 +256,7 @@ class AssetSensorDefinition(SensorDefinition):
 
 
 class RunStatusSensorDefinition(SensorDefinition):
-    """A sensor that is told of runs that have ended."""
+    """A sensor that is called for runs that have ended."""
 
     takes = ("context", "run")
 

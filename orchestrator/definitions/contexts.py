@@ -44,7 +44,7 @@ class Resources(Mapping[str, Any]):
 
 
 def silent_logger() -> logging.Logger:
-    """A logger of its own that nobody listens to: what a context has when nothing was given."""
+    """A logger without handlers, for a context that was given none."""
     logger = logging.Logger("orchestrator.step")
     logger.addHandler(logging.NullHandler())
     return logger

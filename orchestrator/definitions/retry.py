@@ -21,7 +21,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `max_retries` counts tries after the first that are made because the step itself failed: it raised, ran into its
     timeout, or its process died. `infrastructure_retries` is a separate budget for attempts that were lost,
-    preempted or could not start, which are nobody's fault and never use up the step's own.
+    preempted or could not start, which are not the step's fault and never use up its own.
 
     `backoff` grows the delay with each retry: "linear" waits delay, 2 x delay, 3 x delay; "exponential" waits delay,
     2 x, 4 x, 8 x. No wait is longer than `max_delay`. With `jitter`, each wait is drawn between half of that and all

@@ -45,8 +45,8 @@ def settled(value: Any, shapes: Shapes, refused: Callable[[Any], Set[Path]]) -> 
     if not wrong:
         return result
     second = _Settling(shapes, wrong).settle(value, shapes.root, ())
-    mended = wrong - refused(second)
-    return _Settling(shapes, mended).settle(value, shapes.root, ()) if mended != wrong else second
+    corrected = wrong - refused(second)
+    return _Settling(shapes, corrected).settle(value, shapes.root, ()) if corrected != wrong else second
 
 
 def references_as_data(value: Any, shapes: Shapes) -> frozenset[Path]:

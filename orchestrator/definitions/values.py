@@ -16,7 +16,7 @@ from orchestrator.model.asset import asset_parts
 
 DEFAULT_OUTPUT = "result"
 
-# More tags than this on one asset help nobody to find it.
+# More tags than this on one asset do not help to find it.
 MOST_TAGS = 1000
 
 

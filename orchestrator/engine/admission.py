@@ -48,7 +48,7 @@ class QueueLimits:
 class Admission:
     """The runs to start, in this order, and what each of the others waits for.
 
-    `claims` are the runs that are next in line for a tag limit, and wait for nothing else: nobody who comes later, or
+    `claims` are the runs that are next in line for a tag limit, and wait for nothing else: no run that comes later, or
     has a lower priority, may take a slot before they do.
     """
 

@@ -62,7 +62,7 @@ def next_instant(run: RunProgress) -> datetime | None:
 
 
 def attempt_spec(run: RunProgress, step: RunStep, attempt: int | None = None) -> AttemptSpec:
-    """What the process of the step's next attempt is told, or of the one with that number."""
+    """What the process of the step's next attempt is given, or of the one with that number."""
     return AttemptSpec(
         run_id=run.run_id,
         step=step.key,
@@ -137,7 +137,7 @@ def _startable(run: RunProgress, now: datetime) -> RunStep | None:
 
 def _is_due(step: RunStep, now: datetime) -> bool:
     """Whether the wait for a retry is over. A clock that shows a time before it began was set back: by how much of the
-    wait nobody knows, and it must not become days."""
+    wait is unknown, and it must not become days."""
     assert step.due_at is not None
     assert step.put_off_at is not None
     return step.due_at <= now or now < step.put_off_at

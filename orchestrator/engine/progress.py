@@ -17,7 +17,7 @@ from orchestrator.planning.plan import Plan
 class RunProgress:
     """Where a run stands. `apply` takes its events in order; the same events always give the same state.
 
-    The queues are for `next_action`. An entry may be out of date: whoever looks at one checks the state of its step,
+    The queues are for `next_action`. An entry may be out of date: check the state of its step when you take one,
     and drops what means nothing any more.
     """
 

@@ -24,7 +24,7 @@ from orchestrator.model.states import TickState
 
 # An occurrence that is looked at this soon after its instant was not late: the daemon was awake.
 ON_TIME = timedelta(seconds=60)
-# More missed occurrences than this are told one by one only from the newest end; the rest becomes one line.
+# More missed occurrences than this are listed one by one only from the newest end; the rest becomes one line.
 MOST_TOLD = 100
 # More than this are not even counted: those that are still further back than that are passed over at once.
 MOST_COUNTED = 200_000
@@ -93,7 +93,7 @@ def decide_on(
     active: tuple[str, ...] = (),
     making_up: datetime | None = None,
 ) -> ScheduleDecision:
-    """The same decision about occurrences that somebody else has found to be due, oldest first; at least one."""
+    """The same decision about occurrences already known to be due, oldest first; at least one."""
     backlog = _Backlog(_kept(declared, now))
     for instant in due:
         backlog.add(instant)

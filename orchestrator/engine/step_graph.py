@@ -62,8 +62,8 @@ class RunStep:
     error: ErrorInfo | None = None
     ask: RetryAsk | None = None  # what the last attempt asked for by raising RetryRequested
     allow_retries: bool = True
-    had_outcome: bool = False  # the last attempt told how it failed; its process has run the hooks then
-    lost: bool = False  # the last attempt ended by nobody's fault
+    had_outcome: bool = False  # the last attempt recorded how it failed; its process has run the hooks then
+    lost: bool = False  # the last attempt was lost: not the step's fault
     stop: Literal["canceled", "timed out"] | None = None
     seen: int = 0  # events of the current attempt that are in the journal
     # Failure hooks that the step's own process could not run, because it died: a last attempt is made for them.
@@ -239,7 +239,7 @@ class Network:
             self._resolve(step, producer.key if failed else None)
 
     def _add_placeholders(self, producer: RunStep, dynamic: str, failed: bool) -> None:
-        """Steps that will never be mapped still have a fate, told under their planned key (`load[?]`)."""
+        """Steps that will never be mapped still have a state, under their planned key (`load[?]`)."""
         depth = len(producer.keys)
         for planned in self._below[dynamic]:
             key = instance_key(planned.node, producer.keys) + "[?]" * (len(planned.scope) - depth)

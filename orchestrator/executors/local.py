@@ -14,7 +14,7 @@ from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.code_locations.pool import drain
 from orchestrator.executors.base import Attempt, Capabilities, ExecutorContext
 
-# How often attempts are looked at that nobody gave a hint about: log lines show up this late, lost ones are found.
+# How often attempts are polled without a hint: for log lines, and to find lost ones.
 SWEEP_S = 0.2
 
 

@@ -10,7 +10,7 @@ from orchestrator.io_managers.kept import KEPT
 
 
 def kept_for(path: str, run: str) -> str:
-    """The copy of the file for another run. Its name does not end like that of a table: nobody should glob it."""
+    """The copy of the file for another run. Its name does not end like that of a table, so that no glob finds it."""
     return f"{_directory(path)}/{run}"
 
 

@@ -193,7 +193,7 @@ class AttemptLost(Event, frozen=True, tag="attempt_lost"):
     reason: str
 
 
-# --- attempts, as told by the step's process -----------------------------------------------------------------------
+# --- attempts, recorded by the step's process -----------------------------------------------------------------------
 
 
 class AttemptEvent(Event, frozen=True):

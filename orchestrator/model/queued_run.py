@@ -40,7 +40,7 @@ class UnfinishedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_queued(record: RunRecord, *, foreground: bool = False) -> QueuedRun:
-    """What admission goes by, of a run that is about to start or runs."""
+    """What admission needs to know of a run that is about to start or runs."""
     return QueuedRun(
         run_id=record.run_id,
         created_at=record.created_at,

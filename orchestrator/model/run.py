@@ -119,7 +119,7 @@ class RunInfo(msgspec.Struct, frozen=True):
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
-    """When somebody acknowledged a failed run, and their note."""
+    """When a failed run was acknowledged, and the note."""
 
     acknowledged_at: datetime
     note: str | None = None

@@ -1,6 +1,6 @@
 """The states things pass through, and the sets of them that matter.
 
-Must not import anything of ours: everybody reads states, so states read nobody.
+Imports nothing of this package, because every module imports it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ class RunState(StrEnum):
 
     QUEUED = "QUEUED"  # accepted, waiting for the daemon to have room
     STARTING = "STARTING"  # taken from the queue, its owner has not journalled a first event yet
-    STARTED = "STARTED"  # somebody drives it, or should
+    STARTED = "STARTED"  # it has an owner, or should have one
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"
     CANCELING = "CANCELING"  # asked to stop; steps are being ended
@@ -48,7 +48,7 @@ class DeliveryState(StrEnum):
     """Where an alert stands that has not got through."""
 
     PENDING = "PENDING"  # failed, will be tried again at a known instant
-    FAILED = "FAILED"  # given up: tried again only when somebody asks for it
+    FAILED = "FAILED"  # given up: retried only on request
 
 
 TERMINAL_RUN_STATES = frozenset({RunState.SUCCESS, RunState.FAILURE, RunState.CANCELED})

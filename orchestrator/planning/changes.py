@@ -17,7 +17,7 @@ def changed_nodes(shape: Shape, before: Inherited, config: Mapping[str, Any]) ->
     """The keys of the nodes that run and differ from the run before: in their configuration or configured inputs, in a
     resource that is another one in this mode, or in where their values are stored.
 
-    Another configuration of a plain resource changes nothing: it is how a failure is often mended.
+    Another configuration of a plain resource changes nothing: it is how a failure is often fixed.
     """
     graph = shape.pipeline.graph.nodes
     old, new = (step_entries(given, graph).by_node for given in (before.config, config))

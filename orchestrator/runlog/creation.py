@@ -21,7 +21,7 @@ from orchestrator.state_dir import StateDir, unusable
 def create_run(state: StateDir, record: RunRecord) -> RunLog:
     """Writes the run's directory and marks it for ingestion. Raises StoreError; nothing is then left behind.
 
-    The mark comes first, locked until the directory is there: whoever finds a mark without a directory and without a
+    The mark comes first, locked until the directory is there: a mark without a directory and without a
     lock knows that the creator died.
     """
     runs = RunsDir(state.path)
@@ -30,7 +30,7 @@ def create_run(state: StateDir, record: RunRecord) -> RunLog:
     run_dir = runs.run(record.run_id)
     try:
         lock = try_lock(marker)
-        assert lock is not None, "a run id that somebody else is creating"
+        assert lock is not None, "a run id that another process is creating"
         try:
             if unfinished.exists():  # a daemon that was killed in the middle of this left it, and the run waits still
                 shutil.rmtree(unfinished)
@@ -53,7 +53,7 @@ def create_run(state: StateDir, record: RunRecord) -> RunLog:
 def make_durable(state: StateDir, run_ids: Iterable[str]) -> None:
     """Returns once these runs, as far as they have come, would survive a power cut. Raises StoreError.
 
-    For whoever is about to forget what a run could be created from again. A process that is killed loses nothing
+    Call it before deleting what a run could be created from again. A process that is killed loses nothing
     anyhow: only what the kernel has not written yet goes with the power.
     """
     runs = RunsDir(state.path)

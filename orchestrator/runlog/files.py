@@ -1,7 +1,7 @@
 """Reads a run's files, whether they lie open or packed, and says what is wrong with them. Writes nothing.
 
 A run that is over may be packed: `packed.jsonl.gz` then holds run.json as its first line and the journal behind it,
-and `logs.tar.gz` what its attempts printed. Only runs that nobody drives are ever packed.
+and `logs.tar.gz` what its attempts printed. Only runs without an owner are packed.
 
 A file that cannot be read raises RunDamaged here, whatever is wrong with it, so that a caller has one error to expect.
 """
@@ -29,7 +29,7 @@ PACKED_LOGS = "logs.tar.gz"
 UNKNOWN_PIPELINE = "(unreadable)"
 # The line that ends a run is shorter, unless its reason is very long: then the run counts as unfinished.
 _TAIL_BYTES = 8192
-REPAIR = "`orchestrator state check --repair` sets aside what is damaged and mends what can be mended."
+REPAIR = "`orchestrator state check --repair` sets aside what is damaged and repairs what it can."
 
 
 def packed_file(run_dir: RunDir) -> Path:

@@ -38,7 +38,7 @@ class Aside:
         return path.rename(place)
 
 
-def mend_names(state: StateDir, aside: Aside) -> Iterator[str]:
+def repair_names(state: StateDir, aside: Aside) -> Iterator[str]:
     """Moves away what has the name of a file of the state directory and is something else."""
     runs = RunsDir(state.path)
     for path in (state.lock, state.daemon_lock, state.daemon_sock, state.daemon_json, runs.deleted):
@@ -57,7 +57,7 @@ def named_runs(state: StateDir) -> list[RunLog]:
     return [RunLog(state, name) for name in names if RUN_ID.fullmatch(name)]
 
 
-def mend_place(run_log: RunLog, aside: Aside) -> Iterator[str]:
+def repair_place(run_log: RunLog, aside: Aside) -> Iterator[str]:
     """Moves away what is in the place of a run, or of its lock, and cannot be one."""
     directory = _directory(run_log)
     if directory.path.is_symlink() or not directory.path.is_dir():
@@ -68,11 +68,11 @@ def mend_place(run_log: RunLog, aside: Aside) -> Iterator[str]:
         yield f"{lock} was no file of ours. It is in {aside.take(lock)} now."
 
 
-def mend_journal(run_log: RunLog, indexed: Callable[[], list[bytes]], aside: Aside) -> Iterator[str]:
+def repair_journal(run_log: RunLog, indexed: Callable[[], list[bytes]], aside: Aside) -> Iterator[str]:
     """Puts a journal together from what is on disk and from what the index has of it (`indexed`). For its owner."""
     directory = _directory(run_log)
     found, is_whole = _lines_on_disk(directory)
-    wanted, replaced = mended_lines(found, indexed())
+    wanted, replaced = repaired_lines(found, indexed())
     if is_whole and wanted == found:
         return
     original = packed_file(directory) if is_packed(directory) else directory.journal
@@ -84,10 +84,10 @@ def mend_journal(run_log: RunLog, indexed: Callable[[], list[bytes]], aside: Asi
     restored = len(wanted) - len(found)
     back = f" {restored} lines came back from the index." if restored > 0 else ""
     kept = f" The original is in {where}." if where else ""
-    yield f"The journal of run {run_log.run_id} was mended.{lost}{back}{kept}"
+    yield f"The journal of run {run_log.run_id} was repaired.{lost}{back}{kept}"
 
 
-def mended_lines(found: list[bytes], indexed: list[bytes]) -> tuple[list[bytes], int]:
+def repaired_lines(found: list[bytes], indexed: list[bytes]) -> tuple[list[bytes], int]:
     """The lines of a journal with each one that cannot be read replaced: by what the index has in its place, or by an
     event that says so; and how many of the latter there are. Lines that the index has beyond the end come back."""
     wanted, replaced, at = [], 0, LONG_AGO
@@ -103,7 +103,7 @@ def mended_lines(found: list[bytes], indexed: list[bytes]) -> tuple[list[bytes],
     return wanted, replaced
 
 
-def mend_output(run_log: RunLog, aside: Aside) -> Iterator[str]:
+def repair_output(run_log: RunLog, aside: Aside) -> Iterator[str]:
     """Moves away logs that cannot be read, and creates the directory of attempts when it is missing."""
     directory = _directory(run_log)
     if is_packed(directory):

@@ -83,7 +83,7 @@ def write_slot(state: StateDir, run: QueuedRun) -> None:
 
 
 def drop_slot(state: StateDir, run_id: str) -> None:
-    """The run is over. Call it before its lock is released, or somebody else's slot for the same run might go."""
+    """The run is over. Call it before its lock is released, or a new owner's slot for the same run might be removed."""
     try:
         (RunsDir(state.path).slots / run_id).unlink(missing_ok=True)
     except OSError:

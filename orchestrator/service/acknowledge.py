@@ -12,7 +12,7 @@ from orchestrator.model.states import RunState
 
 
 def acknowledge_failure(store: Store, run_id: str, note: str | None, now: datetime) -> None:
-    """Notes that somebody knows of it. Raises NotPossible when the run has not failed."""
+    """Acknowledges the failure. Raises NotPossible when the run has not failed."""
     status = store(get_run, run_id).summary.status
     if status is not RunState.FAILURE:
         raise NotPossible(f"Run {run_id} has not failed: {status}.", hint="Only a failed run can be acknowledged.")

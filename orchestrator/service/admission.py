@@ -48,7 +48,7 @@ class GaveUp(Exception):
 
 
 class Limits:
-    """The limits of a workspace file as it is now: whoever waits sees an edit. A file that is broken for the moment
+    """The limits of a workspace file as it is now: a waiting command sees an edit. A file that is broken for the moment
     changes nothing."""
 
     def __init__(self, settings: Settings) -> None:
@@ -75,7 +75,7 @@ class Limits:
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """The run may not start now. `is_momentary`: somebody else was just being let in, and the limits were not read."""
+    """The run may not start now. `is_momentary`: another run was just being admitted, and the limits were not read."""
 
     reason: str
     is_momentary: bool = False

@@ -25,8 +25,8 @@ class CancelOutcome(StrEnum):
     """What became of the wish to cancel a run."""
 
     DEQUEUED = "DEQUEUED"  # it had not begun, and now never will
-    ASKED = "ASKED"  # whoever drives it ends it
-    UNDRIVEN = "UNDRIVEN"  # nobody drives it: whoever takes it over ends it
+    ASKED = "ASKED"  # its owner ends it
+    UNDRIVEN = "UNDRIVEN"  # it has no owner: the next one ends it
 
 
 def cancel_run(store: Store, run_id: str, by: str, now: datetime) -> CancelOutcome:
@@ -42,7 +42,7 @@ def cancel_run(store: Store, run_id: str, by: str, now: datetime) -> CancelOutco
 
 
 def request_cancel(state: StateDir, run_id: str, by: str) -> bool:
-    """Asks whoever drives the run to cancel it; whether somebody does. Raises NotPossible when it is over.
+    """Asks the run's owner to cancel it; whether it has one. Raises NotPossible when it is over.
 
     The request is a file: an owner that takes the run over later obeys it as well.
     """

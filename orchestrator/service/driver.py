@@ -259,7 +259,7 @@ class RunDriver:
 
     def _mark_pending(self) -> None:
         """A run that was interrupted was taken off the list of those whose journals are read: it is put back. Again
-        before the last line, because whoever was just taking it off may not have seen the first time."""
+        before the last line, because a process that was just removing it may not have seen the first one."""
         self.run_log.mark_pending()
 
     def _attempt(self, spec: AttemptSpec) -> Attempt:

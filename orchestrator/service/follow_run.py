@@ -15,7 +15,7 @@ _PAUSE_S = 0.1
 
 
 def follow_events(run_log: RunLog) -> Iterator[AnyEvent]:
-    """The events of a run from the first on, and new ones as they come, until it is over or nobody drives it."""
+    """The events of a run from the first on, and new ones as they come, until it is over or has no owner."""
     offset, at = 0, LONG_AGO
     if run_log.is_packed():
         yield from run_log.events()
@@ -51,7 +51,7 @@ def log_lines(run_log: RunLog, step: str | None) -> Iterator[Lines]:
 
 
 def follow_log_lines(run_log: RunLog, step: str | None, tail: int | None = None) -> Iterator[Lines]:
-    """The same as it comes, until the run is over or nobody drives it; of what is there already, the last `tail` lines.
+    """The same as it comes, until the run is over or has no owner; of what is there already, the last `tail` lines.
     Lines of different streams that are written in the same tenth of a second may change places."""
     readers: dict[str, LogReader] = {}
     offset = 0

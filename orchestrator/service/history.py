@@ -50,7 +50,7 @@ def is_driven(run_log: RunLog) -> bool:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run to be shown. `has_owner` is None for whoever drove it itself."""
+    """A run to be shown. `has_owner` is None in the process that drove it."""
 
     record: RunRecord
     progress: RunProgress
@@ -81,7 +81,7 @@ def has_owner(state: StateDir, run_id: str) -> bool:
 
 
 def is_abandoned(state: StateDir, run: RunSummary) -> bool:
-    """Whether the run should be driven by somebody, and is by nobody: its owner died."""
+    """Whether the run should have an owner and has none: its owner died."""
     run_log = RunLog(state, run.run_id)
     if run.status not in ACTIVE_RUN_STATES or run_log.is_owned():
         return False
@@ -92,7 +92,7 @@ def is_abandoned(state: StateDir, run: RunSummary) -> bool:
     except FileNotFoundError:
         return True
     except RunDamaged:
-        return False  # nobody can go on with it: what is wrong with it is said elsewhere
+        return False  # it cannot be continued: the damage is reported elsewhere
 
 
 def ancestors(state: StateDir, record: RunRecord) -> Iterator[tuple[str, RunProgress]]:

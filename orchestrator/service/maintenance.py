@@ -113,7 +113,7 @@ def rebuild_index(state: StateDir) -> Rebuilt:
 
 def _handfuls(state: StateDir, run_ids: list[str]) -> Iterator[list[str]]:
     """The runs in parts that a daemon takes in within a moment each, so that it does its own work in between. Each part
-    is all or nothing; whoever dies on the way has lost nothing, and does it again."""
+    is all or nothing; a process that dies on the way has lost nothing, and repeats it."""
     part: list[str] = []
     size = 0
     for run_id in run_ids:
@@ -182,7 +182,7 @@ def check_state(state: StateDir) -> list[str]:
 
 class _Stored:
     """Which runs have stored values, and which should have: a run that stored something, of a pipeline whose other
-    runs have their values here. Values of managers that keep them elsewhere are nobody's business here."""
+    runs have their values here. Managers that keep values elsewhere are not checked."""
 
     def __init__(self, state: StateDir) -> None:
         self._state = state

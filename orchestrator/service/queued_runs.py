@@ -43,7 +43,7 @@ class QueuedRunView:
         return self.summary.status in TERMINAL_RUN_STATES
 
     def no_output(self) -> OrchestratorError:
-        """The error for whoever wants to see what it did."""
+        """The error for asking what it did."""
         if self.is_over:
             return NotPossible(f"Run {self.run_id} is {self.summary.status} and never began: {self.reason}.")
         return NotPossible(

@@ -13,12 +13,12 @@ from orchestrator.catalog.session import Store, open_store
 from orchestrator.errors import NotPossible, RunDamaged
 from orchestrator.runlog.repair import (
     Aside,
-    mend_journal,
-    mend_names,
-    mend_output,
-    mend_place,
     named_runs,
     remove_leftovers,
+    repair_journal,
+    repair_names,
+    repair_output,
+    repair_place,
 )
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.cancel_run import log_deletion
@@ -28,28 +28,28 @@ from orchestrator.state_dir import StateDir
 
 
 def repair_state(state: StateDir) -> list[str]:
-    """Mends what can be mended; what was done, a sentence each. Raises DaemonError beside a daemon."""
+    """Repairs what can be repaired; what was done, a sentence each. Raises DaemonError beside a daemon."""
     refuse_beside_daemon(state)
     aside = Aside(state, clock.now())
-    done = list(mend_names(state, aside))
+    done = list(repair_names(state, aside))
     rebuilt = rebuild_damaged(state)
     if rebuilt is not None:
         done.append(f"The database could not be read. It is in {rebuilt.damaged} now, and a new one was made.")
         done += [f"Of the {one.what}, {one.rows:,} could be read." for one in rebuilt.saved if one.lost != 0]
     with open_store(state) as store:
         for run_log in named_runs(state):
-            done += _mend_run(store, run_log, aside)
+            done += _repair_run(store, run_log, aside)
         done += _index_again(store, state)
         done += _forget_lost(store)
         store(forget_damage, [""])  # what is said of the state as a whole has been read
     done += remove_leftovers(state, aside)
     with open_store(state):
-        pass  # takes in what was mended
+        pass  # ingests what was repaired
     return done
 
 
 def _forget_lost(store: Store) -> Iterator[str]:
-    """Takes back what is said of runs whose files are gone: there is nothing left to mend."""
+    """Takes back what is said of runs whose files are gone: there is nothing left to repair."""
     lost = sorted(
         {run_id for run_id, _ in store(list_damage) if run_id and not RunLog(store.state, run_id).has_files()}
     )
@@ -64,16 +64,16 @@ def _index_again(store: Store, state: StateDir) -> Iterator[str]:
         yield f"What the index had of run {run_id} differed from its journal. It was taken in again."
 
 
-def _mend_run(store: Store, run_log: RunLog, aside: Aside) -> Iterator[str]:
-    yield from mend_place(run_log, aside)
+def _repair_run(store: Store, run_log: RunLog, aside: Aside) -> Iterator[str]:
+    yield from repair_place(run_log, aside)
     if not run_log.exists():
         return
     try:
         lock = run_log.own()
     except NotPossible:
-        return  # it is being driven: its owner goes by what it has read
+        return  # it has an owner, which relies on what it has read
     try:
-        changed = list(_mend_files(store, run_log, aside))
+        changed = list(_repair_files(store, run_log, aside))
     finally:
         lock.release()
     if changed and run_log.exists():
@@ -83,13 +83,13 @@ def _mend_run(store: Store, run_log: RunLog, aside: Aside) -> Iterator[str]:
     yield from changed
 
 
-def _mend_files(store: Store, run_log: RunLog, aside: Aside) -> Iterator[str]:
+def _repair_files(store: Store, run_log: RunLog, aside: Aside) -> Iterator[str]:
     def indexed() -> list[bytes]:
         return [line.encode() for line in store(maintenance.indexed_lines, run_log.run_id)]
 
     try:
         record = run_log.record()
-        yield from mend_journal(run_log, indexed, aside)
+        yield from repair_journal(run_log, indexed, aside)
         replayed(run_log, record, ())
     except FileNotFoundError:
         yield f"{run_log.directory} held no run. It is in {aside.take(run_log.directory)} now."
@@ -100,4 +100,4 @@ def _mend_files(store: Store, run_log: RunLog, aside: Aside) -> Iterator[str]:
             where = aside.take(run_log.directory)
             yield f"{error.message} Its files are in {where} now; its events stay in the index."
         return
-    yield from mend_output(run_log, aside)
+    yield from repair_output(run_log, aside)

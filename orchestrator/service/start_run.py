@@ -135,7 +135,7 @@ def _inherited(request: PlanRequest, parent: RunRecord) -> PlanRequest:
         pipeline=request.pipeline or f"{parent.location}/{parent.pipeline}",
         mode=request.mode or (None if request.preset else parent.mode),
         selection=request.selection or (() if request.preset else parent.selection),
-        # Alerts see a run that somebody asks for, whoever asked for the one before; and limits apply to it again.
+        # Alerts see a run that a person asks for, whatever started the one before; and limits apply to it again.
         tags={**{name: value for name, value in parent.tags.items() if name not in _NOT_INHERITED}, **request.tags},
         executor=request.executor or parent.executor,
         inherited=Inherited(parent.mode, parent.config),

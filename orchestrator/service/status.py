@@ -49,7 +49,7 @@ from orchestrator.service.workspace import LoadedLocation, StillLoading, Workspa
 
 # What has failed or was not run is worth a line in the status for this long.
 RECENT = timedelta(days=1)
-# Whoever asks for the status wants to hear soon that somebody else has the state.
+# `status` should report soon that another process has the state.
 _PATIENCE_S = 4.0
 # A location that takes longer to load is shown as it is: loading.
 _LOADING_S = 6.0
@@ -78,12 +78,12 @@ class _Index(msgspec.Struct):
 def look(workspace: Workspace, most_failed: int | None = None) -> Status:
     """Everything, as it is now; of the failed runs of the last day the newest `most_failed`."""
     now = clock.now()
-    daemon, told = _daemon(workspace, now)
+    daemon, described = _daemon(workspace, now)
     # Locations are loaded before the index is opened: others may need that meanwhile.
-    loaded, settings_error = (None, None) if told else _own_locations(workspace)
-    locations = _told_locations(told) if told else tuple(map(_location, loaded or ()))
+    loaded, settings_error = (None, None) if described else _own_locations(workspace)
+    locations = _described_locations(described) if described else tuple(map(_location, loaded or ()))
     index, unreadable = _Index(), None
-    if told is not None or not daemon.running:
+    if described is not None or not daemon.running:
         try:
             index = _index(workspace, now, loaded, most_failed)
         except OrchestratorError as error:
@@ -107,7 +107,7 @@ def look(workspace: Workspace, most_failed: int | None = None) -> Status:
         behind=tuple(index.behind),
         undelivered=tuple(_with_state(alerts, index) for alerts in index.undelivered),
         daemon=replace(daemon, queued=index.queued),
-        automations=tuple(_automations(index, told, now)),
+        automations=tuple(_automations(index, described, now)),
         not_run=tuple(index.not_run),
         queue_paused=workspace.settings.run_queue.max_concurrent_runs == 0,
         waiting_in_terminals=_waiting_in_terminals(workspace),
@@ -128,7 +128,7 @@ def _daemon(workspace: Workspace, now: datetime) -> tuple[DaemonStatus, dict[str
     if pid is None:
         return DaemonStatus(running=False, turned_at=turned_at), None
     try:
-        told = describe_daemon(workspace.state)
+        described = describe_daemon(workspace.state)
     except OrchestratorError as error:
         if isinstance(error, DaemonError) and daemon_pid(workspace.state) is None:
             return DaemonStatus(running=False), None  # it has ended this moment
@@ -137,17 +137,17 @@ def _daemon(workspace: Workspace, now: datetime) -> tuple[DaemonStatus, dict[str
         return DaemonStatus(running=True, pid=pid, turned_at=turned_at, silence=silence), None
     daemon = DaemonStatus(
         running=True,
-        pid=told["pid"],
-        started_at=datetime.fromisoformat(told["started_at"]),
-        version=told["version"],
-        turned_at=datetime.fromisoformat(told["loop_at"]) if told["loop_at"] else now,
-        workspace_error=told["workspace_error"],
-        concerns=tuple(told["concerns"]),
-        running_runs=told["queue"]["running"],
-        waiting=told["queue"]["waiting"],
-        backlog=told["queue"].get("backlog", 0),
+        pid=described["pid"],
+        started_at=datetime.fromisoformat(described["started_at"]),
+        version=described["version"],
+        turned_at=datetime.fromisoformat(described["loop_at"]) if described["loop_at"] else now,
+        workspace_error=described["workspace_error"],
+        concerns=tuple(described["concerns"]),
+        running_runs=described["queue"]["running"],
+        waiting=described["queue"]["waiting"],
+        backlog=described["queue"].get("backlog", 0),
     )
-    return daemon, told
+    return daemon, described
 
 
 def _last_words(log: Path) -> str:
@@ -161,7 +161,7 @@ def _last_words(log: Path) -> str:
     return lines[-1].rstrip(".") if lines else ""
 
 
-def _told_locations(told: dict[str, Any]) -> tuple[LocationStatus, ...]:
+def _described_locations(described: dict[str, Any]) -> tuple[LocationStatus, ...]:
     """The locations as the daemon has them: what it runs is what matters."""
     found = (
         LocationStatus(
@@ -176,7 +176,7 @@ def _told_locations(told: dict[str, Any]) -> tuple[LocationStatus, ...]:
             restarted_because=one["restarted_because"],
             broken=tuple(BrokenInfo(**each) for each in one.get("broken", ())),
         )
-        for one in told["locations"]
+        for one in described["locations"]
     )
     return tuple(found)
 
@@ -245,9 +245,9 @@ def _failing_since(store: Store, automations: list[Automation]) -> dict[str, dat
     return store(failing_since, failing) if failing else {}
 
 
-def _automations(index: _Index, told: dict[str, Any] | None, now: datetime) -> list[AutomationStatus]:
+def _automations(index: _Index, described: dict[str, Any] | None, now: datetime) -> list[AutomationStatus]:
     """Everything that is defined, or that is gone and still on."""
-    upcoming = {one["id"]: datetime.fromisoformat(one["at"]) for one in told["next"]} if told else {}
+    upcoming = {one["id"]: datetime.fromisoformat(one["at"]) for one in described["next"]} if described else {}
     return [
         AutomationStatus(
             name=one.id,

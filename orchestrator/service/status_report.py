@@ -68,7 +68,7 @@ class DaemonStatus(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something that needs somebody. `subject` is the run, schedule, sensor, pipeline or location that it is about;
+    """Something that needs attention. `subject` is the run, schedule, sensor, pipeline or location that it is about;
     `hint` says what to do, with commands in backticks."""
 
     kind: str
@@ -97,7 +97,7 @@ class Status(msgspec.Struct, frozen=True):
     interrupted_runs: tuple[RunSummary, ...] = ()
     failed_runs: tuple[RunSummary, ...] = ()
     failed_count: int = 0
-    standing_failures: tuple[RunSummary, ...] = ()  # the last run of its pipeline, and nobody has acknowledged it
+    standing_failures: tuple[RunSummary, ...] = ()  # the last run of its pipeline, and not acknowledged
     usual: tuple[ActiveRun, ...] = ()  # active runs, with the usual duration of their pipeline
     skipped: tuple[SkippedInARow, ...] = ()
     behind: tuple[Behind, ...] = ()

@@ -261,7 +261,7 @@ def _sort(waiting: dict[str, LocationProcess], loaded: dict[str, LoadedLocation]
 
 
 def unknown_locations(locations: Iterable[LoadedLocation]) -> list[str]:
-    """A line for each location that is not loaded, so that nobody knows what is in it."""
+    """A line for each location that is not loaded, whose definitions are unknown."""
     return [str(one.error).split("\n")[0] for one in locations if one.error is not None]
 
 

@@ -36,7 +36,7 @@ class Installed(msgspec.Struct, frozen=True):
     other_daemon: int | None = None  # a daemon that was started by hand, and is in the way
     is_started: bool = False
     absence: str | None = None  # what is not here of systemd or launchd, which would read the file
-    lingers: bool | None = None  # whether it runs while nobody is logged in; None: not known, or no such thing
+    lingers: bool | None = None  # whether it runs without a login session; None: not known, or no such thing
     to_type: tuple[str, ...] = ()
 
 
@@ -44,7 +44,7 @@ class Uninstalled(msgspec.Struct, frozen=True):
     """What was removed, and what is left."""
 
     file: str
-    kept: str | None = None  # the environment file, when somebody has put values into it
+    kept: str | None = None  # the environment file, when a user has put values into it
     daemon: int | None = None  # a daemon that goes on
     to_type: tuple[str, ...] = ()
 
@@ -107,7 +107,7 @@ class Installer:
         return Uninstalled(str(file), self._drop_environment(), daemon_pid(self.workspace.state), to_type)
 
     def _drop_environment(self) -> str | None:
-        """Removes the environment file unless somebody has put values into it; the file that is left."""
+        """Removes the environment file unless a user has put values into it; the file that is left."""
         path = self.service.environment_file
         if not path.exists():
             return None
@@ -117,13 +117,13 @@ class Installer:
         return None
 
     def _write_environment(self, save: bool) -> tuple[tuple[str, ...], str | None]:
-        """Makes the environment file if the workspace needs one. What somebody has put into it stays."""
+        """Makes the environment file if the workspace needs one. What a user has put into it stays."""
         variables = variables_of(self.workspace.settings)
         path = self.service.environment_file
         before = path.read_text() if path.exists() else ""
         given = set(_GIVEN.findall(before))
         if not given:
-            before = ""  # nobody has touched it: it is made anew
+            before = ""  # unchanged by the user: it is written again
         wanted = {name: users for name, users in variables.items() if name not in given}
         values = {name: self.environment[name] for name in wanted if save and name in self.environment}
         if wanted and (values or not before):

@@ -1,7 +1,7 @@
 """Evaluates many occurrences of schedules in few messages. Equal answers are judged once, and memory stays bounded.
 Verdicts are the daemon's own.
 
-A schedule that hangs or ends its process costs itself its timeout and nobody else anything; after a few of those it is
+A schedule that hangs or ends its process costs itself its timeout and others nothing; after a few of those it is
 not asked any more.
 """
 

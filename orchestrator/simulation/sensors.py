@@ -40,7 +40,7 @@ _MOST_LOST = 3
 
 
 class SensorWorld:
-    """Everything of a daemon that sensors need, around a store that nobody else has."""
+    """Everything of a daemon that sensors need, around a store of its own."""
 
     def __init__(
         self,

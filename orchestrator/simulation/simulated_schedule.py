@@ -61,7 +61,7 @@ class Running:
 
     @property
     def name(self) -> str:
-        """Made only when somebody is told of it: that is seldom."""
+        """Built only when it is shown, which is rare."""
         return self.run_id if self.asked is None else run_name(*self.asked)
 
 

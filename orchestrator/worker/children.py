@@ -100,7 +100,7 @@ class Children:
             address, spec = msgspec.msgpack.decode(given, type=tuple[str, AttemptSpec])
             return self._perform(bound, spec, open_channel(address))
 
-        with suppress(OSError):  # no room for a process that nobody needs yet: the next attempt is forked when it comes
+        with suppress(OSError):  # no room for a spare process: the next attempt is forked when it comes
             self._spare, self._spare_is_for = Spare(self._close_inherited, perform), bound.run.run_id
 
     def dismiss(self) -> None:

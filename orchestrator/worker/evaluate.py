@@ -38,8 +38,8 @@ def evaluate(definition: AutomationDefinition, question: Evaluate, find: Find) -
 
 
 def with_alerts(evaluation: Evaluation, alert: str, runs: Sequence[RunEnding]) -> Evaluation:
-    """The answer of an alert that was told of `runs`. What it asks for remembers this alert and those that led to these
-    runs: none of them is told of it."""
+    """The answer of an alert about `runs`. What it asks for remembers this alert and those that led to these
+    runs: none of them is called for it."""
     before = [name for run in runs for name in run.tags.get(ALERTS_TAG, "").split()]
     alerts = {ALERTS_TAG: " ".join(dict.fromkeys([*before, alert]))}
     asked = tuple(msgspec.structs.replace(request, tags={**request.tags, **alerts}) for request in evaluation.requests)

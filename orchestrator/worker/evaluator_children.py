@@ -72,7 +72,7 @@ class EvaluatorChildren:
 
     def _fork(self, definitions: Definitions, connection: socket.socket) -> None:
         def serve() -> int:
-            with suppress(BaseException):  # whoever asks sees that it is gone; nothing depends on how
+            with suppress(BaseException):  # the asker sees that it is gone; nothing depends on how
                 channel: Channel[ToLocation] = Channel(connection, ToLocation)
                 EvaluatorServer(definitions, self._target, channel).serve()
             return 0

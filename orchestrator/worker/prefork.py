@@ -14,8 +14,8 @@ LARGEST = 64 * 1024
 
 
 class Spare:
-    """One such process, which ends if nobody wants it. `close_inherited` is called in it at once, `work` when there is
-    work; what that returns is its exit code."""
+    """One such process, which ends when it is not needed. `close_inherited` is called in it at once, `work` when there
+    is work; what that returns is its exit code."""
 
     def __init__(self, close_inherited: Callable[[], None], work: Callable[[bytes], int]) -> None:
         self._connection, theirs = socket.socketpair()

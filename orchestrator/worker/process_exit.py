@@ -27,7 +27,7 @@ from orchestrator.process_tree import descendants, signal_processes
 from orchestrator.worker.interrupts import Interruption
 from orchestrator.worker.output import flush, flush_streams
 
-# How long a program that was left running may take to end once it is told to.
+# How long a program that was left running may take to end after it was asked to.
 PROGRAM_GRACE_S = 2.0
 _BETWEEN_LOOKS_S = 0.01
 _ROUNDS = 10

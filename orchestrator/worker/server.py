@@ -224,10 +224,10 @@ class LocationServer:
                     # one that may not come next, and then throughput counts for more.
                     self._children.get_ahead(bound)
         except AlreadyClaimed:
-            pass  # whoever claimed it knows what became of it
+            pass  # the process that claimed it records the outcome
         except Exception as error:  # the attempt must end with an outcome, whatever keeps it from starting
             if what_ran_out(error) is not None:
-                self._children.dismiss()  # a process that nobody needs yet
+                self._children.dismiss()  # a spare process
                 raise
             fail_attempt(spec, channel, self._wake, error, self._target.masker)
 

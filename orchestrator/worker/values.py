@@ -325,7 +325,7 @@ def output_context(
 
 
 def stored_value(bound: BoundRun, reference: SourceRef, record: Recorder) -> Any:
-    """Loads one stored value, for somebody who is not a step."""
+    """Loads one stored value outside of a step."""
     origin = bound.plan.origin_of(reference.step)
     key = str(bound.out(origin, reference.output).io_manager)
     scope = bound.scope()

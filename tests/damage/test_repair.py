@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.model.event_lines import decode_lines
 from orchestrator.model.events import EventUnreadable
-from orchestrator.runlog.repair import mended_lines
+from orchestrator.runlog.repair import repaired_lines
 from orchestrator.service.maintenance import compact_state
 from orchestrator.state_dir import prepare
 from tests.damage.kinds import in_its_place
@@ -27,7 +27,7 @@ def test_a_damaged_journal_comes_back_from_the_index(bench, kind):
     assert bench.here("state", "check").code == 5
     done = bench.json("state", "check", "--repair")
     assert done["ok"], done
-    assert "was mended" in " ".join(done["repaired"])
+    assert "was repaired" in " ".join(done["repaired"])
     if kind in ("cut", "a directory", "missing"):
         assert journal.read_bytes() == before
     bench.here("state", "check").ok()
@@ -67,9 +67,9 @@ def test_a_packed_run_that_is_damaged_is_whole_again(bench, how):
 def test_lines_that_nobody_has_any_more_are_marked_and_the_others_kept():
     good = b'{"event":"run_interrupted","at":"2026-01-01T00:00:00Z","reason":"%d"}'
     found = [good % 0, b"garbage", good % 2, b"{"]
-    wanted, replaced = mended_lines(found, [good % 0, good % 1])
+    wanted, replaced = repaired_lines(found, [good % 0, good % 1])
     assert replaced == 1
     assert wanted[:3] == [good % 0, good % 1, good % 2]
     assert isinstance(decode_lines(wanted)[3], EventUnreadable)
     assert json.loads(wanted[3])["at"] == "2026-01-01T00:00:00Z"
-    assert mended_lines(found[:1], [good % 0, good % 1]) == ([good % 0, good % 1], 0)
+    assert repaired_lines(found[:1], [good % 0, good % 1]) == ([good % 0, good % 1], 0)
