@@ -4,7 +4,7 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,10 +19,11 @@ from orchestrator.daemon.tick_results import Askable, askable, outcome_of
 from orchestrator.engine.overlap import Active
 from orchestrator.engine.schedule_decisions import (
     ScheduleDecision,
+    ScheduleStep,
     SkippedOccurrence,
     after_clock_change,
     decide,
-    passed_of,
+    first_step,
 )
 from orchestrator.ids import new_run_id
 from orchestrator.model.automation import Automation, ScheduleInfo
@@ -37,10 +38,10 @@ _RETRY_PAUSE = timedelta(seconds=2)
 
 @dataclass(frozen=True)
 class Occurrence:
-    """The subject of a question: which occurrence, what it was decided with, and as what it was declared."""
+    """The subject of a question: which occurrence, the step that it is part of, and as what it was declared."""
 
     scheduled_at: datetime
-    decision: ScheduleDecision
+    step: ScheduleStep
     declared: ScheduleInfo
 
 
@@ -74,7 +75,7 @@ class Schedules:
         remembered = self._registry.remembered.get(answered.id)
         if remembered is None:
             return  # forgotten meanwhile
-        tags = {SERIALIZE_TAG: answered.id} if occurrence.decision.serialize else {}
+        tags = {SERIALIZE_TAG: answered.id} if occurrence.step.is_serial else {}
         outcome = outcome_of(
             answered,
             remembered,
@@ -92,10 +93,10 @@ class Schedules:
             self._tries[answered.id] = tries + 1
         else:
             after = _accounted_for(after, occurrence.scheduled_at)
-        if outcome.runs and occurrence.decision.cancel_active:
+        if outcome.runs and occurrence.step.cancels_active:
             for run_id in self._active_of(answered.id).run_ids:
                 self._cancel(run_id, f"the next run of schedule {answered.id}")
-        passed = [] if again else passed_of(occurrence.decision, until=occurrence.scheduled_at)
+        passed = () if again else occurrence.step.passed
         ticks = [*_passed_ticks(after, passed, now), outcome.tick]
         self._commit(after, ticks, list(outcome.runs), now)
         self._say_passed(answered.id, passed)
@@ -118,30 +119,32 @@ class Schedules:
             return
         remembered = self._on_this_clock(found.remembered, now)
         decision = self._decide(found.declared, remembered, now if self.until is None else min(now, self.until))
-        if not decision.evaluate:
-            self._pass(remembered, decision, now)
+        step = first_step(decision, self._making_up.get(id))
+        if step.evaluate is None:
+            self._pass(remembered, decision, step, now)
             next_at = decision.next_at
             if next_at is not None and (self.until is None or next_at <= self.until):
                 self.due_queue.put(id, next_at)
             return
-        if decision.serialize:
-            self._making_up[id] = decision.evaluate[-1]
+        if step.making_up is not None:
+            self._making_up[id] = step.making_up
         crash_point("tick.due")
-        self._ask(id, found, decision, remembered, now)
+        self._ask(id, found, step.evaluate, step, remembered, now)
 
     def _ask(
         self,
         id: str,
         found: Askable[ScheduleInfo],
-        decision: ScheduleDecision,
+        first: datetime,
+        step: ScheduleStep,
         remembered: Automation,
         now: datetime,
     ) -> None:
-        declared, first = found.declared, decision.evaluate[0]
+        declared = found.declared
         self._evaluations.ask(
             id,
             found.location,
-            Occurrence(first, decision, declared),
+            Occurrence(first, step, declared),
             self.take,
             timeout=declared.timeout,
             pipeline=declared.pipeline,
@@ -168,19 +171,18 @@ class Schedules:
         active = self._active_of(remembered.id)
         return decide(declared, remembered, now, active=active.run_ids, notes=active.notes, making_up=making_up)
 
-    def _pass(self, remembered: Automation, decision: ScheduleDecision, now: datetime) -> None:
-        passed = passed_of(decision)
-        if not passed:
+    def _pass(self, remembered: Automation, decision: ScheduleDecision, step: ScheduleStep, now: datetime) -> None:
+        if not step.passed:
             return  # nothing happened: that we looked is not worth a commit
         after = replace(remembered, since=decision.since, since_inclusive=decision.since_inclusive)
-        self._commit(after, _passed_ticks(remembered, passed, now), [], now)
-        self._say_passed(remembered.id, passed)
+        self._commit(after, _passed_ticks(remembered, step.passed, now), [], now)
+        self._say_passed(remembered.id, step.passed)
 
     def _commit(self, after: Automation, ticks: list[Tick], runs: list[Any], now: datetime) -> None:
         self._registry.remember(after)
         self._buffer.add(now, ticks=ticks, automation=after, runs=runs, urgent=True)
 
-    def _say_passed(self, id: str, passed: list[tuple[SkippedOccurrence, TickState]]) -> None:
+    def _say_passed(self, id: str, passed: Sequence[tuple[SkippedOccurrence, TickState]]) -> None:
         """What is not run, in one line for each reason: after a weekend asleep these may be thousands."""
         for reason, run in dict.fromkeys((one.reason, one.about_run) for one, _ in passed):
             some = [one for one, _ in passed if (one.reason, one.about_run) == (reason, run)]
@@ -212,7 +214,7 @@ def _accounted_for(automation: Automation, scheduled_at: datetime) -> Automation
 
 
 def _passed_ticks(
-    automation: Automation, passed: list[tuple[SkippedOccurrence, TickState]], now: datetime
+    automation: Automation, passed: Sequence[tuple[SkippedOccurrence, TickState]], now: datetime
 ) -> list[Tick]:
     return [_passed_tick(automation, one, status, now) for one, status in passed]
 

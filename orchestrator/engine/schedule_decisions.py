@@ -107,6 +107,36 @@ def is_plain(declared: ScheduleInfo, late: timedelta, jitter: timedelta) -> bool
     return late < ON_TIME and (window is None or (late + jitter).total_seconds() <= window)
 
 
+@dataclass(frozen=True)
+class ScheduleStep:
+    """What to carry out of a decision before deciding anew: one evaluation, or none.
+
+    `passed` are the occurrences before it that are not run, with what each is recorded as. When the evaluation asks for
+    runs, those that are active are canceled if `cancels_active`; the new ones go one after another if `is_serial`.
+    Occurrences up to `making_up` count as late from now on.
+    """
+
+    evaluate: datetime | None
+    passed: tuple[tuple[SkippedOccurrence, TickState], ...]
+    cancels_active: bool = False
+    is_serial: bool = False
+    making_up: datetime | None = None
+
+
+def first_step(decision: ScheduleDecision, making_up: datetime | None = None) -> ScheduleStep:
+    """The next step of a decision. `making_up` is that of the step before it."""
+    if not decision.evaluate:
+        return ScheduleStep(None, tuple(passed_of(decision)), making_up=making_up)
+    first = decision.evaluate[0]
+    return ScheduleStep(
+        first,
+        tuple(passed_of(decision, until=first)),
+        cancels_active=decision.cancel_active,
+        is_serial=decision.serialize,
+        making_up=decision.evaluate[-1] if decision.serialize else making_up,
+    )
+
+
 def passed_of(decision: ScheduleDecision, until: datetime | None = None) -> list[tuple[SkippedOccurrence, TickState]]:
     """The occurrences that a decision does not run, oldest first, with what each is recorded as; only those before
     `until`, when that one is carried out."""

@@ -15,7 +15,14 @@ from msgspec.structs import replace
 from orchestrator.clock import format_instant
 from orchestrator.cron import instants_after, load_zone
 from orchestrator.cron_expression import parse_cron
-from orchestrator.engine.schedule_decisions import ON_TIME, SkippedOccurrence, decide_on, is_plain, jitter_of, passed_of
+from orchestrator.engine.schedule_decisions import (
+    ON_TIME,
+    SkippedOccurrence,
+    decide_on,
+    first_step,
+    is_plain,
+    jitter_of,
+)
 from orchestrator.model.automation import Automation, ScheduleInfo
 from orchestrator.model.states import TickState
 from orchestrator.model.tick import Requested
@@ -165,16 +172,15 @@ class SimulatedSchedule:
         while due:
             active = tuple(run.name for run in self._running)
             decision = decide_on(self.declared, self._id, due, at, active=active, making_up=self._making_up)
-            first = decision.evaluate[0] if decision.evaluate else None
-            for passed, status in passed_of(decision, first):
+            step = first_step(decision, self._making_up)
+            for passed, status in step.passed:
                 yield self._pass(passed, status, at)
+            first, self._making_up = step.evaluate, step.making_up
             if first is None:
                 return
-            if decision.serialize:
-                self._making_up = decision.evaluate[-1]
-            if decision.cancel_active and said[first].requests:
+            if step.cancels_active and said[first].requests:
                 self._running.clear()
-            self._evaluate(at, first, said[first], decision.serialize)
+            self._evaluate(at, first, said[first], step.is_serial)
             is_late = at - first - jitter_of(self.declared, self._id, first) >= ON_TIME
             yield self._tick(at, first, said[first], is_late=is_late)
             due = [instant for instant in due if instant > first]
