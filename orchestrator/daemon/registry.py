@@ -10,7 +10,7 @@ from orchestrator.catalog.session import Store
 from orchestrator.daemon.locations import Locations
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.write_buffer import WriteBuffer
-from orchestrator.engine import schedule_decisions
+from orchestrator.engine import automation_lifecycle
 from orchestrator.model.automation import Automation, Declared, ScheduleInfo, SensorInfo, automation_id
 from orchestrator.model.delivery import Delivery
 
@@ -78,12 +78,12 @@ class Registry:
                 self._meet(location.name, declared, now)
         for one in list(self.remembered.values()):
             if one.id not in self.declared and one.gone_at is None and self._is_really_gone(one):
-                self._save(schedule_decisions.gone(one, now), now)
+                self._save(automation_lifecycle.gone(one, now), now)
                 self._log.warn("definition gone", name=one.id, kind=one.kind, still_on=one.is_on)
 
     def _meet(self, location: str, declared: Declared, now: datetime) -> None:
         before = self.remembered.get(automation_id(location, declared.name))
-        after = schedule_decisions.as_declared(before, location, declared, now)
+        after = automation_lifecycle.as_declared(before, location, declared, now)
         if after is not before:
             self._save(after, now)
 

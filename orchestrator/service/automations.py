@@ -12,7 +12,7 @@ from orchestrator import clock
 from orchestrator.catalog.automations import forget_automation, forget_key, list_automations, save_automations
 from orchestrator.catalog.deliveries import move_deliveries
 from orchestrator.catalog.session import Store, open_store
-from orchestrator.engine import renames, schedule_decisions
+from orchestrator.engine import automation_lifecycle, renames, schedule_decisions
 from orchestrator.errors import (
     DefinitionError,
     ExecutionError,
@@ -114,7 +114,7 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Automation]
     found = dict(remembered)
     for location, declared in _declared(locations):
         id = automation_id(location, declared.name)
-        found[id] = schedule_decisions.as_declared(remembered.get(id), location, declared, now)
+        found[id] = automation_lifecycle.as_declared(remembered.get(id), location, declared, now)
     loaded = {location.name for location in locations if location.error is None}
     ids = {automation_id(location, declared.name) for location, declared in _declared(locations)}
     ids |= {
@@ -126,7 +126,7 @@ def reconciled(locations: Sequence[LoadedLocation], stored: Sequence[Automation]
     broken = {location.name for location in locations if location.error is not None}
     for id, one in list(found.items()):
         if id not in ids and one.gone_at is None and (one.location in loaded or one.location not in broken):
-            found[id] = schedule_decisions.gone(one, now)
+            found[id] = automation_lifecycle.gone(one, now)
     return [found[id] for id in sorted(found)]
 
 
@@ -160,7 +160,7 @@ def turn_on(store: Store, one: Automation, now: datetime, everything: Sequence[A
         raise NotPossible(
             f"{one.id} is not defined any more.", hint="Bring its definition back, or `forget` it for good."
         )
-    after = schedule_decisions.turn_on(one, now)
+    after = automation_lifecycle.turn_on(one, now)
     renamed = renames.predecessor_of(one, everything)
     if renamed is not None:
         after = replace(renames.take_over(after, renamed), replaces=None)
@@ -175,7 +175,7 @@ def turn_off(store: Store, one: Automation, now: datetime) -> Automation:
     """Turns it off; what it has started goes on. Changes nothing when it is off."""
     if not one.is_on and one.replaces is None:
         return one
-    after = schedule_decisions.turn_off(one, now)
+    after = automation_lifecycle.turn_off(one, now)
     store(save_automations, [after])
     return after
 

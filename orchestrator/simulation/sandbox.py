@@ -20,7 +20,7 @@ from orchestrator.catalog.runs import median_durations
 from orchestrator.catalog.session import Store, open_store
 from orchestrator.code_locations.evaluator_pool import EvaluatorPool
 from orchestrator.code_locations.location_process import LocationProcess
-from orchestrator.engine import schedule_decisions
+from orchestrator.engine import automation_lifecycle
 from orchestrator.engine.overlap import active_runs
 from orchestrator.errors import NotFound, OrchestratorError, near_misses
 from orchestrator.model.automation import Automation, ScheduleInfo
@@ -80,7 +80,7 @@ def turned_on(everything: tuple[Automation, ...], names: tuple[str, ...], at: da
     """With these turned on from that moment, as far as they are off. Raises NotFound, saying which are near."""
     chosen = {_find(everything, name).id for name in names}
     return tuple(
-        schedule_decisions.turn_on(one, at) if one.id in chosen and not one.is_on else one for one in everything
+        automation_lifecycle.turn_on(one, at) if one.id in chosen and not one.is_on else one for one in everything
     )
 
 

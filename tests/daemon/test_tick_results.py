@@ -19,7 +19,14 @@ def test_a_tick_that_fails_for_one_request_names_it_and_keeps_none():
         Planned(requests[2], None, "steps.load: there is no such step"),
     )
     answered = Answered(
-        "l/s", None, 0.1, Evaluation(requests=tuple(requests)), RequestDecision(tuple(requests), ()), planned, None
+        "l/s",
+        None,
+        print,
+        0.1,
+        Evaluation(requests=tuple(requests)),
+        RequestDecision(tuple(requests), ()),
+        planned,
+        None,
     )
     one = Automation(id="l/s", name="s", location="l", kind="sensor", is_on=True, changed_at=clock.now())
     outcome = outcome_of(answered, one, SimpleNamespace(), clock.now(), kind="sensor")

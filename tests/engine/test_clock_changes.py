@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.engine import schedule_decisions
+from orchestrator.engine import automation_lifecycle, schedule_decisions
 from orchestrator.engine.admission import PUT_OFF, QueueLimits, admit
 from orchestrator.engine.sensor_timing import next_evaluation_at
 from orchestrator.model.automation import ScheduleInfo, SensorInfo
@@ -18,7 +18,7 @@ YEARS = timedelta(days=3650)
 
 
 def on(since=NOW, **changes):
-    one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", HOURLY, since), since)
+    one = automation_lifecycle.turn_on(automation_lifecycle.first_seen("main", HOURLY, since), since)
     return replace(one, since=since, since_inclusive=False, **changes)
 
 
@@ -83,7 +83,7 @@ def test_a_clock_that_went_wrong_in_both_directions_still_repeats_nothing():
     assert len(after.ahead) == 1, "the years ahead are still to come"
 
 
-@pytest.mark.parametrize("change", [schedule_decisions.turn_off, schedule_decisions.turn_on])
+@pytest.mark.parametrize("change", [automation_lifecycle.turn_off, automation_lifecycle.turn_on])
 def test_turning_on_or_off_forgets_what_was_ahead(change):
     assert change(on(ahead=(NOW + YEARS,)), NOW).ahead == ()
 
@@ -107,7 +107,7 @@ def test_decades_of_a_rare_schedule_are_all_told():
 @pytest.mark.parametrize("ahead", [timedelta(seconds=1), timedelta(hours=1), YEARS])
 def test_a_sensor_that_was_asked_in_what_is_now_the_future_waits_one_interval(interval, ahead):
     sensor = SensorInfo(name="s", interval=interval)
-    one = replace(schedule_decisions.first_seen("main", sensor, NOW), last_tick_at=NOW + ahead)
+    one = replace(automation_lifecycle.first_seen("main", sensor, NOW), last_tick_at=NOW + ahead)
     assert next_evaluation_at(sensor, one, NOW) == NOW + timedelta(seconds=interval)
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.cron import instants_between, load_zone
 from orchestrator.cron_expression import parse_cron
-from orchestrator.engine import schedule_decisions
+from orchestrator.engine import automation_lifecycle, schedule_decisions
 from orchestrator.model.automation import ScheduleInfo, SensorInfo
 
 START = datetime(2019, 2, 27, 23, 59, 59, tzinfo=UTC)
@@ -20,7 +20,7 @@ def schedule(**changes):
 
 
 def turned_on(declared, at=START):
-    return schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, at), at)
+    return automation_lifecycle.turn_on(automation_lifecycle.first_seen("main", declared, at), at)
 
 
 def days(decision):
@@ -107,24 +107,24 @@ def test_an_occurrence_on_time_is_skipped_while_the_run_before_it_goes(active, r
 
 def test_the_time_off_is_never_made_up():
     declared = schedule(catch_up="all")
-    one = schedule_decisions.turn_off(turned_on(declared), START + timedelta(days=1))
+    one = automation_lifecycle.turn_off(turned_on(declared), START + timedelta(days=1))
     later = START + timedelta(days=4)
     assert schedule_decisions.decide(declared, one, later).evaluate == ()
-    assert schedule_decisions.decide(declared, schedule_decisions.turn_on(one, later), later).evaluate == ()
+    assert schedule_decisions.decide(declared, automation_lifecycle.turn_on(one, later), later).evaluate == ()
 
 
 def test_another_cron_counts_from_the_edit_and_any_other_edit_changes_nothing():
     one = turned_on(schedule(catch_up="all"))
     edited_at = START + timedelta(days=3)
     other_cron = schedule(catch_up="all", cron="30 0 * * *")
-    assert schedule_decisions.on_change(one, other_cron, edited_at).since == edited_at
-    assert schedule_decisions.on_change(one, schedule(catch_up="latest"), edited_at).since == one.since
+    assert automation_lifecycle.on_change(one, other_cron, edited_at).since == edited_at
+    assert automation_lifecycle.on_change(one, schedule(catch_up="latest"), edited_at).since == one.since
 
 
 def test_a_definition_that_returns_starts_from_now():
     declared = schedule(catch_up="all")
-    back = schedule_decisions.returned(
-        schedule_decisions.gone(turned_on(declared), START + timedelta(days=1)), declared, START + timedelta(days=9)
+    back = automation_lifecycle.returned(
+        automation_lifecycle.gone(turned_on(declared), START + timedelta(days=1)), declared, START + timedelta(days=9)
     )
     assert back.gone_at is None
     assert not schedule_decisions.decide(declared, back, START + timedelta(days=9)).evaluate
@@ -195,7 +195,7 @@ def test_jitter_makes_nothing_late():
 
 def test_what_is_remembered_of_a_definition_of_another_kind_begins_anew():
     sensor = SensorInfo(name="s")
-    one = replace(schedule_decisions.first_seen("main", sensor, START), is_on=True, cursor="c")
-    edited = schedule_decisions.on_change(one, SensorInfo(name="s", kind="asset_sensor", assets=(("a",),)), START)
+    one = replace(automation_lifecycle.first_seen("main", sensor, START), is_on=True, cursor="c")
+    edited = automation_lifecycle.on_change(one, SensorInfo(name="s", kind="asset_sensor", assets=(("a",),)), START)
     assert (edited.kind, edited.cursor) == ("asset_sensor", None)
-    assert schedule_decisions.on_change(one, SensorInfo(name="s", interval=1.0), START).cursor == "c"
+    assert automation_lifecycle.on_change(one, SensorInfo(name="s", interval=1.0), START).cursor == "c"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.engine import schedule_decisions
+from orchestrator.engine import automation_lifecycle, schedule_decisions
 from orchestrator.model.automation import ScheduleInfo
 from orchestrator.model.states import TickState
 
@@ -19,7 +19,7 @@ def schedule(**changes):
 
 
 def turned_on(declared, at=START):
-    return schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, at), at)
+    return automation_lifecycle.turn_on(automation_lifecycle.first_seen("main", declared, at), at)
 
 
 def decided(declared, now, at=START, **more):
@@ -106,7 +106,7 @@ def test_next_at_is_the_next_instant_with_its_jitter_whether_something_is_due_or
 
 def test_a_schedule_that_is_off_has_no_next_instant_and_forgets_nothing():
     declared = schedule()
-    off = schedule_decisions.turn_off(turned_on(declared), START)
+    off = automation_lifecycle.turn_off(turned_on(declared), START)
     assert schedule_decisions.decide(declared, off, NOON) == schedule_decisions.ScheduleDecision(
         since=None, since_inclusive=True
     )
@@ -135,13 +135,13 @@ def test_a_definition_that_was_gone_is_told_apart_from_one_that_was_edited():
     """Back, it counts from now even if nothing else changed; edited, only other times make it count from now."""
     declared, later = schedule(catch_up="all"), START + timedelta(days=5)
     one = turned_on(declared)
-    assert schedule_decisions.as_declared(one, "main", declared, later) is one
-    back = schedule_decisions.as_declared(schedule_decisions.gone(one, START), "main", declared, later)
+    assert automation_lifecycle.as_declared(one, "main", declared, later) is one
+    back = automation_lifecycle.as_declared(automation_lifecycle.gone(one, START), "main", declared, later)
     assert (back.gone_at, back.since, back.since_inclusive) == (None, later, True)
-    edited = schedule_decisions.as_declared(one, "main", schedule(catch_up="latest"), later)
+    edited = automation_lifecycle.as_declared(one, "main", schedule(catch_up="latest"), later)
     assert (edited.since, edited.declared.catch_up) == (one.since, "latest")
-    off = schedule_decisions.as_declared(
-        schedule_decisions.gone(schedule_decisions.turn_off(one, START), START), "main", declared, later
+    off = automation_lifecycle.as_declared(
+        automation_lifecycle.gone(automation_lifecycle.turn_off(one, START), START), "main", declared, later
     )
     assert (off.is_on, off.since, off.gone_at) == (False, None, None)
 

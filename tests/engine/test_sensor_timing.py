@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.engine.schedule_decisions import first_seen
+from orchestrator.engine.automation_lifecycle import first_seen
 from orchestrator.engine.sensor_timing import LONGEST_BACK_OFF, decide_requests, next_evaluation_at, spread
 from orchestrator.model.automation import Automation, SensorInfo
 from orchestrator.model.tick import Requested

@@ -19,7 +19,7 @@ from orchestrator.daemon.log import DaemonLog
 from orchestrator.daemon.registry import Registry
 from orchestrator.daemon.schedules import Schedules
 from orchestrator.daemon.write_buffer import WriteBuffer
-from orchestrator.engine import schedule_decisions
+from orchestrator.engine import automation_lifecycle
 from orchestrator.engine.overlap import Active
 from orchestrator.engine.sensor_timing import decide_requests
 from orchestrator.model.automation import ScheduleInfo
@@ -98,7 +98,7 @@ class World:
         """The ticks from START to END."""
         buffer = WriteBuffer(self.store)
         registry = Registry(self.store, self.locations, buffer, self.log)
-        one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
+        one = automation_lifecycle.turn_on(automation_lifecycle.first_seen("main", declared, START), START)
         registry.remembered, registry.declared, registry.version = {one.id: one}, {one.id: declared}, 1
         running = {}  # run: (end, whether it is one of those that go one after another)
         now = START
@@ -140,7 +140,7 @@ def world(tmp_path_factory):
 
 
 def simulated(declared, spans, duration, window):
-    one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
+    one = automation_lifecycle.turn_on(automation_lifecycle.first_seen("main", declared, START), START)
     lane = SimulatedSchedule(one, declared, START, Asleep(spans), lambda _pipeline: duration)
     found = []
     until = START
@@ -222,7 +222,7 @@ def test_a_simulation_gives_the_ticks_that_the_daemon_does(world, declared, span
 
 def test_what_simply_runs_is_counted_alike_whether_it_is_given_or_not():
     declared = ScheduleInfo(name="s", pipeline="work", cron="*/20 * * * *", catch_up="all")
-    one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
+    one = automation_lifecycle.turn_on(automation_lifecycle.first_seen("main", declared, START), START)
     totals = []
     for wants_all in (True, False):
         lane = SimulatedSchedule(one, declared, START, Asleep(), lambda _pipeline: timedelta(0))
@@ -238,7 +238,7 @@ def test_what_simply_runs_is_counted_alike_whether_it_is_given_or_not():
 
 def test_runs_that_are_unfinished_at_the_beginning_are_in_the_way():
     declared = ScheduleInfo(name="s", pipeline="work", cron="0 * * * *")
-    one = schedule_decisions.turn_on(schedule_decisions.first_seen("main", declared, START), START)
+    one = automation_lifecycle.turn_on(automation_lifecycle.first_seen("main", declared, START), START)
     running = [Running(START + timedelta(hours=2), run_id="0123")]
     lane = SimulatedSchedule(one, declared, START, Asleep(), lambda _pipeline: timedelta(0), running)
     questions, looks = lane.advance(START + timedelta(hours=4))
