@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.definitions.io_manager import IOManager
     from orchestrator.definitions.outputs import DynamicOut, Out
     from orchestrator.definitions.pipeline import Mode, Preset
+    from orchestrator.definitions.pod import Pod
     from orchestrator.definitions.requests import RunRequest, SkipReason
     from orchestrator.definitions.resource import io_manager, resource
     from orchestrator.definitions.retry import RetryPolicy
@@ -69,6 +70,7 @@ _HOME = {
     "Out": "definitions.outputs",
     "Output": "definitions.values",
     "OutputContext": "definitions.contexts",
+    "Pod": "definitions.pod",
     "Preset": "definitions.pipeline",
     "ResourceContext": "definitions.contexts",
     "RetryPolicy": "definitions.retry",
@@ -115,6 +117,7 @@ __all__ = [
     "Out",
     "Output",
     "OutputContext",
+    "Pod",
     "Preset",
     "ResourceContext",
     "RetryPolicy",

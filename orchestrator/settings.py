@@ -16,7 +16,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.locks import is_locked
 from orchestrator.state_dir import StateDir
 from orchestrator.trust import my_identity, objection_to_file
-from orchestrator.typed import Typed
+from orchestrator.typed import Typed, plain
 
 FILE_NAME = ".orchestrator.yaml"
 WORKSPACE_VARIABLE = "ORCHESTRATOR_WORKSPACE"
@@ -100,6 +100,8 @@ class LocationSettings(_Section, frozen=True, kw_only=True):
     working_dir: PathText = "."
     python: PathText | None = None
     isolation: Literal["fork", "spawn"] = "fork"
+    # The container image with its code and this program in it, for the executor `kubernetes`.
+    image: Text | None = None
     env: dict[VariableName, Annotated[Any, reader(_environment_value)]] = {}
     # A process of the location that the daemon keeps is replaced once it has grown by this much since it was loaded.
     max_growth_mb: Annotated[int, msgspec.Meta(ge=1)] = 512
@@ -134,6 +136,27 @@ class RunQueueSettings(_Section, frozen=True, kw_only=True):
     tag_limits: tuple[TagLimit, ...] = ()
 
 
+class KubernetesStorage(_Section, frozen=True, kw_only=True):
+    """A volume claim that all pods mount: where the default IO manager keeps values."""
+
+    claim: str
+    mount: PathText = "/storage"
+
+
+class KubernetesSettings(_Section, frozen=True, kw_only=True):
+    """`kubernetes`: the cluster that the executor of that name uses, and what its Jobs have in common. Durations are in
+    seconds."""
+
+    context: str | None = None
+    namespace: str | None = None
+    max_concurrent_jobs: Annotated[int, msgspec.Meta(ge=1)] = 200
+    start_timeout: Seconds = 600.0
+    keep_failed: Seconds = 3600.0
+    env_from: Annotated[tuple[dict[str, Any], ...], reader(plain)] = ()
+    storage: KubernetesStorage | None = None
+    pod: Annotated[dict[str, Any], reader(plain)] = {}
+
+
 class RetentionSettings(_Section, frozen=True, kw_only=True):
     """`retention`: how long history is kept, in seconds."""
 
@@ -150,6 +173,7 @@ class WorkspaceFile(_Section, frozen=True, kw_only=True):
     executor: ExecutorSettings = ExecutorSettings()
     run_queue: RunQueueSettings = RunQueueSettings()
     retention: RetentionSettings = RetentionSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
 
 
 class Settings(WorkspaceFile, frozen=True, kw_only=True):

@@ -110,6 +110,11 @@ class Channels(Protocol):
         OSError."""
         ...
 
+    def keep_output(self, handle: str, printed: bytes) -> None:
+        """Keeps what an attempt has printed, when its process could not write that here itself. Replaces what is there.
+        Raises OSError."""
+        ...
+
     def watch(self, handle: str, seen: int = 0, max_log_mb: int | None = None) -> OwnerChannel:
         """The owner's end of an attempt. `seen` of its events are known already and are not reported; of what it
         prints, at most `max_log_mb` megabytes a stream are kept."""

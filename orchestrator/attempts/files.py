@@ -107,6 +107,10 @@ class FileChannels:
         make_private(path)
         return str(path)
 
+    def keep_output(self, handle: str, printed: bytes) -> None:
+        if printed:
+            write_atomically(self._directory(handle).stdout, printed)
+
     def watch(self, handle: str, seen: int = 0, max_log_mb: int | None = None) -> AttemptWatch:
         directory = self._directory(handle)
         return AttemptWatch(directory, seen, None if max_log_mb is None else LogLimit(directory, max_log_mb))

@@ -24,7 +24,7 @@ from orchestrator.attempts.observation import (
 )
 from orchestrator.clock import monotonic
 from orchestrator.model.attempt import split_handle
-from orchestrator.model.events import ErrorInfo
+from orchestrator.model.error_info import ErrorInfo
 
 
 @dataclass
@@ -172,6 +172,10 @@ class MemoryChannels:
     def prepare(self, handle: str) -> str:
         self.attempts.setdefault(handle, MemoryAttempt(handle))
         return handle
+
+    def keep_output(self, handle: str, printed: bytes) -> None:
+        self.prepare(handle)
+        self.attempts[handle].printed["stdout"] = printed
 
     def watch(self, handle: str, seen: int = 0, max_log_mb: int | None = None) -> MemoryOwnerChannel:
         self.prepare(handle)

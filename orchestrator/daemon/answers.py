@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from orchestrator.errors import OrchestratorError
 from orchestrator.model.tick import Evaluation
 from orchestrator.planning.plan import PlannedRun
-from orchestrator.service.run_checks import check_planned
 
 # Configuration deeper than this is a mistake, and much deeper than this nothing can encode or decode it.
 DEEPEST = 100
@@ -68,12 +66,7 @@ def _items(value: Any) -> Iterable[Any]:
 
 def _plan_or_problem(answer: dict[str, msgspec.Raw]) -> PlannedRun | str:
     if "planned" in answer:
-        planned = _decode(answer["planned"], PlannedRun)
-        try:
-            check_planned(planned)
-        except OrchestratorError as error:
-            return str(error)
-        return planned
+        return _decode(answer["planned"], PlannedRun)
     if "problem" in answer:
         return _decode(answer["problem"], str)
     raise AnswerUnreadable("It answered with neither a plan nor a problem.")

@@ -16,13 +16,7 @@ from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunD
 from orchestrator.executors.base import Executor, ExecutorContext
 from orchestrator.executors.registry import make_executor
 from orchestrator.model.attempt import split_handle
-from orchestrator.model.events import (
-    Owner,
-    RunFinished,
-    RunInterrupted,
-    RunResumed,
-    RunStarted,
-)
+from orchestrator.model.events import Owner, RunFinished, RunInterrupted, RunResumed, RunStarted
 from orchestrator.model.run import RunRecord
 from orchestrator.model.states import RunState, StepState
 from orchestrator.runlog.inventory import ownerless, pending_runs
@@ -141,6 +135,8 @@ class Runs:
         for driver in self._drivers.values():
             driver.close()
         self._drivers.clear()
+        for executor in self._executors.values():
+            executor.close()
 
     # --- driving ---
 
@@ -194,7 +190,7 @@ class Runs:
         drop_slot(self._state, run_id)
         driver.close()
         del self._drivers[run_id]
-        self._context.pool.end_run(run_id)
+        self._executor(driver.record.executor).end_run(run_id)
         self._ended.append(run_id)
         failed = driver.progress.status is RunState.FAILURE
         say = self._log.error if failed else self._log.info
@@ -206,7 +202,7 @@ class Runs:
         driver = self._drivers.pop(run_id)
         driver.kill()
         driver.abandon()
-        self._context.pool.end_run(run_id)
+        self._executor(driver.record.executor).end_run(run_id)
         end_lost_runs(self._store.database, self._state, now)
         self._ended.append(run_id)
         self._log.error("a run was lost", run=run_id, error=error.message)

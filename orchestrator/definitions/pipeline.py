@@ -13,6 +13,7 @@ from orchestrator.definitions.graph import Composition, Graph, Node, composing, 
 from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import NothingOut
+from orchestrator.definitions.pod import Pod
 from orchestrator.definitions.resource import IOManagerDefinition, ResourceDefinition, constant_resource
 from orchestrator.definitions.signature import NO_DEFAULT, read_signature, type_hints
 from orchestrator.definitions.source_location import (
@@ -43,7 +44,8 @@ DEFAULT_IO_MANAGER = "io_manager"
 class Mode:
     """One way of running a pipeline: which resource each name stands for, and optionally which executor to use.
 
-    `executor` is `subprocess`, `in_process` or the dotted path of a class; by default that of the workspace file.
+    `executor` is `subprocess`, `in_process`, `kubernetes` or the dotted path of a class; by default that of the
+    workspace file. `pod` is for steps that have none of their own.
     `resources` maps names to resources or IO managers; any other object is used as the resource itself. The name
     `io_manager` is the one that steps use when they name no other; without it values are kept as files in the state
     directory.
@@ -53,11 +55,15 @@ class Mode:
     resources: Mapping[str, Any] = field(default_factory=dict)
     executor: str | None = None
     description: str | None = None
+    pod: Pod | None = None
     where: Where = field(default_factory=where_called, repr=False, compare=False)
 
     @checked_later
     def __post_init__(self) -> None:
         check_name("mode", self.name, self.where)
+        if self.pod is not None and not isinstance(self.pod, Pod):
+            hint = 'Write pod=Pod(memory="8Gi").'
+            raise definition_error(f"Mode {self.name!r}", self.where, f"pod={self.pod!r} is not a Pod.", hint)
         if not isinstance(self.resources, Mapping):
             hint = 'Write resources={"name": ...}.'
             raise definition_error(f"Mode {self.name!r}", self.where, "resources= is not a dictionary.", hint)

@@ -82,7 +82,8 @@ class IOManagerDefinition(ResourceDefinition):
     """How to make an IO manager. `reach` says how far apart the steps may be that store and load a value: in one
     "process", on one "machine", or "anywhere" (object storage, a database server, a shared volume). A run whose
     executor spreads steps further is refused before it exists. `in_process_only=True` is `reach="process"`. `preload`
-    names modules that are imported once, before steps are forked."""
+    names modules that are imported once, before steps are forked. `in_storage`: it stores values in the place that the
+    run's executor offers (`context.storage_dir`), and so reaches as far as that."""
 
     kind = "IO manager"
 
@@ -97,8 +98,10 @@ class IOManagerDefinition(ResourceDefinition):
         in_process_only: bool = False,
         reach: Reach | None = None,
         preload: Iterable[str] = (),
+        in_storage: bool = False,
     ) -> None:
         super().__init__(function, name=name, resources=resources, description=description, version=version)
+        self.in_storage = in_storage
         if reach is not None and reach not in CHOICES:
             raise DefinitionError(f"The reach of {self} is one of {', '.join(sorted(CHOICES))}, not {reach!r}.")
         if in_process_only and reach not in (None, "process"):
@@ -153,6 +156,7 @@ def io_manager(
     in_process_only: bool = ...,
     reach: Reach = ...,
     preload: Iterable[str] = ...,
+    in_storage: bool = ...,
 ) -> Callable[[Callable[..., Any]], IOManagerDefinition]: ...
 
 

@@ -16,6 +16,7 @@ from orchestrator.definitions.composition import place_step
 from orchestrator.definitions.graph import composing
 from orchestrator.definitions.hooks import HookDefinition, check_hooks
 from orchestrator.definitions.outputs import DynamicOut, Out, read_outputs
+from orchestrator.definitions.pod import Pod
 from orchestrator.definitions.retry import RetryPolicy
 from orchestrator.definitions.signature import NO_DEFAULT, Parameter, config_hint, read_signature, type_hints
 from orchestrator.definitions.source_location import (
@@ -66,6 +67,7 @@ class StepDefinition(Generic[P, R_co]):
         io_manager: str | None = None,
         version: str | None = None,
         isolation: Isolation | None = None,
+        pod: Pod | None = None,
         hooks: Iterable[HookDefinition] = (),
         description: str | None = None,
     ) -> None:
@@ -84,6 +86,7 @@ class StepDefinition(Generic[P, R_co]):
         self.tags = check_tags(tags, str(self), self.where)
         self.version = None if version is None else str(version)
         self.isolation = self._check_isolation(isolation)
+        self.pod = self._check_pod(pod)
         self.hooks = check_hooks(hooks, str(self), self.where)
         self.description = description or inspect.getdoc(function)
         # Not its attributes: other decorators leave some, and they may be called like ours.
@@ -160,6 +163,11 @@ class StepDefinition(Generic[P, R_co]):
                 return seconds
         problem = f"timeout={timeout!r} is not a duration above 0."
         raise definition_error(str(self), self.where, problem, 'Write timeout=600 or timeout="10m" for ten minutes.')
+
+    def _check_pod(self, pod: Any) -> Pod | None:
+        if pod is None or isinstance(pod, Pod):
+            return pod
+        raise definition_error(str(self), self.where, f"pod={pod!r} is not a Pod.", 'Write pod=Pod(memory="8Gi").')
 
     def _check_isolation(self, isolation: str | None) -> str | None:
         if isolation is None or isolation in ISOLATIONS:
@@ -264,6 +272,7 @@ def step(
     io_manager: str | None = ...,
     version: str | None = ...,
     isolation: Isolation | None = ...,
+    pod: Pod | None = ...,
     hooks: Iterable[HookDefinition] = ...,
     description: str | None = ...,
 ) -> _typing.StepDecorator: ...
@@ -279,6 +288,7 @@ def step(
     io_manager: str | None = ...,
     version: str | None = ...,
     isolation: Isolation | None = ...,
+    pod: Pod | None = ...,
     hooks: Iterable[HookDefinition] = ...,
     description: str | None = ...,
 ) -> _typing.OutputsDecorator: ...
@@ -302,6 +312,7 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     io_manager: the resource that stores its outputs.
     version: lets `run --memoize` reuse outputs of the same version, inputs and configuration.
     isolation: "spawn" starts it in a fresh interpreter, instead of forking the one that has the module loaded.
+    pod: what it needs of its container, for executors that run containers.
     hooks: called when it has succeeded or finally failed.
     description: by default the function's docstring.
     """

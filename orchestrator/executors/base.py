@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.attempts.channel import Channels
 from orchestrator.attempts.observation import Observation
 from orchestrator.attempts.package import AttemptPackage
 from orchestrator.code_locations.pool import LocationPool
 from orchestrator.model.reach import Reach
+from orchestrator.settings import Settings
 
 # How long an attempt that is asked to stop may take to clean up before it is killed.
 DEFAULT_GRACE_S = 15.0
@@ -19,12 +20,15 @@ DEFAULT_GRACE_S = 15.0
 @dataclass(frozen=True)
 class Attempt:
     """One attempt to be launched: what its process is given (`package`), and the location whose code it runs.
-    `isolation` is "fork" or "spawn"; `tags` are those of the step: an executor may read its own options from them."""
+    `isolation` is "fork" or "spawn"; `tags` are those of the step: an executor may read its own options from them.
+    `pod` is what `Pod(...)` says, for executors that run containers; `timeout` is the step's, in seconds."""
 
     package: AttemptPackage
     location: str
     isolation: str = "fork"
     tags: Mapping[str, str] = field(default_factory=dict)
+    pod: Mapping[str, Any] | None = None
+    timeout: float | None = None
 
     @property
     def handle(self) -> str:
@@ -34,10 +38,11 @@ class Attempt:
 @dataclass(frozen=True)
 class ExecutorContext:
     """What an executor is made from. `pool` has the location processes of this owner, `channels` opens the owner's ends
-    of attempts on this machine."""
+    of attempts on this machine, `settings` is the workspace file with the executor's own section."""
 
     pool: LocationPool
     channels: Channels
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,12 @@ class Capabilities:
 
     `forks`: it copies the location process for an attempt, so the location's module must be safe to fork. `spread`: how
     far apart its attempts may run, in one "process", on one "machine" or "anywhere"; IO managers must reach as far.
+    `storage`: how far the place reaches where managers store values that are given no other.
     """
 
     forks: bool = False
     spread: Reach = "machine"
+    storage: Reach = "machine"
 
 
 class Executor(Protocol):
@@ -78,6 +85,14 @@ class Executor(Protocol):
     def cancel(self, handle: str, grace: float) -> None:
         """Asks the attempt to stop, and ends it after `grace` seconds if it has not. Asking again may shorten that.
         Returns at once; how it ended comes out of `poll`. Unknown handles are ignored."""
+        ...
+
+    def end_run(self, run_id: str) -> None:
+        """The run is over: what was kept for all of its attempts may go. Returns at once."""
+        ...
+
+    def close(self) -> None:
+        """Finishes requests that are under way, and lets go. Attempts go on, and another owner may adopt them."""
         ...
 
     def descriptors(self) -> Iterable[int]:

@@ -63,6 +63,12 @@ class SubprocessExecutor:
             watch.stop(grace)
             self._hinted.add(handle)
 
+    def end_run(self, run_id: str) -> None:
+        self._pool.end_run(run_id)
+
+    def close(self) -> None:
+        pass  # the location processes belong to the workspace
+
     def descriptors(self) -> Iterable[int]:
         for process in self._pool.running():
             if process.is_alive:

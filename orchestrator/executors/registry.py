@@ -6,18 +6,20 @@ import importlib
 from collections.abc import Callable
 
 from orchestrator.errors import ConfigError, near_misses
-from orchestrator.executors.base import Capabilities, Executor, ExecutorContext
+from orchestrator.executors.base import Executor, ExecutorContext
 from orchestrator.executors.local import InProcessExecutor, SubprocessExecutor
 
 # Packages register a class here, in the group of this name: `mine = "package.module:Class"`.
 ENTRY_POINTS = "orchestrator.executors"
 
-_SHIPPED: dict[str, type[SubprocessExecutor]] = {
+_SHIPPED: dict[str, Callable[[ExecutorContext], Executor]] = {
     "subprocess": SubprocessExecutor,
     "in_process": InProcessExecutor,
 }
+# Shipped too, and imported only when it is used: not everybody has a cluster.
+_WHEN_USED = {"kubernetes": "orchestrator.kubernetes.executor.KubernetesExecutor"}
 # What an executor of another package must have; see `Executor`.
-_MEMBERS = ("name", "capabilities", "launch", "adopt", "poll", "cancel", "descriptors")
+_MEMBERS = ("name", "capabilities", "launch", "adopt", "poll", "cancel", "end_run", "close", "descriptors")
 
 
 def make_executor(name: str, context: ExecutorContext) -> Executor:
@@ -38,20 +40,10 @@ def make_executor(name: str, context: ExecutorContext) -> Executor:
     return made
 
 
-def capabilities_of(name: str) -> Capabilities:
-    """What the executor of that name declares; nothing is started. Raises ConfigError."""
-    if name in _SHIPPED:
-        return _SHIPPED[name].capabilities
-    try:
-        declared = getattr(_found(name), "capabilities", None)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise ConfigError(f"The executor {name!r} cannot be used: {error}.") from error
-    return declared if isinstance(declared, Capabilities) else Capabilities()
-
-
 def _found(name: str) -> Callable[[ExecutorContext], Executor]:
     from importlib import metadata  # takes as long to import as everything else here
 
+    name = _WHEN_USED.get(name, name)
     registered = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
     if name in registered:
         loaded: Callable[[ExecutorContext], Executor] = registered[name].load()
@@ -59,7 +51,7 @@ def _found(name: str) -> Callable[[ExecutorContext], Executor]:
     module, _, attribute = name.rpartition(".")
     if not module:
         raise ConfigError(
-            f"There is no executor {name!r}.", hint=near_misses(name, [*_SHIPPED, *registered], "executor")
+            f"There is no executor {name!r}.", hint=near_misses(name, [*_SHIPPED, *_WHEN_USED, *registered], "executor")
         )
     cls: Callable[[ExecutorContext], Executor] = getattr(importlib.import_module(module), attribute)
     return cls

@@ -131,7 +131,7 @@ def _read_label(file: IO[bytes]) -> Identity | None:
     return None if label is None else label.made_by
 
 
-@io_manager
+@io_manager(in_storage=True)
 def filesystem_io_manager(config: FilesystemConfig = FilesystemConfig()) -> FilesystemIOManager:
     """Pickle files on the local file system: the default."""
     return FilesystemIOManager(config.base_dir)

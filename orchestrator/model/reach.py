@@ -14,11 +14,13 @@ CHOICES = frozenset(_ORDER)
 
 
 class StoredWithin(msgspec.Struct, frozen=True):
-    """Outputs of `step`, and perhaps of others, are stored by `manager`, which reaches this far."""
+    """Outputs of `step`, and perhaps of others, are stored by `manager`, which reaches this far. `in_storage`: in the
+    place that the run's executor gives to managers that have none of their own."""
 
     step: str
     manager: str
     reach: Reach
+    in_storage: bool = False
 
 
 def reaches(reach: Reach, needed: Reach) -> bool:

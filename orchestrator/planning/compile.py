@@ -10,6 +10,7 @@ from orchestrator.definitions.graph import Node
 from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
 from orchestrator.definitions.outputs import DynamicOut, NothingOut
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition, Preset
+from orchestrator.definitions.pod import Pod
 from orchestrator.definitions.resource import IOManagerDefinition
 from orchestrator.errors import HOW_TO_SET, ConfigError
 from orchestrator.model.reach import StoredWithin
@@ -190,10 +191,15 @@ def _planned(shape: Shape, node: Node, given: _Given, isolation: str, versions: 
         resources=step.resources,
         hooks=tuple(hook.name for hook in node.hooks),
         isolation=step.isolation or isolation,
+        pod=_pod(step.pod or shape.mode.pod),
         version=versions.get(node.key),
         selected=selected,
         keys=tuple(sorted(keys for keys in shape.selected.get(node.key, ()) if keys)),
     )
+
+
+def _pod(pod: Pod | None) -> dict[str, Any] | None:
+    return None if pod is None else pod.planned()
 
 
 def _input(node: Node, name: str, given: _Given) -> PlannedInput:
@@ -229,5 +235,5 @@ def _stored_within(shape: Shape) -> tuple[StoredWithin, ...]:
         for name in sorted(io_managers_of(node)):
             manager = bound.get(name)
             if isinstance(manager, IOManagerDefinition) and manager.reach != "anywhere":
-                found.setdefault(name, StoredWithin(node.key, manager.name, manager.reach))
+                found.setdefault(name, StoredWithin(node.key, manager.name, manager.reach, manager.in_storage))
     return tuple(found.values())

@@ -62,6 +62,7 @@ class PlannedStep(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     resources: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     isolation: str = "fork"
+    pod: dict[str, Any] | None = None  # what `Pod(...)` says, for executors that run containers
     version: str | None = None
     selected: bool = True  # False: not run, only there because a selected step needs its outputs
     keys: tuple[tuple[str, ...], ...] = ()  # selected for these keys only, given from the outermost on; (): for all

@@ -63,7 +63,9 @@ def drive(
         display.close()
         if driver.progress.is_finished:
             drop_slot(workspace.state, owned.record.run_id)
+            executor.end_run(owned.record.run_id)
         driver.close()
+        executor.close()
     return RunView(owned.record, driver.progress, tuple(events), owned.run_log)
 
 

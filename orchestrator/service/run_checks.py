@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.errors import ConfigError, ExecutionError
-from orchestrator.executors.registry import capabilities_of
+from orchestrator.executors.base import ExecutorContext
+from orchestrator.executors.registry import make_executor
 from orchestrator.model.reach import Reach, StoredWithin, reaches
 from orchestrator.planning.plan import PlannedRun
 from orchestrator.protocol.messages import SPAWN_HINT
@@ -23,13 +24,14 @@ _HINTS = {
 }
 
 
-def check_planned(planned: PlannedRun) -> None:
+def check_planned(planned: PlannedRun, context: ExecutorContext) -> None:
     """Raises ConfigError when the executor is not known, or spreads the run's steps further than its IO managers
     reach."""
-    needed = capabilities_of(planned.executor).spread
+    capabilities = make_executor(planned.executor, context).capabilities
     for stored in planned.stored_within:
-        if not reaches(stored.reach, needed):
-            raise _out_of_reach(planned, stored, needed)
+        is_there = stored.in_storage and reaches(capabilities.storage, capabilities.spread)
+        if not (is_there or reaches(stored.reach, capabilities.spread)):
+            raise _out_of_reach(planned, stored, capabilities.spread)
 
 
 def _out_of_reach(planned: PlannedRun, stored: StoredWithin, needed: Reach) -> ConfigError:
@@ -40,9 +42,9 @@ def _out_of_reach(planned: PlannedRun, stored: StoredWithin, needed: Reach) -> C
     )
 
 
-def check_forking(planned: PlannedRun, location: str, fork_problem: str | None) -> None:
+def check_forking(planned: PlannedRun, context: ExecutorContext, location: str, fork_problem: str | None) -> None:
     """Raises ExecutionError when the executor forks a location that has a `fork_problem`."""
-    forks = capabilities_of(planned.executor).forks and any(
+    forks = make_executor(planned.executor, context).capabilities.forks and any(
         step.isolation == "fork" for step in planned.plan.selected()
     )
     if forks and fork_problem is not None:

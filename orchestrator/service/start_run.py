@@ -16,7 +16,6 @@ from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import Lookup, check_keys, finished_before, nearest, reused_steps, unselected_steps
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.errors import NotFound, NotPossible
-from orchestrator.executors.registry import make_executor
 from orchestrator.ids import new_run_id
 from orchestrator.locks import HeldLock
 from orchestrator.model.events import StepReused
@@ -90,10 +89,9 @@ def plan_new(
         raise NotFound("No pipeline was named.")
     found = find_pipeline(workspace, request.pipeline)
     planned = plan(workspace, found, in_workspace(workspace, replace(request, pipeline=found.info.name)))
-    make_executor(planned.executor, workspace.executor_context)  # one that cannot be used is refused here
-    check_planned(planned)
+    check_planned(planned, workspace.executor_context)
     loaded = found.process.loaded
-    check_forking(planned, found.location, None if loaded is None else loaded.fork_problem)
+    check_forking(planned, workspace.executor_context, found.location, None if loaded is None else loaded.fork_problem)
     reused, planned = _reused(workspace, planned, parent, continued)
     preset = request.preset or (parent.preset if parent else None)
     return found, planned, _record(workspace, found, planned, preset, parent, reused), reused

@@ -92,7 +92,7 @@ class Workspace:
     @property
     def executor_context(self) -> ExecutorContext:
         """What executors of this workspace are made from. Makes no state directory."""
-        return ExecutorContext(self.pool, FileChannels(StateDir(self.settings.state_path)))
+        return ExecutorContext(self.pool, FileChannels(StateDir(self.settings.state_path)), self.settings)
 
     def close(self) -> None:
         """Lets the location processes go."""

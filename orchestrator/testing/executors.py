@@ -38,24 +38,24 @@ _PIPELINES = """
     from orchestrator import Failure, pipeline, step
 
     @step
-    def quick():
+    def quick() -> None:
         pass
 
     @step
-    def slow(context):
+    def slow(context) -> None:
         context.log.info("begun")
         time.sleep({slow_s})
 
     @step
-    def fails():
+    def fails() -> None:
         raise Failure("on purpose")
 
     @step
-    def killed():
+    def killed() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     @step
-    def exits():
+    def exits() -> None:
         os._exit(7)
 
     @pipeline
@@ -119,13 +119,17 @@ class Owner:
         raise AssertionError(f"{handle} was in none of the phases {', '.join(phases)} within the time")
 
     def until_begun(self, handle: str) -> None:
-        """Polls until the attempt has begun."""
-        while not any(isinstance(event, AttemptStarted) for event in self.events):
-            self.until(handle, Phase.RUNNING, *FINAL)
+        """Polls until the attempt runs. Its events may come later."""
+        expect(self.until(handle, Phase.RUNNING, *FINAL), Phase.RUNNING)
 
     @property
     def starts(self) -> int:
         return sum(isinstance(event, AttemptStarted) for event in self.events)
+
+
+def expect(seen: Observation, phase: Phase) -> None:
+    """Raises AssertionError with all that was observed when an attempt is in another phase."""
+    assert seen.phase is phase, f"{seen.phase} and not {phase}: {seen.reason or seen.error or seen.events}"
 
 
 class ExecutorContract:
@@ -144,12 +148,17 @@ class ExecutorContract:
         """More lines of the workspace file, in YAML."""
         return ""
 
+    def location(self) -> str:
+        """More lines of the location in it, in YAML."""
+        return ""
+
     @contextmanager
     def owner(self, path: Path) -> Iterator[Owner]:
         """An owner of a run of a small workspace in that directory."""
         pipelines = textwrap.dedent(_PIPELINES).format(slow_s=self.slow_s)
         (path / "pipelines.py").write_text(pipelines)
-        (path / ".orchestrator.yaml").write_text(f"locations:\n- file: pipelines.py\n  name: main\n{self.settings()}\n")
+        location = "".join(f"  {line}\n" for line in ("name: main", *self.location().splitlines()))
+        (path / ".orchestrator.yaml").write_text(f"locations:\n- file: pipelines.py\n{location}{self.settings()}\n")
         owner = Owner(self, path)
         try:
             yield owner
@@ -158,21 +167,21 @@ class ExecutorContract:
 
     def test_an_attempt_runs_and_reports_its_events_in_order(self, tmp_path: Path) -> None:
         with self.owner(tmp_path) as owner:
-            assert owner.run("quick").phase is Phase.SUCCEEDED
+            expect(owner.run("quick"), Phase.SUCCEEDED)
             assert isinstance(owner.events[0], AttemptStarted)
             assert isinstance(owner.events[-1], AttemptSucceeded)
             assert [event.n for event in owner.events] == list(range(len(owner.events)))
 
     def test_a_failure_is_an_outcome(self, tmp_path: Path) -> None:
         with self.owner(tmp_path) as owner:
-            assert owner.run("fails").phase is Phase.FAILED
+            expect(owner.run("fails"), Phase.FAILED)
             assert "on purpose" in str(owner.events[-1])
 
     def test_launching_twice_runs_it_once(self, tmp_path: Path) -> None:
         with self.owner(tmp_path) as owner:
             handle = owner.executor.launch(owner.attempt("slow"))
             assert owner.executor.launch(owner.attempt("slow")) == handle
-            assert owner.until(handle, *FINAL).phase is Phase.SUCCEEDED
+            expect(owner.until(handle, *FINAL), Phase.SUCCEEDED)
             assert owner.starts == 1
 
     def test_the_final_observation_is_given_once(self, tmp_path: Path) -> None:
@@ -189,7 +198,7 @@ class ExecutorContract:
                 assert seen.phase is Phase.FAILED
                 assert seen.error is not None
                 assert cause in seen.error.message
-            assert owner.run("quick").phase is Phase.SUCCEEDED
+            expect(owner.run("quick"), Phase.SUCCEEDED)
 
     def test_an_attempt_outlives_its_owner_and_is_adopted(self, tmp_path: Path) -> None:
         with self.owner(tmp_path) as owner:
@@ -197,7 +206,7 @@ class ExecutorContract:
             owner.until_begun(handle)
             owner.restart()
             assert owner.executor.adopt(owner.attempt("slow"), seen=0) == handle
-            assert owner.until(handle, *FINAL).phase is Phase.SUCCEEDED
+            expect(owner.until(handle, *FINAL), Phase.SUCCEEDED)
             assert owner.starts == 1
 
     def test_an_outcome_waits_for_the_next_owner_which_hears_only_what_is_new(self, tmp_path: Path) -> None:
@@ -208,14 +217,14 @@ class ExecutorContract:
             owner.restart()
             time.sleep(self.slow_s)  # most likely it is over by now; if not, it is waited for
             owner.executor.adopt(owner.attempt("slow"), seen=seen)
-            assert owner.until(handle, *FINAL).phase is Phase.SUCCEEDED
-            assert owner.starts == 0
+            expect(owner.until(handle, *FINAL), Phase.SUCCEEDED)
+            assert owner.starts == (seen == 0)
             assert owner.events[0].n == seen
 
     def test_an_attempt_that_was_never_launched_is_revoked_by_the_next_owner(self, tmp_path: Path) -> None:
         with self.owner(tmp_path) as owner:
             handle = owner.executor.adopt(owner.attempt("quick"), seen=0)
-            assert owner.until(handle, *FINAL).phase is Phase.REVOKED
+            expect(owner.until(handle, *FINAL), Phase.REVOKED)
             owner.executor.launch(owner.attempt("quick"))
             owner.run("fails")
             assert not any(isinstance(event, AttemptSucceeded) for event in owner.events), "a revoked attempt has run"
@@ -226,7 +235,7 @@ class ExecutorContract:
             owner.until_begun(handle)
             for _ in range(3):
                 owner.executor.cancel(handle, grace=30)
-            assert owner.until(handle, *FINAL).phase is Phase.FAILED
+            expect(owner.until(handle, *FINAL), Phase.FAILED)
             owner.executor.cancel(handle, grace=0)  # it is forgotten by now
 
     def test_killing_needs_no_consent(self, tmp_path: Path) -> None:
@@ -236,7 +245,7 @@ class ExecutorContract:
             handle = owner.executor.launch(owner.attempt("slow"))
             owner.until_begun(handle)
             owner.executor.cancel(handle, grace=0)
-            assert owner.until(handle, *FINAL).phase is Phase.FAILED
+            expect(owner.until(handle, *FINAL), Phase.FAILED)
 
     def test_descriptors_can_be_waited_for(self, tmp_path: Path) -> None:
         import select

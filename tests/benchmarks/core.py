@@ -246,6 +246,12 @@ class Instant:
             found[spec.handle] = Observation(Phase.SUCCEEDED, events)
         return found
 
+    def close(self):
+        pass
+
+    def end_run(self, run_id):
+        pass
+
     def descriptors(self):
         # Something that is always readable: there is always something new.
         return [self._always] if hasattr(self, "_always") else [self._make()]

@@ -10,6 +10,7 @@ import msgspec
 
 from orchestrator.attempts.observation import Observation, Phase
 from orchestrator.code_locations.evaluator_pool import Finished
+from orchestrator.executors.base import Capabilities
 from orchestrator.model import events as ev
 from orchestrator.model.location import LocationInfo
 from orchestrator.model.tick import Evaluation, Requested
@@ -131,6 +132,9 @@ class Evaluators:
     def replace_grown(self, most_mb):
         return 0
 
+    def end_run(self, run_id):
+        pass
+
     def descriptors(self):
         return ()
 
@@ -145,6 +149,7 @@ class Steps:
     """The executor: what runs in the world, watched by one daemon."""
 
     name = EXECUTOR
+    capabilities = Capabilities()
 
     def __init__(self, context):
         self.world = context.pool.world
@@ -177,6 +182,12 @@ class Steps:
     def cancel(self, handle, grace):
         if self.world.steps.get(handle) == "running":
             self.world.steps[handle] = "canceled"
+
+    def end_run(self, run_id):
+        pass
+
+    def close(self):
+        pass
 
     def descriptors(self):
         return ()

@@ -194,7 +194,8 @@ def an_option_misspelt():
 @case(
     "@step",
     "there is no option 'colour'.",
-    "There is: name, outputs, resources, retry, timeout, tags, io_manager, version, isolation, hooks, description.",
+    "There is: name, outputs, resources, retry, timeout, tags, io_manager, version, isolation, pod, hooks,"
+    " description.",
 )
 def an_option_that_is_like_no_other():
     @step(colour="red")  # here
@@ -217,7 +218,7 @@ def an_option_of_a_resource_misspelt():
 @case(
     "@io_manager",
     "there is no option 'required_resource_keys'.",
-    "There is: name, resources, description, version, in_process_only, reach, preload.",
+    "There is: name, resources, description, version, in_process_only, reach, preload, in_storage.",
 )
 def an_option_of_an_io_manager_misspelt():
     @io_manager(required_resource_keys={"spark"})  # here

@@ -1,6 +1,7 @@
 """Executors are found by name: shipped, registered by an installed package, or by a dotted path."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,12 +10,13 @@ from orchestrator.code_locations.pool import LocationPool
 from orchestrator.errors import ConfigError
 from orchestrator.executors.base import ExecutorContext
 from orchestrator.executors.registry import make_executor
+from orchestrator.settings import Settings
 
 MODULE = """
 class Recording:
     name = "recording"
     capabilities = None
-    launch = adopt = poll = cancel = descriptors = None
+    launch = adopt = poll = cancel = end_run = close = descriptors = None
 
     def __init__(self, context):
         self.context = context
@@ -32,7 +34,7 @@ class Partial(Recording):
 
 @pytest.fixture
 def context():
-    return ExecutorContext(LocationPool([]), MemoryChannels())
+    return ExecutorContext(LocationPool([]), MemoryChannels(), Settings(path=Path(".orchestrator.yaml")))
 
 
 @pytest.fixture

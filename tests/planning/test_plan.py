@@ -200,7 +200,7 @@ def test_a_plan_names_the_managers_that_do_not_reach_every_machine_and_a_step_of
         return plan_run(two_modes, PlanRequest(pipeline="two_modes", mode=mode), {}).stored_within
 
     assert within("test") == (StoredWithin("one", "memory_io_manager", "process"),)
-    assert within("prod") == (StoredWithin("one", "filesystem_io_manager", "machine"),)
+    assert within("prod") == (StoredWithin("one", "filesystem_io_manager", "machine", in_storage=True),)
 
 
 def test_a_step_without_a_value_needs_no_memory():

@@ -1,14 +1,20 @@
 """Runs are refused before they exist when their executor could not carry them out."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from orchestrator import IOManager, Mode, io_manager, memory_io_manager, pipeline, step
+from orchestrator.attempts.memory import MemoryChannels
+from orchestrator.code_locations.pool import LocationPool
 from orchestrator.errors import ConfigError, DefinitionError
-from orchestrator.executors import registry
-from orchestrator.executors.base import Capabilities
+from orchestrator.executors.base import Capabilities, ExecutorContext
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
+from orchestrator.service import run_checks
 from orchestrator.service.run_checks import check_planned
+from orchestrator.settings import Settings
 
 
 class Anything(IOManager):
@@ -29,6 +35,11 @@ def disk():
     return Anything()
 
 
+@pytest.fixture
+def context():
+    return ExecutorContext(LocationPool([]), MemoryChannels(), Settings(path=Path(".orchestrator.yaml")))
+
+
 @step
 def one() -> int:
     return 1
@@ -47,17 +58,17 @@ def doubled():
     double(one())
 
 
-class Spread:
-    """Executors of other packages, by how far apart their attempts run."""
+@pipeline
+def plain():
+    double(one())
 
-    class process:
-        capabilities = Capabilities(spread="process")
 
-    class machine:
-        capabilities = Capabilities(spread="machine")
-
-    class anywhere:
-        capabilities = Capabilities(spread="anywhere")
+def check(run, **capabilities):
+    """Checks a run for an executor that declares this."""
+    executor = SimpleNamespace(capabilities=Capabilities(**capabilities))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_checks, "make_executor", lambda _name, _context: executor)
+        check_planned(run, None)
 
 
 def planned(mode, executor):
@@ -78,34 +89,43 @@ FITS = {
 
 
 @pytest.mark.parametrize(("reach", "spread"), FITS)
-def test_a_manager_must_reach_as_far_as_the_executor_spreads_steps(reach, spread, monkeypatch):
-    monkeypatch.setattr(registry, "_found", lambda name: getattr(Spread, name))
+def test_a_manager_must_reach_as_far_as_the_executor_spreads_steps(reach, spread):
     run = planned(reach, spread)
     if FITS[reach, spread]:
-        check_planned(run)
+        check(run, spread=spread)
         return
     with pytest.raises(ConfigError) as caught:
-        check_planned(run)
+        check(run, spread=spread)
     assert f"Mode {reach!r}" in str(caught.value)
     assert "outputs of step 'one'" in str(caught.value)
     assert MANAGERS[reach].name in str(caught.value)
     assert f"the {spread!r} executor" in str(caught.value)
 
 
-def test_values_in_memory_are_refused_where_each_step_has_its_own_process():
+def test_values_in_memory_are_refused_where_each_step_has_its_own_process(context):
     with pytest.raises(ConfigError) as caught:
-        check_planned(planned("process", "subprocess"))
+        check_planned(planned("process", "subprocess"), context)
     assert str(caught.value) == (
         "Mode 'process' keeps the outputs of step 'one' in memory (memory_io_manager), and the 'subprocess' executor"
         " runs every step in a process of its own.\n"
         "Use --executor in_process, or a mode with an IO manager that stores values."
     )
-    check_planned(planned("process", "in_process"))
+    check_planned(planned("process", "in_process"), context)
 
 
-def test_an_executor_that_is_not_there_is_refused():
+@pytest.mark.parametrize("storage", ["machine", "anywhere"])
+def test_a_manager_in_the_executors_storage_reaches_as_far_as_that(storage):
+    run = plan_run(plain, PlanRequest(pipeline="plain", executor="far"), {})
+    if storage == "anywhere":
+        check(run, spread="anywhere", storage=storage)
+        return
+    with pytest.raises(ConfigError, match="filesystem_io_manager"):
+        check(run, spread="anywhere", storage=storage)
+
+
+def test_an_executor_that_is_not_there_is_refused(context):
     with pytest.raises(ConfigError, match="There is no executor 'subproces'"):
-        check_planned(planned("machine", "subproces"))
+        check_planned(planned("machine", "subproces"), context)
 
 
 @pytest.mark.parametrize(

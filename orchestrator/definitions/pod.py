@@ -1,0 +1,53 @@
+"""What a step needs of its container, for executors that run containers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.definitions.source_location import Where, definition_error, where_called
+
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([EPTGMk]i?|Ki|m|e[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Pod:
+    """The pod of a step: `@step(pod=Pod(memory="8Gi"))`. Executors that run no containers ignore it.
+
+    cpu, memory: quantities as in a manifest ("500m", "2", "8Gi"). Both are requested; memory is the limit too, so that
+        a step which takes more is killed, and no other one for it.
+    gpu: how many of `nvidia.com/gpu`.
+    image: instead of the location's.
+    spec: fields of a pod spec, merged last: lists with names (containers, env, volumes) by name, tolerations and
+        envFrom appended, everything else replaced. The container of the step is called `step`.
+    """
+
+    cpu: str | float | None = None
+    memory: str | None = None
+    gpu: int | None = None
+    image: str | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    where: Where = field(default_factory=where_called, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("cpu", "memory"):
+            value = getattr(self, name)
+            if value is not None and not _QUANTITY.fullmatch(str(value)):
+                hint = 'Write a quantity as in a manifest: "500m", "2" or "8Gi".'
+                raise definition_error("Pod", self.where, f"{name}={value!r} is not a quantity.", hint)
+        if self.gpu is not None and (not isinstance(self.gpu, int) or self.gpu < 0):
+            raise definition_error("Pod", self.where, f"gpu={self.gpu!r} is not a number of GPUs.", "Write gpu=1.")
+        if not isinstance(self.spec, Mapping):
+            raise definition_error("Pod", self.where, "spec= is not a dictionary.", "Write spec={'nodeSelector': ...}.")
+
+    def planned(self) -> dict[str, Any]:
+        """Its fields as JSON; those that are not given are left out."""
+        given: dict[str, Any] = {
+            "cpu": None if self.cpu is None else str(self.cpu),
+            "memory": self.memory,
+            "gpu": self.gpu,
+        }
+        given |= {"image": self.image, "spec": dict(self.spec) or None}
+        return {name: value for name, value in given.items() if value is not None}
