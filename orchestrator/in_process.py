@@ -33,16 +33,8 @@ from orchestrator.errors import ConfigError, NotFound, NotPossible, near_misses
 from orchestrator.ids import new_run_id
 from orchestrator.io_managers.memory import forget_run, memory_io_manager
 from orchestrator.model.attempt import SourceRef
-from orchestrator.model.events import (
-    AttemptLaunched,
-    ErrorInfo,
-    Event,
-    Owner,
-    RunFinished,
-    RunStarted,
-    StepFailed,
-    kind_of,
-)
+from orchestrator.model.error_info import ErrorInfo
+from orchestrator.model.events import AttemptLaunched, Event, Owner, RunFinished, RunStarted, StepFailed, kind_of
 from orchestrator.model.states import RunState, StepState
 from orchestrator.planning.compile import IN_PROCESS, ReplacedMode, plan_run
 from orchestrator.planning.plan import PlanRequest

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from orchestrator.attempts.exit_status import how_it_ended
 from orchestrator.clock import now
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.event_lines import Undecodable, decode_line, quoted
 from orchestrator.model.events import (
     AnyAttemptEvent,
@@ -15,7 +16,6 @@ from orchestrator.model.events import (
     AttemptEvent,
     AttemptFailed,
     AttemptSucceeded,
-    ErrorInfo,
     EventUnreadable,
     encode_line,
 )

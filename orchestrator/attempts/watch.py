@@ -33,7 +33,8 @@ from orchestrator.heartbeat import is_alive
 from orchestrator.journal import read_lines_from
 from orchestrator.layout import AttemptDir
 from orchestrator.locks import is_locked
-from orchestrator.model.events import AttemptStarted, ErrorInfo
+from orchestrator.model.error_info import ErrorInfo
+from orchestrator.model.events import AttemptStarted
 from orchestrator.private_file import FILE_MODE
 from orchestrator.process_tree import kill_tree
 from orchestrator.regular import IN_THE_WAY, PASSING, open_regular, read_regular, why

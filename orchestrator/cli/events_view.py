@@ -12,6 +12,7 @@ from orchestrator.cli.styles import CYAN, DIM, GREEN, RED, YELLOW
 from orchestrator.clock import format_duration
 from orchestrator.model import events as ev
 from orchestrator.model.asset import asset_name
+from orchestrator.model.error_info import ErrorInfo
 
 _SHOWN_ALREADY = frozenset({"at", "step", "attempt", "n"})
 
@@ -85,7 +86,7 @@ def _rest(event: ev.Event) -> str:
 
 
 def _words(value: Any) -> str:
-    if isinstance(value, ev.ErrorInfo):
+    if isinstance(value, ErrorInfo):
         return value.headline()
     if isinstance(value, msgspec.Struct):
         return ",".join(f"{name}:{getattr(value, name)}" for name in value.__struct_fields__)

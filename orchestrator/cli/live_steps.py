@@ -17,6 +17,7 @@ from orchestrator.model.states import TERMINAL_STEP_STATES, StepState
 # What is listed one by one, however many there are: the first to be shown when there is little room.
 _TOLD = {StepState.RUNNING: 0, StepState.RETRYING: 1, StepState.FAILURE: 2}
 _BAR = 20
+_LONGEST_REASON = 100
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ def _one(step: RunStep, now: datetime, indent: str = "  ") -> Line:
 
 
 def _how_it_is(step: RunStep, now: datetime) -> str:
+    if step.state is StepState.RUNNING and step.started_at is None and step.waits_for:
+        reason = " ".join(step.waits_for.split())
+        return f"waits: {reason if len(reason) <= _LONGEST_REASON else f'{reason[:_LONGEST_REASON]}…'}"
     if step.state is StepState.RUNNING:
         began = step.started_at or now  # its process is being started
         took = format_duration(max(0.0, (now - began).total_seconds()))

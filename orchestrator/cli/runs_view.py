@@ -17,7 +17,7 @@ from orchestrator.cli.styles import BOLD, DIM, RED, RUN_STYLES, STEP_STYLES, STE
 from orchestrator.clock import format_duration
 from orchestrator.errors import shortened
 from orchestrator.model.asset import is_special_metadata
-from orchestrator.model.events import ErrorInfo, Frame
+from orchestrator.model.error_info import ErrorInfo, Frame
 from orchestrator.model.run import RunSummary, Trigger
 from orchestrator.model.states import RunState, StepState
 

@@ -12,7 +12,8 @@ from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.model.attempt import AttemptSpec
-from orchestrator.model.events import ErrorInfo, StepAbandoned, StepFailed, StepRetryScheduled, StepSkipped
+from orchestrator.model.error_info import ErrorInfo
+from orchestrator.model.events import StepAbandoned, StepFailed, StepRetryScheduled, StepSkipped
 from orchestrator.model.states import RunState, StepState
 
 # Before an attempt that was lost is made again: long enough for a machine to settle, short enough not to be noticed.

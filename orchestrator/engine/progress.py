@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.engine.step_graph import Network, RunStep
 from orchestrator.model import events as ev
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.states import TERMINAL_RUN_STATES, RunState, StepState
 from orchestrator.planning.plan import Plan
 
@@ -161,10 +162,15 @@ class RunProgress:
         step.state = StepState.RUNNING
         step.started_at = step.seconds = step.due_at = step.stop = None
         step.had_outcome = False
+        step.waits_for = ""
         step.seen = 0
+
+    def _attempt_waiting(self, event: ev.AttemptWaiting) -> None:
+        self.network.steps[event.step].waits_for = event.reason
 
     def _attempt_started(self, event: ev.AttemptStarted) -> None:
         step = self.network.steps[event.step]
+        step.waits_for = ""
         step.started_at = event.at
         if step.planned.timeout is not None:
             due = event.at + timedelta(seconds=step.planned.timeout)
@@ -235,14 +241,14 @@ class RunProgress:
             if waited_for:
                 message += f"; its function had returned, and it waited for {waited_for}"
             step.seconds = step.seconds or _seconds_since(step.started_at, at)
-            self._failure(step, ev.ErrorInfo("Timeout", message))
+            self._failure(step, ErrorInfo("Timeout", message))
         elif step.stop == "canceled" or self.canceling:
             self._finish(step, StepState.CANCELED)
         else:
             self._loss(step, otherwise)
 
     def _failure(
-        self, step: RunStep, error: ev.ErrorInfo, ask: ev.RetryAsk | None = None, allow_retries: bool = True
+        self, step: RunStep, error: ErrorInfo, ask: ev.RetryAsk | None = None, allow_retries: bool = True
     ) -> None:
         step.failures += 1
         step.error, step.ask, step.allow_retries, step.lost = error, ask, allow_retries, False
@@ -250,7 +256,7 @@ class RunProgress:
 
     def _loss(self, step: RunStep, reason: str) -> None:
         step.losses += 1
-        step.error, step.ask, step.allow_retries, step.lost = ev.ErrorInfo("Lost", reason), None, True, True
+        step.error, step.ask, step.allow_retries, step.lost = ErrorInfo("Lost", reason), None, True, True
         self.ended.append(step)
 
     def _finish(self, step: RunStep, state: StepState, produced: Any = None) -> None:
@@ -290,6 +296,7 @@ _HANDLERS: dict[type, Callable[[RunProgress, Any], None]] = {
     ev.StepRetryScheduled: RunProgress._step_retry_scheduled,
     ev.AttemptLaunched: RunProgress._attempt_launched,
     ev.AttemptStarted: RunProgress._attempt_started,
+    ev.AttemptWaiting: RunProgress._attempt_waiting,
     ev.AttemptStopRequested: RunProgress._attempt_stop_requested,
     ev.AttemptSucceeded: RunProgress._attempt_succeeded,
     ev.AttemptFailed: RunProgress._attempt_failed,

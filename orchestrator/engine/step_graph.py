@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Literal
 
 from orchestrator.model.attempt import SourceRef
-from orchestrator.model.events import ErrorInfo, RetryAsk
+from orchestrator.model.error_info import ErrorInfo
+from orchestrator.model.events import RetryAsk
 from orchestrator.model.states import TERMINAL_STEP_STATES, StepState
 from orchestrator.planning.plan import Plan, PlannedStep, Source, instance_key
 
@@ -62,6 +63,7 @@ class RunStep:
     error: ErrorInfo | None = None
     ask: RetryAsk | None = None  # what the last attempt asked for by raising RetryRequested
     allow_retries: bool = True
+    waits_for: str = ""  # why the launched attempt has not begun
     had_outcome: bool = False  # the last attempt recorded how it failed; its process has run the hooks then
     lost: bool = False  # the last attempt was lost: not the step's fault
     stop: Literal["canceled", "timed out"] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from orchestrator.model.events import ErrorInfo
+from orchestrator.model.error_info import ErrorInfo
 
 
 class SourceRef(msgspec.Struct, frozen=True, omit_defaults=True):

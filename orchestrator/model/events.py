@@ -12,37 +12,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from orchestrator.errors import shortened
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.states import RunState
 
 # An instant with its zone: one without cannot be compared with the others, so a line that has one is unreadable.
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of user code on the way to an error."""
-
-    file: str
-    line: int
-    function: str
-    source: str = ""
-
-
-class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An exception as data: what a person needs to see of it. `frames` holds user code only, outermost first."""
-
-    kind: str
-    message: str
-    frames: tuple[Frame, ...] = ()
-    cause: ErrorInfo | None = None
-    metadata: dict[str, Any] = {}
-    signal: int | None = None  # the process was ended by this signal
-    exit_code: int | None = None  # the process ended with this code, without an outcome
-
-    def headline(self) -> str:
-        """The first line of the message, shortened, with the class of the error in front."""
-        first = shortened(self.message.strip().split("\n", 1)[0])
-        return f"{self.kind}: {first}" if first else self.kind
 
 
 class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -158,6 +132,15 @@ class AttemptLaunched(Event, frozen=True, tag="attempt_launched"):
     attempt: int
     executor: str
     post_mortem: bool = False  # only to run the failure hooks of a step whose own process could not
+
+
+class AttemptWaiting(Event, frozen=True, tag="attempt_waiting"):
+    """The attempt was launched and has not begun: `reason` says what it waits for (room in a cluster, an image).
+    Written again when the reason changes."""
+
+    step: str
+    attempt: int
+    reason: str
 
 
 class AttemptRevoked(Event, frozen=True, tag="attempt_revoked"):
@@ -379,6 +362,7 @@ AnyEvent = (
     | StepRetryScheduled
     | StepFailed
     | AttemptLaunched
+    | AttemptWaiting
     | AttemptRevoked
     | AttemptStopRequested
     | AttemptDied

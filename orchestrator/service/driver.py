@@ -31,6 +31,7 @@ from orchestrator.errors import LocationDied, NotPossible, OrchestratorError, Ru
 from orchestrator.executors.base import DEFAULT_GRACE_S, Attempt, Executor
 from orchestrator.locks import HeldLock
 from orchestrator.model.attempt import AttemptSpec, handle_of
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.event_lines import LONG_AGO
 from orchestrator.model.events import (
     AttemptDied,
@@ -39,7 +40,7 @@ from orchestrator.model.events import (
     AttemptLost,
     AttemptRevoked,
     AttemptStopRequested,
-    ErrorInfo,
+    AttemptWaiting,
     Event,
     Owner,
     RunCancelRequested,
@@ -138,6 +139,8 @@ class RunDriver:
             return
         for event, line in zip_longest(seen.events, seen.lines):
             self._take(event, line)
+        if seen.phase is Phase.PENDING and seen.reason and seen.reason != current.waits_for:
+            self._take(AttemptWaiting(at=clock.now(), step=step, attempt=attempt, reason=seen.reason))
         if seen.phase not in FINAL:
             return
         crash_point("attempt.observed")
@@ -269,6 +272,8 @@ class RunDriver:
             location=self.record.location,
             isolation=planned.isolation,
             tags=planned.tags,
+            pod=planned.pod,
+            timeout=planned.timeout,
         )
 
     def _take(self, event: Event, line: bytes | None = None) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from orchestrator.definitions.source_location import Where
 from orchestrator.definitions.values import Failure, plain_metadata
 from orchestrator.errors import DefinitionError
-from orchestrator.model.events import ErrorInfo, Frame
+from orchestrator.model.error_info import ErrorInfo, Frame
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 _STANDARD = sysconfig.get_path("stdlib") + os.sep

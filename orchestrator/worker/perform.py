@@ -22,12 +22,12 @@ from orchestrator.definitions.retry import may_retry
 from orchestrator.definitions.values import Failure, RetryRequested
 from orchestrator.errors import DefinitionError
 from orchestrator.model.attempt import AttemptSpec
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import (
     AttemptCanceled,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
-    ErrorInfo,
     HookCompleted,
     HookFailed,
     HookSkipped,

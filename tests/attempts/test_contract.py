@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.attempts.observation import FINAL, Phase
 from orchestrator.model import events as ev
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import encode_line
 from tests.attempts.places import Files, Memory
 from tests.engine.lives import START
@@ -13,7 +14,7 @@ COMMON = {"at": START, "step": "load[a]", "attempt": 1}
 BEGAN = ev.AttemptStarted(n=0, pid=1, host="here", **COMMON)
 LOGGED = ev.LogEmitted(n=1, level="INFO", message="halfway", **COMMON)
 SUCCEEDED = ev.AttemptSucceeded(n=2, seconds=1.0, **COMMON)
-FAILED = ev.AttemptFailed(n=2, seconds=1.0, error=ev.ErrorInfo("E", "no"), **COMMON)
+FAILED = ev.AttemptFailed(n=2, seconds=1.0, error=ErrorInfo("E", "no"), **COMMON)
 CANCELED = ev.AttemptCanceled(n=2, seconds=1.0, **COMMON)
 
 

@@ -14,6 +14,7 @@ from orchestrator.layout import AttemptDir
 from orchestrator.locks import try_lock
 from orchestrator.model import events as ev
 from orchestrator.model.attempt import handle_of, split_handle
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import encode_line
 from orchestrator.model.states import RunState
 from tests.damage.kinds import in_its_place
@@ -34,7 +35,7 @@ time.sleep(60)
 COMMON = {"at": START, "step": "a", "attempt": 1}
 BEGAN = ev.AttemptStarted(n=0, pid=1, host="here", **COMMON)
 SUCCEEDED = ev.AttemptSucceeded(n=1, seconds=1.0, **COMMON)
-FAILED = ev.AttemptFailed(n=1, seconds=1.0, error=ev.ErrorInfo("E", "no"), **COMMON)
+FAILED = ev.AttemptFailed(n=1, seconds=1.0, error=ErrorInfo("E", "no"), **COMMON)
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ BAD_LINES = {
     "nested too deep": b"[" * 100_000 + b"\n",
     "an event of another step": encode_line(ev.AttemptSucceeded(at=START, step="b", attempt=1, n=1, seconds=1.0)),
     "an event of another attempt": encode_line(ev.AttemptFailed(at=START, step="a", attempt=2, n=1, seconds=1.0,
-                                                               error=ev.ErrorInfo("E", "no"))),
+                                                               error=ErrorInfo("E", "no"))),
     "an event of the run": encode_line(ev.RunFinished(at=START, status=RunState.SUCCESS)),
 }  # fmt: skip
 

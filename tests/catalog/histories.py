@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import orchestrator.model.events as ev
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.states import TERMINAL_RUN_STATES
 from tests.engine.lives import OWNER, Life, fails, plan
 
@@ -70,7 +71,7 @@ class History:
         common = {"at": life.now, "step": key, "attempt": life.attempt(key)}
         took = {"n": 9, "seconds": round(random.uniform(0, 100), 6)}
         kind, message = random.choice(ERRORS)
-        error = ev.ErrorInfo(kind, message)
+        error = ErrorInfo(kind, message)
         draw = random.random()
         if draw < 0.5:
             life.tell(ev.AttemptSucceeded(**common, **took, outputs=self.produced(key)))

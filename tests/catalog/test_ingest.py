@@ -9,6 +9,7 @@ from orchestrator.catalog.session import open_store
 from orchestrator.layout import RunsDir
 from orchestrator.locks import try_lock
 from orchestrator.model import events as ev
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.filters import RunFilter
 from orchestrator.model.states import RunState
 from tests.catalog.journals import OWNER, a_finished_run, a_run, a_step, an_asset, append, at, finished, started
@@ -131,7 +132,7 @@ def test_a_cancelled_run_leaves_no_step_running_in_the_index(state):
 
 
 def test_an_attempt_for_hooks_does_not_bring_a_failed_step_back(state):
-    error = ev.ErrorInfo("ProcessKilled", "killed", signal=9)
+    error = ErrorInfo("ProcessKilled", "killed", signal=9)
     append(
         a_run(state),
         started(),

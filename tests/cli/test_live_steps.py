@@ -76,3 +76,10 @@ def test_however_much_goes_wrong_it_fits_and_what_runs_comes_first():
 )
 def test_the_mark_of_many(steps, symbol):
     assert shown(steps, room=5)[0].startswith(f"  {symbol} square[…]  ")
+
+
+def test_a_step_whose_process_has_not_begun_says_what_it_waits_for():
+    waiting = step("load", StepState.RUNNING, waits_for="Unschedulable: 0/1 nodes\n  are available")
+    assert shown([waiting]) == ["  ▸ load  waits: Unschedulable: 0/1 nodes are available"]
+    long = step("load", StepState.RUNNING, waits_for="x" * 500)
+    assert len(shown([long])[0]) < 130

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.cli.runs_view import metadata_summary, without_library_frames
-from orchestrator.model.events import Frame
+from orchestrator.model.error_info import Frame
 
 SITE = "/home/ada/.venv/lib/python3.12/site-packages"
 

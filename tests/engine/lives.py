@@ -7,6 +7,7 @@ from orchestrator.engine.actions import Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import next_action
 from orchestrator.engine.progress import RunProgress
 from orchestrator.model import events as ev
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.planning.plan import Plan, PlannedInput, PlannedOutput, PlannedStep, Source, template_key
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,14 +116,14 @@ class Life:
         return self.outcome(key, ev.AttemptSucceeded, outputs=produced)
 
     def fail(self, key, ask=None, allow_retries=True):
-        error = ev.ErrorInfo("ValueError", f"{key} went wrong")
+        error = ErrorInfo("ValueError", f"{key} went wrong")
         return self.outcome(key, ev.AttemptFailed, error=error, ask=ask, allow_retries=allow_retries)
 
     def lose(self, key):
         return self.tell(ev.AttemptLost(at=self.now, step=key, attempt=self.attempt(key), reason="gone"))
 
     def die(self, key):
-        error = ev.ErrorInfo("ProcessKilled", "killed", signal=9)
+        error = ErrorInfo("ProcessKilled", "killed", signal=9)
         return self.tell(ev.AttemptDied(at=self.now, step=key, attempt=self.attempt(key), error=error))
 
     def end_as_asked(self, key):

@@ -12,10 +12,11 @@ from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.reuse import check_keys, finished_before, nearest, reused_steps, unselected_steps
 from orchestrator.errors import NotFound, NotPossible
 from orchestrator.model import events as ev
+from orchestrator.model.error_info import ErrorInfo
 from tests.engine.lives import OWNER, START
 from tests.engine.random_pipelines import Fate, Oracle, is_possible, key, outcome, plan_of, random_choice, random_nodes
 
-ERROR = ev.ErrorInfo("ValueError", "no")
+ERROR = ErrorInfo("ValueError", "no")
 
 
 class Driven:

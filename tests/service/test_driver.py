@@ -9,6 +9,7 @@ from orchestrator import clock
 from orchestrator.attempts.observation import Observation, Phase
 from orchestrator.errors import RunDamaged
 from orchestrator.model import events as ev
+from orchestrator.model.error_info import ErrorInfo
 from orchestrator.planning.plan import encode_plan
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.driver import OwnedRun, RunDriver
@@ -52,7 +53,7 @@ def test_a_decision_is_stamped_no_earlier_than_what_it_follows_from(driver, run_
     driver.advance(now, 1)
     common = {"step": "a", "attempt": 1}
     failed = ev.AttemptFailed(
-        at=now + timedelta(seconds=1), n=1, seconds=0.5, error=ev.ErrorInfo("E", "no"), allow_retries=False, **common
+        at=now + timedelta(seconds=1), n=1, seconds=0.5, error=ErrorInfo("E", "no"), allow_retries=False, **common
     )
     started = ev.AttemptStarted(at=now + timedelta(milliseconds=500), n=0, pid=1, host="here", **common)
     driver.observe("a", 1, Observation(Phase.FAILED, (started, failed)))
@@ -69,7 +70,7 @@ def test_an_attempt_whose_clock_is_ahead_does_not_move_the_clock_of_its_run(driv
     driver.advance(now, 1)
     ahead = now + timedelta(days=900)
     failed = ev.AttemptFailed(
-        at=ahead, step="a", attempt=1, n=0, seconds=0.5, error=ev.ErrorInfo("E", "no"), allow_retries=False
+        at=ahead, step="a", attempt=1, n=0, seconds=0.5, error=ErrorInfo("E", "no"), allow_retries=False
     )
     driver.observe("a", 1, Observation(Phase.FAILED, (failed,)))
     driver.advance(now, 1)
@@ -85,3 +86,16 @@ def test_a_run_that_is_removed_while_it_is_driven_is_not_made_again(driver, run_
     with pytest.raises(RunDamaged, match="removed while it ran"):
         driver.advance(clock.now(), 1)
     assert not run_log.exists()
+
+
+def test_what_a_launched_attempt_waits_for_is_recorded_when_it_changes(driver, run_log):
+    driver.advance(clock.now(), 1)
+    for reason in ("", "no node", "no node", "pulling", ""):
+        driver.observe("a", 1, Observation(Phase.PENDING, reason=reason))
+    assert driver.progress.network.steps["a"].waits_for == "pulling"
+    started = ev.AttemptStarted(at=clock.now(), step="a", attempt=1, n=0, pid=1, host="here")
+    driver.observe("a", 1, Observation(Phase.RUNNING, (started,)))
+    assert driver.progress.network.steps["a"].waits_for == ""
+    driver.close()
+    waits = [event.reason for event in run_log.events() if isinstance(event, ev.AttemptWaiting)]
+    assert waits == ["no node", "pulling"]
