@@ -14,7 +14,9 @@
     │  ├─ RunDamaged                  5   a run whose files cannot be read
     │  └─ SchemaTooNew                5   written by a newer version
     ├─ ExecutionError                 6   processes that run user code
-    │  └─ LocationDied                6   a location process ended by itself
+    │  ├─ LocationDied                6   a location process ended by itself
+    │  ├─ ClusterRefused              6   the API server of a cluster refused something
+    │  └─ ClusterUnreachable          6   it cannot be asked
     ├─ DaemonError                    7   the daemon is needed and absent, or present and in the way
     │  └─ DaemonSilent                7   there is a daemon, and it does not answer
     └─ TimedOut                       8   what a command waits for did not happen in the time it was given
@@ -158,6 +160,17 @@ class ExecutionError(OrchestratorError):
     """User code could not be run at all (a run that fails is not this)."""
 
     exit_code = 6
+
+
+class ClusterRefused(ExecutionError):
+    """The API server of a cluster refused a request. `status` is the HTTP status, `reason` Kubernetes' word for it."""
+
+    status = 0
+    reason = ""
+
+
+class ClusterUnreachable(ExecutionError):
+    """The API server could not be asked, or gave no answer that counts. It may have done what was asked."""
 
 
 class LocationDied(ExecutionError):

@@ -194,8 +194,10 @@ def pytest_collection_modifyitems(config, items):
     _mark_what_is_not_sampled(items)
     asked_for = config.getoption("-m")
     for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.kubernetes)
         # What takes longest decides: `-m exhaustive` runs what is not sampled too, `-m long` nothing exhaustive.
-        marks = ("chaos", "soak", "benchmark", "exhaustive", "long")
+        marks = ("kubernetes", "chaos", "soak", "benchmark", "exhaustive", "long")
         mark = next((mark for mark in marks if item.get_closest_marker(mark)), None)
         if mark is not None and mark not in asked_for:
             item.add_marker(pytest.mark.skip(reason=f"takes long; ask for it with -m {mark}"))

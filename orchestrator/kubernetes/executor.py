@@ -1,0 +1,325 @@
+"""The executor `kubernetes`: each attempt is a Job with one pod.
+
+Nothing here blocks: requests are made by threads, two watches keep a copy of our pods, and `poll` only looks at that.
+An API server that cannot be reached changes nothing about an attempt: it is asked again until it answers.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+from orchestrator import clock
+from orchestrator.attempts.observation import FINAL, Observation, Phase
+from orchestrator.errors import ClusterRefused, ExecutionError
+from orchestrator.executors.base import Attempt, Capabilities, ExecutorContext
+from orchestrator.kubernetes.client import Client
+from orchestrator.kubernetes.cluster_view import ClusterView
+from orchestrator.kubernetes.configuration import code_of, job_settings
+from orchestrator.kubernetes.facts import PodFacts, Stage, waits_for
+from orchestrator.kubernetes.jobs import Jobs
+from orchestrator.kubernetes.names import job_name
+from orchestrator.kubernetes.outcome import finished
+from orchestrator.model.error_info import ErrorInfo
+from orchestrator.model.events import AttemptStarted
+
+# Waiting is no help against some causes, but an image may just have been pushed, a Secret just have been created.
+_HOPELESS_S = 30.0
+# Requests at a time. A cluster takes far more; more threads would only wait for each other here.
+_THREADS = 16
+_SWEEP = timedelta(seconds=1)
+# An API server that could not be asked is asked again after this long.
+_AGAIN_S = 2.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass
+class Tracked:
+    """An attempt that this owner follows."""
+
+    attempt: Attempt
+    name: str
+    token: str
+    since: datetime
+    seen: int = 0
+    is_created: bool = False
+    is_over: bool = False  # its Job had ended when it was found
+    request: Future[None] | None = None  # creating or finding its Job
+    ending: Future[Observation] | None = None  # reading what it has left
+    hopeless_since: datetime | None = None
+    stop_at: datetime | None = None  # it was asked to stop, and is to be gone by then
+    events: list[str] = field(default_factory=list)
+
+
+class KubernetesExecutor:
+    """Attempts as Jobs of one cluster. Threads and watches begin with the first attempt."""
+
+    name = "kubernetes"
+
+    def __init__(self, context: ExecutorContext) -> None:
+        settings = context.settings.kubernetes
+        self._context = context
+        self._settings = settings
+        has_storage = settings.storage is not None
+        self.capabilities = Capabilities(spread="anywhere", storage="anywhere" if has_storage else "machine")
+        self._client = Client.find(settings.context, settings.namespace)
+        self._tracked: dict[str, Tracked] = {}
+        self._waiting: deque[str] = deque()  # Jobs that are not created yet because there are enough
+        self._to_delete: deque[tuple[datetime, str]] = deque()
+        self._view: ClusterView | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._jobs: Jobs | None = None
+        self._sweep = clock.Every(_SWEEP)
+
+    # --- the interface ---
+
+    def launch(self, attempt: Attempt) -> str:
+        if attempt.handle not in self._tracked:
+            code_of(self._context.settings, attempt.location)  # refused at once when it has no image
+            self._context.channels.prepare(attempt.handle)
+            self._track(attempt, seen=0)
+            self._waiting.append(attempt.handle)
+            self._create_waiting()
+        return attempt.handle
+
+    def adopt(self, attempt: Attempt, seen: int) -> str:
+        self._context.channels.prepare(attempt.handle)
+        tracked = self._track(attempt, seen)
+        tracked.request = self._submit(self._find, tracked)
+        return attempt.handle
+
+    def poll(self) -> dict[str, Observation]:
+        if self._view is None:
+            return {}
+        now = clock.now()
+        handles = self._view.changed() & self._tracked.keys()
+        if self._sweep.is_due(now):
+            self._sweep.done(now)
+            handles = set(self._tracked)
+            self._delete_due(now)
+        self._create_waiting()
+        found = {handle: self._observe(self._tracked[handle], now) for handle in sorted(handles)}
+        for handle, seen in found.items():
+            if seen.phase in FINAL:
+                self._forget(handle, now, seen)
+        return found
+
+    def cancel(self, handle: str, grace: float) -> None:
+        tracked = self._tracked.get(handle)
+        if tracked is None:
+            return
+        until = clock.now() + timedelta(seconds=grace)
+        if tracked.stop_at is not None and tracked.stop_at <= until:
+            return
+        tracked.stop_at = until
+        if handle in self._waiting:
+            self._waiting.remove(handle)
+        elif self._jobs is not None:
+            self._submit(self._jobs.stop, tracked.name, self._pod_name(handle), grace)
+        if self._view is not None:
+            self._view.hint(handle)
+
+    def end_run(self, run_id: str) -> None:
+        if self._jobs is not None:
+            self._submit(self._jobs.delete_input, run_id)
+
+    def close(self) -> None:
+        if self._threads is not None and self._view is not None:
+            self._view.close()
+            self._threads.shutdown()
+
+    def descriptors(self) -> Iterable[int]:
+        return () if self._view is None else (self._view.wake,)
+
+    # --- inside ---
+
+    def _start(self) -> ClusterView:
+        if self._view is None:
+            settings = job_settings(self._context.settings, self._client.access.namespace)
+            self._jobs = Jobs(self._client, settings, self._context)
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
+            self._view = ClusterView(self._client, settings.namespace, settings.instance)
+            self._view.start()
+        return self._view
+
+    def _track(self, attempt: Attempt, seen: int) -> Tracked:
+        self._start()
+        assert self._jobs is not None
+        name = job_name(self._jobs.settings.instance, attempt.handle)
+        tracked = Tracked(attempt, name, secrets.token_hex(8), clock.now(), seen)
+        self._tracked[attempt.handle] = tracked
+        return tracked
+
+    def _submit(self, work: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> Future[T]:
+        assert self._threads is not None
+        return self._threads.submit(work, *arguments, **more)
+
+    def _create_waiting(self) -> None:
+        room = self._settings.max_concurrent_jobs - sum(one.request is not None for one in self._tracked.values())
+        while self._waiting and room > 0:
+            tracked = self._tracked[self._waiting.popleft()]
+            tracked.request = self._submit(self._create, tracked)
+            room -= 1
+
+    def _create(self, tracked: Tracked) -> None:
+        assert self._jobs is not None
+        assert self._view is not None
+        try:
+            tracked.token = self._jobs.create(tracked.attempt, tracked.token)
+            tracked.is_created = True
+        finally:
+            self._view.hint(tracked.attempt.handle)
+
+    def _find(self, tracked: Tracked) -> None:
+        assert self._jobs is not None
+        assert self._view is not None
+        try:
+            found = self._jobs.find(tracked.name)
+            if found is not None:
+                self._view.pods.is_synced.wait(60)  # its pod is known then, if there is one
+                tracked.token, tracked.is_over = found
+                tracked.is_created = True
+        finally:
+            self._view.hint(tracked.attempt.handle)
+
+    def _observe(self, tracked: Tracked, now: datetime) -> Observation:
+        assert self._view is not None
+        handle = tracked.attempt.handle
+        if tracked.ending is not None:
+            return self._ended(tracked)
+        problem = self._request_problem(tracked)
+        if problem is not None:
+            return problem
+        facts, is_gone = self._view.pod(handle)
+        if not tracked.is_created:
+            return self._uncreated(tracked, now)
+        if facts is not None and (facts.stage is Stage.ENDED or is_gone):
+            tracked.ending = self._submit(self._finish, tracked, facts, is_gone)
+            return Observation(Phase.RUNNING)
+        if facts is not None and facts.stage is Stage.RUNNING:
+            return self._runs(tracked, facts)
+        return self._waits(tracked, facts, now)
+
+    def _request_problem(self, tracked: Tracked) -> Observation | None:
+        """What came of creating or finding the Job, when it was not that."""
+        request = tracked.request
+        if request is None or not request.done() or request.exception() is None:
+            return None
+        error = request.exception()
+        if isinstance(error, (ClusterRefused, ExecutionError)) and not isinstance(error, ClusterRefused):
+            # It cannot be asked. Whether it was created is found out with the next try: the name is the same.
+            again = self._create if not tracked.seen and not tracked.is_created else self._find
+            tracked.request = self._submit(self._later, again, tracked)
+            return Observation(Phase.UNKNOWN, reason=str(error))
+        message = getattr(error, "message", str(error))
+        hint = getattr(error, "hint", None)
+        text = f"its Job was refused: {message}" + (f" {hint}" if hint else "")
+        return Observation(Phase.FAILED, error=ErrorInfo("KubernetesRefused", text), reason=text)
+
+    def _later(self, work: Callable[[Tracked], None], tracked: Tracked) -> None:
+        time.sleep(_AGAIN_S)
+        work(tracked)
+
+    def _uncreated(self, tracked: Tracked, now: datetime) -> Observation:
+        if tracked.request is None:
+            if tracked.stop_at is not None:
+                return Observation(Phase.REVOKED, reason="it was told to stop before its Job was created")
+            most = self._settings.max_concurrent_jobs
+            return Observation(Phase.PENDING, reason=f"{most} Jobs are running, which is max_concurrent_jobs")
+        if not tracked.request.done():
+            return Observation(Phase.PENDING)
+        return Observation(Phase.REVOKED, reason="its Job was never created, or was deleted")
+
+    def _runs(self, tracked: Tracked, facts: PodFacts) -> Observation:
+        """A running attempt. Its own events come when it has ended; that it has begun is seen now, and stands for the
+        first of them, so that timeouts count from here."""
+        if tracked.seen:
+            return Observation(Phase.RUNNING)
+        tracked.seen = 1
+        spec = tracked.attempt.package.spec
+        began = AttemptStarted(
+            at=facts.started_at or clock.now(),
+            step=spec.step,
+            attempt=spec.attempt,
+            n=0,
+            pid=1,
+            host=facts.name,
+            post_mortem=spec.post_mortem is not None,
+        )
+        return Observation(Phase.RUNNING, (began,))
+
+    def _waits(self, tracked: Tracked, facts: PodFacts | None, now: datetime) -> Observation:
+        assert self._view is not None
+        assert self._jobs is not None
+        warning = self._view.warning(*([facts.name] if facts else []), tracked.name)
+        reason = waits_for(facts, warning)
+        if tracked.stop_at is not None and (facts is None or now >= tracked.stop_at):
+            return Observation(Phase.REVOKED, reason="it was told to stop before it began")
+        if facts is None and tracked.is_over:
+            return Observation(Phase.LOST, reason="its pod was gone when its Job was found again")
+        if facts is not None and facts.is_hopeless:
+            tracked.hopeless_since = tracked.hopeless_since or now
+            if (now - tracked.hopeless_since).total_seconds() >= _HOPELESS_S:
+                return Observation(Phase.FAILED, error=ErrorInfo("PodCannotStart", reason), reason=reason)
+        else:
+            tracked.hopeless_since = None
+        if (now - tracked.since).total_seconds() >= self._settings.start_timeout:
+            return Observation(Phase.LOST, reason=f"its pod did not start in time ({reason})")
+        # That a container is being created is not worth an event.
+        is_worth_saying = bool(warning or (facts is not None and facts.message))
+        return Observation(Phase.PENDING, reason=reason if is_worth_saying else "")
+
+    def _finish(self, tracked: Tracked, facts: PodFacts, is_gone: bool) -> Observation:
+        assert self._jobs is not None
+        assert self._view is not None
+        try:
+            log = b"" if is_gone else self._jobs.log(facts.name)
+            stopped = tracked.stop_at is not None
+            outcome = finished(
+                tracked.attempt.handle, facts, log, tracked.token, tracked.seen, was_stopped=stopped, is_gone=is_gone
+            )
+            self._context.channels.keep_output(tracked.attempt.handle, outcome.printed)
+            return outcome.observation
+        finally:
+            self._view.hint(tracked.attempt.handle)
+
+    def _ended(self, tracked: Tracked) -> Observation:
+        assert tracked.ending is not None
+        if not tracked.ending.done():
+            return Observation(Phase.RUNNING)
+        try:
+            return tracked.ending.result()
+        except (ExecutionError, OSError) as error:
+            tracked.ending = None  # it is read again with the next look
+            return Observation(Phase.UNKNOWN, reason=str(error))
+
+    def _pod_name(self, handle: str) -> str | None:
+        facts = None if self._view is None else self._view.pod(handle)[0]
+        return None if facts is None else facts.name
+
+    def _forget(self, handle: str, now: datetime, seen: Observation) -> None:
+        assert self._view is not None
+        tracked = self._tracked.pop(handle)
+        self._view.forget(handle)
+        if tracked.is_created or seen.phase is not Phase.REVOKED:
+            keep = self._settings.keep_failed if seen.phase is Phase.FAILED and tracked.stop_at is None else 0.0
+            self._to_delete.append((now + timedelta(seconds=keep), tracked.name))
+            if not keep:
+                self._delete_due(now)
+
+    def _delete_due(self, now: datetime) -> None:
+        assert self._jobs is not None
+        for _ in range(len(self._to_delete)):
+            due, name = self._to_delete.popleft()
+            if due <= now:
+                self._submit(self._jobs.delete, name)
+            else:
+                self._to_delete.append((due, name))

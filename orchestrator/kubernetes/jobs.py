@@ -1,0 +1,111 @@
+"""Creates, finds, stops and deletes Jobs. Every operation may be repeated. Called by threads."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import Any
+
+from orchestrator.errors import ClusterRefused
+from orchestrator.executors.base import Attempt, ExecutorContext
+from orchestrator.kubernetes.client import Client
+from orchestrator.kubernetes.configuration import code_of
+from orchestrator.kubernetes.manifest import JobSettings, input_of, job_of
+from orchestrator.kubernetes.names import TOKEN, handle_in, input_name, job_name
+
+# Of what a step has printed, at most so much is fetched: the newest.
+_LOG_LINES, _LOG_BYTES = 50_000, 16 << 20
+
+
+class Jobs:
+    """The Jobs of one state directory in one namespace."""
+
+    def __init__(self, client: Client, settings: JobSettings, context: ExecutorContext) -> None:
+        self.settings = settings
+        self._client = client
+        self._context = context
+        self._inputs: set[str] = set()  # runs whose Secret is there
+        self._lock = threading.Lock()
+
+    def create(self, attempt: Attempt, token: str) -> str:
+        """Creates the Job of an attempt, unless it is there; its token. Raises ExecutionError and ConfigError."""
+        self._ensure_input(attempt)
+        code = code_of(self._context.settings, attempt.location)
+        manifest = job_of(attempt, self.settings, code, token, attempt.timeout)
+        try:
+            self._client.request("POST", self._path("jobs"), manifest, query={"fieldValidation": "Strict"})
+        except ClusterRefused as error:
+            if error.status != 409:
+                raise
+            found = self._get(job_name(self.settings.instance, attempt.handle))
+            metadata = (found or {}).get("metadata") or {}
+            if handle_in(metadata) != attempt.handle:
+                raise
+            return str(metadata["annotations"].get(TOKEN, token))
+        return token
+
+    def find(self, name: str) -> tuple[str, bool] | None:
+        """The token of a Job that is there, and whether it has ended; None when it is not there."""
+        found = self._get(name)
+        if found is None:
+            return None
+        conditions = (found.get("status") or {}).get("conditions") or ()
+        is_over = any(one["status"] == "True" and one["type"] in ("Complete", "Failed") for one in conditions)
+        return str(found["metadata"]["annotations"].get(TOKEN, "")), is_over
+
+    def stop(self, name: str, pod: str | None, grace: float) -> None:
+        """Asks the pod to stop within `grace` seconds; without a pod, makes sure that none starts."""
+        if pod is None:
+            self.delete(name)
+            return
+        self._gone("DELETE", f"/api/v1/namespaces/{self.settings.namespace}/pods/{pod}", int(grace))
+
+    def delete(self, name: str) -> None:
+        """Deletes a Job with its pod. One that is gone already is fine."""
+        self._gone("DELETE", f"{self._path('jobs')}/{name}", None)
+
+    def delete_input(self, run_id: str) -> None:
+        """Deletes the Secret of a run."""
+        name = input_name(self.settings.instance, run_id)
+        self._inputs.discard(run_id)
+        self._gone("DELETE", f"/api/v1/namespaces/{self.settings.namespace}/secrets/{name}", None)
+
+    def log(self, pod: str) -> bytes:
+        """The newest part of what a pod has printed; nothing when the log is gone."""
+        query = {"tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES), "container": "step"}
+        try:
+            return self._client.text(f"/api/v1/namespaces/{self.settings.namespace}/pods/{pod}/log", query, 60.0)
+        except ClusterRefused:
+            return b""
+
+    def _ensure_input(self, attempt: Attempt) -> None:
+        run_id = attempt.package.run.run_id
+        with self._lock:  # one at a time: they are made once a run
+            if run_id in self._inputs:
+                return
+            path = f"/api/v1/namespaces/{self.settings.namespace}/secrets"
+            try:
+                self._client.request("POST", path, input_of(attempt, self.settings))
+            except ClusterRefused as error:
+                if error.status != 409:
+                    raise
+            self._inputs.add(run_id)
+
+    def _get(self, name: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self._client.request("GET", f"{self._path('jobs')}/{name}")
+            return found
+        except ClusterRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _gone(self, method: str, path: str, grace: int | None) -> None:
+        body: dict[str, object] = {"propagationPolicy": "Background"}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        with suppress(ClusterRefused):  # 404: it is gone; 403 was said when it was created
+            self._client.request(method, path, body)
+
+    def _path(self, kind: str) -> str:
+        return f"/apis/batch/v1/namespaces/{self.settings.namespace}/{kind}"

@@ -1,0 +1,181 @@
+"""Builds the objects of an attempt: its Job, and the Secret with what the attempts of its run share. Pure."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.attempts.package import encode_run
+from orchestrator.errors import ConfigError
+from orchestrator.executors.base import Attempt
+from orchestrator.kubernetes.facts import CONTAINER
+from orchestrator.kubernetes.merge import merged
+from orchestrator.kubernetes.names import (
+    TOKEN,
+    annotations_of,
+    input_name,
+    job_name,
+    labels_of,
+)
+
+# The sum of a Secret's values that an API server accepts.
+MOST_INPUT = 1 << 20
+# One environment variable, with its name; Linux takes 131,071.
+MOST_SPEC = 120_000
+_INPUT = "/var/run/orchestrator"
+_WEEK = 7 * 86400
+# A step may end by itself for so long after its timeout before the cluster ends it: its owner may be dead.
+_AFTER_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """What all Jobs of a workspace have in common. `pod` is a pod spec that is merged under each."""
+
+    instance: str
+    namespace: str
+    env_from: tuple[Mapping[str, Any], ...] = ()
+    pod: Mapping[str, Any] = field(default_factory=dict)
+    claim: str | None = None
+    mount: str = "/storage"
+    grace_s: int = 30
+
+
+@dataclass(frozen=True)
+class CodeSettings:
+    """Where the code of a location is in its image. `environment`: variables with their values."""
+
+    image: str
+    target: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def job_of(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str, timeout: float | None) -> Any:
+    """The Job of an attempt. `token` marks lines of its log as ours. Raises ConfigError when it cannot be sent."""
+    run = attempt.package.run
+    labels = labels_of(settings.instance, attempt.handle, run.pipeline, attempt.location)
+    annotations = annotations_of(attempt.handle)
+    deadline = {} if timeout is None else {"activeDeadlineSeconds": int(timeout) + _AFTER_TIMEOUT_S}
+    pod = merged(_pod(attempt, settings, code, token), settings.pod)
+    for own in (attempt.pod, (attempt.pod or {}).get("spec")):
+        pod = merged(pod, _wanted(own) if own is attempt.pod else (own or {}))
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(settings.instance, attempt.handle),
+            "namespace": settings.namespace,
+            "labels": labels,
+            "annotations": {**annotations, TOKEN: token},
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "podReplacementPolicy": "Failed",
+            "ttlSecondsAfterFinished": _WEEK,
+            "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": {**pod, **deadline}},
+        },
+    }
+
+
+def input_of(attempt: Attempt, settings: JobSettings) -> Any:
+    """The Secret that the attempts of a run read. Raises ConfigError when it is too large for one."""
+    run = attempt.package.run
+    storage = settings.mount if settings.claim is not None else ""  # the owner's own place is not there
+    data = zlib.compress(encode_run(replace(run, storage=storage)), 9)
+    if len(data) > MOST_INPUT:
+        raise ConfigError(
+            f"The plan and configuration of run {run.run_id} take {len(data):,} bytes compressed, and a Secret holds"
+            f" {MOST_INPUT:,}.",
+            hint="Use smaller configuration, or fewer steps.",
+        )
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "immutable": True,
+        "metadata": {
+            "name": input_name(settings.instance, run.run_id),
+            "namespace": settings.namespace,
+            "labels": {
+                name: value
+                for name, value in labels_of(settings.instance, attempt.handle, run.pipeline, attempt.location).items()
+                if not name.endswith(("/step", "/attempt"))
+            },
+        },
+        "data": {"run": base64.b64encode(data).decode()},
+    }
+
+
+def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str) -> dict[str, Any]:
+    spec = base64.b85encode(zlib.compress(msgspec.json.encode(attempt.package.spec), 9)).decode()
+    if len(spec) > MOST_SPEC:
+        raise ConfigError(
+            f"Step {attempt.package.spec.step!r} reads from too many steps for a pod ({len(spec):,} bytes).",
+            hint="Collect values in a step before it.",
+        )
+    environment = {
+        **code.environment,
+        "ORCHESTRATOR_POD_SPEC": spec,
+        "ORCHESTRATOR_POD_TARGET": msgspec.json.encode(code.target).decode(),
+        "ORCHESTRATOR_POD_TOKEN": token,
+        "ORCHESTRATOR_POD_RUN": f"{_INPUT}/run",
+    }
+    mounts = [{"name": "orchestrator-run", "mountPath": _INPUT, "readOnly": True}, {"name": "tmp", "mountPath": "/tmp"}]
+    volumes: list[dict[str, Any]] = [
+        {
+            "name": "orchestrator-run",
+            "secret": {"secretName": input_name(settings.instance, attempt.package.run.run_id)},
+        },
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    if settings.claim is not None:
+        mounts.append({"name": "orchestrator-storage", "mountPath": settings.mount})
+        volumes.append({"name": "orchestrator-storage", "persistentVolumeClaim": {"claimName": settings.claim}})
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": settings.grace_s,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": code.image,
+                "command": ["python", "-P", "-m", "orchestrator.worker.in_pod"],
+                "env": [{"name": name, "value": value} for name, value in environment.items()],
+                "envFrom": list(settings.env_from),
+                "terminationMessagePolicy": "File",
+                "volumeMounts": mounts,
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }
+        ],
+        "volumes": volumes,
+    }
+
+
+def _wanted(pod: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What `Pod(...)` says, as a pod spec. Memory is a limit too: a step that takes more would take it from others."""
+    if not pod:
+        return {}
+    container: dict[str, Any] = {"name": CONTAINER}
+    requests = {name: pod[name] for name in ("cpu", "memory") if pod.get(name)}
+    limits = {"memory": pod["memory"]} if pod.get("memory") else {}
+    if pod.get("gpu"):
+        limits["nvidia.com/gpu"] = str(pod["gpu"])
+    resources = {name: value for name, value in (("requests", requests), ("limits", limits)) if value}
+    if resources:
+        container["resources"] = resources
+    if pod.get("image"):
+        container["image"] = pod["image"]
+    return {"containers": [container]}

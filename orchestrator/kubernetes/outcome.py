@@ -1,0 +1,76 @@
+"""What a pod that has ended says of its attempt. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.attempts.observation import Observation, Phase, Recorded, observed, recorded_line, up_to_outcome
+from orchestrator.attempts.termination_message import BLOCK, events_in, read_message
+from orchestrator.kubernetes.facts import PodFacts, Stage, how_it_died, how_it_was_lost
+from orchestrator.model.attempt import split_handle
+from orchestrator.model.error_info import ErrorInfo
+from orchestrator.model.events import AttemptCanceled
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The final observation, and what the step printed."""
+
+    observation: Observation
+    printed: bytes
+
+
+def finished(
+    handle: str,
+    facts: PodFacts,
+    log: bytes,
+    token: str,
+    seen: int,
+    *,
+    was_stopped: bool = False,
+    is_gone: bool = False,
+) -> Outcome:
+    """The end of an attempt. `seen` of its events are known. The step's own outcome counts before anything that
+    Kubernetes says: a pod that was deleted after it is not lost. `is_gone`: the pod is not there any more."""
+    printed, ours = _apart(log, token)
+    recorded, is_whole = _events(handle, facts, ours, token)
+    new = recorded[seen:]
+    vanished = "its pod is gone, and how it ended was not seen" if is_gone and facts.stage is not Stage.ENDED else None
+    lost = None if was_stopped else how_it_was_lost(facts) or vanished
+    outcome = up_to_outcome(new)
+    if outcome is not None and not (lost is not None and isinstance(outcome.events[-1], AttemptCanceled)):
+        return Outcome(outcome, printed)
+    if outcome is not None:  # it tore down when the cluster ended it: we did not ask for that
+        new = new[: len(outcome.events) - 1]
+    if not is_whole:
+        error = ErrorInfo("EventsMissing", "its events did not fit into the pod's message, and its log is gone")
+        return Outcome(observed(Phase.FAILED, new, error, error.message), printed)
+    if lost is not None:
+        return Outcome(observed(Phase.LOST, new, None, lost), printed)
+    message = f"its process {how_it_died(facts)}"
+    kind = "OutOfMemory" if facts.reason == "OOMKilled" else "ProcessExited"
+    error = ErrorInfo(kind, message, exit_code=facts.exit_code)
+    return Outcome(observed(Phase.FAILED, new, error, message), printed)
+
+
+def _events(handle: str, facts: PodFacts, ours: list[str], token: str) -> tuple[list[Recorded], bool]:
+    """The events, and whether those are all that the attempt recorded."""
+    message = read_message(facts.left)
+    if message is None:
+        return [], True
+    lines = events_in(message, ours, token)
+    if lines is None:
+        return [], False
+    _, step, number = split_handle(handle)
+    return [recorded_line(step, number, line, place)[0] for place, line in enumerate(lines)], True
+
+
+def _apart(log: bytes, token: str) -> tuple[bytes, list[str]]:
+    """What the step printed, and the lines of a log that are ours."""
+    prefix = f"{BLOCK}{token} ".encode()
+    if prefix not in log:
+        return log, []
+    lines = log.split(b"\n")
+    ours = [line.decode() for line in lines if line.startswith(prefix)]
+    rest = b"\n".join(line for line in lines if not line.startswith(prefix))
+    return rest, ours

@@ -1,0 +1,144 @@
+"""A real cluster for the tests marked `kubernetes`: one node that starts here in seconds once it was built.
+
+Pods run the Python of this environment, mounted from the host: nothing is built and nothing is pulled.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.kubernetes.client import Client
+from orchestrator.kubernetes.kubeconfig import find_access
+
+HERE = Path(__file__).parent / "cluster"
+ROOT = Path(__file__).parent.parent.parent
+REQUIRED = os.environ.get("ORCHESTRATOR_REQUIRE_CLUSTER") == "1"
+BUILD_S = 3600
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """The kubeconfig of a running cluster."""
+    why = _cannot()
+    if why is not None:
+        (pytest.fail if REQUIRED else pytest.skip)(f"No cluster can be started here: {why}.")
+    directory = tmp_path_factory.mktemp("kube")
+    environment = {**os.environ, "KUBE_DIR": str(directory), "KUBE_BIN": os.environ.get("KUBE_BIN", _cache())}
+    for command, seconds in (("build", BUILD_S), ("up", 300)):
+        done = subprocess.run(
+            [HERE / command], env=environment, capture_output=True, text=True, timeout=seconds, check=False
+        )
+        if done.returncode != 0:
+            (pytest.fail if REQUIRED else pytest.skip)(f"No cluster: {command} said {done.stderr[-2000:]}")
+    try:
+        started = Cluster(directory / "kubeconfig", environment)
+        if not started.runs_pods():
+            (pytest.fail if REQUIRED else pytest.skip)("No cluster: it started, and runs no pods here.")
+        yield started
+    finally:
+        subprocess.run([HERE / "down"], env=environment, check=False, timeout=60)
+
+
+def _cannot():
+    if os.geteuid() != 0:
+        return "it takes root"
+    if shutil.which("go") is None and not Path("/usr/local/go/bin/go").exists() and not _is_built():
+        return "Go is not installed"
+    allowed = subprocess.run(
+        ["unshare", "--mount", "--net", "--pid", "--fork", "true"], capture_output=True, check=False
+    )
+    return None if allowed.returncode == 0 else "namespaces may not be made"
+
+
+def _cache():
+    return str(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "orchestrator-kube")
+
+
+def _is_built():
+    return (Path(os.environ.get("KUBE_BIN", _cache())) / "stamp").exists()
+
+
+class Cluster:
+    """A running cluster, and what tests do to it."""
+
+    def __init__(self, kubeconfig, environment):
+        self.kubeconfig = kubeconfig
+        self._environment = environment
+        self.client = Client(find_access(None, None, {"KUBECONFIG": str(kubeconfig)}))
+
+    def kubectl(self, *arguments):
+        """What kubectl prints."""
+        kubectl = Path(self._environment["KUBE_BIN"]) / "kubectl"
+        command = [kubectl, "--kubeconfig", self.kubeconfig, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    def runs_pods(self):
+        """Whether a pod can be started at all: what containers need differs between machines."""
+        try:
+            self.kubectl("run", "smoke", "--image=local/sh:1", "--restart=Never", "--", "true")
+            self.kubectl("wait", "pod/smoke", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=100s")
+        except subprocess.SubprocessError:
+            return False
+        return True
+
+    def inside(self, *command):
+        """Carries out a command inside the cluster's machine."""
+        return subprocess.run(
+            [HERE / "in", *command], env=self._environment, capture_output=True, text=True, check=False
+        )
+
+    def items(self, kind, namespace):
+        return json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json"))["items"]
+
+
+@pytest.fixture
+def namespace(cluster):
+    """A namespace of the test's own."""
+    name = f"t-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    for _ in range(200):
+        if cluster.kubectl("get", "serviceaccount", "-n", name, "-o", "name"):
+            break
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def section(namespace, workspace, **more):
+    """The `kubernetes` section of a workspace file whose pods run this environment."""
+    paths = {
+        "/usr": "/usr",
+        "/lib": "/usr/lib",
+        "/lib64": "/usr/lib64",
+        str(ROOT): str(ROOT),
+        str(workspace): str(workspace),
+    }
+    for prefix in {sys.prefix, sys.base_prefix}:
+        if not any(Path(prefix).is_relative_to(path) for path in paths):
+            paths[prefix] = prefix
+    volumes = [{"name": f"host-{n}", "hostPath": {"path": path}} for n, path in enumerate(paths.values())]
+    mounts = [
+        {"name": f"host-{n}", "mountPath": mount, "readOnly": mount != str(workspace)} for n, mount in enumerate(paths)
+    ]
+    container = {
+        "name": "step",
+        "command": [sys.executable, "-P", "-m", "orchestrator.worker.in_pod"],
+        "workingDir": str(workspace),
+        "securityContext": None,
+        "volumeMounts": mounts,
+        "env": [{"name": "PYTHONPATH", "value": f"{ROOT}{os.pathsep}{sysconfig.get_path('purelib')}"}],
+    }
+    pod = {"securityContext": None, "volumes": volumes, "containers": [container]}
+    return {"namespace": namespace, "storage": None, "pod": pod, **more}
+
+
+def workspace_file(namespace, workspace, **more):
+    """The lines of a workspace file, but for its locations."""
+    return yaml.safe_dump({"kubernetes": section(namespace, workspace, **more)}, sort_keys=False)

@@ -1,0 +1,141 @@
+"""What a pod says of an attempt: its events whole or not at all, causes in words, and whose fault it was."""
+
+import random
+
+import pytest
+
+from orchestrator.attempts.observation import Phase
+from orchestrator.attempts.termination_message import MOST_BYTES, events_in, read_message, write_message
+from orchestrator.clock import now
+from orchestrator.kubernetes.facts import PodFacts, Stage, facts_of, waits_for
+from orchestrator.kubernetes.outcome import finished
+from orchestrator.model.attempt import handle_of
+from orchestrator.model.events import AttemptStarted, AttemptSucceeded, LogEmitted, encode_line
+
+HANDLE = handle_of("0123456789ab", "load", 1)
+
+
+def events(count, noise=False):
+    rnd = random.Random(count)
+    common = {"step": "load", "attempt": 1}
+    yield encode_line(AttemptStarted(at=now(), n=0, pid=1, host="h", **common))
+    for n in range(1, count - 1):
+        text = rnd.randbytes(60).hex() if noise else "line"
+        yield encode_line(LogEmitted(at=now(), n=n, level="INFO", logger="l", message=text, **common))
+    yield encode_line(AttemptSucceeded(at=now(), n=count - 1, seconds=0.1, outputs={}, **common))
+
+
+def ended(left, **fields):
+    return PodFacts(name="p", uid="u", stage=Stage.ENDED, left=left, **{"exit_code": 0, **fields})
+
+
+@pytest.mark.parametrize("count", [2, 20, 60, 500])
+@pytest.mark.parametrize("noise", [False, True], ids=["alike", "random"])
+def test_events_survive_in_the_message_or_with_the_block(count, noise):
+    lines = list(events(count, noise))
+    written = write_message(lines, "token")
+    assert len(written.message) <= MOST_BYTES
+    message = read_message(written.message.decode())
+    log = ["printed", *written.block, "after"]
+    assert events_in(message, log, "token") == [line[:-1] for line in lines]
+    if written.block:
+        assert max(map(len, written.block)) < 4096
+        assert events_in(message, log[:-2], "token") is None, "a part of them is none of them"
+        assert events_in(message, log, "another") is None, "a step cannot forge them"
+
+
+def test_the_steps_own_outcome_counts_before_what_the_cluster_says():
+    lines = list(events(3))
+    left = write_message(lines, "t").message.decode()
+    seen = finished(HANDLE, ended(left, disruption="PreemptionByScheduler", is_deleting=True), b"", "t", 0).observation
+    assert seen.phase is Phase.SUCCEEDED
+    assert [event.n for event in seen.events] == [0, 1, 2]
+
+
+def test_what_is_known_already_is_not_reported_again():
+    left = write_message(list(events(5)), "t").message.decode()
+    assert [event.n for event in finished(HANDLE, ended(left), b"", "t", 3).observation.events] == [3, 4]
+
+
+def test_what_the_step_printed_is_kept_without_our_lines():
+    written = write_message(list(events(500, noise=True)), "t")
+    log = b"hello\n" + "".join(f"{line}\n" for line in written.block).encode() + b"bye\n"
+    outcome = finished(HANDLE, ended(written.message.decode()), log, "t", 0)
+    assert outcome.printed == b"hello\nbye\n"
+    assert outcome.observation.phase is Phase.SUCCEEDED
+
+
+def test_events_that_are_missing_fail_the_attempt_and_are_not_passed_over():
+    written = write_message(list(events(500, noise=True)), "t")
+    seen = finished(HANDLE, ended(written.message.decode()), b"", "t", 0).observation
+    assert (seen.phase, seen.error.kind) == (Phase.FAILED, "EventsMissing")
+
+
+LIMIT = {"reason": "OOMKilled", "exit_code": 137, "memory_limit": "64Mi"}
+NO_PROGRAM = {"exit_code": 128, "reason": "StartError", "left": "no such file: python"}
+DRAINED = {"disruption": "EvictionByEvictionAPI", "node": "n1", "exit_code": 143}
+OVERDUE = {"pod_reason": "DeadlineExceeded", "exit_code": 137}
+ENDINGS = [
+    ("out of memory", LIMIT, Phase.FAILED, "out of memory (limit 64Mi)"),
+    ("an exit code", {"exit_code": 3}, Phase.FAILED, "exit code 3"),
+    ("a signal", {"exit_code": 137, "reason": "Error"}, Phase.FAILED, "SIGKILL"),
+    ("no such program", NO_PROGRAM, Phase.FAILED, "no such file: python"),
+    ("the pod's deadline", OVERDUE, Phase.FAILED, "ran longer than allowed"),
+    ("drained", DRAINED, Phase.LOST, "evicted through the API"),
+    ("preempted", {"disruption": "PreemptionByScheduler", "exit_code": 143}, Phase.LOST, "preempted"),
+    ("its node is gone", {"disruption": "DeletionByPodGC", "exit_code": None}, Phase.LOST, "its node is gone"),
+    ("evicted by the node", {"pod_reason": "Evicted", "exit_code": None}, Phase.LOST, "evicted by the node"),
+    ("deleted by a person", {"is_deleting": True, "exit_code": 137}, Phase.LOST, "its pod was deleted"),
+]
+
+
+@pytest.mark.parametrize(("fields", "phase", "words"), [pytest.param(*row[1:], id=row[0]) for row in ENDINGS])
+def test_an_end_without_an_outcome_has_its_cause_and_its_fault(fields, phase, words):
+    seen = finished(HANDLE, ended(**{"left": "", **fields}), b"", "t", 0).observation
+    assert seen.phase is phase
+    assert words in (seen.reason or seen.error.message)
+
+
+def test_a_pod_that_we_stopped_is_not_lost():
+    seen = finished(HANDLE, ended("", is_deleting=True, exit_code=137), b"", "t", 0, was_stopped=True).observation
+    assert seen.phase is Phase.FAILED
+
+
+def pod(status, **spec):
+    return {
+        "metadata": {"name": "p", "uid": "u", "creationTimestamp": "2026-11-01T00:00:00Z"},
+        "spec": {"containers": [{"name": "step", "image": "i"}], **spec},
+        "status": status,
+    }
+
+
+def waiting(reason, message=None):
+    state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
+    return pod({"phase": "Pending", "containerStatuses": [{"name": "step", "state": state}]})
+
+
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: 1 cpu"}
+WAITS = [
+    ("image", waiting("ErrImagePull", "not found"), "ErrImagePull: not found", True),
+    ("secret", waiting("CreateContainerConfigError", 'secret "x" not found'), 'secret "x" not found', True),
+    ("no node", pod({"phase": "Pending", "conditions": [UNSCHEDULABLE]}), "Unschedulable: 0/1 nodes: 1 cpu", False),
+    ("starting", waiting("ContainerCreating"), "FailedMount: no such volume", False),
+]
+
+
+@pytest.mark.parametrize(("seen", "words", "hopeless"), [pytest.param(*row[1:], id=row[0]) for row in WAITS])
+def test_waiting_has_a_reason_and_some_are_hopeless(seen, words, hopeless):
+    facts = facts_of(seen)
+    assert facts.stage is Stage.WAITING
+    assert words in waits_for(facts, "FailedMount: no such volume")
+    assert facts.is_hopeless is hopeless
+
+
+def test_without_a_pod_the_jobs_own_warning_is_the_reason():
+    assert waits_for(None, "FailedCreate: exceeded quota") == "no pod yet: FailedCreate: exceeded quota"
+
+
+def test_a_pod_that_vanished_unseen_is_lost():
+    facts = PodFacts(name="p", uid="u", stage=Stage.RUNNING)
+    seen = finished(HANDLE, facts, b"", "t", 1, is_gone=True).observation
+    assert (seen.phase, seen.reason) == (Phase.LOST, "its pod is gone, and how it ended was not seen")

@@ -1,0 +1,292 @@
+"""Runs on a real cluster, by the installed command. The numbers are those of the list in docs/kubernetes.md."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+import yaml
+
+from tests.kubernetes.conftest import section
+
+PIPELINES = """
+    import os, time
+    from orchestrator import AssetMaterialization, Pod, RetryPolicy, pipeline, step
+
+    def note(line):
+        with open("ledger", "a") as ledger:
+            ledger.write(f"{line}\\n")
+
+    @step
+    def numbers(context) -> list:
+        note("numbers")
+        context.log.info("in a pod")
+        print("printed in a pod")
+        return [1, 2, 3]
+
+    @step
+    def total(context, values: list) -> int:
+        note("total")
+        context.log_asset(AssetMaterialization("totals", metadata={"sum": sum(values)}))
+        return sum(values)
+
+    @step(retry=RetryPolicy(max_retries=0, infrastructure_retries=2))
+    def waits():
+        note("waits")
+        while not os.path.exists("go"):
+            time.sleep(0.1)
+
+    @step(pod=Pod(memory="64Mi"))
+    def greedy():
+        kept = []
+        while True:
+            kept.append(bytearray(8 << 20))
+
+    @step(pod=Pod(image="local/absent:9"))
+    def pulls():
+        pass
+
+    @step(pod=Pod(cpu="100"), retry=RetryPolicy(max_retries=0, infrastructure_retries=0))
+    def heavy():
+        pass
+
+    @step
+    def tears_down():
+        try:
+            note("began")
+            time.sleep(300)
+        finally:
+            note("torn down")
+
+    @pipeline
+    def adds_up():
+        total(numbers())
+
+    @pipeline
+    def one_waits():
+        waits()
+
+    @pipeline
+    def eats():
+        greedy()
+
+    @pipeline
+    def has_no_image():
+        pulls()
+
+    @pipeline
+    def wants_much():
+        heavy()
+
+    @step(timeout=2)
+    def dawdles() -> None:
+        time.sleep(300)
+
+    @pipeline
+    def is_late():
+        dawdles()
+
+    @pipeline
+    def is_stopped():
+        tears_down()
+"""
+
+
+# How long anything may take. Two cores run a whole cluster beside the tests.
+PATIENCE_S = 180
+
+
+class Workspace:
+    """A workspace whose steps run in a namespace of their own."""
+
+    def __init__(self, bench, cluster, namespace):
+        self.bench, self.cluster, self.namespace = bench, cluster, namespace
+        self.environment = {"KUBECONFIG": str(cluster.kubeconfig)}
+
+    def write(self, source=PIPELINES, **more):
+        kubernetes = section(self.namespace, self.bench.path, **{"storage": {"claim": "values"}, **more})
+        location = {"name": "main", "file": "pipelines.py", "image": "local/sh:1"}
+        text = {"locations": [location], "executor": {"default": "kubernetes"}, "kubernetes": kubernetes}
+        self.bench.settings(yaml.safe_dump(text, sort_keys=False))
+        self.bench.write(source)
+        return self
+
+    def __call__(self, *arguments):
+        return self.bench(*arguments, **self.environment)
+
+    def start(self, *arguments):
+        return self.bench.start(*arguments, to=self.bench.path / "output", **self.environment)
+
+    def finish(self, *arguments):
+        """A command to its end, and what it printed."""
+        code = self.start(*arguments).wait(PATIENCE_S)
+        return code, (self.bench.path / "output").read_text()
+
+    def run(self, pipeline):
+        """A run to its end, as JSON."""
+        self.finish("run", pipeline)
+        page = json.loads(self("runs", "show", "last", "--json").out)
+        assert "status" in page, (self.bench.path / "output").read_text()
+        return page
+
+    def pods(self):
+        return self.cluster.items("pods", self.namespace)
+
+    def running(self):
+        return [pod for pod in self.pods() if pod["status"].get("phase") == "Running"]
+
+    def until(self, condition, what):
+        """Returns once the condition holds. Pods take a second to start, and many on a busy machine."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} never came true"
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def work(bench, cluster, namespace):
+    claim = bench.path / "claim"
+    claim.mkdir()
+    claim.chmod(0o777)
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": namespace},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": namespace,
+            "hostPath": {"path": str(claim)},
+        },
+    }
+    cluster.client.request("POST", "/api/v1/persistentvolumes", volume)
+    wanted = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "values"},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": namespace,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    cluster.client.request("POST", f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", wanted)
+    yield Workspace(bench, cluster, namespace).write()
+    cluster.client.request("DELETE", f"/api/v1/persistentvolumes/{namespace}")
+
+
+def test_1_a_run_gives_in_pods_what_it_gives_here(work):
+    code, printed = work.finish("run", "adds_up")
+    assert code == 0, printed
+    page = json.loads(work("runs", "show", "last", "--json").out)
+    assert page["status"] == "SUCCESS"
+    assert [asset["metadata"] for asset in page["assets"]] == [{"sum": 6}]
+    assert work.bench.ledger() == ["numbers", "total"]
+    logs = work("runs", "logs", "last").out
+    assert "printed in a pod" in logs
+    assert "in a pod" in logs
+    for kind in ("jobs", "secrets"):
+        work.until(lambda kind=kind: work.cluster.items(kind, work.namespace) == [], f"its {kind} to be deleted")
+
+
+def test_2_a_run_whose_owner_is_killed_is_resumed_and_nothing_is_done_twice(work):
+    owner = work.start("run", "one_waits")
+    work.until(lambda: work.bench.ledger() == ["waits"], "the step to begin")
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    (work.bench.path / "go").touch()
+    code, printed = work.finish("runs", "resume", "last")
+    assert code == 0, printed
+    assert work.bench.ledger() == ["waits"]
+
+
+def test_3_a_pod_that_is_deleted_is_lost_and_costs_no_retry_of_the_steps_own(work):
+    owner = work.start("run", "one_waits")
+    work.until(lambda: work.bench.ledger() == ["waits"], "the step to begin")
+    work.until(work.running, "the pod's phase to say so")
+    (pod,) = work.running()
+    work.cluster.kubectl("delete", "pod", "-n", work.namespace, pod["metadata"]["name"], "--wait=false")
+    work.until(lambda: work.bench.ledger() == ["waits", "waits"], "a second attempt")
+    (work.bench.path / "go").touch()
+    assert owner.wait(PATIENCE_S) == 0, (work.bench.path / "output").read_text()
+    text = work("runs", "events", "last").out
+    assert "its pod was deleted" in text
+
+
+def test_4_a_step_that_takes_too_much_memory_says_so_with_its_limit(work):
+    page = work.run("eats")
+    assert page["status"] == "FAILURE"
+    (step,) = page["steps"]
+    assert "out of memory (limit 64Mi)" in json.dumps(step)
+
+
+def test_5_an_image_that_does_not_exist_fails_and_is_named(work):
+    page = work.run("has_no_image")
+    assert page["status"] == "FAILURE"
+    assert "local/absent:9" in json.dumps(page["steps"])
+
+
+def test_5_what_no_node_can_give_is_lost_after_the_start_timeout_with_the_schedulers_words(work):
+    work.write(start_timeout="8s")
+    page = work.run("wants_much")
+    assert page["status"] == "FAILURE"
+    assert "Insufficient cpu" in json.dumps(page["steps"])
+    waited = [event["reason"] for event in work.bench.events() if event["event"] == "attempt_waiting"]
+    assert any("Insufficient cpu" in reason for reason in waited)
+
+
+def test_8_a_step_that_takes_longer_than_its_timeout_is_ended_in_time(work):
+    page = work.run("is_late")
+    assert page["status"] == "FAILURE"
+    assert "did not finish within its timeout of 2 seconds" in json.dumps(page["steps"])
+
+
+def test_8_canceling_lets_a_step_tear_down_and_leaves_no_job(work):
+    owner = work.start("run", "is_stopped")
+    work.until(lambda: work.bench.ledger() == ["began"], "the step to begin")
+    assert work("runs", "cancel", "last").code == 0
+    assert owner.wait(PATIENCE_S) == 130, (work.bench.path / "output").read_text()
+    assert work.bench.ledger() == ["began", "torn", "down"]
+    work.until(lambda: work.cluster.items("jobs", work.namespace) == [], "its Jobs to be deleted")
+
+
+def test_11_what_pods_could_not_read_is_refused_before_anything_is_created(work):
+    work.write(storage=None)
+    done = work("run", "adds_up")
+    assert done.code == 3, done
+    assert "on one machine (filesystem_io_manager)" in done.err
+    assert "runs steps on different machines" in done.err
+    assert work.cluster.items("jobs", work.namespace) == []
+
+
+def test_13_check_has_one_right_line_for_what_is_wrong(work, monkeypatch):
+    done = work("kubernetes", "check")
+    assert done.code == 0, done
+    assert "all that is needed is allowed" in done.out
+    config = (work.bench.path / ".orchestrator.yaml").read_text()
+    work.bench.settings(
+        config.replace(f"namespace: {work.namespace}", "namespace: default").replace("image: local/sh:1", "")
+    )
+    done = work("kubernetes", "check")
+    assert done.code == 1
+    assert "Location 'main' has no image" in done.out
+    dead = work.bench.path / "dead"
+    dead.write_text(work.cluster.kubeconfig.read_text().replace("https://127.0.0.1:", "https://127.0.0.1:1"))
+    done = work.bench("kubernetes", "check", KUBECONFIG=str(dead))
+    assert done.code == 1
+    assert "does not answer" in done.out
+
+
+def test_jobs_are_listed_and_orphans_are_deleted_on_request(work):
+    owner = work.start("run", "one_waits")
+    work.until(lambda: work.bench.ledger() == ["waits"], "the step to begin")
+    (job,) = json.loads(work("kubernetes", "jobs", "--json").out)
+    assert (job["step"], job["state"], job["is_orphan"]) == ("waits", "active", False)
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    os.rename(work.bench.state / "runs" / job["run_id"], work.bench.path / "moved")
+    (job,) = json.loads(work("kubernetes", "jobs", "--json").out)
+    assert job["is_orphan"]
+    assert work("kubernetes", "jobs", "--delete-orphans", "--yes").code == 0
+    work.until(lambda: work.cluster.items("jobs", work.namespace) == [], "the Job to be gone")
