@@ -37,6 +37,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "asset": ("asset", "Look at the assets that runs have written.", "Looking back"),
     "sql": ("sql", "Ask the state a question in SQL.", "Looking back"),
     "status": ("status", "Say whether all is well, and if not, what and why.", "Operating"),
+    "kubernetes": (
+        "kubernetes",
+        "Check the cluster that steps run in, and look at what is there of them.",
+        "Operating",
+    ),
     "completion": ("completion", "Print the script that completes command lines in a shell.", "Operating"),
     "config": ("config", "Check and show the workspace file.", "Operating"),
     "state": ("state", "Back up, restore, compact, rebuild and check the state.", "Operating"),

@@ -132,6 +132,11 @@ CALLS = {
     ("status",): (["status"], 0),
     ("config", "check"): (["config", "check"], 0),
     ("config", "show"): (["config", "show"], 0),
+    # Without a cluster, each says so.
+    ("kubernetes", "check"): (["kubernetes", "check"], 3),
+    ("kubernetes", "jobs"): (["kubernetes", "jobs"], 3),
+    ("kubernetes", "manifest"): (["kubernetes", "manifest", "orders"], 3),
+    ("kubernetes", "rbac"): (["kubernetes", "rbac"], 0),
     ("state", "backup"): (["state", "backup"], 0),
     ("state", "restore"): (["state", "restore", "BACKUP", "--yes"], 0),
     ("state", "compact"): (["state", "compact"], 0),

@@ -108,6 +108,7 @@ COMMANDS = [
     ["sensor", "cursor", "looks"],
     ["sensor", "deliveries"],
     ["simulate", "--to", "+2d"],
+    ["kubernetes", "manifest", EVIL],
     ["daemon", "logs"],
     ["daemon", "status"],
     ["sql", "FROM events"],
@@ -128,6 +129,7 @@ OWN_WORDS = {
     *[("state", "backup"), ("state", "compact"), ("state", "rebuild"), ("asset", "wipe")],
     *[(noun, verb) for noun in ("schedule", "sensor") for verb in ("start", "stop", "forget")],
     *[("sensor", "retry"), ("sensor", "acknowledge")],
+    *[("kubernetes", verb) for verb in ("check", "jobs", "rbac")],
 }
 
 

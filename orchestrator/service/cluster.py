@@ -1,0 +1,184 @@
+"""Looks at the cluster that steps run in: whether it can be used, what is there of ours, and what would be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from orchestrator import clock
+from orchestrator.attempts.package import AttemptPackage, run_package
+from orchestrator.errors import ConfigError, NotFound, OrchestratorError
+from orchestrator.executors.base import Attempt
+from orchestrator.kubernetes.client import Client
+from orchestrator.kubernetes.configuration import code_of, instance_of, job_settings
+from orchestrator.kubernetes.manifest import JobSettings, input_of, job_of
+from orchestrator.kubernetes.names import handle_in, selector
+from orchestrator.model.attempt import AttemptSpec, split_handle
+from orchestrator.model.run import RunRecord, Trigger
+from orchestrator.planning.plan import PlanRequest, encode_plan
+from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.workspace import Workspace, find_pipeline, in_workspace, plan
+
+# What the owner of runs does in its namespace: (API group, resource, verbs). `rbac` grants exactly this.
+NEEDED = (
+    ("batch", "jobs", ("create", "get", "list", "delete")),
+    ("", "pods", ("get", "list", "watch", "delete")),
+    ("", "pods/log", ("get",)),
+    ("", "events", ("list", "watch")),
+    ("", "secrets", ("create", "delete")),
+)
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was checked; `hint` is what to do about it when it is not well."""
+
+    what: str
+    is_well: bool
+    hint: str = ""
+
+
+class ClusterJob(msgspec.Struct, frozen=True):
+    """A Job of this state directory. `is_orphan`: its run is not here any more."""
+
+    name: str
+    run_id: str
+    step: str
+    attempt: int
+    state: str
+    is_orphan: bool
+
+
+def check_cluster(workspace: Workspace) -> Iterator[Check]:
+    """Whether steps can run in the cluster. Raises ConfigError when none is configured."""
+    client = _client(workspace)
+    access = client.access
+    try:
+        version = client.request("GET", "/version")
+    except OrchestratorError as error:
+        yield Check(f"{access.server} cannot be used: {error.message}", False, error.hint or "Check the kubeconfig.")
+        return
+    yield Check(f"{access.server} answers: Kubernetes {version.get('gitVersion')}, namespace {access.namespace}", True)
+    yield from _permissions(client)
+    for location in workspace.settings.locations:
+        try:
+            image = code_of(workspace.settings, location.name).image
+            yield Check(f"location {location.name} runs in {image}", True)
+        except ConfigError as error:
+            yield Check(error.message, False, error.hint or "")
+    if workspace.settings.kubernetes.storage is None:
+        hint = "Set `kubernetes: {storage: {claim: NAME}}`, or use IO managers that reach anywhere."
+        yield Check("the default IO manager has no storage that all pods share", False, hint)
+
+
+def cluster_jobs(workspace: Workspace) -> list[ClusterJob]:
+    """The Jobs of this state directory, by run and step."""
+    client = _client(workspace)
+    path = f"/apis/batch/v1/namespaces/{client.access.namespace}/jobs"
+    instance = instance_of(workspace.settings.state_path)
+    items = client.request("GET", path, query={"labelSelector": selector(instance)}).get("items") or ()
+    found = [job for item in items if (job := _job(workspace, item)) is not None]
+    return sorted(found, key=lambda job: (job.run_id, job.step, job.attempt))
+
+
+def delete_orphans(workspace: Workspace) -> list[str]:
+    """Deletes the Jobs whose runs are not here any more; their names."""
+    client = _client(workspace)
+    names = [job.name for job in cluster_jobs(workspace) if job.is_orphan]
+    for name in names:
+        path = f"/apis/batch/v1/namespaces/{client.access.namespace}/jobs/{name}"
+        client.request("DELETE", path, {"propagationPolicy": "Background"})
+    return names
+
+
+def manifests(workspace: Workspace, pipeline: str, mode: str | None, step: str | None) -> list[dict[str, Any]]:
+    """The Secret and the Job that would be sent for a step; without one, for the first step. Sends nothing."""
+    found = find_pipeline(workspace, pipeline)
+    planned = plan(workspace, found, in_workspace(workspace, PlanRequest(pipeline=found.info.name, mode=mode)))
+    steps = {one.key: one for one in planned.plan.selected()}
+    if step is not None and step not in steps:
+        raise NotFound.named("step", step, steps)
+    chosen = steps[step] if step is not None else next(iter(steps.values()))
+    record = RunRecord(
+        run_id="example00000",
+        pipeline=found.info.name,
+        location=found.location,
+        mode=planned.mode,
+        created_at=clock.now(),
+        trigger=Trigger(),
+        config=planned.config,
+        plan=msgspec.Raw(encode_plan(planned.plan)),
+    )
+    settings = job_settings(workspace.settings, workspace.settings.kubernetes.namespace or "default")
+    storage = settings.mount if settings.claim is not None else ""
+    spec = AttemptSpec(run_id=record.run_id, step=chosen.key, template=chosen.key, attempt=1)
+    package = AttemptPackage(run=run_package(record, storage), spec=spec)
+    attempt = Attempt(package, found.location, tags=chosen.tags, pod=chosen.pod, timeout=chosen.timeout)
+    code = code_of(workspace.settings, found.location)
+    return [input_of(attempt, settings), job_of(attempt, settings, code, "example", chosen.timeout)]
+
+
+def role(settings: JobSettings) -> list[dict[str, Any]]:
+    """The least role that suffices for the owner of runs, and its binding to the service account `orchestrator`."""
+    metadata = {"name": "orchestrator", "namespace": settings.namespace}
+    rules = [{"apiGroups": [group], "resources": [kind], "verbs": list(verbs)} for group, kind, verbs in NEEDED]
+    api = "rbac.authorization.k8s.io"
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": "orchestrator"},
+            "subjects": [{"kind": "ServiceAccount", "name": "orchestrator", "namespace": settings.namespace}],
+        },
+    ]
+
+
+def role_of(workspace: Workspace) -> list[dict[str, Any]]:
+    """The role for the namespace of the workspace file. Asks no cluster."""
+    return role(job_settings(workspace.settings, workspace.settings.kubernetes.namespace or "default"))
+
+
+def _client(workspace: Workspace) -> Client:
+    settings = workspace.settings.kubernetes
+    return Client.find(settings.context, settings.namespace)
+
+
+def _permissions(client: Client) -> Iterator[Check]:
+    missing = []
+    for group, resource, verbs in NEEDED:
+        kind, _, sub = resource.partition("/")
+        for verb in verbs:
+            attributes = {"namespace": client.access.namespace, "verb": verb, "group": group, "resource": kind}
+            review = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": {**attributes, **({"subresource": sub} if sub else {})}},
+            }
+            answer = client.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+            if not answer.get("status", {}).get("allowed"):
+                missing.append(f"{verb} {resource}")
+    if missing:
+        hint = "Apply the role of `orchestrator kubernetes rbac`, or ask who runs the cluster."
+        yield Check(f"not allowed in {client.access.namespace}: {', '.join(missing)}", False, hint)
+    else:
+        yield Check("all that is needed is allowed", True)
+
+
+def _job(workspace: Workspace, item: dict[str, Any]) -> ClusterJob | None:
+    handle = handle_in(item["metadata"])
+    if handle is None:
+        return None
+    run_id, step, attempt = split_handle(handle)
+    is_orphan = not RunLog(workspace.state, run_id).has_files()
+    return ClusterJob(item["metadata"]["name"], run_id, step, attempt, _state(item.get("status") or {}), is_orphan)
+
+
+def _state(status: dict[str, Any]) -> str:
+    for condition in status.get("conditions") or ():
+        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
+            return str(condition["type"]).lower()
+    return "active" if status.get("active") else "waiting"
