@@ -4,13 +4,16 @@ that one question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
 
+from orchestrator.errors import OrchestratorError
+from orchestrator.executors.base import Executor
 from orchestrator.model.tick import Evaluation
 from orchestrator.planning.plan import PlannedRun
+from orchestrator.service.run_checks import check_planned
 
 # Configuration deeper than this is a mistake, and much deeper than this nothing can encode or decode it.
 DEEPEST = 100
@@ -34,12 +37,13 @@ def read_evaluation(raw: bytes) -> Evaluation:
     return evaluation
 
 
-def read_plans(raw: bytes, count: int) -> list[PlannedRun | str]:
-    """The plans for `count` requests, each a plan or what is wrong with its request. Raises AnswerUnreadable."""
+def read_plans(raw: bytes, count: int, executor_of: Callable[[str], Executor]) -> list[PlannedRun | str]:
+    """The plans for `count` requests, each a plan or what is wrong with its request: also one that its executor could
+    not carry out. Raises AnswerUnreadable."""
     answers = _decode(raw, list[dict[str, msgspec.Raw]])
     if len(answers) != count:
         raise AnswerUnreadable(f"It was asked for {count} plans and answered with {len(answers)}.")
-    return [_plan_or_problem(answer) for answer in answers]
+    return [_checked(_plan_or_problem(answer), executor_of) for answer in answers]
 
 
 def is_too_deep(value: Any, most: int = DEEPEST) -> bool:
@@ -70,6 +74,16 @@ def _plan_or_problem(answer: dict[str, msgspec.Raw]) -> PlannedRun | str:
     if "problem" in answer:
         return _decode(answer["problem"], str)
     raise AnswerUnreadable("It answered with neither a plan nor a problem.")
+
+
+def _checked(plan: PlannedRun | str, executor_of: Callable[[str], Executor]) -> PlannedRun | str:
+    if isinstance(plan, str):
+        return plan
+    try:
+        check_planned(plan, executor_of(plan.executor).capabilities)
+    except OrchestratorError as error:
+        return str(error)
+    return plan
 
 
 def _decode(raw: bytes | msgspec.Raw, kind: type[T]) -> T:

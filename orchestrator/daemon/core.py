@@ -98,7 +98,7 @@ class Daemon:
         self.registry = Registry(store, self.locations, self.buffer, log)
         self.evaluations = Evaluations(workspace, self.locations, store, on_lost=self.reschedule_all)
         shared = Collaborators(workspace, store, log, self.locations, self.buffer, self.registry, self.evaluations)
-        self.runs = Runs(workspace.state, store, workspace.executor_context, self.locations.can_launch, log)
+        self.runs = Runs(workspace.state, store, workspace.executor, self.locations.can_launch, log)
         self.queue = Queue(workspace, self.locations, store, self.runs, log)
         self.commits = FlushWrites(self.buffer, log, self.queue.changed, self._decide_again)
         self.schedules = Schedules(shared, self._active_of, self.cancel)

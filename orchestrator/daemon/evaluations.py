@@ -21,11 +21,10 @@ from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_
 from orchestrator.daemon.location import Location
 from orchestrator.daemon.locations import Locations
 from orchestrator.engine.sensor_timing import RequestDecision, decide_requests
-from orchestrator.errors import FirstError, OrchestratorError
+from orchestrator.errors import FirstError
 from orchestrator.model.tick import Evaluation, Requested, dedupe_key
 from orchestrator.planning.plan import PlannedRun, PlanRequest
 from orchestrator.protocol.messages import FindAsset, FoundAsset
-from orchestrator.service.run_checks import check_planned
 from orchestrator.service.workspace import Workspace, in_workspace
 
 Take = Callable[["Answered", datetime], None]
@@ -190,13 +189,12 @@ class Evaluations:
             self._judge_requests(asked, location)
         else:
             try:
-                plans = read_plans(result, len(asked.missing))
+                plans = read_plans(result, len(asked.missing), self._workspace.executor)
             except AnswerUnreadable as error:
                 asked.evaluation = asked.decision = None
                 self._finish(asked, problem=str(error))
                 return
-            checked = [self._checked(plan) for plan in plans]
-            location.plans.update(zip(asked.missing, checked, strict=True))
+            location.plans.update(zip(asked.missing, plans, strict=True))
             self._finish_planned(asked, location)
 
     def _judge_requests(self, asked: Asked, location: Location) -> None:
@@ -218,16 +216,6 @@ class Evaluations:
             return
         assert location.evaluators is not None
         asked.token = location.evaluators.make_plans(tuple(asked.missing), timeout=PLANNING_TIMEOUT_S)
-
-    def _checked(self, plan: PlannedRun | str) -> PlannedRun | str:
-        """The plan, or why its executor could not carry it out."""
-        if isinstance(plan, str):
-            return plan
-        try:
-            check_planned(plan, self._workspace.executor_context)
-        except OrchestratorError as error:
-            return str(error)
-        return plan
 
     def _judge(self, asked: Asked, requests: Sequence[Requested]) -> RequestDecision:
         """Tells new requests from those whose keys were used before."""

@@ -13,8 +13,7 @@ from orchestrator.catalog.runs import begun_runs
 from orchestrator.catalog.session import LocalStore
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunDamaged
-from orchestrator.executors.base import Executor, ExecutorContext
-from orchestrator.executors.registry import make_executor
+from orchestrator.executors.base import Executor
 from orchestrator.model.attempt import split_handle
 from orchestrator.model.events import Owner, RunFinished, RunInterrupted, RunResumed, RunStarted
 from orchestrator.model.run import RunRecord
@@ -51,13 +50,13 @@ class Runs:
         self,
         state: StateDir,
         store: LocalStore,
-        context: ExecutorContext,
+        executor_of: Callable[[str], Executor],
         can_launch: Callable[[str, str], bool],
         log: DaemonLog,
     ) -> None:
         self._state = state
         self._store = store
-        self._context = context
+        self._executor_of = executor_of
         self._can_launch = can_launch
         self._log = log
         self._executors: dict[str, Executor] = {}
@@ -142,7 +141,7 @@ class Runs:
 
     def _executor(self, name: str) -> Executor:
         if name not in self._executors:
-            self._executors[name] = make_executor(name, self._context)
+            self._executors[name] = self._executor_of(name)
         return self._executors[name]
 
     def _note(self, run_log: RunLog) -> Callable[[object], None]:

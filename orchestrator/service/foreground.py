@@ -12,7 +12,6 @@ from typing import Protocol
 from orchestrator import clock
 from orchestrator.engine.progress import RunProgress
 from orchestrator.executors.base import Executor
-from orchestrator.executors.registry import make_executor
 from orchestrator.model.attempt import split_handle
 from orchestrator.model.events import Event
 from orchestrator.model.run import RunRecord
@@ -54,7 +53,7 @@ def drive(
         events.append(event)
         display.event(event)
 
-    executor = make_executor(owned.record.executor, workspace.executor_context)
+    executor = workspace.executor(owned.record.executor)
     driver = RunDriver(owned, executor, listener)
     try:
         driver.begin("foreground")

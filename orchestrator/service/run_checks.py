@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.errors import ConfigError, ExecutionError
-from orchestrator.executors.base import ExecutorContext
-from orchestrator.executors.registry import make_executor
+from orchestrator.executors.base import Capabilities
 from orchestrator.model.reach import Reach, StoredWithin, reaches
 from orchestrator.planning.plan import PlannedRun
 from orchestrator.protocol.messages import SPAWN_HINT
@@ -24,10 +23,8 @@ _HINTS = {
 }
 
 
-def check_planned(planned: PlannedRun, context: ExecutorContext) -> None:
-    """Raises ConfigError when the executor is not known, or spreads the run's steps further than its IO managers
-    reach."""
-    capabilities = make_executor(planned.executor, context).capabilities
+def check_planned(planned: PlannedRun, capabilities: Capabilities) -> None:
+    """Raises ConfigError when the executor spreads the run's steps further than its IO managers reach."""
     for stored in planned.stored_within:
         is_there = stored.in_storage and reaches(capabilities.storage, capabilities.spread)
         if not (is_there or reaches(stored.reach, capabilities.spread)):
@@ -42,10 +39,8 @@ def _out_of_reach(planned: PlannedRun, stored: StoredWithin, needed: Reach) -> C
     )
 
 
-def check_forking(planned: PlannedRun, context: ExecutorContext, location: str, fork_problem: str | None) -> None:
+def check_forking(planned: PlannedRun, capabilities: Capabilities, location: str, fork_problem: str | None) -> None:
     """Raises ExecutionError when the executor forks a location that has a `fork_problem`."""
-    forks = make_executor(planned.executor, context).capabilities.forks and any(
-        step.isolation == "fork" for step in planned.plan.selected()
-    )
+    forks = capabilities.forks and any(step.isolation == "fork" for step in planned.plan.selected())
     if forks and fork_problem is not None:
         raise ExecutionError(f"Location {location!r} cannot be forked safely: {fork_problem}.", hint=SPAWN_HINT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.errors import ConfigError, OrchestratorError
-from orchestrator.executors.registry import make_executor
 from orchestrator.service.workspace import LoadedLocation, Workspace
 from orchestrator.state_dir import check_usable
 
@@ -15,7 +14,7 @@ def settings_problems(workspace: Workspace) -> list[OrchestratorError]:
     settings = workspace.settings
     found: list[OrchestratorError] = []
     try:
-        make_executor(settings.executor.default, workspace.executor_context)
+        workspace.executor(settings.executor.default)
     except OrchestratorError as error:
         found.append(ConfigError(f"{settings.path}: executor.default: {error.message}", hint=error.hint))
     try:
@@ -32,7 +31,7 @@ def executor_problems(workspace: Workspace, locations: Iterable[LoadedLocation])
         for pipeline in location.pipelines():
             for mode, executor in pipeline.executors.items():
                 try:
-                    make_executor(executor, workspace.executor_context)
+                    workspace.executor(executor)
                 except OrchestratorError as error:
                     what = f"Pipeline {pipeline.name!r}, mode {mode!r}, at {pipeline.where}"
                     found.append(ConfigError(f"{what}: {error.message}", hint=error.hint))

@@ -89,9 +89,10 @@ def plan_new(
         raise NotFound("No pipeline was named.")
     found = find_pipeline(workspace, request.pipeline)
     planned = plan(workspace, found, in_workspace(workspace, replace(request, pipeline=found.info.name)))
-    check_planned(planned, workspace.executor_context)
+    capabilities = workspace.executor(planned.executor).capabilities  # an executor that cannot be used is refused here
+    check_planned(planned, capabilities)
     loaded = found.process.loaded
-    check_forking(planned, workspace.executor_context, found.location, None if loaded is None else loaded.fork_problem)
+    check_forking(planned, capabilities, found.location, None if loaded is None else loaded.fork_problem)
     reused, planned = _reused(workspace, planned, parent, continued)
     preset = request.preset or (parent.preset if parent else None)
     return found, planned, _record(workspace, found, planned, preset, parent, reused), reused

@@ -27,7 +27,8 @@ from orchestrator.errors import (
     StoreError,
     near_misses,
 )
-from orchestrator.executors.base import ExecutorContext
+from orchestrator.executors.base import Executor, ExecutorContext
+from orchestrator.executors.registry import make_executor
 from orchestrator.model.location import BrokenInfo, PipelineInfo
 from orchestrator.planning.plan import PlannedRun, PlanRequest
 from orchestrator.runlog.run_log import RunLog
@@ -58,6 +59,7 @@ class Workspace:
         # An empty state will do where there is none and none can be made.
         self.only_reads = False
         self._scratch: Path | None = None
+        self._executors: dict[str, tuple[Settings, Executor]] = {}
 
     @classmethod
     def find(cls, given: str | None = None, tell: Callable[[str], None] = lambda _: None) -> Workspace:
@@ -93,6 +95,14 @@ class Workspace:
     def executor_context(self) -> ExecutorContext:
         """What executors of this workspace are made from. Makes no state directory."""
         return ExecutorContext(self.pool, FileChannels(StateDir(self.settings.state_path)), self.settings)
+
+    def executor(self, name: str) -> Executor:
+        """The executor of that name, one for this process and the settings that apply. Raises ConfigError."""
+        made_for, executor = self._executors.get(name, (None, None))
+        if executor is None or made_for is not self.settings:
+            executor = make_executor(name, self.executor_context)
+            self._executors[name] = (self.settings, executor)
+        return executor
 
     def close(self) -> None:
         """Lets the location processes go."""

@@ -164,7 +164,7 @@ class Asker:
         if finished.result is None:
             answers: list[str | None] = [finished.problem or "no answer"] * len(batch.keys)
         else:
-            answers = _problems(finished.result, len(batch.keys))
+            answers = _problems(finished.result, len(batch.keys), self._workspace)
         for key, problem in zip(batch.keys, answers, strict=True):
             self._checked.add((location, key))
             if problem is not None:
@@ -206,8 +206,8 @@ def _decoded(result: bytes, asked: int) -> tuple[list[Evaluation], tuple[int, ..
     return found, answer.which
 
 
-def _problems(result: bytes, asked: int) -> list[str | None]:
+def _problems(result: bytes, asked: int, workspace: Workspace) -> list[str | None]:
     try:
-        return [plan if isinstance(plan, str) else None for plan in read_plans(result, asked)]
+        return [plan if isinstance(plan, str) else None for plan in read_plans(result, asked, workspace.executor)]
     except AnswerUnreadable as error:
         return [str(error)] * asked

@@ -76,7 +76,7 @@ def _problems(
     wanted = [plan_request_of(workspace, request, declared.pipeline, declared.mode) for request in evaluation.requests]
     requests = tuple(dict.fromkeys(map(msgspec.json.encode, wanted)))
     pool.make_plans(requests, timeout=PLANNING_TIMEOUT_S)
-    plans = _read(one.id, lambda: read_plans(_wait(pool, store, one.id), len(requests)))
+    plans = _read(one.id, lambda: read_plans(_wait(pool, store, one.id), len(requests), workspace.executor))
     return tuple(dict.fromkeys(plan for plan in plans if isinstance(plan, str)))
 
 

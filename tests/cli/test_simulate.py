@@ -361,3 +361,33 @@ def test_with_nothing_on_it_says_what_to_do(bench):
     done = bench("simulate").ok()
     assert "--set-on NAME" in done.err
     assert ticks(bench) == []
+
+
+def test_what_its_executor_cannot_carry_out_fails_in_every_place_that_looks_ahead(bench):
+    """As in the daemon: values in memory do not reach the next step's process."""
+    bench.write("""
+        from orchestrator import Mode, memory_io_manager, pipeline, schedule, step
+
+        @step
+        def one() -> int:
+            return 1
+
+        @step
+        def two(x: int) -> None: ...
+
+        @pipeline(modes=[Mode("test", resources={"io_manager": memory_io_manager})])
+        def work():
+            two(one())
+
+        @schedule(cron="@daily", pipeline=work)
+        def nightly(context):
+            return None
+    """)
+    bench("schedule", "start", "nightly").ok()
+    wrong = "keeps the outputs of step 'one' in memory (memory_io_manager)"
+    simulated = bench.json("simulate", "--to", "+2d")
+    failed = [tick for tick in simulated if tick["status"] == "FAILURE"]
+    assert failed
+    assert wrong in failed[0]["error"]
+    preview = bench.here("schedule", "preview", "nightly")
+    assert wrong in preview.out + preview.err, preview

@@ -169,10 +169,10 @@ def test_what_is_no_answer_is_a_problem_in_words(raw):
     with pytest.raises(AnswerUnreadable, match="invalid result"):
         read_evaluation(raw)
     with pytest.raises(AnswerUnreadable):
-        read_plans(raw, 1)
+        read_plans(raw, 1, None)
 
 
 @pytest.mark.parametrize("raw", [b"[]", b'[{"problem": "x"}, {"problem": "y"}]', b"[{}]", b'[{"planned": 3}]'])
 def test_plans_that_do_not_fit_the_question_are_a_problem_in_words(raw):
     with pytest.raises(AnswerUnreadable):
-        read_plans(raw, 1)
+        read_plans(raw, 1, None)

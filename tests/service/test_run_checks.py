@@ -1,7 +1,6 @@
 """Runs are refused before they exist when their executor could not carry them out."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -10,9 +9,9 @@ from orchestrator.attempts.memory import MemoryChannels
 from orchestrator.code_locations.pool import LocationPool
 from orchestrator.errors import ConfigError, DefinitionError
 from orchestrator.executors.base import Capabilities, ExecutorContext
+from orchestrator.executors.registry import make_executor
 from orchestrator.planning.compile import plan_run
 from orchestrator.planning.plan import PlanRequest
-from orchestrator.service import run_checks
 from orchestrator.service.run_checks import check_planned
 from orchestrator.settings import Settings
 
@@ -65,10 +64,7 @@ def plain():
 
 def check(run, **capabilities):
     """Checks a run for an executor that declares this."""
-    executor = SimpleNamespace(capabilities=Capabilities(**capabilities))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_checks, "make_executor", lambda _name, _context: executor)
-        check_planned(run, None)
+    check_planned(run, Capabilities(**capabilities))
 
 
 def planned(mode, executor):
@@ -104,13 +100,13 @@ def test_a_manager_must_reach_as_far_as_the_executor_spreads_steps(reach, spread
 
 def test_values_in_memory_are_refused_where_each_step_has_its_own_process(context):
     with pytest.raises(ConfigError) as caught:
-        check_planned(planned("process", "subprocess"), context)
+        check_planned(planned("process", "subprocess"), make_executor("subprocess", context).capabilities)
     assert str(caught.value) == (
         "Mode 'process' keeps the outputs of step 'one' in memory (memory_io_manager), and the 'subprocess' executor"
         " runs every step in a process of its own.\n"
         "Use --executor in_process, or a mode with an IO manager that stores values."
     )
-    check_planned(planned("process", "in_process"), context)
+    check_planned(planned("process", "in_process"), make_executor("in_process", context).capabilities)
 
 
 @pytest.mark.parametrize("storage", ["machine", "anywhere"])
@@ -125,7 +121,7 @@ def test_a_manager_in_the_executors_storage_reaches_as_far_as_that(storage):
 
 def test_an_executor_that_is_not_there_is_refused(context):
     with pytest.raises(ConfigError, match="There is no executor 'subproces'"):
-        check_planned(planned("machine", "subproces"), context)
+        make_executor(planned("machine", "subproces").executor, context)
 
 
 @pytest.mark.parametrize(
