@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,13 +24,26 @@ from orchestrator.kubernetes.kubeconfig import Access, Credentials, find_access
 REQUEST_S = 15.0
 
 
+@dataclass(frozen=True)
+class Call:
+    """One request. `timeout`: seconds in which nothing may come."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = REQUEST_S
+    is_stream: bool = False
+
+
 class Client:
     """A connection to one cluster. Raises ConfigError when the extra is not installed."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
         self._credentials = Credentials(access)
-        self._pool = _pool(access)
+        self._certificate = _pair(access)
+        self._pool = _pool(access, self._certificate)
 
     @classmethod
     def find(cls, context: str | None, namespace: str | None, environment: Mapping[str, str] = os.environ) -> Client:
@@ -36,33 +51,27 @@ class Client:
         return cls(find_access(context, namespace, environment))
 
     def request(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-        timeout: float = REQUEST_S,
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, query: Mapping[str, str] | None = None
     ) -> Any:
         """The answer as JSON. Raises ClusterRefused and ClusterUnreachable."""
         data = None if body is None else json.dumps(body).encode()
-        raw = self._send(method, path, data, query, content_type, timeout)
+        raw = self._open(Call(method, path, data, query or {})).data
         try:
             return json.loads(raw)
         except ValueError as error:
             raise ClusterUnreachable(f"The API server of {self.access.server} gave no JSON: {raw[:200]!r}") from error
 
-    def text(self, path: str, query: Mapping[str, str] | None = None, timeout: float = REQUEST_S) -> bytes:
+    def text(self, path: str, query: Mapping[str, str], timeout: float) -> bytes:
         """The answer as it is: a log."""
-        return self._send("GET", path, None, query, "application/json", timeout)
+        content: bytes = self._open(Call("GET", path, query=query, timeout=timeout)).data
+        return content
 
     def lines(self, path: str, query: Mapping[str, str], timeout: float) -> Iterator[bytes]:
-        """The lines of an answer that goes on, as they come; ends when the server ends it. `timeout`: how long nothing
-        may come. Raises ClusterRefused and ClusterUnreachable."""
+        """The lines of an answer as they come, until the server ends it. `timeout`: how long nothing may come. Raises
+        ClusterRefused and ClusterUnreachable."""
         import urllib3
 
-        answer = self._open("GET", path, None, query, "application/json", timeout, stream=True)
+        answer = self._open(Call("GET", path, query=query, timeout=timeout, is_stream=True))
         rest = b""
         try:
             for chunk in answer.stream(1 << 16):
@@ -76,74 +85,41 @@ class Client:
 
     # --- inside ---
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        data: bytes | None,
-        query: Mapping[str, str] | None,
-        content_type: str,
-        timeout: float,
-    ) -> bytes:
-        answer = self._open(method, path, data, query or {}, content_type, timeout, stream=False)
-        content: bytes = answer.data
-        return content
-
-    def _open(
-        self,
-        method: str,
-        path: str,
-        data: bytes | None,
-        query: Mapping[str, str],
-        content_type: str,
-        timeout: float,
-        *,
-        stream: bool,
-    ) -> Any:
-        for again in (False, True):
-            answer = self._once(method, path, data, query, content_type, timeout, stream, again)
-            if answer.status != 401 or again:
-                break
+    def _open(self, call: Call) -> Any:
+        answer = self._once(call)
+        if answer.status == 401:  # the token may have expired
             answer.close()
+            answer = self._once(call, again=True)
         if answer.status >= 400:
             raise _refusal(answer)
         return answer
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        data: bytes | None,
-        query: Mapping[str, str],
-        content_type: str,
-        timeout: float,
-        stream: bool,
-        again: bool,
-    ) -> Any:
+    def _once(self, call: Call, *, again: bool = False) -> Any:
         import urllib3
 
-        target = self.access.server + path
-        if query:
-            target += "?" + urlencode(query)
+        query = f"?{urlencode(call.query)}" if call.query else ""
+        headers = {"Accept": "application/json", "Content-Type": "application/json", **self._authorization(again)}
         try:
             return self._pool.request(
-                method,
-                target,
-                body=data,
-                headers={"Accept": "application/json", "Content-Type": content_type, **self._authorization(again)},
-                timeout=urllib3.Timeout(connect=REQUEST_S, read=timeout),
+                call.method,
+                f"{self.access.server}{call.path}{query}",
+                body=call.body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=REQUEST_S, read=call.timeout),
                 retries=False,
-                preload_content=not stream,
+                preload_content=not call.is_stream,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise ClusterUnreachable(
-                f"The API server {self.access.server} does not answer: {_words(error)}."
-            ) from error
+            message = f"The API server {self.access.server} does not answer: {_words(error)}."
+            raise ClusterUnreachable(message) from error
 
     def _authorization(self, again: bool) -> dict[str, str]:
         import urllib3
 
-        token = self._credentials.token(_now(), again=again)
+        token = self._credentials.token(clock.now(), again=again)
+        given = self._credentials.certificate
+        if given is not None and given != self._certificate:
+            self._certificate, self._pool = given, _pool(self.access, given)
         if token:
             return {"Authorization": f"Bearer {token}"}
         if self.access.username:
@@ -152,11 +128,11 @@ class Client:
         return {}
 
 
-def _now() -> datetime:
-    return clock.now()
+def _pair(access: Access) -> tuple[bytes, bytes] | None:
+    return None if access.certificate is None or access.key is None else (access.certificate, access.key)
 
 
-def _pool(access: Access) -> Any:
+def _pool(access: Access, certificate: tuple[bytes, bytes] | None) -> Any:
     try:
         import urllib3
     except ImportError:
@@ -164,20 +140,35 @@ def _pool(access: Access) -> Any:
             "The executor 'kubernetes' needs the package urllib3, which is not installed.",
             hint=f"Install it with `{install_command(sys.executable, 'kubernetes')}`.",
         ) from None
-    options: dict[str, Any] = {
-        "maxsize": 24,
-        "block": False,
-        "cert_reqs": "CERT_NONE" if access.is_insecure else "CERT_REQUIRED",
-        "ca_certs": access.authority,
-        "cert_file": access.certificate,
-        "key_file": access.key,
-    }
+    options: dict[str, Any] = {"maxsize": 24, "block": False, "ssl_context": _tls(access, certificate)}
     if access.server_name:
         options |= {"server_hostname": access.server_name, "assert_hostname": access.server_name}
     if access.is_insecure:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    proxy = access.proxy
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    return urllib3.ProxyManager(access.proxy, **options) if access.proxy else urllib3.PoolManager(**options)
+
+
+def _tls(access: Access, certificate: tuple[bytes, bytes] | None) -> ssl.SSLContext:
+    """How to tell that the server is the right one, and to show who we are. Raises ConfigError."""
+    try:
+        authority = None if access.authority is None else access.authority.decode()
+        context = ssl.create_default_context(cadata=authority)
+        if access.is_insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if certificate is not None:
+            _show(context, certificate)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigError(f"A certificate or key of the kubeconfig cannot be used: {error}.") from error
+    return context
+
+
+def _show(context: ssl.SSLContext, certificate: tuple[bytes, bytes]) -> None:
+    """Loads a certificate with its key. Python reads them from a file only: there is one for that moment."""
+    with tempfile.NamedTemporaryFile() as file:  # mode 0600
+        file.write(b"\n".join(certificate))
+        file.flush()
+        context.load_cert_chain(file.name)
 
 
 def _refusal(answer: Any) -> ClusterRefused | ClusterUnreachable:

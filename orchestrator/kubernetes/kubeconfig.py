@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,19 +26,19 @@ _PLUGIN_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8
 
 @dataclass(frozen=True)
 class Access:
-    """Where a cluster is and how to show who we are. Paths of files; certificates given in place are written to private
-    files first. `exec` is a plugin that gives a token or a certificate."""
+    """Where a cluster is and how to show who we are. Certificates and keys are PEM. `exec` is a plugin that gives a
+    token or a certificate."""
 
     server: str
     namespace: str
-    authority: str | None = None
+    authority: bytes | None = None
     is_insecure: bool = False
     server_name: str | None = None
     proxy: str | None = None
     token: str | None = field(default=None, repr=False)
     token_file: str | None = None
-    certificate: str | None = None
-    key: str | None = None
+    certificate: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     exec: Mapping[str, Any] | None = None
@@ -48,12 +47,12 @@ class Access:
 
 @dataclass
 class Credentials:
-    """The bearer token as it is at present; None when the certificate, or nothing, says who we are."""
+    """Who we are at present: a bearer token, or a certificate that a plugin gave (PEM, with its key)."""
 
     access: Access
     _token: str | None = field(default=None, repr=False)
     _good_until: datetime | None = None
-    certificate: tuple[str, str] | None = field(default=None)
+    certificate: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
     def token(self, now: datetime, *, again: bool = False) -> str | None:
         """The token, read or made again when that is due or, after a refusal, when `again` says so. Raises
@@ -88,7 +87,7 @@ def _in_cluster(environment: Mapping[str, str], namespace: str | None) -> Access
     return Access(
         server=f"https://{host}:{port}",
         namespace=namespace or own,
-        authority=str(ACCOUNT / "ca.crt"),
+        authority=_read(ACCOUNT / "ca.crt"),
         token_file=str(ACCOUNT / "token"),
         context="(in the cluster)",
     )
@@ -118,14 +117,14 @@ def _from_files(files: list[Path], context: str | None, namespace: str | None) -
     return Access(
         server=str(cluster["server"]).rstrip("/"),
         namespace=namespace or chosen.get("namespace") or "default",
-        authority=_file(cluster, "certificate-authority"),
+        authority=_pem(cluster, "certificate-authority"),
         is_insecure=bool(cluster.get("insecure-skip-tls-verify")),
         server_name=cluster.get("tls-server-name"),
         proxy=cluster.get("proxy-url"),
         token=user.get("token"),
         token_file=_path(user, "tokenFile"),
-        certificate=_file(user, "client-certificate"),
-        key=_file(user, "client-key"),
+        certificate=_pem(user, "client-certificate"),
+        key=_pem(user, "client-key"),
         username=user.get("username"),
         password=user.get("password"),
         exec=user.get("exec"),
@@ -166,19 +165,20 @@ def _path(entry: Mapping[str, Any], key: str) -> str | None:
     return str(Path(entry["_beside"]) / entry[key]) if entry.get(key) else None
 
 
-def _file(entry: Mapping[str, Any], key: str) -> str | None:
+def _pem(entry: Mapping[str, Any], key: str) -> bytes | None:
+    """A certificate or key: it stands in the kubeconfig, or in a file that is named there."""
     data = entry.get(f"{key}-data")
-    if not data:
-        return _path(entry, key)
-    return private_copy(base64.b64decode(data))
+    if data:
+        return base64.b64decode(data)
+    path = _path(entry, key)
+    return None if path is None else _read(Path(path))
 
 
-def private_copy(data: bytes) -> str:
-    """A file with this content that only this user may read; it goes with the temporary directory."""
-    descriptor, path = tempfile.mkstemp(prefix="orchestrator-kube-")  # mode 0600
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    return path
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}, which the kubeconfig names, cannot be read: {error.strerror}.") from error
 
 
 def _from_plugin(plugin: Mapping[str, Any], now: datetime) -> tuple[str | None, datetime | None, Any]:
@@ -210,9 +210,7 @@ def _from_plugin(plugin: Mapping[str, Any], now: datetime) -> tuple[str | None, 
         until = clock.parse_instant(expires) if expires else now + timedelta(minutes=10)
         certificate = None
         if status.get("clientCertificateData"):
-            certificate = tuple(
-                private_copy(status[name].encode()) for name in ("clientCertificateData", "clientKeyData")
-            )
+            certificate = (status["clientCertificateData"].encode(), status["clientKeyData"].encode())
         return status.get("token"), until, certificate
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigError(f"The plugin {command!r} of the kubeconfig gave no credentials: {error}.") from error

@@ -2,15 +2,14 @@
 
 import base64
 import json
-import stat
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import yaml
 
 from orchestrator.errors import ConfigError
+from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.kubeconfig import Access, Credentials, find_access
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -55,15 +54,38 @@ def test_of_two_files_the_first_counts(write):
 
 
 def test_certificates_are_files_beside_the_kubeconfig_or_stand_in_it(write, tmp_path):
+    (tmp_path / "ca.crt").write_bytes(b"authority")
     data = base64.b64encode(b"certificate").decode()
     cluster = {"certificate-authority": "ca.crt", "tls-server-name": "kube", "proxy-url": "http://proxy:1"}
     user = {"client-certificate-data": data, "client-key-data": data}
     access = find_access(None, None, write(config(cluster=cluster, user=user)))
-    assert access.authority == str(tmp_path / "ca.crt")
+    assert access.authority == b"authority"
     assert (access.server_name, access.proxy) == ("kube", "http://proxy:1")
-    copy = Path(access.certificate)
-    assert copy.read_bytes() == b"certificate"
-    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert (access.certificate, access.key) == (b"certificate", b"certificate")
+    assert list(tmp_path.glob("**/orchestrator-kube-*")) == [], "a key is never copied to a place where it stays"
+
+
+def test_a_certificate_that_is_not_there_is_named(write, tmp_path):
+    with pytest.raises(ConfigError, match=r"ca\.crt, which the kubeconfig names, cannot be read"):
+        find_access(None, None, write(config(cluster={"certificate-authority": "ca.crt"})))
+
+
+def test_a_certificate_that_is_none_is_refused_when_it_is_used(write):
+    data = base64.b64encode(b"nonsense").decode()
+    access = find_access(None, None, write(config(cluster={"certificate-authority-data": data})))
+    with pytest.raises(ConfigError, match="cannot be used"):
+        Client(access)
+
+
+def test_a_plugin_may_give_a_certificate(tmp_path):
+    body = """
+import json
+status = {"clientCertificateData": "CERT", "clientKeyData": "KEY"}
+print(json.dumps({"status": status}))
+"""
+    credentials = Credentials(Access("https://x", "default", exec=plugin(tmp_path, body)))
+    assert credentials.token(NOW) is None
+    assert credentials.certificate == (b"CERT", b"KEY")
 
 
 @pytest.mark.parametrize(
