@@ -20,6 +20,7 @@ class ClusterView:
         self._lock = threading.Lock()
         self._pods: dict[str, PodFacts] = {}
         self._names: dict[str, str] = {}  # handle by pod
+        self._followed: set[str] = set()
         self._gone: set[str] = set()  # attempts whose pod there was and is no more
         self._warnings: dict[str, str] = {}  # by the name of the object: a Job or a pod
         self._changed: set[str] = set()
@@ -67,14 +68,24 @@ class ClusterView:
         with self._lock:
             return next((self._warnings[name] for name in names if name in self._warnings), "")
 
-    def forget(self, handle: str) -> None:
-        """Nothing more is asked about this attempt."""
+    def follow(self, handle: str) -> None:
+        """Keeps what was seen of an attempt's pod when the pod is gone, until `forget`."""
         with self._lock:
-            facts = self._pods.pop(handle, None)
-            self._gone.discard(handle)
-            if facts is not None:
-                self._names.pop(facts.name, None)
-                self._warnings.pop(facts.name, None)
+            self._followed.add(handle)
+
+    def forget(self, handle: str, job: str) -> None:
+        """Nothing more is asked about this attempt, whose Job has that name."""
+        with self._lock:
+            self._followed.discard(handle)
+            self._warnings.pop(job, None)
+            self._drop(handle)
+
+    def _drop(self, handle: str) -> None:
+        facts = self._pods.pop(handle, None)
+        self._gone.discard(handle)
+        if facts is not None:
+            self._names.pop(facts.name, None)
+            self._warnings.pop(facts.name, None)
 
     # --- in the threads of the watches ---
 
@@ -88,12 +99,12 @@ class ClusterView:
             before = self._pods.get(handle)
             if before is not None and before.uid != facts.uid and _is_later(facts, before):
                 return
+            if is_gone and handle not in self._followed:
+                self._drop(handle)
+                return
             self._pods[handle] = facts
             self._names[facts.name] = handle
-            if is_gone:
-                self._gone.add(handle)
-            else:
-                self._gone.discard(handle)
+            (self._gone.add if is_gone else self._gone.discard)(handle)
             self._changed.add(handle)
         self._wake()
 
@@ -101,8 +112,10 @@ class ClusterView:
         """After a gap in watching, pods that are not there any more were deleted in it."""
         with self._lock:
             lost = {handle for name, handle in self._names.items() if name not in names} - self._gone
-            self._gone |= lost
-            self._changed |= lost
+            for handle in lost - self._followed:
+                self._drop(handle)
+            self._gone |= lost & self._followed
+            self._changed |= lost & self._followed
         if lost:
             self._wake()
 

@@ -7,17 +7,17 @@ An API server that cannot be reached changes nothing about an attempt: it is ask
 from __future__ import annotations
 
 import secrets
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from orchestrator import clock
 from orchestrator.attempts.observation import FINAL, Observation, Phase
-from orchestrator.errors import ClusterRefused, ExecutionError
+from orchestrator.errors import ClusterUnreachable, ExecutionError
 from orchestrator.executors.base import Attempt, Capabilities, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.cluster_view import ClusterView
@@ -25,6 +25,7 @@ from orchestrator.kubernetes.configuration import code_of, job_settings
 from orchestrator.kubernetes.facts import PodFacts, Stage, waits_for
 from orchestrator.kubernetes.jobs import Jobs
 from orchestrator.kubernetes.names import job_name
+from orchestrator.kubernetes.orders import AGAIN, Orders
 from orchestrator.kubernetes.outcome import finished
 from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import AttemptStarted
@@ -34,8 +35,6 @@ _HOPELESS_S = 30.0
 # Requests at a time. A cluster takes far more; more threads would only wait for each other here.
 _THREADS = 16
 _SWEEP = timedelta(seconds=1)
-# An API server that could not be asked is asked again after this long.
-_AGAIN_S = 2.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,10 +52,11 @@ class Tracked:
     is_created: bool = False
     is_over: bool = False  # its Job had ended when it was found
     request: Future[None] | None = None  # creating or finding its Job
+    again: Callable[[Tracked], None] | None = None  # which of the two, and
+    again_at: datetime | None = None  # when, if the API server could not be asked
     ending: Future[Observation] | None = None  # reading what it has left
     hopeless_since: datetime | None = None
     stop_at: datetime | None = None  # it was asked to stop, and is to be gone by then
-    events: list[str] = field(default_factory=list)
 
 
 class KubernetesExecutor:
@@ -73,7 +73,7 @@ class KubernetesExecutor:
         self._client = Client.find(settings.context, settings.namespace)
         self._tracked: dict[str, Tracked] = {}
         self._waiting: deque[str] = deque()  # Jobs that are not created yet because there are enough
-        self._to_delete: deque[tuple[datetime, str]] = deque()
+        self._orders: Orders | None = None
         self._view: ClusterView | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._jobs: Jobs | None = None
@@ -92,8 +92,7 @@ class KubernetesExecutor:
 
     def adopt(self, attempt: Attempt, seen: int) -> str:
         self._context.channels.prepare(attempt.handle)
-        tracked = self._track(attempt, seen)
-        tracked.request = self._submit(self._find, tracked)
+        self._ask(self._track(attempt, seen), self._find)
         return attempt.handle
 
     def poll(self) -> dict[str, Observation]:
@@ -104,7 +103,8 @@ class KubernetesExecutor:
         if self._sweep.is_due(now):
             self._sweep.done(now)
             handles = set(self._tracked)
-            self._delete_due(now)
+            assert self._orders is not None
+            self._orders.turn(now)
         self._create_waiting()
         found = {handle: self._observe(self._tracked[handle], now) for handle in sorted(handles)}
         for handle, seen in found.items():
@@ -116,20 +116,21 @@ class KubernetesExecutor:
         tracked = self._tracked.get(handle)
         if tracked is None:
             return
-        until = clock.now() + timedelta(seconds=grace)
+        now = clock.now()
+        until = now + timedelta(seconds=grace)
         if tracked.stop_at is not None and tracked.stop_at <= until:
             return
         tracked.stop_at = until
         if handle in self._waiting:
             self._waiting.remove(handle)
-        elif self._jobs is not None:
-            self._submit(self._jobs.stop, tracked.name, self._pod_name(handle), grace)
+        elif self._jobs is not None and self._orders is not None:
+            self._orders.give(partial(self._jobs.stop, tracked.name, self._pod_name(handle), grace), now)
         if self._view is not None:
             self._view.hint(handle)
 
     def end_run(self, run_id: str) -> None:
-        if self._jobs is not None:
-            self._submit(self._jobs.delete_input, run_id)
+        if self._jobs is not None and self._orders is not None:
+            self._orders.give(partial(self._jobs.delete_input, run_id), clock.now())
 
     def close(self) -> None:
         if self._threads is not None and self._view is not None:
@@ -146,6 +147,7 @@ class KubernetesExecutor:
             settings = job_settings(self._context.settings, self._client.access.namespace)
             self._jobs = Jobs(self._client, settings, self._context)
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
+            self._orders = Orders(self._threads)
             self._view = ClusterView(self._client, settings.namespace, settings.instance)
             self._view.start()
         return self._view
@@ -153,20 +155,28 @@ class KubernetesExecutor:
     def _track(self, attempt: Attempt, seen: int) -> Tracked:
         self._start()
         assert self._jobs is not None
+        assert self._view is not None
         name = job_name(self._jobs.settings.instance, attempt.handle)
         tracked = Tracked(attempt, name, secrets.token_hex(8), clock.now(), seen)
         self._tracked[attempt.handle] = tracked
+        self._view.follow(attempt.handle)
         return tracked
 
     def _submit(self, work: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> Future[T]:
         assert self._threads is not None
         return self._threads.submit(work, *arguments, **more)
 
+    def _ask(self, tracked: Tracked, work: Callable[[Tracked], None]) -> None:
+        """Creates or finds the Job of an attempt: `work` says which."""
+        tracked.again, tracked.again_at = work, None
+        tracked.request = self._submit(work, tracked)
+
     def _create_waiting(self) -> None:
+        if not self._waiting:
+            return
         room = self._settings.max_concurrent_jobs - sum(one.request is not None for one in self._tracked.values())
         while self._waiting and room > 0:
-            tracked = self._tracked[self._waiting.popleft()]
-            tracked.request = self._submit(self._create, tracked)
+            self._ask(self._tracked[self._waiting.popleft()], self._create)
             room -= 1
 
     def _create(self, tracked: Tracked) -> None:
@@ -195,7 +205,7 @@ class KubernetesExecutor:
         handle = tracked.attempt.handle
         if tracked.ending is not None:
             return self._ended(tracked)
-        problem = self._request_problem(tracked)
+        problem = self._request_problem(tracked, now)
         if problem is not None:
             return problem
         facts, is_gone = self._view.pod(handle)
@@ -208,30 +218,28 @@ class KubernetesExecutor:
             return self._runs(tracked, facts)
         return self._waits(tracked, facts, now)
 
-    def _request_problem(self, tracked: Tracked) -> Observation | None:
+    def _request_problem(self, tracked: Tracked, now: datetime) -> Observation | None:
         """What came of creating or finding the Job, when it was not that."""
         request = tracked.request
         if request is None or not request.done() or request.exception() is None:
             return None
         error = request.exception()
-        if isinstance(error, (ClusterRefused, ExecutionError)) and not isinstance(error, ClusterRefused):
-            # It cannot be asked. Whether it was created is found out with the next try: the name is the same.
-            again = self._create if not tracked.seen and not tracked.is_created else self._find
-            tracked.request = self._submit(self._later, again, tracked)
+        if isinstance(error, ClusterUnreachable):
+            # Whether it was done all the same is found out with the next try: the name is the same.
+            if tracked.again_at is None:
+                tracked.again_at = now + AGAIN
+            elif now >= tracked.again_at and tracked.again is not None:
+                self._ask(tracked, tracked.again)
             return Observation(Phase.UNKNOWN, reason=str(error))
         message = getattr(error, "message", str(error))
         hint = getattr(error, "hint", None)
         text = f"its Job was refused: {message}" + (f" {hint}" if hint else "")
         return Observation(Phase.FAILED, error=ErrorInfo("KubernetesRefused", text), reason=text)
 
-    def _later(self, work: Callable[[Tracked], None], tracked: Tracked) -> None:
-        time.sleep(_AGAIN_S)
-        work(tracked)
-
     def _uncreated(self, tracked: Tracked, now: datetime) -> Observation:
         if tracked.request is None:
             if tracked.stop_at is not None:
-                return Observation(Phase.REVOKED, reason="it was told to stop before its Job was created")
+                return Observation(Phase.REVOKED, reason="it was asked to stop before its Job was created")
             most = self._settings.max_concurrent_jobs
             return Observation(Phase.PENDING, reason=f"{most} Jobs are running, which is max_concurrent_jobs")
         if not tracked.request.done():
@@ -262,7 +270,7 @@ class KubernetesExecutor:
         warning = self._view.warning(*([facts.name] if facts else []), tracked.name)
         reason = waits_for(facts, warning)
         if tracked.stop_at is not None and (facts is None or now >= tracked.stop_at):
-            return Observation(Phase.REVOKED, reason="it was told to stop before it began")
+            return Observation(Phase.REVOKED, reason="it was asked to stop before it began")
         if facts is None and tracked.is_over:
             return Observation(Phase.LOST, reason="its pod was gone when its Job was found again")
         if facts is not None and facts.is_hopeless:
@@ -308,18 +316,9 @@ class KubernetesExecutor:
     def _forget(self, handle: str, now: datetime, seen: Observation) -> None:
         assert self._view is not None
         tracked = self._tracked.pop(handle)
-        self._view.forget(handle)
+        self._view.forget(handle, tracked.name)
         if tracked.is_created or seen.phase is not Phase.REVOKED:
             keep = self._settings.keep_failed if seen.phase is Phase.FAILED and tracked.stop_at is None else 0.0
-            self._to_delete.append((now + timedelta(seconds=keep), tracked.name))
-            if not keep:
-                self._delete_due(now)
-
-    def _delete_due(self, now: datetime) -> None:
-        assert self._jobs is not None
-        for _ in range(len(self._to_delete)):
-            due, name = self._to_delete.popleft()
-            if due <= now:
-                self._submit(self._jobs.delete, name)
-            else:
-                self._to_delete.append((due, name))
+            assert self._jobs is not None
+            assert self._orders is not None
+            self._orders.give(partial(self._jobs.delete, tracked.name), now, due=now + timedelta(seconds=keep))
