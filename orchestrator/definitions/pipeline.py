@@ -61,6 +61,7 @@ class Mode:
     @checked_later
     def __post_init__(self) -> None:
         check_name("mode", self.name, self.where)
+        check_usable(self.pod)
         if self.pod is not None and not isinstance(self.pod, Pod):
             hint = 'Write pod=Pod(memory="8Gi").'
             raise definition_error(f"Mode {self.name!r}", self.where, f"pod={self.pod!r} is not a Pod.", hint)

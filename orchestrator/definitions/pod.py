@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.definitions.broken import checked_later
 from orchestrator.definitions.source_location import Where, definition_error, where_called
 
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([EPTGMk]i?|Ki|m|e[0-9]+)?")
@@ -31,6 +32,7 @@ class Pod:
     spec: Mapping[str, Any] = field(default_factory=dict)
     where: Where = field(default_factory=where_called, repr=False, compare=False)
 
+    @checked_later
     def __post_init__(self) -> None:
         for name in ("cpu", "memory"):
             value = getattr(self, name)

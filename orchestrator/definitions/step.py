@@ -165,6 +165,7 @@ class StepDefinition(Generic[P, R_co]):
         raise definition_error(str(self), self.where, problem, 'Write timeout=600 or timeout="10m" for ten minutes.')
 
     def _check_pod(self, pod: Any) -> Pod | None:
+        check_usable(pod)
         if pod is None or isinstance(pod, Pod):
             return pod
         raise definition_error(str(self), self.where, f"pod={pod!r} is not a Pod.", 'Write pod=Pod(memory="8Gi").')

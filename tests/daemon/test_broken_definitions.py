@@ -9,7 +9,7 @@ from orchestrator.errors import DefinitionError
 GOOD = """
     from pathlib import Path
     from orchestrator import (
-        Mode, Preset, RetryPolicy, asset_sensor, failure_hook, io_manager, pipeline, resource, run_status_sensor,
+        Mode, Pod, Preset, RetryPolicy, asset_sensor, failure_hook, io_manager, pipeline, resource, run_status_sensor,
         schedule, sensor, step,
     )
 
@@ -57,6 +57,7 @@ WRONG = {
     "@pipeline\ndef under_alias():\n    hasty.alias('other')()": ("pipeline under_alias", "Step 'hasty'"),
     "@step(tmeout=1)\ndef typing(): ...": ("step typing", "there is no option 'tmeout'"),
     "@step(retry=RetryPolicy(max_retries=-1))\ndef tries(): ...": ("step tries", "max_retries=-1 must be"),
+    "@step(pod=Pod(memory='8 GB'))\ndef eats(): ...": ("step eats", "memory='8 GB' is not a quantity"),
     "@step(retry=3)\ndef thrice(): ...": ("step thrice", "retry=3 is not a RetryPolicy"),
     "@pipeline(mdes=[])\ndef mistyped():\n    work()": ("pipeline mistyped", "there is no option 'mdes'"),
     "@resource\ndef shop(url): ...": ("resource shop", "it takes url"),
