@@ -149,7 +149,7 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
                 "name": CONTAINER,
                 "image": code.image,
                 "command": ["python", "-P", "-m", "orchestrator.worker.in_pod"],
-                "env": [{"name": name, "value": value} for name, value in environment.items()],
+                "env": [{"name": name, "value": literal(value)} for name, value in environment.items()],
                 "envFrom": list(settings.env_from),
                 "terminationMessagePolicy": "File",
                 "volumeMounts": mounts,
@@ -162,6 +162,11 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
         ],
         "volumes": volumes,
     }
+
+
+def literal(value: str) -> str:
+    """A value for `env` that reaches the container as it is: Kubernetes replaces `$(NAME)`, and `$$` by `$`."""
+    return value.replace("$", "$$")
 
 
 def _wanted(pod: Mapping[str, Any] | None) -> dict[str, Any]:

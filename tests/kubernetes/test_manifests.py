@@ -35,6 +35,30 @@ def container(job):
     return found
 
 
+def environment_of(job):
+    """What the container finds in its environment."""
+    return {entry["name"]: expanded(entry["value"]) for entry in container(job)["env"]}
+
+
+def expanded(value):
+    """What Kubernetes makes of a value of `env` (k8s.io/kubernetes/third_party/forked/golang/expansion)."""
+    return re.sub(r"\$(\$|\([^)]*\))", lambda found: "$" if found[1] == "$" else "(expanded)", value)
+
+
+@given(st.text(st.sampled_from("$(){}Aa"), max_size=12))
+def test_a_variable_reaches_the_container_as_it_stands_in_the_workspace_file(value):
+    code = CodeSettings("i:1", {"name": "main"}, {"GIVEN": value})
+    assert environment_of(job_of(attempt(), SETTINGS, code, "t0", None))["GIVEN"] == value
+
+
+def test_every_attempt_arrives_whole():
+    """Compressed, one in some hundreds has characters in it that mean something to Kubernetes."""
+    for number in range(1, 3000):
+        packed = environment_of(job_of(attempt(number=number), SETTINGS, CODE, "t0", None))["ORCHESTRATOR_POD_SPEC"]
+        spec = msgspec.json.decode(zlib.decompress(base64.b85decode(packed)), type=AttemptSpec)
+        assert spec.attempt == number
+
+
 @given(steps, st.integers(1, 999))
 def test_whatever_a_step_is_called_its_names_and_labels_are_valid_and_its_own(step, number):
     handle = handle_of("0123456789ab", step, number)
@@ -65,7 +89,7 @@ def test_a_job_is_never_retried_by_the_cluster():
 
 def test_the_attempt_travels_in_the_pod_and_the_run_in_a_secret():
     one = attempt(sources={"x": (SourceRef("0123456789ab", "before", 1, "result"),)}) if False else attempt()
-    environment = {entry["name"]: entry["value"] for entry in container(job_of(one, SETTINGS, CODE, "t0", None))["env"]}
+    environment = environment_of(job_of(one, SETTINGS, CODE, "t0", None))
     spec = msgspec.json.decode(
         zlib.decompress(base64.b85decode(environment["ORCHESTRATOR_POD_SPEC"])), type=AttemptSpec
     )
