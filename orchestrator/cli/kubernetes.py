@@ -49,10 +49,10 @@ def manifest(
 @app.command(epilog="Example: orchestrator kubernetes rbac | kubectl apply -f -")
 def rbac(json: Json = False) -> None:
     """Print the least role that the owner of runs needs in its namespace."""
-    from orchestrator.service.cluster import role_of
+    from orchestrator.service.cluster import least_role
 
     with workspace() as found:
-        documents = role_of(found)
+        documents = least_role(found)
     _put_documents(documents, json=json)
 
 
@@ -65,15 +65,14 @@ def jobs(
     json: Json = False,
 ) -> None:
     """List the Jobs of this workspace's runs."""
-    from orchestrator.service.cluster import cluster_jobs
-    from orchestrator.service.cluster import delete_orphans as delete
+    from orchestrator.service.cluster import cluster_jobs, delete_jobs
 
     with workspace() as found:
         listed = cluster_jobs(found)
         orphans = [one for one in listed if one.is_orphan]
         if delete_orphans and orphans:
             confirm(f"Delete {len(orphans)} Jobs without a run?", yes)
-            deleted = delete(found)
+            deleted = delete_jobs(found, orphans)
             if json:
                 print_json({"deleted": deleted})
             else:

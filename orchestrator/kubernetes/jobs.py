@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +12,7 @@ from orchestrator.executors.base import Attempt, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of
 from orchestrator.kubernetes.manifest import JobSettings, input_of, job_of
-from orchestrator.kubernetes.names import TOKEN, handle_in, input_name, job_name
+from orchestrator.kubernetes.names import TOKEN, handle_in, input_name, job_name, selector
 
 # Of what a step has printed, at most so much is fetched: the newest.
 _LOG_LINES, _LOG_BYTES = 50_000, 16 << 20
@@ -26,6 +27,8 @@ class Jobs:
         self._context = context
         self._inputs: set[str] = set()  # runs whose Secret is there
         self._lock = threading.Lock()
+        self._core = f"/api/v1/namespaces/{settings.namespace}"
+        self._jobs = f"/apis/batch/v1/namespaces/{settings.namespace}/jobs"
 
     def create(self, attempt: Attempt, token: str) -> str:
         """Creates the Job of an attempt, unless it is there; its token. Raises ExecutionError and ConfigError."""
@@ -33,7 +36,7 @@ class Jobs:
         code = code_of(self._context.settings, attempt.location)
         manifest = job_of(attempt, self.settings, code, token, attempt.timeout)
         try:
-            self._client.request("POST", self._path("jobs"), manifest, query={"fieldValidation": "Strict"})
+            self._client.request("POST", self._jobs, manifest, query={"fieldValidation": "Strict"})
         except ClusterRefused as error:
             if error.status != 409:
                 raise
@@ -49,32 +52,35 @@ class Jobs:
         found = self._get(name)
         if found is None:
             return None
-        conditions = (found.get("status") or {}).get("conditions") or ()
-        is_over = any(one["status"] == "True" and one["type"] in ("Complete", "Failed") for one in conditions)
-        return str(found["metadata"]["annotations"].get(TOKEN, "")), is_over
+        return str(found["metadata"]["annotations"].get(TOKEN, "")), state_of(found) in ("complete", "failed")
+
+    def list_all(self) -> list[dict[str, Any]]:
+        """The Jobs of this state directory, as the API has them."""
+        found = self._client.request("GET", self._jobs, query={"labelSelector": selector(self.settings.instance)})
+        return list(found.get("items") or ())
 
     def stop(self, name: str, pod: str | None, grace: float) -> None:
         """Asks the pod to stop within `grace` seconds; without a pod, makes sure that none starts."""
         if pod is None:
             self.delete(name)
             return
-        self._gone("DELETE", f"/api/v1/namespaces/{self.settings.namespace}/pods/{pod}", int(grace))
+        self._gone(f"{self._core}/pods/{pod}", int(grace))
 
     def delete(self, name: str) -> None:
         """Deletes a Job with its pod. One that is gone already is fine."""
-        self._gone("DELETE", f"{self._path('jobs')}/{name}", None)
+        self._gone(f"{self._jobs}/{name}")
 
     def delete_input(self, run_id: str) -> None:
         """Deletes the Secret of a run."""
         name = input_name(self.settings.instance, run_id)
         self._inputs.discard(run_id)
-        self._gone("DELETE", f"/api/v1/namespaces/{self.settings.namespace}/secrets/{name}", None)
+        self._gone(f"{self._core}/secrets/{name}")
 
     def log(self, pod: str) -> bytes:
         """The newest part of what a pod has printed; nothing when the log is gone."""
         query = {"tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES), "container": "step"}
         try:
-            return self._client.text(f"/api/v1/namespaces/{self.settings.namespace}/pods/{pod}/log", query, 60.0)
+            return self._client.text(f"{self._core}/pods/{pod}/log", query, 60.0)
         except ClusterRefused:
             return b""
 
@@ -83,7 +89,7 @@ class Jobs:
         with self._lock:  # one at a time: they are made once a run
             if run_id in self._inputs:
                 return
-            path = f"/api/v1/namespaces/{self.settings.namespace}/secrets"
+            path = f"{self._core}/secrets"
             try:
                 self._client.request("POST", path, input_of(attempt, self.settings))
             except ClusterRefused as error:
@@ -93,19 +99,25 @@ class Jobs:
 
     def _get(self, name: str) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = self._client.request("GET", f"{self._path('jobs')}/{name}")
+            found: dict[str, Any] = self._client.request("GET", f"{self._jobs}/{name}")
             return found
         except ClusterRefused as error:
             if error.status == 404:
                 return None
             raise
 
-    def _gone(self, method: str, path: str, grace: int | None) -> None:
+    def _gone(self, path: str, grace: int | None = None) -> None:
         body: dict[str, object] = {"propagationPolicy": "Background"}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
         with suppress(ClusterRefused):  # 404: it is gone; 403 was said when it was created
-            self._client.request(method, path, body)
+            self._client.request("DELETE", path, body)
 
-    def _path(self, kind: str) -> str:
-        return f"/apis/batch/v1/namespaces/{self.settings.namespace}/{kind}"
+
+def state_of(job: Mapping[str, Any]) -> str:
+    """How far a Job is: waiting, active, complete or failed."""
+    status = job.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
+            return str(condition["type"]).lower()
+    return "active" if status.get("active") else "waiting"

@@ -22,6 +22,7 @@ from orchestrator.kubernetes.names import (
     input_name,
     job_name,
     labels_of,
+    run_labels,
 )
 
 # The sum of a Secret's values that an API server accepts.
@@ -62,9 +63,10 @@ def job_of(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: s
     labels = labels_of(settings.instance, attempt.handle, run.pipeline, attempt.location)
     annotations = annotations_of(attempt.handle)
     deadline = {} if timeout is None else {"activeDeadlineSeconds": int(timeout) + _AFTER_TIMEOUT_S}
-    pod = merged(_pod(attempt, settings, code, token), settings.pod)
-    for own in (attempt.pod, (attempt.pod or {}).get("spec")):
-        pod = merged(pod, _wanted(own) if own is attempt.pod else (own or {}))
+    own = attempt.pod or {}
+    pod = _pod(attempt, settings, code, token)
+    for wanted in (settings.pod, _wanted(own), own.get("spec") or {}):
+        pod = merged(pod, wanted)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -103,11 +105,7 @@ def input_of(attempt: Attempt, settings: JobSettings) -> Any:
         "metadata": {
             "name": input_name(settings.instance, run.run_id),
             "namespace": settings.namespace,
-            "labels": {
-                name: value
-                for name, value in labels_of(settings.instance, attempt.handle, run.pipeline, attempt.location).items()
-                if not name.endswith(("/step", "/attempt"))
-            },
+            "labels": run_labels(settings.instance, run.run_id, run.pipeline, attempt.location),
         },
         "data": {"run": base64.b64encode(data).decode()},
     }
@@ -169,10 +167,8 @@ def literal(value: str) -> str:
     return value.replace("$", "$$")
 
 
-def _wanted(pod: Mapping[str, Any] | None) -> dict[str, Any]:
+def _wanted(pod: Mapping[str, Any]) -> dict[str, Any]:
     """What `Pod(...)` says, as a pod spec. Memory is a limit too: a step that takes more would take it from others."""
-    if not pod:
-        return {}
     container: dict[str, Any] = {"name": CONTAINER}
     requests = {name: pod[name] for name in ("cpu", "memory") if pod.get(name)}
     limits = {"memory": pod["memory"]} if pod.get("memory") else {}

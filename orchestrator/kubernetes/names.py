@@ -30,19 +30,17 @@ def input_name(instance: str, run_id: str) -> str:
     return f"orc-{run_id}-{_digest(f'{instance} {run_id}')}"
 
 
+def run_labels(instance: str, run_id: str, pipeline: str, location: str) -> dict[str, str]:
+    """The labels of everything that belongs to a run."""
+    names = {PIPELINE: label(pipeline), LOCATION: label(location)}
+    return {MANAGED_BY: "orchestrator", INSTANCE: instance, RUN: label(run_id), **names}
+
+
 def labels_of(instance: str, handle: str, pipeline: str, location: str) -> dict[str, str]:
     """The labels of everything that belongs to an attempt. What a label cannot hold is shortened; `annotations_of` has
     it whole."""
     run_id, step, attempt = split_handle(handle)
-    return {
-        MANAGED_BY: "orchestrator",
-        INSTANCE: instance,
-        RUN: label(run_id),
-        STEP: label(step),
-        ATTEMPT: str(attempt),
-        PIPELINE: label(pipeline),
-        LOCATION: label(location),
-    }
+    return {**run_labels(instance, run_id, pipeline, location), STEP: label(step), ATTEMPT: str(attempt)}
 
 
 def annotations_of(handle: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.layout import RunDir, RunsDir
+from orchestrator.layout import RunDir
 from orchestrator.model.event_lines import Undecodable, decode_line
 from orchestrator.model.events import AnyEvent, AttemptEvent, EventUnreadable
 from orchestrator.regular import read_regular, why
@@ -20,7 +20,7 @@ DAMAGED_ARCHIVE = (OSError, EOFError, tarfile.TarError, zlib.error, ValueError)
 
 def unreadable_parts(run_log: RunLog, events: list[AnyEvent]) -> Iterator[str]:
     """What cannot be read of a run whose record and journal can, a sentence each. `events`: those of its journal."""
-    directory = _directory(run_log)
+    directory = run_log.paths
     bad = sum(isinstance(event, EventUnreadable) and not event.step for event in events)
     if is_packed(directory):
         yield from _packed_problems(directory)
@@ -63,7 +63,3 @@ def _packed_problems(directory: RunDir) -> Iterator[str]:
     path = packed_logs(directory)
     if os.path.lexists(path) and (problem := archive_problem(path)) is not None:
         yield f"what run {directory.run_id} printed cannot be read: {problem}"
-
-
-def _directory(run_log: RunLog) -> RunDir:
-    return RunsDir(run_log.state.path).run(run_log.run_id)

@@ -59,7 +59,7 @@ def named_runs(state: StateDir) -> list[RunLog]:
 
 def repair_place(run_log: RunLog, aside: Aside) -> Iterator[str]:
     """Moves away what is in the place of a run, or of its lock, and cannot be one."""
-    directory = _directory(run_log)
+    directory = run_log.paths
     if directory.path.is_symlink() or not directory.path.is_dir():
         yield f"{directory.path} was no directory of a run. It is in {aside.take(directory.path)} now."
         return
@@ -70,7 +70,7 @@ def repair_place(run_log: RunLog, aside: Aside) -> Iterator[str]:
 
 def repair_journal(run_log: RunLog, indexed: Callable[[], list[bytes]], aside: Aside) -> Iterator[str]:
     """Puts a journal together from what is on disk and from what the index has of it (`indexed`). For its owner."""
-    directory = _directory(run_log)
+    directory = run_log.paths
     found, is_whole = _lines_on_disk(directory)
     wanted, replaced = repaired_lines(found, indexed())
     if is_whole and wanted == found:
@@ -105,7 +105,7 @@ def repaired_lines(found: list[bytes], indexed: list[bytes]) -> tuple[list[bytes
 
 def repair_output(run_log: RunLog, aside: Aside) -> Iterator[str]:
     """Moves away logs that cannot be read, and creates the directory of attempts when it is missing."""
-    directory = _directory(run_log)
+    directory = run_log.paths
     if is_packed(directory):
         path = packed_logs(directory)
         if os.path.lexists(path) and archive_problem(path) is not None:
@@ -137,7 +137,3 @@ def _lines_on_disk(directory: RunDir) -> tuple[list[bytes], bool]:
 
 def _has_attempts(directory: RunDir) -> bool:
     return any(isinstance(event, AttemptEvent) for event in decode_lines(read_lines(directory.journal).lines))
-
-
-def _directory(run_log: RunLog) -> RunDir:
-    return RunsDir(run_log.state.path).run(run_log.run_id)

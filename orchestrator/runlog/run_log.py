@@ -66,22 +66,22 @@ class RunLog:
     @property
     def directory(self) -> Path:
         """Where the files are, to show to a person or to move away as a whole."""
-        return self._dir.path
+        return self.paths.path
 
     def exists(self) -> bool:
         """Whether the run was created and not removed."""
-        return self._dir.path.exists()
+        return self.paths.path.exists()
 
     def has_files(self) -> bool:
         """Whether anything is left of the run: not when its directory is missing, empty, or something else."""
-        return files.has_files(self._dir)
+        return files.has_files(self.paths)
 
     def has_begun(self) -> bool:
         """Whether an owner has written to its journal. Not known of a packed run."""
-        return self._dir.journal.exists()
+        return self.paths.journal.exists()
 
     def is_packed(self) -> bool:
-        return files.is_packed(self._dir)
+        return files.is_packed(self.paths)
 
     def is_being_created(self) -> bool:
         """Whether the run exists and no owner has begun it yet."""
@@ -89,7 +89,7 @@ class RunLog:
 
     def is_lost(self) -> bool:
         """Whether its record is gone, and no process is creating or driving it."""
-        if os.path.lexists(self._dir.run_json) or self.is_packed():
+        if os.path.lexists(self.paths.run_json) or self.is_packed():
             return False
         return not self.is_owned() and not is_locked(self._marker)
 
@@ -97,11 +97,11 @@ class RunLog:
 
     def record(self) -> RunRecord:
         """The run as it was requested. Raises FileNotFoundError when its files are gone, and RunDamaged."""
-        return files.read_record(self._dir)
+        return files.read_record(self.paths)
 
     def salvaged_record(self) -> RunRecord:
         """As much of a damaged record as can be read, for showing. It has no plan."""
-        return files.salvaged_record(self._dir)
+        return files.salvaged_record(self.paths)
 
     def damaged(self, what: str, reason: str) -> RunDamaged:
         """The error for a run whose files cannot be used."""
@@ -110,7 +110,7 @@ class RunLog:
     def lines(self, offset: int = 0) -> Lines:
         """The complete lines of the journal from byte `offset` on; none without a journal. Raises RunDamaged when it
         cannot be read at all; single damaged lines are for their decoder to find."""
-        return files.read_journal(self._dir, offset)
+        return files.read_journal(self.paths, offset)
 
     def events(self) -> list[AnyEvent]:
         """All events so far, with an EventUnreadable for each line that is not an event. Raises RunDamaged."""
@@ -121,7 +121,7 @@ class RunLog:
         if self.is_packed():
             return None
         try:
-            return self._dir.journal.stat().st_size
+            return self.paths.journal.stat().st_size
         except FileNotFoundError:
             return 0
         except OSError:
@@ -129,29 +129,29 @@ class RunLog:
 
     def seems_finished(self) -> bool:
         """Whether the last line of the journal ends the run, by a look at the end of the file; True when packed."""
-        return files.seems_finished(self._dir)
+        return files.seems_finished(self.paths)
 
     def log_files(self, step: str | None = None) -> list[logs.LogFile]:
         """The files that attempts printed to, of all steps or of one, in the order of steps and attempts."""
-        return logs.log_files(self._dir, step)
+        return logs.log_files(self.paths, step)
 
     # --- owning and writing ---
 
     def is_owned(self) -> bool:
         """Whether some process drives the run at this moment."""
-        return is_locked(self._dir.owner_lock)
+        return is_locked(self.paths.owner_lock)
 
     def has_live_attempt(self) -> bool:
         """Whether a step is being carried out, with or without an owner."""
-        return any(is_locked(path) for path in self._dir.steps.rglob("alive.lock"))
+        return any(is_locked(path) for path in self.paths.steps.rglob("alive.lock"))
 
     def own(self) -> HeldLock:
         """The lock that makes its holder the run's owner; the kernel releases it when the process dies. Raises
         NotPossible when the run is owned already, and StoreError."""
         try:
-            lock = try_lock(self._dir.owner_lock)
+            lock = try_lock(self.paths.owner_lock)
         except OSError as error:
-            raise unusable(self._dir.path, error) from error
+            raise unusable(self.paths.path, error) from error
         if lock is None:
             raise NotPossible(
                 f"Run {self.run_id} is being driven by another process.",
@@ -163,7 +163,7 @@ class RunLog:
 
     def writer(self) -> RunWriter:
         """Opens the journal for the run's owner. Raises RunDamaged and StoreError."""
-        return RunWriter(self._dir)
+        return RunWriter(self.paths)
 
     def add(self, event: Event) -> None:
         """Appends one event to the journal of a run without an owner. Raises NotPossible when it has one, or when it
@@ -182,24 +182,24 @@ class RunLog:
 
     def require_space(self) -> None:
         """Raises StoreError when the disk is as good as full, so that an attempt could not even say how it ended."""
-        require_space(self._dir.path)
+        require_space(self.paths.path)
 
     # --- canceling ---
 
     def request_cancel(self, by: str) -> None:
         """Asks the run's owner, or the next one, to cancel it. Idempotent. Raises StoreError."""
         try:
-            self._dir.cancel.write_text(by)
+            self.paths.cancel.write_text(by)
         except OSError as error:
             raise unusable(self.state.path, error) from error
 
     def is_cancel_requested(self) -> bool:
-        return os.path.lexists(self._dir.cancel)
+        return os.path.lexists(self.paths.cancel)
 
     def canceled_by(self) -> str:
         """Who asked for the run to be canceled, empty when that cannot be read: that the file exists is enough."""
         try:
-            return read_regular(self._dir.cancel, 4096).decode(errors="replace").strip()
+            return read_regular(self.paths.cancel, 4096).decode(errors="replace").strip()
         except OSError:
             return ""
 
@@ -210,7 +210,7 @@ class RunLog:
         try:
             self._marker.touch(FILE_MODE)
         except OSError as error:
-            raise unusable(self._dir.path, error) from error
+            raise unusable(self.paths.path, error) from error
 
     def is_pending(self) -> bool:
         return self._marker.exists()
@@ -245,7 +245,7 @@ class RunLog:
 
     def pack(self, is_over: Callable[[], bool]) -> bool:
         """Packs the files of a run if it has no owner and `is_over` says so under its lock; whether it did."""
-        return archive.pack(self._dir, is_over)
+        return archive.pack(self.paths, is_over)
 
     def own_for_removal(self) -> HeldLock:
         """As `own`, and also raises NotPossible while a step still runs without an owner."""
@@ -261,11 +261,11 @@ class RunLog:
 
     def remove(self) -> None:
         """Deletes the run's files and its mark. The caller owns the run, or nothing is there to own."""
-        if not self._dir.path.is_dir():
-            self._dir.path.unlink(missing_ok=True)  # something else that has its name
+        if not self.paths.path.is_dir():
+            self.paths.path.unlink(missing_ok=True)  # something else that has its name
             return
         self._marker.unlink(missing_ok=True)
-        shutil.rmtree(self._dir.path, ignore_errors=True)
+        shutil.rmtree(self.paths.path, ignore_errors=True)
 
     # --- inside ---
 
@@ -274,7 +274,8 @@ class RunLog:
         return RunsDir(self.state.path)
 
     @property
-    def _dir(self) -> RunDir:
+    def paths(self) -> RunDir:
+        """The files of the run, for the other modules of this package."""
         return self._runs.run(self.run_id)
 
     @property

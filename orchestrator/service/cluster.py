@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -12,9 +12,10 @@ from orchestrator.attempts.package import AttemptPackage, run_package
 from orchestrator.errors import ConfigError, NotFound, OrchestratorError
 from orchestrator.executors.base import Attempt
 from orchestrator.kubernetes.client import Client
-from orchestrator.kubernetes.configuration import code_of, instance_of, job_settings
-from orchestrator.kubernetes.manifest import JobSettings, input_of, job_of
-from orchestrator.kubernetes.names import handle_in, selector
+from orchestrator.kubernetes.configuration import code_of, job_settings
+from orchestrator.kubernetes.jobs import Jobs, state_of
+from orchestrator.kubernetes.manifest import input_of, job_of
+from orchestrator.kubernetes.names import handle_in
 from orchestrator.model.attempt import AttemptSpec, split_handle
 from orchestrator.model.run import RunRecord, Trigger
 from orchestrator.planning.plan import PlanRequest, encode_plan
@@ -74,21 +75,16 @@ def check_cluster(workspace: Workspace) -> Iterator[Check]:
 
 def cluster_jobs(workspace: Workspace) -> list[ClusterJob]:
     """The Jobs of this state directory, by run and step."""
-    client = _client(workspace)
-    path = f"/apis/batch/v1/namespaces/{client.access.namespace}/jobs"
-    instance = instance_of(workspace.settings.state_path)
-    items = client.request("GET", path, query={"labelSelector": selector(instance)}).get("items") or ()
-    found = [job for item in items if (job := _job(workspace, item)) is not None]
+    found = [job for item in _jobs(workspace).list_all() if (job := _job(workspace, item)) is not None]
     return sorted(found, key=lambda job: (job.run_id, job.step, job.attempt))
 
 
-def delete_orphans(workspace: Workspace) -> list[str]:
-    """Deletes the Jobs whose runs are not here any more; their names."""
-    client = _client(workspace)
-    names = [job.name for job in cluster_jobs(workspace) if job.is_orphan]
+def delete_jobs(workspace: Workspace, found: Iterable[ClusterJob]) -> list[str]:
+    """Deletes Jobs; their names."""
+    jobs = _jobs(workspace)
+    names = [job.name for job in found]
     for name in names:
-        path = f"/apis/batch/v1/namespaces/{client.access.namespace}/jobs/{name}"
-        client.request("DELETE", path, {"propagationPolicy": "Background"})
+        jobs.delete(name)
     return names
 
 
@@ -119,9 +115,11 @@ def manifests(workspace: Workspace, pipeline: str, mode: str | None, step: str |
     return [input_of(attempt, settings), job_of(attempt, settings, code, "example", chosen.timeout)]
 
 
-def role(settings: JobSettings) -> list[dict[str, Any]]:
-    """The least role that suffices for the owner of runs, and its binding to the service account `orchestrator`."""
-    metadata = {"name": "orchestrator", "namespace": settings.namespace}
+def least_role(workspace: Workspace) -> list[dict[str, Any]]:
+    """The least role that suffices for the owner of runs in the namespace of the workspace file, and its binding to the
+    service account `orchestrator`. Asks no cluster."""
+    namespace = workspace.settings.kubernetes.namespace or "default"
+    metadata = {"name": "orchestrator", "namespace": namespace}
     rules = [{"apiGroups": [group], "resources": [kind], "verbs": list(verbs)} for group, kind, verbs in NEEDED]
     api = "rbac.authorization.k8s.io"
     return [
@@ -132,19 +130,19 @@ def role(settings: JobSettings) -> list[dict[str, Any]]:
             "kind": "RoleBinding",
             "metadata": metadata,
             "roleRef": {"apiGroup": api, "kind": "Role", "name": "orchestrator"},
-            "subjects": [{"kind": "ServiceAccount", "name": "orchestrator", "namespace": settings.namespace}],
+            "subjects": [{"kind": "ServiceAccount", "name": "orchestrator", "namespace": namespace}],
         },
     ]
-
-
-def role_of(workspace: Workspace) -> list[dict[str, Any]]:
-    """The role for the namespace of the workspace file. Asks no cluster."""
-    return role(job_settings(workspace.settings, workspace.settings.kubernetes.namespace or "default"))
 
 
 def _client(workspace: Workspace) -> Client:
     settings = workspace.settings.kubernetes
     return Client.find(settings.context, settings.namespace)
+
+
+def _jobs(workspace: Workspace) -> Jobs:
+    client = _client(workspace)
+    return Jobs(client, job_settings(workspace.settings, client.access.namespace), workspace.executor_context)
 
 
 def _permissions(client: Client) -> Iterator[Check]:
@@ -174,11 +172,4 @@ def _job(workspace: Workspace, item: dict[str, Any]) -> ClusterJob | None:
         return None
     run_id, step, attempt = split_handle(handle)
     is_orphan = not RunLog(workspace.state, run_id).has_files()
-    return ClusterJob(item["metadata"]["name"], run_id, step, attempt, _state(item.get("status") or {}), is_orphan)
-
-
-def _state(status: dict[str, Any]) -> str:
-    for condition in status.get("conditions") or ():
-        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
-            return str(condition["type"]).lower()
-    return "active" if status.get("active") else "waiting"
+    return ClusterJob(item["metadata"]["name"], run_id, step, attempt, state_of(item), is_orphan)

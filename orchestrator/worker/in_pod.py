@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import sys
 import zlib
 from pathlib import Path
 
@@ -18,13 +17,10 @@ from orchestrator.attempts.package import AttemptPackage, decode_run
 from orchestrator.attempts.pod import PodChannel
 from orchestrator.init_process import run_as_child_of_init
 from orchestrator.model.attempt import AttemptSpec
-from orchestrator.planning.plan import decode_plan
-from orchestrator.worker.attempt import Wake, fail_attempt
-from orchestrator.worker.bound_run import BoundRun
-from orchestrator.worker.children import attempt_process
-from orchestrator.worker.debugger import refuse_breakpoints
-from orchestrator.worker.loading import Target, load
-from orchestrator.worker.output import flush_streams, install_streams
+from orchestrator.worker.attempt import Wake
+from orchestrator.worker.loading import Target
+from orchestrator.worker.output import flush_streams
+from orchestrator.worker.spawned import make_attempt
 
 SPEC, TARGET, TOKEN, RUN_FILE = (f"ORCHESTRATOR_POD_{word}" for word in ("SPEC", "TARGET", "TOKEN", "RUN"))
 
@@ -35,18 +31,7 @@ def main() -> None:
     spec = msgspec.json.decode(zlib.decompress(base64.b85decode(given[SPEC])), type=AttemptSpec)
     target = Target(**msgspec.json.decode(given[TARGET]))
     run = decode_run(zlib.decompress(Path(given[RUN_FILE]).read_bytes()))
-    channel, wake = PodChannel(given[TOKEN]), Wake(None)
-    install_streams()
-    refuse_breakpoints()
-    sys.argv = [target.file or str(target.module)]
-    package = AttemptPackage(run=run, spec=spec)
-    try:
-        pipeline = load(target).pipeline(package.run.pipeline)
-        bound = BoundRun(package.run, decode_plan(package.run.plan), pipeline, os.environ, masker=target.masker)
-    except Exception as error:  # importing runs user code
-        fail_attempt(spec, channel, wake, error, target.masker)
-    else:
-        attempt_process(bound, spec, channel, wake)
+    make_attempt(target, AttemptPackage(run=run, spec=spec), PodChannel(given[TOKEN]), Wake(None))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import json
 import os
 import sys
 
+from orchestrator.attempts.channel import WorkerChannel
 from orchestrator.attempts.files import open_channel
-from orchestrator.attempts.package import decode_package
+from orchestrator.attempts.package import AttemptPackage, decode_package
 from orchestrator.planning.plan import decode_plan
 from orchestrator.worker.attempt import Wake, fail_attempt
 from orchestrator.worker.bound_run import BoundRun
@@ -31,6 +32,11 @@ def main() -> None:
     wake = Wake(None if sys.argv[4] == "None" else int(sys.argv[4]))
     if wake.descriptor is not None:
         os.set_inheritable(wake.descriptor, False)
+    make_attempt(target, package, channel, wake)
+
+
+def make_attempt(target: Target, package: AttemptPackage, channel: WorkerChannel, wake: Wake) -> None:
+    """Imports the module and makes the attempt in this process, which exists for nothing else."""
     install_streams()
     refuse_breakpoints()
     sys.argv = [target.file or str(target.module)]

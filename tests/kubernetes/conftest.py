@@ -89,12 +89,6 @@ class Cluster:
             return False
         return True
 
-    def inside(self, *command):
-        """Carries out a command inside the cluster's machine."""
-        return subprocess.run(
-            [HERE / "in", *command], env=self._environment, capture_output=True, text=True, check=False
-        )
-
     def items(self, kind, namespace):
         return json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json"))["items"]
 
