@@ -66,17 +66,22 @@ _PAUSE_S = 0.02
 
 
 class Owner:
-    """The owner of one run, which launches attempts by hand. Its life ends with `restart`: what it knew is gone, and
-    attempts go on."""
+    """The owner of one run of the pipeline `everything`, which launches attempts by hand.
 
-    def __init__(self, contract: ExecutorContract, path: Path) -> None:
-        self._contract = contract
+    `restart` makes it forget what it knew, as if its process had died; attempts keep running. `path` holds the
+    workspace file. Anything that is waited for may take `patience_s` seconds.
+    """
+
+    def __init__(self, path: Path, executor: str, isolation: str, patience_s: float) -> None:
         self._path = path
+        self._name = executor
+        self._isolation = isolation
+        self._patience_s = patience_s
         self.events: list[AttemptEvent] = []
         self._open()
         found = find_pipeline(self.workspace, "everything")
         planned = plan(self.workspace, found, PlanRequest(pipeline="everything"))
-        self._record = RunRecord(
+        record = RunRecord(
             run_id=new_run_id(),
             pipeline="everything",
             location="main",
@@ -85,12 +90,12 @@ class Owner:
             trigger=Trigger(),
             plan=msgspec.Raw(encode_plan(planned.plan)),
         )
-        create_run(self.workspace.state, self._record)
-        self._package = run_package(self._record, str(self.workspace.state.storage))
+        self.run_id = create_run(self.workspace.state, record).run_id
+        self._package = run_package(record, str(self.workspace.state.storage))
 
     def _open(self) -> None:
         self.workspace = Workspace(load_settings(self._path / ".orchestrator.yaml"))
-        self.executor: Executor = make_executor(self._contract.executor, self.workspace.executor_context)
+        self.executor: Executor = make_executor(self._name, self.workspace.executor_context)
 
     def restart(self) -> None:
         """Another owner, which knows only what lies in the state."""
@@ -99,16 +104,16 @@ class Owner:
         self._open()
 
     def attempt(self, step: str, number: int = 1) -> Attempt:
-        spec = AttemptSpec(run_id=self._record.run_id, step=step, template=step, attempt=number)
+        spec = AttemptSpec(run_id=self.run_id, step=step, template=step, attempt=number)
         package = AttemptPackage(run=self._package, spec=spec)
-        return Attempt(package, "main", isolation=self._contract.isolation)
+        return Attempt(package, "main", isolation=self._isolation)
 
     def run(self, step: str) -> Observation:
         return self.until(self.executor.launch(self.attempt(step)), *FINAL)
 
     def until(self, handle: str, *phases: Phase) -> Observation:
         """Polls until the attempt is in one of these phases."""
-        deadline = time.monotonic() + self._contract.patience_s
+        deadline = time.monotonic() + self._patience_s
         while time.monotonic() < deadline:
             seen = self.executor.poll().get(handle)
             if seen is not None:
@@ -159,7 +164,7 @@ class ExecutorContract:
         (path / "pipelines.py").write_text(pipelines)
         location = "".join(f"  {line}\n" for line in ("name: main", *self.location().splitlines()))
         (path / ".orchestrator.yaml").write_text(f"locations:\n- file: pipelines.py\n{location}{self.settings()}\n")
-        owner = Owner(self, path)
+        owner = Owner(path, self.executor, self.isolation, self.patience_s)
         try:
             yield owner
         finally:

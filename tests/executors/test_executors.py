@@ -3,23 +3,11 @@
 import os
 import signal
 
-import msgspec
 import pytest
 
-from orchestrator import clock
 from orchestrator.attempts.observation import FINAL, Phase
-from orchestrator.attempts.package import AttemptPackage, run_package
-from orchestrator.code_locations.pool import LocationPool
-from orchestrator.executors.base import Attempt
-from orchestrator.executors.registry import make_executor
-from orchestrator.ids import new_run_id
 from orchestrator.layout import RunsDir
-from orchestrator.model.attempt import AttemptSpec
-from orchestrator.model.run import RunRecord, Trigger
-from orchestrator.planning.plan import PlanRequest, encode_plan
-from orchestrator.runlog.creation import create_run
-from orchestrator.service.workspace import Workspace, find_pipeline, plan
-from orchestrator.settings import load_settings
+from orchestrator.testing.executors import Owner
 
 PIPELINES = """
     import os, signal, subprocess, time
@@ -67,55 +55,16 @@ PIPELINES = """
 """
 
 
-class Rig:
-    """A run that is driven by hand, one attempt at a time."""
+class Rig(Owner):
+    """An owner of a run in a bench, whose steps write into its ledger."""
 
     def __init__(self, bench, name, isolation):
-        bench.write(PIPELINES)
-        self.bench, self.name, self.isolation = bench, name, isolation
-        self.workspace = Workspace(load_settings(bench.path / ".orchestrator.yaml"))
-        found = find_pipeline(self.workspace, "everything")
-        planned = plan(self.workspace, found, PlanRequest(pipeline="everything"))
-        record = RunRecord(
-            run_id=new_run_id(),
-            pipeline="everything",
-            location="main",
-            mode="default",
-            created_at=clock.now(),
-            trigger=Trigger(),
-            plan=msgspec.Raw(encode_plan(planned.plan)),
-        )
-        self.run_dir = RunsDir(self.workspace.state.path).run(create_run(self.workspace.state, record).run_id)
-        self.package = run_package(record, str(bench.path / "values"))
-        self.executor = make_executor(name, self.workspace.executor_context)
-        self.events = []
+        self.bench = bench.write(PIPELINES)
+        super().__init__(bench.path, name, isolation, patience_s=30)
 
-    def attempt(self, step, number=1):
-        spec = AttemptSpec(run_id=self.run_dir.run_id, step=step, template=step, attempt=number)
-        return Attempt(AttemptPackage(run=self.package, spec=spec), "main", isolation=self.isolation)
-
-    def until(self, handle, *phases):
-        """Polls until the attempt is in one of these phases; the observation."""
-        seen = []
-
-        def reached():
-            for found, observation in self.executor.poll().items():
-                if found == handle:
-                    self.events += observation.events
-                    seen.append(observation)
-            return seen and seen[-1].phase in phases
-
-        self.bench.wait_until(reached, f"{handle} to be {phases}")
-        return seen[-1]
-
-    def run(self, step):
-        return self.until(self.executor.launch(self.attempt(step)), *FINAL)
-
-    def restart(self):
-        """Another owner, in another life: nothing is left of the first but what lies on disk."""
-        self.workspace.pool.close()
-        self.workspace.__dict__["pool"] = LocationPool(self.workspace.pool.specs.values())
-        self.executor = make_executor(self.name, self.workspace.executor_context)
+    @property
+    def run_dir(self):
+        return RunsDir(self.workspace.state.path).run(self.run_id)
 
     def ledger_has(self, line):
         self.bench.wait_until(lambda: line in self.bench.ledger(), f"{line} in the ledger")
@@ -235,7 +184,7 @@ def test_stopping_ends_an_attempt_however_often_it_is_asked(rig):
 
 
 @pytest.mark.parametrize("rig", OWN_PROCESS, indirect=True)
-@pytest.mark.parametrize("grace", [pytest.param(0, id="killed"), pytest.param(30, id="told to stop")])
+@pytest.mark.parametrize("grace", [pytest.param(0, id="killed"), pytest.param(30, id="asked to stop")])
 def test_ending_a_step_ends_its_whole_family_in_whatever_session(rig, grace):
     handle = rig.executor.launch(rig.attempt("family"))
     rig.ledger_has("family")
