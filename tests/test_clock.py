@@ -156,9 +156,9 @@ def test_what_is_done_once_in_an_interval_is_due_again_when_the_clock_is_set_bac
         (3600, 0, 3600),
     ],
 )
-def test_a_clock_that_was_set_is_told_by_the_one_that_never_is(wall, steady, jump):
+def test_a_clock_that_was_set_is_noticed_by_the_one_that_never_is(wall, steady, jump):
     clocks = clock.JumpDetector()
     assert clocks.jump(NOW, 100.0) is None, "there is nothing to compare with"
     found = clocks.jump(NOW + timedelta(seconds=wall), 100.0 + steady)
     assert (None if found is None else round(found.total_seconds(), 6)) == jump
-    assert clocks.jump(NOW + timedelta(seconds=wall + 1), 101.0 + steady) is None, "it is told once"
+    assert clocks.jump(NOW + timedelta(seconds=wall + 1), 101.0 + steady) is None, "it is reported once"

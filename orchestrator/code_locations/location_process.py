@@ -97,7 +97,7 @@ class LocationSpec:
 
 
 class LocationProcess:
-    """One warm process with a location's module loaded. Loading goes on in the background until a request comes."""
+    """One warm process with a location's module loaded. Loading continues in the background until a request comes."""
 
     def __init__(self, spec: LocationSpec) -> None:
         if spec.missing:

@@ -77,7 +77,7 @@ class Answered:
     problem: str | None = None
 
     def deliver(self, now: datetime) -> None:
-        """Hands the answer to whoever asked. Raises what taking it raises."""
+        """Passes the answer to the callback of its request. Raises what the callback raises."""
         crash_point("tick.evaluated")
         self.take(self, now)
 

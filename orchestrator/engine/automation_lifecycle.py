@@ -46,7 +46,7 @@ def turn_off(remembered: Automation, now: datetime) -> Automation:
 
 
 def on_change(remembered: Automation, declared: Declared, now: datetime) -> Automation:
-    """The definition was edited. Another cron or zone counts from now; everything else goes on."""
+    """The definition was edited. Another cron or zone counts from now; everything else is kept."""
     before = remembered.declared
     after = replace(remembered, declared=declared, kind=kind_of(declared))
     other_times = (

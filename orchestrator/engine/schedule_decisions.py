@@ -109,7 +109,7 @@ def is_plain(declared: ScheduleInfo, late: timedelta, jitter: timedelta) -> bool
 
 @dataclass(frozen=True)
 class ScheduleStep:
-    """What to carry out of a decision before deciding anew: one evaluation, or none.
+    """What to carry out of a decision before deciding again: one evaluation, or none.
 
     `passed` are the occurrences before it that are not run, with what each is recorded as. When the evaluation asks for
     runs, those that are active are canceled if `cancels_active`; the new ones go one after another if `is_serial`.

@@ -92,7 +92,7 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Finishes requests that are under way, and lets go. Attempts go on, and another owner may adopt them."""
+        """Finishes requests that are under way, then lets go. Attempts keep running; another owner may adopt them."""
         ...
 
     def descriptors(self) -> Iterable[int]:

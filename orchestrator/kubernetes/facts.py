@@ -1,7 +1,7 @@
 """What a pod says of an attempt: where it is, why it waits, and how it ended. Pure.
 
 The states are those measured on a real cluster: image, volume, secret, quota and scheduling troubles never fail a Job,
-so what cannot get better by waiting is told apart here.
+so this is where waiting is separated from what waiting cannot fix.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Lists whose entries are told apart by a field. Every other list is replaced by the later one, except those appended.
+# Lists whose entries are identified by a field. Every other list is replaced by the later one, except those appended.
 KEYS = {"containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
 APPENDED = frozenset({"tolerations", "envFrom", "imagePullSecrets"})
 

@@ -26,7 +26,7 @@ Listed = Callable[[set[str]], None]
 
 
 class Expired(Exception):
-    """The server no longer knows the version that the watch was to go on from: everything is listed again."""
+    """The server no longer knows the version that the watch was to continue from: everything is listed again."""
 
 
 class Reflector:
@@ -68,7 +68,7 @@ class Reflector:
                 self.problem = error.message
                 self.unreachable_since = self.unreachable_since or clock.now()
                 self._is_stopping.wait(pause_after(failures, random.random()))
-            except Exception as error:  # whatever an answer holds, watching goes on
+            except Exception as error:  # whatever an answer holds, watching continues
                 failures += 1
                 version = None
                 self.problem = f"{type(error).__name__}: {error}"
@@ -93,7 +93,7 @@ class Reflector:
             query["continue"] = more
 
     def _watch(self, version: str) -> str:
-        """Follows changes until the server ends the watch; the version to go on from."""
+        """Follows changes until the server ends the watch; the version to continue from."""
         seconds = WATCH_S + random.randrange(30)
         query = {
             **self._query,

@@ -60,7 +60,7 @@ class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 def dedupe_key(run_key: str | None, scheduled_at: datetime | None) -> str | None:
-    """What must be unique for ever among what one schedule or sensor asks for; None when nothing has to be."""
+    """What must be unique, permanently, among the requests of one schedule or sensor; None when nothing has to be."""
     if scheduled_at is None:
         return run_key
     return f"{format_instant(scheduled_at)} {run_key}" if run_key else format_instant(scheduled_at)

@@ -31,7 +31,7 @@ def wait_for(run_log: RunLog, timeout: float | None, started: float) -> RunDetai
         if undriven_since is not None and monotonic() - undriven_since > _UNDRIVEN_PATIENCE_S:
             raise NotPossible(
                 f"Run {run_log.run_id} has no owner process: it has exited.",
-                hint=f"Go on with it: orchestrator runs resume {run_log.run_id}",
+                hint=f"Continue it: orchestrator runs resume {run_log.run_id}",
             )
         if timeout is not None and monotonic() - started > timeout:
             raise TimedOut(f"Run {run_log.run_id} is not over after {timeout:g} seconds.")

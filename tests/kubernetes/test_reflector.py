@@ -87,7 +87,7 @@ SCRIPTS = {
         set(),
         [("list", None), ("watch", "5"), ("watch", "70")],
     ),
-    "a line that is cut off is listed anew": (
+    "a line that is cut off causes a new list": (
         [("list", ([pod("a")], "5", None)), ("watch", [line("ADDED", pod("b", "6"))[:20]]), ("list", ([], "7", None))],
         set(),
         [("list", None), ("watch", "5"), ("list", None), ("watch", "7")],
@@ -122,7 +122,7 @@ def test_the_copy_is_right_after(script):
     assert server.asked[: len(asked)] == asked
 
 
-def test_trouble_is_told_until_it_is_over():
+def test_trouble_is_reported_until_it_is_over():
     server, copy = Server(("list", ClusterUnreachable("no route"))), Copy()
     reflector = Reflector(server, "/pods", {}, copy.seen, copy.all_listed)
     assert not reflector.is_synced.is_set()
