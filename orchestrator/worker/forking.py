@@ -18,21 +18,17 @@ import signal
 import sys
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.worker.output import flush_streams
 from orchestrator.worker.process_exit import flush_c_streams, forget_inherited
+from orchestrator.worker.thread_stacks import TASKS, Region, libraries_of, read_memory_map
 
 # Libraries whose threads are made anew in a forked child, or are not missed there.
 _MENDED = re.compile(r"/(numpy|scipy)(\.libs)?/|/libopenblas[^/]*$|/pyarrow/(?![^/]*(s3|flight|gcs|azure))[^/]*$")
 # Threads known by name that no child misses: the allocator's housekeeping, and polars' cleaning up of spilled files.
 _HARMLESS = frozenset({"jemalloc_bg_thd", "polars-ooc-clea"})
-# What is on every stack and says nothing about whose thread it is.
-_EVERYWHERE = re.compile(r"/(ld-|libc[.-]|libm[.-]|libpthread|libstdc\+\+|libgcc_s|libpython|librt|libdl)[^/]*$|^\[|^$")
-_TASKS = Path("/proc/self/task")
 # Native threads of this process that were found to be harmless.
 _fine: set[int] = set()
 # A thread may be starting, ending or spinning at the moment of looking: that is looked at again.
@@ -84,33 +80,25 @@ def renew_in_child() -> None:
 def _unmended_threads() -> list[str]:
     python = {thread.native_id: thread for thread in threading.enumerate() if thread is not threading.main_thread()}
     found = [f"Python thread {thread.name!r}" for thread in python.values()]
-    if not _TASKS.is_dir():
+    if not TASKS.is_dir():
         return found
-    native = {int(entry.name) for entry in _TASKS.iterdir()} - {os.getpid(), *python}
+    native = {int(entry.name) for entry in TASKS.iterdir()} - {os.getpid(), *python}
     # Whose thread it is does not change; looking at stacks before every fork would cost as much as the fork.
     _fine.intersection_update(native)
     unknown = native - _fine
     if not unknown:
         return found
-    memory = _read_memory_map()
+    memory = read_memory_map()
     judged = {tid: _judge(tid, memory) for tid in unknown}
     _fine.update(tid for tid, said in judged.items() if said is None)
     return found + [said for said in judged.values() if said is not None]
 
 
-@dataclass(frozen=True)
-class _Region:
-    start: int
-    end: int
-    flags: str
-    library: str
-
-
-def _judge(tid: int, memory: list[_Region]) -> str | None:
+def _judge(tid: int, memory: list[Region]) -> str | None:
     """What to call a native thread that a child would miss; None for one that it would not."""
     try:
-        name = (_TASKS / str(tid) / "comm").read_text().strip()
-        libraries = _libraries_on_stack(tid, memory)
+        name = (TASKS / str(tid) / "comm").read_text().strip()
+        libraries = libraries_of(tid, memory)
     except (FileNotFoundError, ProcessLookupError):
         return None  # it has ended meanwhile
     except OSError:
@@ -122,48 +110,3 @@ def _judge(tid: int, memory: list[_Region]) -> str | None:
         return None
     whose = ", ".join(sorted(Path(one).name for one in libraries)) if libraries else name
     return f"one of {whose}"
-
-
-def _libraries_on_stack(tid: int, memory: list[_Region]) -> set[str] | None:
-    """The libraries that a waiting thread's stack has return addresses into; None when it is running."""
-    fields = (_TASKS / str(tid) / "syscall").read_text().split()
-    if len(fields) < 3:
-        return None
-    pointer = int(fields[-2], 16)
-    starts = [region.start for region in memory]
-
-    def region_of(address: int) -> _Region | None:
-        index = bisect_right(starts, address) - 1
-        return memory[index] if index >= 0 and address < memory[index].end else None
-
-    stack = region_of(pointer)
-    if stack is None:
-        return None
-    executable = os.path.realpath(sys.executable)
-    found: set[str] = set()
-    for size in (4096, 65536):  # the nearest frames say most; further up there may be remains of finished calls
-        for word in _words(pointer, min(size, stack.end - pointer)):
-            region = region_of(word)
-            if region is not None and "x" in region.flags and not _EVERYWHERE.search(region.library):
-                found.add(region.library)
-        found.discard(executable)
-        if found:
-            break
-    return found
-
-
-def _words(address: int, size: int) -> memoryview:
-    with open("/proc/self/mem", "rb", buffering=0) as file:  # noqa: PTH123 (unbuffered: it must not read beyond)
-        file.seek(address)
-        data = file.read(size)
-    return memoryview(data[: len(data) & ~7]).cast("Q")
-
-
-def _read_memory_map() -> list[_Region]:
-    regions = []
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        fields = line.split(None, 5)
-        start, _, end = fields[0].partition("-")
-        library = fields[5].strip() if len(fields) > 5 else ""
-        regions.append(_Region(int(start, 16), int(end, 16), fields[1], library))
-    return regions
