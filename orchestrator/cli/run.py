@@ -88,8 +88,11 @@ def run(
     if not pipeline and not rerun and not from_failure:
         raise UsageError("Name a pipeline.", hint="`orchestrator pipeline list` shows what there is.")
     _check_limit_options(detach, no_wait, ignore_limits)
+    from orchestrator.service.location_specs import start_for
+
     with workspace() as found:
-        _start_loading(found, pipeline)
+        if pipeline is not None:  # an earlier run knows which one
+            start_for(found.pool, pipeline)
         request = _request(pipeline, mode, preset, config, sets, select, tag, executor, memoize)
         continued = _continued(found, rerun, from_failure)
         if detach:
@@ -105,14 +108,6 @@ def _check_limit_options(detach: bool, no_wait: bool, ignore_limits: bool) -> No
         raise UsageError(
             f"--detach and {option} exclude each other.", hint="A queued run starts when the daemon has room for it."
         )
-
-
-def _start_loading(found: Workspace, pipeline: str | None) -> None:
-    """Has locations load while the rest of this program is imported. A wrong name is reported later."""
-    if pipeline is None:
-        return  # an earlier run knows which one
-    location, slash, _ = pipeline.rpartition("/")
-    found.pool.start_all(None if not slash else [location] if location in found.pool.specs else [])
 
 
 def _enqueue(found: Workspace, request: PlanRequest, continued: Continued | None, json: bool) -> int:

@@ -20,7 +20,8 @@ from orchestrator.daemon.file_watcher import Signature, Watcher, changed_since, 
 from orchestrator.daemon.location import LONGEST_PAUSE, Location, entry_points, is_same, pause_before_try, traceback_of
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import ConfigError, LocationBroken, OrchestratorError
-from orchestrator.service.workspace import Workspace, specs_of
+from orchestrator.service.location_specs import specs_of
+from orchestrator.service.workspace import Workspace
 from orchestrator.settings import load_settings
 
 # An editor writes a file in several strokes; a change is acted upon once it has been quiet for this long.

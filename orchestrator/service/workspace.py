@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator.attempts.files import FileChannels
 from orchestrator.clock import monotonic
-from orchestrator.code_locations.location_process import LocationProcess, LocationSpec
+from orchestrator.code_locations.location_process import LocationProcess
 from orchestrator.code_locations.pool import LocationPool
 from orchestrator.errors import (
     ConfigError,
@@ -32,9 +31,8 @@ from orchestrator.executors.registry import make_executor
 from orchestrator.model.location import BrokenInfo, PipelineInfo
 from orchestrator.planning.plan import PlannedRun, PlanRequest
 from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.location_specs import make_pool, working_directory
 from orchestrator.settings import (
-    EnvironmentVariable,
-    LocationSettings,
     Settings,
     find_workspace,
     load_settings,
@@ -64,7 +62,7 @@ class Workspace:
     @classmethod
     def find(cls, given: str | None = None, tell: Callable[[str], None] = lambda _: None) -> Workspace:
         """The workspace of a command: named, from the environment, or above the current directory."""
-        return cls(load_settings(find_workspace(given, os.environ, _working_directory())), tell)
+        return cls(load_settings(find_workspace(given, os.environ, working_directory())), tell)
 
     @cached_property
     def state(self) -> StateDir:
@@ -89,7 +87,7 @@ class Workspace:
     @cached_property
     def pool(self) -> LocationPool:
         """The location processes of this workspace; none is started by asking for them."""
-        return LocationPool(specs_of(self.settings).values())
+        return make_pool(self.settings)
 
     @property
     def executor_context(self) -> ExecutorContext:
@@ -112,51 +110,7 @@ class Workspace:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _working_directory() -> Path:
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        raise ConfigError("The working directory was deleted.", hint="Change to one that exists.") from None
-
-
-def specs_of(settings: Settings) -> dict[str, LocationSpec]:
-    """How to start each location."""
-    return {location.name: _spec(settings, location) for location in settings.locations}
-
-
-def _spec(settings: Settings, location: LocationSettings) -> LocationSpec:
-    environment, missing = _environment(location)
-    return LocationSpec(
-        name=location.name,
-        working_dir=settings.directory_of(location),
-        module=location.module,
-        file=location.file,
-        python=settings.python_of(location) or sys.executable,
-        isolation=location.isolation,
-        environment=environment,
-        max_growth_mb=location.max_growth_mb,
-        max_log_mb=location.max_log_mb,
-        secrets=tuple(name for name, value in location.env.items() if isinstance(value, EnvironmentVariable)),
-        missing=missing,
-    )
-
-
-def _environment(location: LocationSettings) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The variables of a location, and what is missing for them."""
-    values = {}
-    missing = []
-    for name, value in location.env.items():
-        if not isinstance(value, EnvironmentVariable):
-            values[name] = str(value)
-        elif value.env in os.environ:
-            values[name] = os.environ[value.env]
-        else:
-            missing.append(f"locations.{location.name}.env.{name}: the environment variable {value.env} is not set")
-    return values, tuple(missing)
-
-
-@dataclass(frozen=True)
-class FoundPipeline:
+class FoundPipeline(Struct, frozen=True):
     """A pipeline and the process that has it loaded."""
 
     process: LocationProcess
@@ -167,8 +121,7 @@ class FoundPipeline:
         return self.process.name
 
 
-@dataclass(frozen=True)
-class LoadedLocation:
+class LoadedLocation(Struct, frozen=True):
     """A location after loading: its process, or why it is broken."""
 
     name: str

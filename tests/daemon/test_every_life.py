@@ -42,7 +42,8 @@ from orchestrator.model.states import TERMINAL_RUN_STATES, RunState
 from orchestrator.planning.plan import encode_plan
 from orchestrator.service import automations
 from orchestrator.service.cancel_run import remove_run
-from orchestrator.service.workspace import Workspace, specs_of
+from orchestrator.service.location_specs import specs_of
+from orchestrator.service.workspace import Workspace
 from orchestrator.settings import load_settings
 from tests.engine.lives import plan
 
