@@ -10,7 +10,6 @@ Instants are UTC. They are computed for each day of UTC by itself, so the answer
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -39,6 +38,8 @@ def _near_zones(name: str) -> str:
     if not found:  # the city alone, or the region misspelled
         found = sorted(zone for zone in known if zone.rpartition("/")[2].lower() == wanted and "/" in zone)
     if not found:
+        import difflib  # takes 2 ms; for errors only
+
         found = [by_lower[near] for near in difflib.get_close_matches(wanted, by_lower, n=1, cutoff=0.75)]
     return f"did you mean {' or '.join(found[:3])}?" if found else "write it like Europe/Berlin or UTC"
 

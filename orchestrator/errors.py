@@ -27,7 +27,6 @@ This module knows nothing of how an error is shown.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import re
 from collections.abc import Iterable
@@ -219,6 +218,8 @@ def near_misses(name: str, known: Iterable[str], kind: str = "name") -> str:
     known = list(known)
     if not known:
         return f"There is no {kind} at all here yet."
+    import difflib  # takes 2 ms, and most processes report no error
+
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
         return f"Did you mean {' or '.join(near)}?"

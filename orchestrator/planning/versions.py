@@ -8,7 +8,6 @@ a version has none, nor has anything after it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -56,6 +55,8 @@ def _version(
     # The pipeline counts: two of them may have different steps called `load`, each with version "1".
     parts = [pipeline, node.step.name, node.step.version, entry.get("config"), entry.get("inputs"), inputs, resources]
     text = json.dumps(parts, sort_keys=True, default=repr)
+    import hashlib  # takes 3 ms, and few steps have versions
+
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

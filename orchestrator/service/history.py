@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.summary import run_detail
@@ -43,13 +43,7 @@ def detail_of(run_log: RunLog) -> RunDetail:
     return run_detail(run_log.record(), progress_of(run_log))
 
 
-def is_driven(run_log: RunLog) -> bool:
-    """Whether some process owns the run at this moment."""
-    return run_log.is_owned()
-
-
-@dataclass(frozen=True)
-class RunView:
+class RunView(Struct, frozen=True):
     """A run to be shown. `has_owner` is None in the process that drove it."""
 
     record: RunRecord

@@ -6,7 +6,6 @@ import importlib
 import linecache
 import os
 import sys
-import sysconfig
 import traceback
 from bdb import BdbQuit
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from orchestrator.errors import DefinitionError
 from orchestrator.model.error_info import ErrorInfo, Frame
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
-_STANDARD = sysconfig.get_path("stdlib") + os.sep
+_STANDARD = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120
 _LONGEST_MESSAGE = 65536
 _MOST_FRAMES = 40
 _DEEPEST_CAUSE = 8
