@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+
+from msgspec import Struct
 
 from orchestrator.cron_advice import ALIASES, MONTHS, WEEKDAYS, advice
 
@@ -26,8 +27,7 @@ _ITEM = re.compile(r"(?P<first>\*|\?|[a-z]+|[0-9]{1,4})(?:-(?P<last>[a-z]+|[0-9]
 _CALENDAR = range(2000, 2028)
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """The values that one field takes. `top` is the largest number that may be written: 7 for Sunday."""
 
     name: str
@@ -49,8 +49,7 @@ _WEEKDAY = Field("weekday", 0, 6, 7, {name: number for number, name in enumerate
 _FIELDS = (_MINUTE, _HOUR, _DAY_OF_MONTH, _MONTH, _WEEKDAY)
 
 
-@dataclass(frozen=True)
-class Cron:
+class Cron(Struct, frozen=True):
     """A parsed cron expression. Weekdays count from Sunday as 0."""
 
     text: str

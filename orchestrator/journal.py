@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.crashpoints import crash_point
 from orchestrator.private_file import FILE_MODE
@@ -48,8 +49,7 @@ class JournalWriter:
             os.close(descriptor)
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(Struct, frozen=True):
     """Complete lines read from a journal, and the offset behind the last of them."""
 
     lines: list[bytes]

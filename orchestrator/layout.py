@@ -27,14 +27,14 @@ Only paths and names: this module opens and creates nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 MARKS = "order.marks"
 
 
-@dataclass(frozen=True)
-class AttemptDir:
+class AttemptDir(Struct, frozen=True):
     """The files of one attempt: the only way a step process and the run's owner talk."""
 
     path: Path
@@ -72,8 +72,7 @@ class AttemptDir:
         return self.path / MARKS
 
 
-@dataclass(frozen=True)
-class RunDir:
+class RunDir(Struct, frozen=True):
     """The files of one run."""
 
     path: Path
@@ -106,8 +105,7 @@ class RunDir:
         return AttemptDir(self.steps / step / str(attempt))
 
 
-@dataclass(frozen=True)
-class RunsDir:
+class RunsDir(Struct, frozen=True):
     """What the runs of one state directory have in common. `path`: the state directory."""
 
     path: Path

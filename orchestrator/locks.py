@@ -12,8 +12,9 @@ import errno
 import fcntl
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.errors import DISK_FULL
 from orchestrator.private_file import FILE_MODE
@@ -22,8 +23,7 @@ from orchestrator.regular import NotRegular, read_regular
 _LONGEST_NOTE = 4096
 
 
-@dataclass(frozen=True)
-class HeldLock:
+class HeldLock(Struct, frozen=True):
     """A lock we hold until `release`, or until this process ends."""
 
     path: Path

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
 
 _FORMAT = struct.Struct("<qqq")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """At this instant, each stream was this long (in bytes)."""
 
     at: datetime
@@ -23,8 +23,7 @@ class Mark:
     stderr: int
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A stretch of one stream, which was written from this instant on."""
 
     stream: str

@@ -8,8 +8,9 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.errors import DISK_FULL, SchemaTooNew, StoreError
 from orchestrator.ids import new_run_id
@@ -24,8 +25,7 @@ LAYOUT_FORMAT = 1
 MUST_BE_FREE = 256 << 10
 
 
-@dataclass(frozen=True)
-class StateDir:
+class StateDir(Struct, frozen=True):
     """A state directory: the files in it that do not belong to runs. Those of runs are for `runlog` and `attempts`."""
 
     path: Path

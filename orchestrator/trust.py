@@ -11,12 +11,12 @@ import os
 import pwd
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Facts:
+
+class Facts(Struct, frozen=True):
     """Who owns a path, and who may change it."""
 
     path: Path
@@ -26,8 +26,7 @@ class Facts:
     has_private_group: bool = False
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Who we are. `also` are the users whose files are as good as ours."""
 
     uid: int

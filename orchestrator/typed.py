@@ -7,10 +7,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.errors import ConfigError, shortened
 
@@ -19,8 +21,7 @@ _STORABLE = frozenset({str, int, bool, type(None)})
 Place = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
+class Typed(Struct, frozen=True):
     """A value from a file or a command line that YAML does not read as text: a number, true, false, null, or, after
     `--set`, a whole list or mapping."""
 

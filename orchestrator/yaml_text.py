@@ -7,10 +7,10 @@ text that they were read from (`typed.Typed`). Every malformed document raises N
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from orchestrator.typed import Place, Typed, plain_scalar
 
@@ -40,8 +40,7 @@ class NotYaml(ValueError):
         return f", line {self.line}, column {self.column}" if self.line else ""
 
 
-@dataclass(frozen=True)
-class YamlDocument:
+class YamlDocument(Struct, frozen=True):
     """A document: dictionaries, lists, texts, None, and `Typed` for the rest. `twice` are keys given twice."""
 
     data: Any
@@ -94,8 +93,7 @@ def read_json(text: str) -> Any:
         raise NotYaml("it is nested too deeply") from None
 
 
-@dataclass
-class _Open:
+class _Open(Struct):
     """A list or mapping whose end has not come yet."""
 
     items: list[Any] | dict[str, Any]

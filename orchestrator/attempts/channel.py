@@ -7,9 +7,10 @@ costs no other; the outcome is the last event that counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Protocol
+
+from msgspec import Struct
 
 from orchestrator.attempts.observation import Observation
 
@@ -20,8 +21,7 @@ class AlreadyClaimed(Exception):
     """The attempt is already claimed: by another process, or by an owner that revoked it."""
 
 
-@dataclass(frozen=True)
-class OutputFiles:
+class OutputFiles(Struct, frozen=True):
     """Where the output of an attempt's process goes: the two log files, and the notes about their order."""
 
     stdout: Path

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.attempts.channel import AlreadyClaimed, OutputFiles
 from orchestrator.attempts.log_limit import LogLimit
@@ -27,8 +28,7 @@ from orchestrator.state_dir import StateDir, make_private
 _DONE = b"done\n"
 
 
-@dataclass
-class FileClaim:
+class FileClaim(Struct):
     """A claimed attempt. Its lock lives as long as this process, or until `release`."""
 
     directory: AttemptDir
@@ -50,8 +50,7 @@ class FileClaim:
         self.lock.release()
 
 
-@dataclass(frozen=True)
-class AttemptFiles:
+class AttemptFiles(Struct, frozen=True):
     """The worker's end of an attempt, over its directory."""
 
     directory: AttemptDir
@@ -96,8 +95,7 @@ class AttemptFiles:
         write_atomically(self.directory.exit, json.dumps(content).encode())
 
 
-@dataclass(frozen=True)
-class FileChannels:
+class FileChannels(Struct, frozen=True):
     """The owner's ends of the attempts of all runs in one state directory."""
 
     state: StateDir

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import IO
+
+from msgspec import Struct, field
 
 from orchestrator.attempts.channel import AlreadyClaimed, Stream
 from orchestrator.attempts.observation import (
@@ -27,8 +28,7 @@ from orchestrator.model.attempt import split_handle
 from orchestrator.model.error_info import ErrorInfo
 
 
-@dataclass
-class MemoryAttempt:
+class MemoryAttempt(Struct):
     """One attempt. `on_stop` is called in the worker's stead when it is asked to stop."""
 
     handle: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from orchestrator.attempts.exit_status import how_it_ended
 from orchestrator.clock import now
@@ -36,8 +37,7 @@ class Phase(StrEnum):
 FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.LOST, Phase.REVOKED})
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """An attempt at the moment of asking. `events` are those recorded since it was last asked for; `lines` are the same
     events as the attempt encoded them, one for one, so that the owner can journal them without encoding them again.
     Without `lines` it encodes them."""
@@ -49,8 +49,7 @@ class Observation:
     lines: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """One event with the line that it was read from, newline included."""
 
     line: bytes

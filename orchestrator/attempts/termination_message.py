@@ -11,9 +11,9 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 MOST_BYTES = 4096
 # A line of a block. Shorter than what a pipe writes at once, and than the pieces in which a log is kept.
@@ -31,8 +31,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str = ""
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """A message, and the block that has to stand in the log with it, a line each without newlines."""
 
     message: bytes

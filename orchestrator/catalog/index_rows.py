@@ -4,7 +4,7 @@ is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from orchestrator.catalog.codec import to_json, to_timestamp
 from orchestrator.catalog.database import Database
@@ -19,8 +19,7 @@ from orchestrator.model.states import TERMINAL_RUN_STATES
 UNREADABLE = "unreadable"
 
 
-@dataclass
-class NewLines:
+class NewLines(Struct):
     """The new part of one journal, and the rows it leads to. `problems` says what could not be read."""
 
     record: RunRecord

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct, field
 
 from orchestrator.model import events as ev
 from orchestrator.model.states import RunState, StepState
 
 
-@dataclass
-class RunRow:
+class RunRow(Struct):
     """The changing part of a run's row."""
 
     status: RunState
@@ -20,8 +20,7 @@ class RunRow:
     reason: str = ""
 
 
-@dataclass
-class StepRow:
+class StepRow(Struct):
     """What is known of one step."""
 
     status: StepState = StepState.WAITING
@@ -32,8 +31,7 @@ class StepRow:
     error: str | None = None
 
 
-@dataclass
-class Projection:
+class Projection(Struct):
     """One run's rows, brought forward event by event. `touched` are the steps whose rows have changed."""
 
     run: RunRow

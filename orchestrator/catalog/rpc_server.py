@@ -13,8 +13,9 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.kinds import kind_of
@@ -61,8 +62,7 @@ _AGAIN_S = 0.5
 _MOST_WAITING = 16
 
 
-@dataclass(eq=False)
-class _Client:
+class _Client(Struct, eq=False):
     channel: Channel[Call]
     since: float  # when something happened on it last
     calls: deque[Call] = field(default_factory=deque)

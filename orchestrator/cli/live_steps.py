@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from orchestrator.cli.styles import DIM, STEP_STYLES
 from orchestrator.clock import format_duration
@@ -20,8 +21,7 @@ _BAR = 20
 _LONGEST_REASON = 100
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line, with its colour. Of those that do not fit, the lowest ranks are shown."""
 
     rank: int

@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import IO, Any
+
+from msgspec import Struct
 
 from orchestrator.terminal import SUBSTITUTE, encodable, on_one_line, printable, safe_json, wants_color
 
@@ -20,8 +21,7 @@ _NARROWEST = 8
 _OURS = f"\x1b{os.urandom(8).hex()}"
 
 
-@dataclass(frozen=True)
-class Painter:
+class Painter(Struct, frozen=True):
     """Puts ANSI colors around text, or does not. Only the functions of this module can show what it has painted."""
 
     enabled: bool
@@ -129,8 +129,7 @@ def _is_unicode(stream: IO[str]) -> bool:
     return not encoding or encoding.lower().replace("_", "-").startswith(("utf-", "utf8"))
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """Text in a table with a color. `code` is an ANSI code; empty for none."""
 
     text: str

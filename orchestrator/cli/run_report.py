@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from orchestrator.cli.live_steps import families, family_name, together
 from orchestrator.cli.output import Painter
@@ -68,8 +69,7 @@ def report(
     yield from _next(view, paint)
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(Struct, frozen=True):
     """A step, or all that are one step of the plan."""
 
     key: str

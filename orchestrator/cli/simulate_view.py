@@ -5,10 +5,10 @@ asked for. A year of them is never in memory. Computes no tick.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator.cli.output import Cell, painter, put, put_json, say, table
 from orchestrator.cli.styles import BOLD, DIM, RED, YELLOW
@@ -179,8 +179,7 @@ def _short(text: str, length: int = 60) -> str:
 # --- what is worth a look ------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Stretch:
+class _Stretch(Struct):
     """Ticks of one schedule to which the same can be said."""
 
     name: str

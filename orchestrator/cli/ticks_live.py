@@ -9,9 +9,10 @@ import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from orchestrator import clock
 from orchestrator.cli.output import print_json_line, put
@@ -33,8 +34,7 @@ _LOOK_S = 1.0
 _FIRST_LINES = 20
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(Struct, frozen=True):
     """What is there now: the newest ticks, newest first; what is remembered of each; when each comes next."""
 
     ticks: tuple[Tick, ...]

@@ -10,11 +10,11 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator.attempts.exit_status import how_it_ended
 from orchestrator.clock import format_duration, monotonic
@@ -59,8 +59,7 @@ _GARBLED = (
 )
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """What became of a question: JSON, or why there is none."""
 
     token: int
@@ -69,8 +68,7 @@ class Finished:
     timed_out: bool = False
 
 
-@dataclass
-class _Asked:
+class _Asked(Struct):
     token: int
     message: msgspec.Struct
     timeout: float

@@ -14,11 +14,11 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import msgspec
+from msgspec import Struct, field
 
 from orchestrator._version import __version__
 from orchestrator.attempts.exit_status import how_it_ended
@@ -66,8 +66,7 @@ _LAST_WORDS = 4000  # characters of a dead process's output that go into the err
 _KEPT_ENDINGS = 64
 
 
-@dataclass(frozen=True)
-class LocationSpec:
+class LocationSpec(Struct, frozen=True):
     """How to start a location: from the workspace file, with paths made absolute and the environment filled in."""
 
     name: str

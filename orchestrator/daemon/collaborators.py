@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orchestrator.catalog.session import Store
 from orchestrator.daemon.evaluations import Evaluations
@@ -13,8 +13,7 @@ from orchestrator.daemon.write_buffer import WriteBuffer
 from orchestrator.service.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Collaborators:
+class Collaborators(Struct, frozen=True):
     """One object, so that a reconciler names what it uses and not how it got it."""
 
     workspace: Workspace

@@ -5,11 +5,11 @@ who takes its answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.catalog.assets import materializations_after
@@ -34,8 +34,7 @@ PLANNING_TIMEOUT_S = 120.0
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A request with the plan of the run that it means, or what is wrong with it."""
 
     request: Requested
@@ -43,8 +42,7 @@ class Planned:
     problem: str | None = None
 
 
-@dataclass
-class Asked:
+class Asked(Struct):
     """One question on its way. `subject` is the asker's own, and `take` is called with the answer."""
 
     id: str
@@ -63,8 +61,7 @@ class Asked:
     missing: list[bytes] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """What came of a question: an evaluation with plans for its fresh requests, or why there is none."""
 
     id: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from orchestrator.code_locations.evaluator_pool import EvaluatorPool
 from orchestrator.code_locations.location_process import LocationProcess
@@ -19,8 +20,7 @@ _FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=1)
 
 
-@dataclass
-class Location:
+class Location(Struct):
     """One location, and what its newest process declares."""
 
     name: str

@@ -5,10 +5,10 @@ run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.crashpoints import crash_point
@@ -36,8 +36,7 @@ _RETRIES = 3
 _RETRY_PAUSE = timedelta(seconds=2)
 
 
-@dataclass(frozen=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True):
     """The subject of a question: which occurrence, the step that it is part of, and as what it was declared."""
 
     scheduled_at: datetime

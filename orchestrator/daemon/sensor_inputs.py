@@ -5,8 +5,9 @@ Knows nothing of when to look, and remembers nothing: the places it goes from ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator.catalog.assets import materializations_after
 from orchestrator.catalog.endings import endings_after
@@ -19,8 +20,7 @@ from orchestrator.service import cursors
 BATCH = 100
 
 
-@dataclass(frozen=True)
-class SensorInput:
+class SensorInput(Struct, frozen=True):
     """Something new. `cursor` is the place behind it, None when the cursor stays as it is; `shown` goes into the
     question; `is_more` says that there is more of it already; `about_run` is the run that an alert is about, and
     `is_retry` says that the alert has failed before."""

@@ -5,9 +5,9 @@ world itself: user code does, by `evaluations`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.daemon.collaborators import Collaborators
@@ -26,8 +26,7 @@ from orchestrator.model.tick import Tick
 from orchestrator.service import cursors
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(Struct, frozen=True):
     """The subject of a question: the sensor as declared, the cursor it was asked with, and what it was shown."""
 
     declared: SensorInfo

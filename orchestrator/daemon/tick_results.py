@@ -5,11 +5,11 @@ together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Literal, TypeVar
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.catalog.ticks import EnqueuedRun
@@ -35,8 +35,7 @@ _ONE_AFTER = timedelta(microseconds=1)
 D = TypeVar("D", bound=Declared)
 
 
-@dataclass(frozen=True)
-class Askable(Generic[D]):
+class Askable(Struct, Generic[D], frozen=True):
     """A schedule or sensor that can be asked now: as declared, as remembered, and where."""
 
     declared: D
@@ -57,8 +56,7 @@ def askable(
     return None if location is None else Askable(declared, remembered, location)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """A tick with the runs that it asked for."""
 
     tick: Tick
@@ -70,8 +68,7 @@ class Outcome:
         return bool(self.runs) or self.tick.status is not TickState.SKIPPED
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What an evaluation comes to, runs aside."""
 
     status: TickState

@@ -10,9 +10,10 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.definitions.settle import is_reference, literal_secrets, references_as_data, settled
 from orchestrator.definitions.shapes import Shapes
@@ -29,8 +30,7 @@ Schema = Mapping[str, Any]
 NOTHING_WRITTEN: Mapping[Path, str] = types.MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing wrong with a configuration, and where. `incomplete` when more configuration could put it right; `unset`
     when a variable of the environment would; `unwired` when the pipeline's code is the likelier place."""
 
@@ -44,8 +44,7 @@ class Problem:
         return f"{'.'.join(self.path)}: {self.message}"
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """A value whose `{env: NAME}` entries have been replaced, and what they were replaced by."""
 
     value: Any
@@ -90,8 +89,7 @@ def _joined(value: Any, parts: list[Resolved]) -> Resolved:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class ConfigSchema:
+class ConfigSchema(Struct, frozen=True, eq=False, dict=True):
     """What one `config` parameter accepts. `annotation` is None when it is not annotated; `default` when it has one.
     `owner` is what the parameter belongs to, and where that stands."""
 

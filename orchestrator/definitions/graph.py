@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from orchestrator.definitions.source_location import Where, definition_error
 
@@ -23,16 +24,14 @@ if TYPE_CHECKING:
 Scope = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Wire:
+class Wire(Struct, frozen=True):
     """How one input gets its value. `handles` has several entries for a list of outputs (fan-in)."""
 
     handles: tuple[Handle | CollectedHandle | PipelineInput, ...]
     is_list: bool = False
 
 
-@dataclass(eq=False)
-class Node:
+class Node(Struct, eq=False):
     """One use of a step in a pipeline."""
 
     key: str
@@ -45,16 +44,14 @@ class Node:
     scope: Scope = ()
 
 
-@dataclass
-class Graph:
+class Graph(Struct):
     """The nodes of a pipeline in the order they were placed, which is a topological order, and its own inputs."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     inputs: dict[str, PipelineInput] = field(default_factory=dict)
 
 
-@dataclass
-class Composition:
+class Composition(Struct):
     """A pipeline function that is running: where its nodes go, and what applies to all of them."""
 
     pipeline: str

@@ -8,8 +8,9 @@ itself (an `if`, a comparison, a loop) is refused where it stands, because it wo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from orchestrator.definitions.graph import Node, Scope, composing
 from orchestrator.definitions.signature import NO_DEFAULT
@@ -20,7 +21,7 @@ _BRANCH_HINT = "To branch, give a step an optional output and leave it out at ru
 _MANY_HINT = "Apply a step to each of its values with .map(step), or gather them in a list with .collect()."
 
 
-class Placeholder:
+class Placeholder(Struct, frozen=True, eq=False):
     """Stands for something that is known only when the pipeline runs."""
 
     def __bool__(self) -> bool:
@@ -57,8 +58,7 @@ class Placeholder:
         raise misuse(self, f"{describe(self)} cannot be unpacked or looped over", hint)
 
 
-@dataclass(frozen=True, eq=False)
-class Handle(Placeholder):
+class Handle(Placeholder, frozen=True, eq=False):
     """An output of a step in a pipeline that is being composed. Give it to another step, or to `after=`."""
 
     node: Node
@@ -69,8 +69,7 @@ class Handle(Placeholder):
         return f"{self.node.key}.{self.output_name}"
 
 
-@dataclass(frozen=True, eq=False)
-class DynamicHandle(Placeholder):
+class DynamicHandle(Placeholder, frozen=True, eq=False):
     """A dynamic output: many values. `.map(f)` applies a step, or a function that calls steps, to each of them."""
 
     node: Node
@@ -92,8 +91,7 @@ class DynamicHandle(Placeholder):
         return f"{self.node.key}.{self.output_name}"
 
 
-@dataclass(frozen=True, eq=False)
-class MappedHandle(Placeholder):
+class MappedHandle(Placeholder, frozen=True, eq=False):
     """An output of a step that was mapped over a dynamic output."""
 
     element: Handle
@@ -110,8 +108,7 @@ class MappedHandle(Placeholder):
         return str(self.element)
 
 
-@dataclass(frozen=True, eq=False)
-class CollectedHandle(Placeholder):
+class CollectedHandle(Placeholder, frozen=True, eq=False):
     """A list of the values of a mapped output: an input like any other."""
 
     element: Handle
@@ -134,8 +131,7 @@ class CollectedHandle(Placeholder):
         return f"{self.element}.collect()"
 
 
-@dataclass(frozen=True, eq=False)
-class PipelineInput(Placeholder):
+class PipelineInput(Placeholder, frozen=True, eq=False):
     """A parameter of the pipeline's own function. At the top it is read from the configuration of the run."""
 
     name: str

@@ -6,8 +6,9 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.definitions.source_location import Where, definition_error
 
@@ -17,8 +18,7 @@ NO_DEFAULT: Any = inspect.Parameter.empty
 CONTEXT_NAMES = ("context", "_context", "_")
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """One parameter that is neither the context nor the configuration."""
 
     name: str
@@ -29,8 +29,7 @@ class Parameter:
         return self.default is not NO_DEFAULT
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """What a user function takes, by the names of its parameters."""
 
     context_name: str | None  # what the parameter for the context is called; None when there is none
@@ -90,8 +89,7 @@ def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
         return dict(_evaluable(function))
 
 
-@dataclass(frozen=True)
-class Unevaluated:
+class Unevaluated(Struct, frozen=True):
     """An annotation that could not be evaluated, as it was written."""
 
     text: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from orchestrator.errors import DefinitionError, near_misses
 from orchestrator.ids import NAME
@@ -15,8 +16,7 @@ from orchestrator.ids import NAME
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Where:
+class Where(Struct, frozen=True):
     """A line of user code."""
 
     module: str

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from orchestrator.model.attempt import AttemptSpec
 from orchestrator.model.events import Event
 from orchestrator.model.states import RunState
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(Struct, frozen=True):
     """Write this event: a decision that needs no action."""
 
     event: Event
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """Start this attempt."""
 
     spec: AttemptSpec
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """End this attempt, asking first."""
 
     step: str
@@ -33,8 +31,7 @@ class Stop:
     why: Literal["canceled", "timed out"]
 
 
-@dataclass(frozen=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """The run is over."""
 
     status: RunState

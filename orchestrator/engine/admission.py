@@ -5,9 +5,10 @@ not know where they wait.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from orchestrator.clock import is_ahead
 from orchestrator.model.queued_run import QueuedRun
@@ -26,8 +27,7 @@ DESCRIPTORS_PER_RUN = 4
 DESCRIPTORS_RESERVED = 16
 
 
-@dataclass(frozen=True)
-class TagLimitRule:
+class TagLimitRule(Struct, frozen=True):
     """At most `limit` runs at a time with the tag `key`: with that `value`, or for each value of it, or any."""
 
     key: str
@@ -36,16 +36,14 @@ class TagLimitRule:
     per_value: bool = False
 
 
-@dataclass(frozen=True)
-class QueueLimits:
+class QueueLimits(Struct, frozen=True):
     """What the workspace file allows."""
 
     max_concurrent_runs: int = 10
     tag_limits: tuple[TagLimitRule, ...] = ()
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """The runs to start, in this order, and what each of the others waits for.
 
     `claims` are the runs that are next in line for a tag limit, and wait for nothing else: no run that comes later, or
@@ -139,8 +137,7 @@ def is_postponed(run: QueuedRun, now: datetime) -> bool:
 _Key = tuple[int | None, str | None]
 
 
-@dataclass(frozen=True)
-class _Blocking:
+class _Blocking(Struct, frozen=True):
     key: _Key
     limit: int
     reason: str

@@ -5,15 +5,15 @@ pipeline that a person started. Runs of other schedules and of sensors do not co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orchestrator.model.automation import ScheduleInfo, automation_id
 from orchestrator.model.queued_run import UnfinishedRun
 from orchestrator.model.run import BY_HAND
 
 
-@dataclass(frozen=True)
-class Active:
+class Active(Struct, frozen=True):
     """The runs that count, oldest first. `notes` has the words for those about which something is not plain: one that
     has not begun, for instance."""
 

@@ -5,8 +5,9 @@ made comes in.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from orchestrator.engine.progress import RunProgress
 from orchestrator.engine.step_graph import Network, Produced, RunStep
@@ -16,8 +17,7 @@ from orchestrator.model.states import StepState
 from orchestrator.planning.plan import Plan, PlannedOutput, PlannedStep, instance_key
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """What an earlier run has of a step: its outputs, the run that made them (None: they are found by their version),
     and the version under which they are stored. One that was `skipped` has none."""
 

@@ -6,14 +6,13 @@ for exactly once, whenever and however often one asks.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.clock import format_duration
@@ -37,8 +36,7 @@ ONE_AFTER_ANOTHER = ("buffer_one", "buffer_all", "cancel_other")
 _GOING = "the previous run has not finished"
 
 
-@dataclass(frozen=True)
-class SkippedOccurrence:
+class SkippedOccurrence(Struct, frozen=True):
     """An occurrence that is not run, and why; or `count` of them up to `until`."""
 
     scheduled_at: datetime
@@ -48,8 +46,7 @@ class SkippedOccurrence:
     about_run: str | None = None  # the run that is in the way
 
 
-@dataclass(frozen=True)
-class ScheduleDecision:
+class ScheduleDecision(Struct, frozen=True):
     """What to do now. `since` is up to where everything is accounted for once `evaluate` has been carried out."""
 
     evaluate: tuple[datetime, ...] = ()
@@ -81,7 +78,7 @@ def decide(
     if not backlog.newest:
         return ScheduleDecision(since=since, since_inclusive=remembered.since_inclusive, next_at=next_at)
     decision = _judge(declared, remembered.id, backlog, now, active, notes, making_up)
-    return decision if next_at is None else dataclasses.replace(decision, next_at=next_at)
+    return decision if next_at is None else replace(decision, next_at=next_at)
 
 
 def decide_on(
@@ -107,8 +104,7 @@ def is_plain(declared: ScheduleInfo, late: timedelta, jitter: timedelta) -> bool
     return late < ON_TIME and (window is None or (late + jitter).total_seconds() <= window)
 
 
-@dataclass(frozen=True)
-class ScheduleStep:
+class ScheduleStep(Struct, frozen=True):
     """What to carry out of a decision before deciding again: one evaluation, or none.
 
     `passed` are the occurrences before it that are not run, with what each is recorded as. When the evaluation asks for

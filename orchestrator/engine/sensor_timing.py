@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from orchestrator.model.automation import Automation, SensorInfo
 from orchestrator.model.tick import Requested
@@ -42,8 +43,7 @@ def _pause(declared: SensorInfo, failures: int) -> timedelta:
     return min(doubled, max(LONGEST_BACK_OFF, interval))
 
 
-@dataclass(frozen=True)
-class RequestDecision:
+class RequestDecision(Struct, frozen=True):
     """The requests to be carried out, in order, and those that are not: their keys were used before or just now."""
 
     fresh: tuple[Requested, ...]

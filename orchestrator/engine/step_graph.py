@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct, field
 
 from orchestrator.model.attempt import SourceRef
 from orchestrator.model.error_info import ErrorInfo
@@ -26,8 +27,7 @@ Keys = tuple[str, ...]
 Produced = dict[str, tuple[str, ...] | None]
 
 
-@dataclass(slots=True)
-class Link:
+class Link(Struct):
     """One source of one input: an output of a step."""
 
     step: RunStep
@@ -36,8 +36,7 @@ class Link:
     every_key: bool = False  # of a dynamic output, all its values
 
 
-@dataclass(slots=True, eq=False)
-class RunStep:
+class RunStep(Struct, eq=False):
     """One step as it runs. `state` while it is not over, and the fields from `attempt` on, are written by `progress`.
     `seconds` are those of the last attempt that ended."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from orchestrator.attempts.channel import Channels
 from orchestrator.attempts.observation import Observation
@@ -17,8 +18,7 @@ from orchestrator.settings import Settings
 DEFAULT_GRACE_S = 15.0
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One attempt to be launched: what its process is given (`package`), and the location whose code it runs.
     `isolation` is "fork" or "spawn"; `tags` are those of the step: an executor may read its own options from them.
     `pod` is what `Pod(...)` says, for executors that run containers; `timeout` is the step's, in seconds."""
@@ -35,8 +35,7 @@ class Attempt:
         return self.package.spec.handle
 
 
-@dataclass(frozen=True)
-class ExecutorContext:
+class ExecutorContext(Struct, frozen=True):
     """What an executor is made from. `pool` has the location processes of this owner, `channels` opens the owner's ends
     of attempts on this machine, `settings` is the workspace file with the executor's own section."""
 
@@ -45,8 +44,7 @@ class ExecutorContext:
     settings: Settings
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """What an executor requires and offers. A run that does not fit is refused before it exists.
 
     `forks`: it copies the location process for an attempt, so the location's module must be safe to fork. `spread`: how

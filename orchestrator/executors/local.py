@@ -5,7 +5,8 @@ process.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orchestrator.attempts.channel import OwnerChannel
 from orchestrator.attempts.observation import FINAL, Observation, Phase

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.io_managers.frames import form_of_library
 from orchestrator.io_managers.identity import Label, decode_label, encode_label
@@ -13,8 +14,7 @@ from orchestrator.io_managers.kept import KEPT
 _COMMENT = "orchestrator: "
 
 
-@dataclass(frozen=True)
-class TableName:
+class TableName(Struct, frozen=True):
     """A table in a schema."""
 
     schema: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator.definitions.contexts import OutputContext
 from orchestrator.definitions.type_checks import type_name, with_article
@@ -31,8 +33,7 @@ _FORMS = frozenset(
 _FORM_OF_LIBRARY = {"pandas": "pandas.DataFrame", "polars": "polars.DataFrame"}
 
 
-@dataclass(frozen=True)
-class Tabular:
+class Tabular(Struct, frozen=True):
     """A table as Arrow, the form it had and will have again, and what that form needs beyond Arrow."""
 
     table: pa.Table

@@ -12,9 +12,10 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
+
+from msgspec import Struct, field
 
 from orchestrator import clock
 from orchestrator.distribution import install_command
@@ -24,8 +25,7 @@ from orchestrator.kubernetes.kubeconfig import Access, Credentials, find_access
 REQUEST_S = 15.0
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request. `timeout`: seconds in which nothing may come."""
 
     method: str

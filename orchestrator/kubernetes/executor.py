@@ -10,10 +10,11 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
+
+from msgspec import Struct
 
 from orchestrator import clock
 from orchestrator.attempts.observation import FINAL, Observation, Phase
@@ -40,8 +41,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass
-class Tracked:
+class Tracked(Struct):
     """An attempt that this owner follows."""
 
     attempt: Attempt

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.attempts.package import encode_run
@@ -35,8 +35,7 @@ _WEEK = 7 * 86400
 _AFTER_TIMEOUT_S = 60
 
 
-@dataclass(frozen=True)
-class JobSettings:
+class JobSettings(Struct, frozen=True):
     """What all Jobs of a workspace have in common. `pod` is a pod spec that is merged under each."""
 
     instance: str
@@ -48,8 +47,7 @@ class JobSettings:
     grace_s: int = 30
 
 
-@dataclass(frozen=True)
-class CodeSettings:
+class CodeSettings(Struct, frozen=True):
     """Where the code of a location is in its image. `environment`: variables with their values."""
 
     image: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from orchestrator.errors import ClusterUnreachable
 
@@ -13,8 +14,7 @@ from orchestrator.errors import ClusterUnreachable
 AGAIN = timedelta(seconds=2)
 
 
-@dataclass
-class _Order:
+class _Order(Struct):
     work: Callable[[], None]
     due: datetime
     under_way: Future[None] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orchestrator.attempts.observation import Observation, Phase, Recorded, observed, recorded_line, up_to_outcome
 from orchestrator.attempts.termination_message import BLOCK, events_in, read_message
@@ -12,8 +12,7 @@ from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import AttemptCanceled
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The final observation, and what the step printed."""
 
     observation: Observation

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import Struct
+from msgspec.structs import replace
 
-@dataclass(frozen=True)
-class Logged:
+
+class Logged(Struct, frozen=True):
     """A line that an attempt logged."""
 
     at: datetime
@@ -18,8 +19,7 @@ class Logged:
     text: str
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(Struct, frozen=True):
     """Lines that one attempt wrote one after another: to `stdout` or `stderr`, or, with a level, through a logger
     (`log`). `at`: when it wrote them, as far as that is known."""
 

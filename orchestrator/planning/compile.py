@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
@@ -133,8 +134,7 @@ def _check_config(shape: Shape, settled: SettledConfig, environment: Mapping[str
         )
 
 
-@dataclass(frozen=True)
-class ReplacedMode:
+class ReplacedMode(Struct, frozen=True):
     """A mode some of whose resources were replaced. What the configuration says of `stand_ins`, objects that take
     none, was meant for those they stand in for."""
 
@@ -151,8 +151,7 @@ def _mode(pipeline: PipelineDefinition, preset: Preset | None, request: PlanRequ
     return pipeline.mode(request.mode or (preset.mode if preset else None))
 
 
-@dataclass(frozen=True)
-class _Given:
+class _Given(Struct, frozen=True):
     """What the configuration of the run says that concerns one step: as a whole, and the step's own entry."""
 
     config: Mapping[str, object]

@@ -12,8 +12,9 @@ scalar may be `{env: NAME}`. A configuration is stored as it was written, never 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.definitions.config import NOTHING_WRITTEN, ConfigSchema, Path, Problem
 from orchestrator.definitions.graph import Wire
@@ -110,8 +111,7 @@ def _usable(hint: Any, owner: tuple[str, Where]) -> ConfigSchema | None:
     return schema
 
 
-@dataclass(frozen=True)
-class StepEntries:
+class StepEntries(Struct, frozen=True):
     """The `steps` part of a configuration with nested pipelines flattened: one entry a step, and what was wrong."""
 
     by_node: dict[str, Mapping[str, Any]]
@@ -194,8 +194,7 @@ def retries_enabled(config: Mapping[str, Any]) -> bool:
     return (config.get("execution") or {}).get("retries", True) not in (False, "disabled")
 
 
-@dataclass(frozen=True)
-class _Given:
+class _Given(Struct, frozen=True):
     """What values are checked with."""
 
     environment: Mapping[str, str]

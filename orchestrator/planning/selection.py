@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orchestrator.errors import ConfigError, near_misses
 
@@ -24,8 +25,7 @@ Selection = dict[str, frozenset[Keys]]
 _Part = tuple[str, Keys]
 
 
-@dataclass(frozen=True)
-class Wiring:
+class Wiring(Struct, frozen=True):
     """What a selection needs to know of one step: how many dynamic outputs it is mapped over, and the steps that it
     depends on directly, each with how many of its first keys the two have in common."""
 

@@ -5,7 +5,8 @@ selections that cannot be carried out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.definitions.graph import Node
 from orchestrator.definitions.handles import CollectedHandle, Handle, PipelineInput
@@ -18,8 +19,7 @@ from orchestrator.planning.run_config import resources_of
 from orchestrator.planning.selection import Selection, Wiring, select
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """A pipeline, the mode it runs in, and which of its nodes run."""
 
     pipeline: PipelineDefinition

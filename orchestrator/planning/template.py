@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.definitions.config import ConfigSchema, Path, Schema
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
@@ -18,8 +19,7 @@ from orchestrator.planning.run_config import resource_schema, resources_of, step
 _YAML_WORDS = {"on", "off", "yes", "no", "true", "false", "null"}
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of the template and what stands below it."""
 
     key: str

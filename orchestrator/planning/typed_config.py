@@ -6,8 +6,9 @@ What is stored with a run is settled, so that it means the same when it is read 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.definitions.config import ConfigSchema, Path
 from orchestrator.definitions.pipeline import Mode, PipelineDefinition
@@ -22,8 +23,7 @@ from orchestrator.planning.run_config import (
 from orchestrator.typed import opened, plain, typed_texts
 
 
-@dataclass(frozen=True)
-class SettledConfig:
+class SettledConfig(Struct, frozen=True):
     """A configuration without typed values, and the text that each of them had, by its path."""
 
     config: dict[str, Any]

@@ -10,9 +10,11 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.layout import MARKS, AttemptDir, RunDir
 from orchestrator.model.log_lines import Lines, Logged
@@ -38,8 +40,7 @@ _PACKAGE = re.escape(str(Path(__file__).resolve().parent.parent))
 _OUR_FRAME = re.compile(rf'  File "({_PACKAGE}|<frozen runpy>)|$|Extension modules:')
 
 
-@dataclass(frozen=True)
-class LogFile:
+class LogFile(Struct, frozen=True):
     """One of the files that an attempt's output goes to; in an archive once its run is packed."""
 
     step: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.errors import NotPossible, RunDamaged
 from orchestrator.journal import JournalWriter, Lines
@@ -51,8 +52,7 @@ class RunWriter:
         self._journal.close()
 
 
-@dataclass(frozen=True)
-class RunLog:
+class RunLog(Struct, frozen=True):
     """One run of a state directory. Making one reads nothing: the run need not exist.
 
     Any process may read. Only the holder of the lock that `own` returns may use `writer`.

@@ -5,11 +5,11 @@ the limits allow is decided by `engine.admission`, which runs count by `slots`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator import clock
 from orchestrator.clock import monotonic
@@ -32,8 +32,7 @@ LOOK_S = 0.2
 _MOMENT_S = 3.0
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What a command wants if it cannot start at once. `prepare` is called before anything is tried: signals are noted
     from then on. `tell` is called with the reason and with how many seconds it has waited, again and again."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import clock
@@ -38,8 +38,7 @@ from orchestrator.service.workspace import (
 from orchestrator.state_dir import unusable
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """Schedules and sensors, declared or remembered, by id. `unknown` has a line for each location of which it is not
     known what it declares: it is broken, or is still loading. `exit_code` is that of the errors among those: a location
     that is still loading is no error."""

@@ -11,12 +11,12 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import clock
@@ -63,8 +63,7 @@ _ONE_TURN = timedelta(minutes=1)
 _REMOVED = "Steps that still run end by themselves. Start the run again; `orchestrator runs delete` removes one."
 
 
-@dataclass(frozen=True)
-class OwnedRun:
+class OwnedRun(Struct, frozen=True):
     """A run on disk whose lock this process holds. `reused` is what it need not run, beyond what its record says."""
 
     run_log: RunLog

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import selectors
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass
-class Interrupts:
+class Interrupts(Struct):
     """How often the user asked to stop. The first time cancels, the second kills. `wake` ends a wait at once. While
     `is_raising`, it raises KeyboardInterrupt: for waits that cannot be woken."""
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator import clock
 from orchestrator.catalog.runs import get_run, resolve_run
@@ -27,8 +28,7 @@ _SELDOM_S = 2.0
 NO_DAEMON = "no daemon is running (orchestrator daemon start)"
 
 
-@dataclass(frozen=True)
-class QueuedRunView:
+class QueuedRunView(Struct, frozen=True):
     """Such a run: what it waits for, or why it never began."""
 
     summary: RunSummary
@@ -85,8 +85,7 @@ def with_waiting(state: StateDir, runs: list[RunSummary], which: RunFilter) -> l
     return sorted([*runs, *passing], key=lambda run: run.created_at, reverse=True)[: which.limit]
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """What queued runs wait for: some for something of their own, all others for the same."""
 
     own: dict[str, str]

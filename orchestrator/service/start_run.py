@@ -5,9 +5,9 @@ on disk when it is handed over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import clock
@@ -34,8 +34,7 @@ from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeli
 _NOT_INHERITED = (ALERTS_TAG, IGNORED_LIMITS_TAG)
 
 
-@dataclass(frozen=True)
-class Continued:
+class Continued(Struct, frozen=True):
     """An earlier run that a new one continues: all of it again, or only what did not succeed."""
 
     run_id: str

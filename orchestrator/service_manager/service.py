@@ -9,8 +9,9 @@ import glob
 import hashlib
 import plistlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.errors import NotPossible
 
@@ -27,8 +28,7 @@ _SHELL_EXEC = 'exec "$0" "$@"'
 _SHELL_WITH_ENVIRONMENT = 'f=$0; if [ -r "$f" ]; then set -a; . "$f"; set +a; fi; exec "$@"'
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(Struct, frozen=True):
     """A daemon that the system is to keep running. Paths are absolute; `path` is where steps find programs."""
 
     workspace: Path

@@ -11,9 +11,10 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from orchestrator.errors import DaemonError
 from orchestrator.service_manager.service import Service, launchd_agent, systemd_unit
@@ -77,8 +78,7 @@ class System(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Systemd:
+class Systemd(Struct, frozen=True):
     """User units: no root is needed, and they run as the user."""
 
     units: Path
@@ -128,8 +128,7 @@ class Systemd:
         return said == "yes" if said in ("yes", "no") else None
 
 
-@dataclass(frozen=True)
-class Launchd:
+class Launchd(Struct, frozen=True):
     """Launch agents, on macOS: they run while the user is logged in."""
 
     agents: Path

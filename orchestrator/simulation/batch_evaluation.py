@@ -8,10 +8,10 @@ not asked any more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct, field
 
 from orchestrator.code_locations.evaluator_pool import EvaluatorPool, Finished, wait_for_any
 from orchestrator.daemon.answers import AnswerUnreadable, read_evaluation, read_plans
@@ -34,8 +34,7 @@ _MOST_PLANS = 2000
 _LEAST_PLANS = 20
 
 
-@dataclass
-class Batch:
+class Batch(Struct):
     """What a schedule is asked in one window of time, and what it has answered so far."""
 
     lane: SimulatedSchedule

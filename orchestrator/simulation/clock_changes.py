@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from orchestrator.cron import instants_between, load_zone
 from orchestrator.cron_expression import parse_cron
@@ -14,8 +15,7 @@ from orchestrator.model.automation import ScheduleInfo
 _LOOK = timedelta(hours=12)
 
 
-@dataclass(frozen=True)
-class ClockChange:
+class ClockChange(Struct, frozen=True):
     """At `at` the clocks of a zone go from one offset to another."""
 
     at: datetime

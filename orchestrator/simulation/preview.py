@@ -5,11 +5,11 @@ shows nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator.catalog.assets import materializations_after
 from orchestrator.catalog.automations import used_keys
@@ -26,8 +26,7 @@ from orchestrator.service.workspace import Workspace, load_locations
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """What it answered, which of the keys in that were used already, and why the daemon would run none of it."""
 
     evaluation: Evaluation

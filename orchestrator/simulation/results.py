@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orchestrator.model.states import TickState
 from orchestrator.model.tick import Requested, Tick
@@ -15,8 +15,7 @@ class SimulatedTick(Tick, frozen=True, kw_only=True):
     is_late: bool = False  # made up for, after its time
 
 
-@dataclass
-class Totals:
+class Totals(Struct):
     """What becomes of the occurrences of one schedule, or the evaluations of one sensor."""
 
     ticks: int = 0

@@ -9,9 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from orchestrator.catalog.automations import list_automations, save_automations
 from orchestrator.catalog.maintenance import copy_remembered
@@ -30,8 +31,7 @@ from orchestrator.service.workspace import Workspace, load_locations
 from orchestrator.state_dir import StateDir, prepare
 
 
-@dataclass(frozen=True)
-class Beginning:
+class Beginning(Struct, frozen=True):
     """Where a simulation begins. `durations` are seconds by pipeline, as recorded."""
 
     automations: tuple[Automation, ...]

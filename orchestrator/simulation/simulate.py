@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.cron_expression import parse_cron
@@ -31,8 +31,7 @@ _SHORTEST_WINDOW = timedelta(minutes=10)
 _INSTANT = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """What to simulate. `is_from_now`: what is overdue now is looked at first, as a daemon that starts now would;
     otherwise everything before `start` counts as dealt with."""
 

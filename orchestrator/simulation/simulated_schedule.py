@@ -7,9 +7,9 @@ user code, and how, it does not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.clock import format_instant
@@ -35,8 +35,7 @@ _INDIFFERENT = ("allow", "buffer_all")
 Occurrence = tuple[datetime, datetime]  # when it is asked, and which one
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """What user code says about an occurrence, judged."""
 
     status: TickState
@@ -45,8 +44,7 @@ class Said:
     skip_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(Struct, frozen=True):
     """The schedule is looked at, and it takes a decision what to do about the occurrences that are due."""
 
     at: datetime
@@ -57,8 +55,7 @@ class Backlog:
 Look = Occurrence | Backlog
 
 
-@dataclass(slots=True)
-class Running:
+class Running(Struct):
     """A run that would be unfinished until `end`: a recorded one by its id, another by what it was asked for with."""
 
     end: datetime

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator.attempts.package import RunPackage
 from orchestrator.definitions.config import Resolved, resolve_environment

@@ -10,9 +10,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from orchestrator.attempts.channel import AlreadyClaimed, WorkerChannel
 from orchestrator.attempts.files import open_channel
@@ -33,8 +34,7 @@ from orchestrator.worker.process_exit import ProcessExit, adopt_orphans
 _ROUNDS = 10
 
 
-@dataclass(frozen=True)
-class Child:
+class Child(Struct, frozen=True):
     """One running attempt."""
 
     pid: int

@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+
+from msgspec.structs import asdict
 
 from orchestrator.limits import hint_for, what_ran_out
 from orchestrator.protocol.messages import NO_EVALUATOR, Refusal, ToLocation

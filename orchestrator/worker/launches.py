@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.clock import format_duration
 from orchestrator.limits import what_ran_out
@@ -18,8 +19,7 @@ _AGAIN_S = 0.25
 PATIENCE_S = 60.0
 
 
-@dataclass(frozen=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     message: LaunchAttempt
     since: float
 

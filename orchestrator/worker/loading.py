@@ -8,11 +8,12 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from orchestrator import clock
 from orchestrator.definitions import type_checks
@@ -31,8 +32,7 @@ from orchestrator.worker.source_files import source_files
 from orchestrator.worker.stale_bytecode import forget_young
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True, dict=True):
     """What a location is: a module by name or a file, and the directory it is imported from. `secrets` are those of its
     variables that the workspace file takes from the environment."""
 
@@ -50,8 +50,7 @@ class Target:
         return Masker(os.environ[name] for name in self.secrets if name in os.environ)
 
 
-@dataclass(frozen=True)
-class Definitions:
+class Definitions(Struct, frozen=True):
     """What a location's module defines, by name."""
 
     pipelines: Mapping[str, PipelineDefinition] = field(default_factory=dict)
