@@ -6,7 +6,7 @@ import time
 
 from tests.benchmarks import workspaces
 from tests.benchmarks.core import fill_database
-from tests.benchmarks.measure import Row, seconds
+from tests.benchmarks.measure import Row, memory_of_programs, seconds
 from tests.benchmarks.watched import WatchedDaemon, percentile, seconds_between
 
 HEAD = """
@@ -50,6 +50,14 @@ SENSORS = """
 
     for number in range(COUNT):
         globals()[f"look_{number}"] = look(number)
+"""
+# The least that a process which has a database open, and one which has imported the module, need together.
+FLOOR = "one process with DuckDB in use, one that has imported the module"
+DATABASE_IN_USE = """
+import duckdb
+database = duckdb.connect("floor.duckdb")
+database.execute("CREATE TABLE numbers AS SELECT range AS number, range::VARCHAR AS name FROM range(1000)")
+database.execute("SELECT count(*) FROM numbers WHERE name LIKE '%1%'").fetchall()
 """
 IDLE_SCHEDULES = """
     def rest(number):
@@ -223,9 +231,10 @@ def idle(scratch, peers, size):
         time.sleep(size(10, 0))
         used, memory = daemon.cpu_during(size(60, 1)), daemon.memory_mb()
     beside = peers.idle()
+    floor = memory_of_programs(DATABASE_IN_USE, "import pipelines", cwd=path) / 1e6
     what = "idle, 100 sensors (30 s) and 100 schedules"
     yield Row(f"{what}: processor time a minute", used, "s", 1.0, yardstick="loop", beside=beside.get("cpu", {}))
-    yield Row(f"{what}: memory, all processes", memory, "MB", 90, beside=beside.get("memory", {}))
+    yield Row(f"{what}: memory, all processes", memory, "MB", 90, beside={FLOOR: floor, **beside.get("memory", {})})
     path = workspaces.make(scratch / "nothing", HEAD)
     with WatchedDaemon(path) as daemon:
         daemon.until_loaded()

@@ -122,6 +122,20 @@ def memory_of_tree(pid):
     return total
 
 
+def memory_of_programs(*programs, **options):
+    """Proportional set size of processes that have run these Python programs and are all alive, in bytes."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    ready = "\nprint(flush=True)\ninput()"
+    running = [subprocess.Popen([sys.executable, "-c", one + ready], **pipes, **options) for one in programs]
+    try:
+        for process in running:
+            process.stdout.readline()
+        return sum(memory_of_tree(process.pid) for process in running)
+    finally:
+        for process in running:
+            process.communicate(b"\n")
+
+
 def _pss(pid):
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
