@@ -36,6 +36,11 @@ class Claim(Protocol):
         """Records an event: one encoded line, newline included. Durable against the death of the process."""
         ...
 
+    def confirm(self) -> None:
+        """Returns when the attempt is still this process's: called before a value is stored. Raises ExecutionError when
+        its owner has given it up, or when that cannot be found out."""
+        ...
+
     def finish(self) -> None:
         """Says that the outcome is recorded: how the process ends does not matter after that."""
         ...

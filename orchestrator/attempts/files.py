@@ -40,6 +40,9 @@ class FileClaim(Struct):
             self._events = JournalWriter(self.directory.events, torn="step.torn")
         self._events.append([line])
 
+    def confirm(self) -> None:
+        """An owner that gives an attempt up ends its process first."""
+
     def finish(self) -> None:
         with suppress(OSError):  # without it the parent reports an exit, which the outcome outweighs
             self.lock.write_note(_DONE)

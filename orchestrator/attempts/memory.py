@@ -58,6 +58,9 @@ class MemoryClaim:
         with self._attempt.lock:
             self._attempt.lines.append(line)
 
+    def confirm(self) -> None:
+        """An owner that gives an attempt up ends its process first."""
+
     def finish(self) -> None:
         self._attempt.is_done = True
 

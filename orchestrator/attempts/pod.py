@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.attempts.channel import AlreadyClaimed
 from orchestrator.attempts.termination_message import Written, write_message
 
 MESSAGE_FILE = Path("/dev/termination-log")
@@ -20,21 +19,17 @@ MESSAGE_FILE = Path("/dev/termination-log")
 class PodClaim:
     """The claimed attempt in its pod."""
 
-    def __init__(self, path: Path, token: str) -> None:
+    def __init__(self, path: Path, token: str, confirm: Callable[[], None]) -> None:
         self._path = path
         self._token = token
+        self.confirm = confirm
         self._events: list[bytes] = []
         self._written = Written(b"")
 
     def append(self, line: bytes) -> None:
         self._events.append(line)
         self._written = write_message(self._events, self._token)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT)
-        try:
-            os.pwrite(descriptor, self._written.message, 0)
-            os.ftruncate(descriptor, len(self._written.message))
-        finally:
-            os.close(descriptor)
+        leave_message(self._written.message, self._path)
 
     def finish(self) -> None:
         pass
@@ -51,13 +46,27 @@ class PodClaim:
                 rest = rest[os.write(1, rest) :]
 
 
-class PodChannel:
-    """The worker's end of an attempt that has a pod to itself. `claimed` decides whether this pod makes the attempt:
-    Kubernetes may start a second one."""
+def leave_message(message: bytes, path: Path = MESSAGE_FILE) -> None:
+    """Replaces the container's termination message."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        os.pwrite(descriptor, message, 0)
+        os.ftruncate(descriptor, len(message))
+    finally:
+        os.close(descriptor)
 
-    def __init__(self, token: str, claimed: Callable[[], bool] = lambda: True, path: Path = MESSAGE_FILE) -> None:
+
+def _unconfirmed() -> None:
+    """Pods without a claim take it for granted that the attempt is theirs."""
+
+
+class PodChannel:
+    """The worker's end of an attempt that has a pod to itself, which has taken the attempt already. `confirm` raises
+    ExecutionError when it was taken from it since."""
+
+    def __init__(self, token: str, confirm: Callable[[], None] = _unconfirmed, path: Path = MESSAGE_FILE) -> None:
         self._token = token
-        self._claimed = claimed
+        self._confirm = confirm
         self._path = path
 
     @property
@@ -65,9 +74,7 @@ class PodChannel:
         return str(self._path)
 
     def claim(self) -> PodClaim:
-        if not self._claimed():
-            raise AlreadyClaimed(self.address)
-        return PodClaim(self._path, self._token)
+        return PodClaim(self._path, self._token, self._confirm)
 
     def is_claimed(self) -> bool:
         return False

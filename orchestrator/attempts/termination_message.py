@@ -11,6 +11,7 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -23,12 +24,15 @@ BLOCK = "orchestrator-events "
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """The message as JSON. `lines`: how many events there are. `data`: all of them, compressed, or None when they are
-    in a block of `block` lines with this `digest`."""
+    in a block of `block` lines with this `digest`. `unclaimed`: why the pod has not made the attempt: it was "taken" by
+    another, the pod was "refused" a claim, or whose it is was "unknown"; `reason` is that in words."""
 
     lines: int
     data: str | None = None
     block: int = 0
     digest: str = ""
+    unclaimed: Literal["", "taken", "refused", "unknown"] = ""
+    reason: str = ""
 
 
 class Written(Struct, frozen=True):
@@ -49,6 +53,11 @@ def write_message(events: Sequence[bytes], token: str) -> Written:
     block = tuple(f"{BLOCK}{token} {number} {piece}" for number, piece in enumerate(pieces))
     digest = hashlib.sha256(packed.encode()).hexdigest()[:16]
     return Written(msgspec.json.encode(Message(len(events), None, len(block), digest)), block)
+
+
+def unclaimed_message(unclaimed: Literal["taken", "refused", "unknown"], reason: str) -> bytes:
+    """The message of a pod that has not made the attempt."""
+    return msgspec.json.encode(Message(0, unclaimed=unclaimed, reason=reason[:2000]))
 
 
 def read_message(text: str) -> Message | None:

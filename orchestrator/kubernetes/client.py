@@ -98,7 +98,8 @@ class Client:
         import urllib3
 
         query = f"?{urlencode(call.query)}" if call.query else ""
-        headers = {"Accept": "application/json", "Content-Type": "application/json", **self._authorization(again)}
+        kind = "application/merge-patch+json" if call.method == "PATCH" else "application/json"
+        headers = {"Accept": "application/json", "Content-Type": kind, **self._authorization(again)}
         try:
             return self._pool.request(
                 call.method,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.kubernetes.client import Client
@@ -12,16 +13,18 @@ from orchestrator.kubernetes.facts import PodFacts, facts_of
 from orchestrator.kubernetes.names import handle_in, selector
 from orchestrator.kubernetes.reflector import Reflector
 
+_LAST = datetime.max.replace(tzinfo=UTC)
+
 
 class ClusterView:
     """May be read from any thread. `wake` becomes readable when something has changed."""
 
     def __init__(self, client: Client, namespace: str, instance: str) -> None:
         self._lock = threading.Lock()
-        self._pods: dict[str, PodFacts] = {}
-        self._names: dict[str, str] = {}  # handle by pod
+        self._pods: dict[str, dict[str, PodFacts]] = {}  # by attempt and name
+        self._names: dict[str, str] = {}  # the attempt by the name of its pod
         self._followed: set[str] = set()
-        self._gone: set[str] = set()  # attempts whose pod there was and is no more
+        self._gone: set[str] = set()  # pods that there were and are no more
         self._warnings: dict[str, str] = {}  # by the name of the object: a Job or a pod
         self._changed: set[str] = set()
         self.wake, self._waker = os.pipe()
@@ -61,7 +64,8 @@ class ClusterView:
     def pod(self, handle: str) -> tuple[PodFacts | None, bool]:
         """The attempt's pod as it was last seen, and whether it is gone."""
         with self._lock:
-            return self._pods.get(handle), handle in self._gone
+            facts = chosen(self._pods.get(handle, {}).values())
+            return facts, facts is not None and facts.name in self._gone
 
     def warning(self, *names: str) -> str:
         """The newest warning about one of these objects."""
@@ -81,11 +85,17 @@ class ClusterView:
             self._drop(handle)
 
     def _drop(self, handle: str) -> None:
-        facts = self._pods.pop(handle, None)
-        self._gone.discard(handle)
-        if facts is not None:
-            self._names.pop(facts.name, None)
-            self._warnings.pop(facts.name, None)
+        for name in list(self._pods.get(handle, ())):
+            self._drop_pod(handle, name)
+
+    def _drop_pod(self, handle: str, name: str) -> None:
+        pods = self._pods.get(handle, {})
+        pods.pop(name, None)
+        if not pods:
+            self._pods.pop(handle, None)
+        self._gone.discard(name)
+        self._names.pop(name, None)
+        self._warnings.pop(name, None)
 
     # --- in the threads of the watches ---
 
@@ -95,27 +105,25 @@ class ClusterView:
             return
         facts = facts_of(pod)
         with self._lock:
-            # Of two pods of one Job the first counts. Kubernetes starts a second one in rare failures.
-            before = self._pods.get(handle)
-            if before is not None and before.uid != facts.uid and _is_later(facts, before):
-                return
             if is_gone and handle not in self._followed:
-                self._drop(handle)
+                self._drop_pod(handle, facts.name)
                 return
-            self._pods[handle] = facts
+            self._pods.setdefault(handle, {})[facts.name] = facts
             self._names[facts.name] = handle
-            (self._gone.add if is_gone else self._gone.discard)(handle)
+            (self._gone.add if is_gone else self._gone.discard)(facts.name)
             self._changed.add(handle)
         self._wake()
 
     def _listed(self, names: set[str]) -> None:
         """After a gap in watching, pods that are not there any more were deleted in it."""
         with self._lock:
-            lost = {handle for name, handle in self._names.items() if name not in names} - self._gone
-            for handle in lost - self._followed:
-                self._drop(handle)
-            self._gone |= lost & self._followed
-            self._changed |= lost & self._followed
+            lost = {name: handle for name, handle in self._names.items() if name not in names | self._gone}
+            for name, handle in lost.items():
+                if handle in self._followed:
+                    self._gone.add(name)
+                    self._changed.add(handle)
+                else:
+                    self._drop_pod(handle, name)
         if lost:
             self._wake()
 
@@ -137,5 +145,7 @@ class ClusterView:
             pass  # it is full, so it is readable
 
 
-def _is_later(one: PodFacts, other: PodFacts) -> bool:
-    return one.created_at is not None and other.created_at is not None and one.created_at > other.created_at
+def chosen(pods: Iterable[PodFacts]) -> PodFacts | None:
+    """The pod of an attempt that counts. Kubernetes starts a second one in rare failures: of those that have not been
+    fenced off, the first. Pure."""
+    return min(pods, key=lambda one: (one.is_fenced, one.created_at or _LAST, one.name), default=None)

@@ -244,7 +244,7 @@ class KubernetesExecutor:
             return Observation(Phase.PENDING, reason=f"{most} Jobs are running, which is max_concurrent_jobs")
         if not tracked.request.done():
             return Observation(Phase.PENDING)
-        return Observation(Phase.REVOKED, reason="its Job was never created, or was deleted")
+        return self._gives_up(tracked, Observation(Phase.REVOKED, reason="its Job was never created, or was deleted"))
 
     def _runs(self, tracked: Tracked, facts: PodFacts) -> Observation:
         """A running attempt. Its own events come when it has ended; that it has begun is seen now, and stands for the
@@ -270,20 +270,37 @@ class KubernetesExecutor:
         warning = self._view.warning(*([facts.name] if facts else []), tracked.name)
         reason = waits_for(facts, warning)
         if tracked.stop_at is not None and (facts is None or now >= tracked.stop_at):
-            return Observation(Phase.REVOKED, reason="it was asked to stop before it began")
+            return self._gives_up(tracked, Observation(Phase.REVOKED, reason="it was asked to stop before it began"))
         if facts is None and tracked.is_over:
-            return Observation(Phase.LOST, reason="its pod was gone when its Job was found again")
+            lost = Observation(Phase.LOST, reason="its pod was gone when its Job was found again")
+            return self._gives_up(tracked, lost)
         if facts is not None and facts.is_hopeless:
             tracked.hopeless_since = tracked.hopeless_since or now
             if (now - tracked.hopeless_since).total_seconds() >= _HOPELESS_S:
-                return Observation(Phase.FAILED, error=ErrorInfo("PodCannotStart", reason), reason=reason)
+                error = ErrorInfo("PodCannotStart", reason)
+                return self._gives_up(tracked, Observation(Phase.FAILED, error=error, reason=reason))
         else:
             tracked.hopeless_since = None
         if (now - tracked.since).total_seconds() >= self._settings.start_timeout:
-            return Observation(Phase.LOST, reason=f"its pod did not start in time ({reason})")
+            lost = Observation(Phase.LOST, reason=f"its pod did not start in time ({reason})")
+            return self._gives_up(tracked, lost)
         # That a container is being created is not worth an event.
         is_worth_saying = bool(warning or (facts is not None and facts.message))
         return Observation(Phase.PENDING, reason=reason if is_worth_saying else "")
+
+    def _gives_up(self, tracked: Tracked, seen: Observation) -> Observation:
+        """Has the attempt taken from its pod, which may still begin, before anything is said of its end."""
+        tracked.ending = self._submit(self._take_away, tracked, seen)
+        return Observation(Phase.PENDING)
+
+    def _take_away(self, tracked: Tracked, seen: Observation) -> Observation:
+        assert self._jobs is not None
+        assert self._view is not None
+        try:
+            self._jobs.take_away(tracked.attempt)
+            return seen
+        finally:
+            self._view.hint(tracked.attempt.handle)
 
     def _finish(self, tracked: Tracked, facts: PodFacts, is_gone: bool) -> Observation:
         assert self._jobs is not None
@@ -294,6 +311,8 @@ class KubernetesExecutor:
             outcome = finished(
                 tracked.attempt.handle, facts, log, tracked.token, tracked.seen, was_stopped=stopped, is_gone=is_gone
             )
+            if is_gone or outcome.observation.phase is Phase.LOST:
+                self._jobs.take_away(tracked.attempt)  # its container may still run on a node that was given up
             self._context.channels.keep_output(tracked.attempt.handle, outcome.printed)
             return outcome.observation
         finally:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.attempts.exit_status import how_it_ended
+from orchestrator.attempts.termination_message import read_message
 from orchestrator.clock import parse_instant
 
 CONTAINER = "step"
@@ -54,6 +55,12 @@ class PodFacts(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether another pod had taken the attempt when this one was about to."""
+        message = read_message(self.left) if self.stage is Stage.ENDED else None
+        return message is not None and message.unclaimed == "taken"
 
     @property
     def is_hopeless(self) -> bool:

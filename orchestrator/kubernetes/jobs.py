@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from orchestrator.errors import ClusterRefused
+from orchestrator.attempts.lease import leases_in
+from orchestrator.errors import ClusterRefused, ClusterUnreachable
 from orchestrator.executors.base import Attempt, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of
-from orchestrator.kubernetes.manifest import JobSettings, input_of, job_of
+from orchestrator.kubernetes.manifest import JobSettings, input_of, job_of, lease_of
 from orchestrator.kubernetes.names import TOKEN, handle_in, input_name, job_name, selector
 
 # Of what a step has printed, at most so much is fetched: the newest.
 _LOG_LINES, _LOG_BYTES = 50_000, 16 << 20
+# Who holds the Lease of an attempt that its owner gave up.
+_OWNER = "owner"
 
 
 class Jobs:
@@ -70,11 +73,35 @@ class Jobs:
         """Deletes a Job with its pod. One that is gone already is fine."""
         self._gone(f"{self._jobs}/{name}")
 
+    def take_away(self, attempt: Attempt) -> None:
+        """Makes sure that no pod begins the attempt any more, and that one that runs it stores nothing more. Raises
+        ClusterUnreachable when that is not known to be done."""
+        if not self.settings.has_claims:
+            return
+        lease = lease_of(attempt, self.settings)
+        # It outlives the Job: a container that starts late, on a node that was given up, must find it.
+        change = {"metadata": {"ownerReferences": None}, "spec": {"holderIdentity": _OWNER}}
+        for _ in range(3):  # it may be created or deleted between the two requests
+            try:
+                self._client.request("PATCH", lease.path, change)
+                return
+            except ClusterRefused as error:
+                if error.status != 404:
+                    raise
+            with suppress(ClusterRefused):
+                self._client.request("POST", lease.collection, lease.manifest(_OWNER))
+                return
+        raise ClusterUnreachable(f"The Lease {lease.name} changes all the time.")
+
     def delete_input(self, run_id: str) -> None:
-        """Deletes the Secret of a run."""
+        """Deletes what the attempts of a run shared: its Secret, and the Leases that were taken from pods."""
         name = input_name(self.settings.instance, run_id)
         self._inputs.discard(run_id)
         self._gone(f"{self._core}/secrets/{name}")
+        if self.settings.has_claims:
+            query = {"labelSelector": selector(self.settings.instance, run_id)}
+            with suppress(ClusterRefused):
+                self._client.request("DELETE", leases_in(self.settings.namespace), query=query)
 
     def log(self, pod: str) -> bytes:
         """The newest part of what a pod has printed; nothing when the log is gone."""

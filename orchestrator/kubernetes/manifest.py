@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from orchestrator.attempts.lease import LeaseSpec
 from orchestrator.attempts.package import encode_run
 from orchestrator.errors import ConfigError
 from orchestrator.executors.base import Attempt
@@ -30,13 +31,21 @@ MOST_INPUT = 1 << 20
 # One environment variable, with its name; Linux takes 131,071.
 MOST_SPEC = 120_000
 _INPUT = "/var/run/orchestrator"
+_API = "/var/run/orchestrator-api"
+# A token of the pod's service account for one hour, which the kubelet replaces while the pod runs, and who signed the
+# server's certificate.
+_TOKEN_SOURCES = (
+    {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+    {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+)
 _WEEK = 7 * 86400
 # A step may end by itself for so long after its timeout before the cluster ends it: its owner may be dead.
 _AFTER_TIMEOUT_S = 60
 
 
 class JobSettings(Struct, frozen=True):
-    """What all Jobs of a workspace have in common. `pod` is a pod spec that is merged under each."""
+    """What all Jobs of a workspace have in common. `pod` is a pod spec that is merged under each. `has_claims`: a pod
+    takes its attempt by a Lease before it does anything."""
 
     instance: str
     namespace: str
@@ -45,6 +54,7 @@ class JobSettings(Struct, frozen=True):
     claim: str | None = None
     mount: str = "/storage"
     grace_s: int = 30
+    has_claims: bool = True
 
 
 class CodeSettings(Struct, frozen=True):
@@ -109,6 +119,12 @@ def input_of(attempt: Attempt, settings: JobSettings) -> Any:
     }
 
 
+def lease_of(attempt: Attempt, settings: JobSettings) -> LeaseSpec:
+    """The Lease by which an attempt is taken."""
+    labels = labels_of(settings.instance, attempt.handle, attempt.package.run.pipeline, attempt.location)
+    return LeaseSpec(job_name(settings.instance, attempt.handle), settings.namespace, labels)
+
+
 def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str) -> dict[str, Any]:
     spec = base64.b85encode(zlib.compress(msgspec.json.encode(attempt.package.spec), 9)).decode()
     if len(spec) > MOST_SPEC:
@@ -116,8 +132,10 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
             f"Step {attempt.package.spec.step!r} reads from too many steps for a pod ({len(spec):,} bytes).",
             hint="Collect values in a step before it.",
         )
+    claim = _claim(attempt, settings) if settings.has_claims else _Claim()
     environment = {
         **code.environment,
+        **claim.environment,
         "ORCHESTRATOR_POD_SPEC": spec,
         "ORCHESTRATOR_POD_TARGET": msgspec.json.encode(code.target).decode(),
         "ORCHESTRATOR_POD_TOKEN": token,
@@ -131,6 +149,8 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
         },
         {"name": "tmp", "emptyDir": {}},
     ]
+    mounts += claim.mounts
+    volumes += claim.volumes
     if settings.claim is not None:
         mounts.append({"name": "orchestrator-storage", "mountPath": settings.mount})
         volumes.append({"name": "orchestrator-storage", "persistentVolumeClaim": {"claimName": settings.claim}})
@@ -145,7 +165,10 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
                 "name": CONTAINER,
                 "image": code.image,
                 "command": ["python", "-P", "-m", "orchestrator.worker.in_pod"],
-                "env": [{"name": name, "value": literal(value)} for name, value in environment.items()],
+                "env": [
+                    *({"name": name, "value": literal(value)} for name, value in environment.items()),
+                    *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in claim.fields),
+                ],
                 "envFrom": list(settings.env_from),
                 "terminationMessagePolicy": "File",
                 "volumeMounts": mounts,
@@ -158,6 +181,28 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
         ],
         "volumes": volumes,
     }
+
+
+class _Claim(Struct, frozen=True):
+    """What a pod needs to take its attempt by a Lease."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[dict[str, Any], ...] = ()
+    volumes: tuple[dict[str, Any], ...] = ()
+
+
+def _claim(attempt: Attempt, settings: JobSettings) -> _Claim:
+    lease = msgspec.json.encode(lease_of(attempt, settings)).decode()
+    return _Claim(
+        {"ORCHESTRATOR_POD_LEASE": lease, "ORCHESTRATOR_POD_API": _API},
+        (
+            ("ORCHESTRATOR_POD_UID", "metadata.uid"),
+            ("ORCHESTRATOR_POD_JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
+        ),
+        ({"name": "orchestrator-api", "mountPath": _API, "readOnly": True},),
+        ({"name": "orchestrator-api", "projected": {"defaultMode": 0o444, "sources": _TOKEN_SOURCES}},),
+    )
 
 
 def literal(value: str) -> str:

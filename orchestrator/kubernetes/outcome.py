@@ -35,7 +35,10 @@ def finished(
     recorded, is_whole = _events(handle, facts, ours, token)
     new = recorded[seen:]
     vanished = "its pod is gone, and how it ended was not seen" if is_gone and facts.stage is not Stage.ENDED else None
-    lost = None if was_stopped else how_it_was_lost(facts) or vanished
+    refused, unclaimed = _unclaimed(facts)
+    if refused is not None:
+        return Outcome(observed(Phase.FAILED, (), refused, refused.message), printed)
+    lost = unclaimed or (None if was_stopped else how_it_was_lost(facts) or vanished)
     outcome = up_to_outcome(new)
     if outcome is not None and not (lost is not None and isinstance(outcome.events[-1], AttemptCanceled)):
         return Outcome(outcome, printed)
@@ -50,6 +53,16 @@ def finished(
     kind = "OutOfMemory" if facts.reason == "OOMKilled" else "ProcessExited"
     error = ErrorInfo(kind, message, exit_code=facts.exit_code)
     return Outcome(observed(Phase.FAILED, new, error, message), printed)
+
+
+def _unclaimed(facts: PodFacts) -> tuple[ErrorInfo | None, str | None]:
+    """Why the pod has not made the attempt: an error, or how it was lost."""
+    message = read_message(facts.left)
+    if message is None or not message.unclaimed:
+        return None, None
+    if message.unclaimed == "refused":
+        return ErrorInfo("ClaimRefused", message.reason), None
+    return None, message.reason
 
 
 def _events(handle: str, facts: PodFacts, ours: list[str], token: str) -> tuple[list[Recorded], bool]:

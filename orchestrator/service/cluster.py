@@ -29,7 +29,13 @@ NEEDED = (
     ("", "pods/log", ("get",)),
     ("", "events", ("list", "watch")),
     ("", "secrets", ("create", "delete")),
+    ("coordination.k8s.io", "leases", ("create", "patch", "deletecollection")),
 )
+# What the pods of steps do: each takes its attempt by a Lease, so that no second pod makes it too.
+NEEDED_BY_PODS = (("coordination.k8s.io", "leases", ("create", "get")),)
+
+
+Needed = tuple[str, str, tuple[str, ...]]
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -116,23 +122,38 @@ def manifests(workspace: Workspace, pipeline: str, mode: str | None, step: str |
 
 
 def least_role(workspace: Workspace) -> list[dict[str, Any]]:
-    """The least role that suffices for the owner of runs in the namespace of the workspace file, and its binding to the
-    service account `orchestrator`. Asks no cluster."""
-    namespace = workspace.settings.kubernetes.namespace or "default"
-    metadata = {"name": "orchestrator", "namespace": namespace}
-    rules = [{"apiGroups": [group], "resources": [kind], "verbs": list(verbs)} for group, kind, verbs in NEEDED]
+    """The least roles that suffice in the namespace of the workspace file, with their bindings. That of the owner of
+    runs is bound to the service account `orchestrator`, which is made; that of steps to the account that their pods run
+    as. Asks no cluster."""
+    settings = workspace.settings.kubernetes
+    namespace = settings.namespace or "default"
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _named("orchestrator", namespace)}
+    documents = [account, *role_of("orchestrator", namespace, NEEDED, "orchestrator")]
+    if settings.claim == "lease":
+        pods = str(settings.pod.get("serviceAccountName") or "default")
+        documents += role_of("orchestrator-steps", namespace, NEEDED_BY_PODS, pods)
+    return documents
+
+
+def role_of(name: str, namespace: str, needed: Iterable[Needed], account: str) -> list[dict[str, Any]]:
+    """A role, and its binding to a service account."""
+    rules = [{"apiGroups": [group], "resources": [kind], "verbs": list(verbs)} for group, kind, verbs in needed]
     api = "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{api}/v1",
+        "kind": "RoleBinding",
+        "metadata": _named(name, namespace),
+        "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    }
     return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
-        {
-            "apiVersion": f"{api}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": api, "kind": "Role", "name": "orchestrator"},
-            "subjects": [{"kind": "ServiceAccount", "name": "orchestrator", "namespace": namespace}],
-        },
+        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": _named(name, namespace), "rules": rules},
+        binding,
     ]
+
+
+def _named(name: str, namespace: str) -> dict[str, str]:
+    return {"name": name, "namespace": namespace}
 
 
 def _client(workspace: Workspace) -> Client:

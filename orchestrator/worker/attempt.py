@@ -71,7 +71,7 @@ def run_attempt(
             faulthandler.enable(2)  # where a crash in C code came from, at the end of stderr.log
             record = Recorder(spec.step, spec.attempt, write, interruption, mask, lambda: recording.switch_to("log"))
             with library_logs(record.handler()):
-                perform(bound, spec, record, interruption, ending)
+                perform(bound, spec, record, interruption, ending, claim.confirm)
     finally:
         claim.release()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import os
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -50,13 +50,15 @@ def perform(
     record: Recorder,
     interruption: Interruption,
     ending: Ending | None = None,
+    confirm: Callable[[], None] = lambda: None,
 ) -> BaseException | None:
     """Makes the attempt and records it, from AttemptStarted to the outcome, whatever user code does short of ending
     the process. Resources live as long as the attempt, in every executor: what works here works in production. The
-    outcome is recorded once `ending` has waited for whatever else the attempt has started.
+    outcome is recorded once `ending` has waited for whatever else the attempt has started. `confirm` is called before a
+    value is stored, and raises when the attempt is not this process's any more.
     Returns the exception that ended it, if one did."""
     record(AttemptStarted, pid=os.getpid(), host=_HOST, post_mortem=spec.post_mortem is not None)
-    attempt = _Attempt(bound, spec, record, interruption, ending or NothingToEnd())
+    attempt = _Attempt(bound, spec, record, interruption, ending or NothingToEnd(), confirm)
     if spec.post_mortem is None:
         return attempt.run()
     attempt.run_failure_hooks(spec.post_mortem)
@@ -71,8 +73,10 @@ class _Attempt:
         record: Recorder,
         interruption: Interruption,
         ending: Ending,
+        confirm: Callable[[], None],
     ) -> None:
         self.ending = ending
+        self.confirm = confirm
         self.bound = bound
         self.spec = spec
         self.record = record
@@ -132,7 +136,7 @@ class _Attempt:
         node = self.bound.node(planned)
         with self.interruption.interruptible():
             self.scope.provide(self._needed(planned), self.record, self._resource_context())
-        values = Values(self.bound, planned, self.spec, self.scope, self.record)
+        values = Values(self.bound, planned, self.spec, self.scope, self.record, self.confirm)
         config = self.bound.step_config(node)
         with self.interruption.interruptible():
             arguments = values.inputs()

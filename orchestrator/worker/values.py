@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -49,7 +49,13 @@ class Values:
     """The inputs and outputs of one attempt."""
 
     def __init__(
-        self, bound: BoundRun, planned: PlannedStep, spec: AttemptSpec, scope: ResourceScope, record: Recorder
+        self,
+        bound: BoundRun,
+        planned: PlannedStep,
+        spec: AttemptSpec,
+        scope: ResourceScope,
+        record: Recorder,
+        confirm: Callable[[], None],
     ) -> None:
         self._bound = bound
         self._planned = planned
@@ -57,6 +63,7 @@ class Values:
         self._spec = spec
         self._scope = scope
         self._record = record
+        self._confirm = confirm
         self._log = record.logger()
         self.produced: dict[str, tuple[str, ...] | None] = {}
         self._keys: dict[str, dict[str, None]] = {}  # of dynamic outputs: a set that keeps its order
@@ -244,6 +251,7 @@ class Values:
         manager, resources = self._scope.io_manager(key)
         reference = SourceRef(self._spec.step, name, self._spec.run_id, mapping_key)
         context = output_context(self._bound, reference, resources, self._log, self._spec.attempt)
+        self._confirm()
         started = clock.monotonic()
         with _explained(f"while storing output {name!r} of step {self._spec.step!r} with io_manager {key!r}"):
             self._record_materializations(key, manager.handle_output(context, value), metadata)

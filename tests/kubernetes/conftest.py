@@ -17,6 +17,7 @@ import yaml
 
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.kubeconfig import find_access
+from orchestrator.service.cluster import NEEDED_BY_PODS, role_of
 
 HERE = Path(__file__).parent / "cluster"
 ROOT = Path(__file__).parent.parent.parent
@@ -101,8 +102,16 @@ def namespace(cluster):
     for _ in range(200):
         if cluster.kubectl("get", "serviceaccount", "-n", name, "-o", "name"):
             break
+    let_pods_claim(cluster, name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def let_pods_claim(cluster, namespace):
+    """Applies what `orchestrator kubernetes rbac` prints for the pods of steps."""
+    documents = role_of("orchestrator-steps", namespace, NEEDED_BY_PODS, "default")
+    for kind, document in zip(("roles", "rolebindings"), documents, strict=True):
+        cluster.client.request("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{kind}", document)
 
 
 def section(namespace, workspace, **more):

@@ -37,7 +37,7 @@ def container(job):
 
 def environment_of(job):
     """What the container finds in its environment."""
-    return {entry["name"]: expanded(entry["value"]) for entry in container(job)["env"]}
+    return {entry["name"]: expanded(entry["value"]) for entry in container(job)["env"] if "value" in entry}
 
 
 def expanded(value):

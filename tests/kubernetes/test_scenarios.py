@@ -1,5 +1,6 @@
 """Runs on a real cluster, by the installed command. The numbers are those of the list in docs/kubernetes.md."""
 
+import copy
 import json
 import os
 import signal
@@ -290,3 +291,52 @@ def test_jobs_are_listed_and_orphans_are_deleted_on_request(work):
     assert job["is_orphan"]
     assert work("kubernetes", "jobs", "--delete-orphans", "--yes").code == 0
     work.until(lambda: work.cluster.items("jobs", work.namespace) == [], "the Job to be gone")
+
+
+def begun(work):
+    """A run whose only step waits in its pod; its Job."""
+    owner = work.start("run", "one_waits")
+    work.until(lambda: work.bench.ledger() == ["waits"], "the step to begin")
+    (job,) = work.cluster.items("jobs", work.namespace)
+    return owner, job
+
+
+def test_9_a_second_pod_of_a_job_ends_without_running_user_code(work):
+    owner, job = begun(work)
+    second = copy.deepcopy(job["spec"]["template"])
+    second |= {"apiVersion": "v1", "kind": "Pod"}
+    second["metadata"] |= {"name": "second", "namespace": work.namespace}
+    work.cluster.client.request("POST", f"/api/v1/namespaces/{work.namespace}/pods", second)
+
+    def state():
+        (pod,) = [pod for pod in work.pods() if pod["metadata"]["name"] == "second"]
+        return pod["status"].get("containerStatuses", [{}])[0].get("state", {}).get("terminated")
+
+    work.until(state, "the end of the second pod")
+    assert (state()["exitCode"], "another one does" in state()["message"]) == (0, True)
+    assert work.bench.ledger() == ["waits"]
+    (work.bench.path / "go").touch()
+    assert owner.wait(180) == 0, (work.bench.path / "output").read_text()
+    assert work.bench.ledger() == ["waits"]
+    work.until(lambda: work.cluster.items("leases", work.namespace) == [], "the Lease to go with its Job")
+
+
+def test_10b_a_pod_whose_attempt_was_given_up_stores_nothing_more(work):
+    owner, job = begun(work)
+    name = job["metadata"]["name"]
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{work.namespace}/leases/{name}"
+    work.cluster.client.request("PATCH", path, {"spec": {"holderIdentity": "owner"}})
+    (work.bench.path / "go").touch()
+    assert owner.wait(180) == 1
+    assert "its owner has given it up" in work("runs", "events", "last").out
+    assert list((work.bench.path / "claim").rglob("waits*")) == []
+
+
+def test_a_pod_without_permission_for_its_claim_says_which_and_what_to_do(work):
+    work.cluster.kubectl("delete", "rolebinding", "--all", "-n", work.namespace)
+    page = work.run("one_waits")
+    assert page["status"] == "FAILURE"
+    (step,) = page["steps"]
+    assert 'cannot create resource "leases"' in step["error"]
+    assert "orchestrator kubernetes rbac" in step["error"]
+    assert work.bench.ledger() == []
