@@ -13,7 +13,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.executors.base import Executor
 from orchestrator.model.tick import Evaluation
 from orchestrator.planning.plan import PlannedRun
-from orchestrator.service.run_checks import check_planned
+from orchestrator.service.run_checks import capabilities_of, check_planned
 
 # Configuration deeper than this is a mistake, and much deeper than this nothing can encode or decode it.
 DEEPEST = 100
@@ -80,7 +80,7 @@ def _checked(plan: PlannedRun | str, executor_of: Callable[[str], Executor]) -> 
     if isinstance(plan, str):
         return plan
     try:
-        check_planned(plan, executor_of(plan.executor).capabilities)
+        check_planned(plan, capabilities_of(plan, executor_of))
     except OrchestratorError as error:
         return str(error)
     return plan

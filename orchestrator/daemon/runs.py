@@ -99,7 +99,7 @@ class Runs:
         try:
             record = run_log.record()
             owned = OwnedRun(run_log, record, lock)
-            driver = RunDriver(owned, self._executor(record.executor), self._note(run_log))
+            driver = RunDriver(owned, self._executor, self._note(run_log))
             self._drivers[run_log.run_id] = driver
             driver.begin("daemon")
         except BaseException:
@@ -189,7 +189,7 @@ class Runs:
         drop_slot(self._state, run_id)
         driver.close()
         del self._drivers[run_id]
-        self._executor(driver.record.executor).end_run(run_id)
+        _end_run(driver)
         self._ended.append(run_id)
         failed = driver.progress.status is RunState.FAILURE
         say = self._log.error if failed else self._log.info
@@ -201,7 +201,7 @@ class Runs:
         driver = self._drivers.pop(run_id)
         driver.kill()
         driver.abandon()
-        self._executor(driver.record.executor).end_run(run_id)
+        _end_run(driver)
         end_lost_runs(self._store.database, self._state, now)
         self._ended.append(run_id)
         self._log.error("a run was lost", run=run_id, error=error.message)
@@ -311,6 +311,11 @@ def _last_owner(run_log: RunLog) -> Owner | None:
         if isinstance(event, (RunStarted, RunResumed)):
             owner = event.owner
     return owner
+
+
+def _end_run(driver: RunDriver) -> None:
+    for executor in driver.executors:
+        executor.end_run(driver.record.run_id)
 
 
 def _why(driver: RunDriver) -> str:

@@ -67,6 +67,7 @@ class StepDefinition(Generic[P, R_co]):
         io_manager: str | None = None,
         version: str | None = None,
         isolation: Isolation | None = None,
+        executor: str | None = None,
         pod: Pod | None = None,
         hooks: Iterable[HookDefinition] = (),
         description: str | None = None,
@@ -86,6 +87,7 @@ class StepDefinition(Generic[P, R_co]):
         self.tags = check_tags(tags, str(self), self.where)
         self.version = None if version is None else str(version)
         self.isolation = self._check_isolation(isolation)
+        self.executor = self._check_executor(executor)
         self.pod = self._check_pod(pod)
         self.hooks = check_hooks(hooks, str(self), self.where)
         self.description = description or inspect.getdoc(function)
@@ -163,6 +165,12 @@ class StepDefinition(Generic[P, R_co]):
                 return seconds
         problem = f"timeout={timeout!r} is not a duration above 0."
         raise definition_error(str(self), self.where, problem, 'Write timeout=600 or timeout="10m" for ten minutes.')
+
+    def _check_executor(self, executor: Any) -> str | None:
+        if executor is None or (isinstance(executor, str) and executor):
+            return executor
+        hint = 'Write executor="subprocess", "kubernetes" or another name.'
+        raise definition_error(str(self), self.where, f"executor={executor!r} is not the name of an executor.", hint)
 
     def _check_pod(self, pod: Any) -> Pod | None:
         check_usable(pod)
@@ -273,6 +281,7 @@ def step(
     io_manager: str | None = ...,
     version: str | None = ...,
     isolation: Isolation | None = ...,
+    executor: str | None = ...,
     pod: Pod | None = ...,
     hooks: Iterable[HookDefinition] = ...,
     description: str | None = ...,
@@ -289,6 +298,7 @@ def step(
     io_manager: str | None = ...,
     version: str | None = ...,
     isolation: Isolation | None = ...,
+    executor: str | None = ...,
     pod: Pod | None = ...,
     hooks: Iterable[HookDefinition] = ...,
     description: str | None = ...,
@@ -313,6 +323,7 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     io_manager: the resource that stores its outputs.
     version: lets `run --memoize` reuse outputs of the same version, inputs and configuration.
     isolation: "spawn" starts it in a fresh interpreter, instead of forking the one that has the module loaded.
+    executor: the executor that runs it, whatever the run's own is.
     pod: what it needs of its container, for executors that run containers.
     hooks: called when it has succeeded or finally failed.
     description: by default the function's docstring.

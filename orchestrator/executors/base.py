@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct, field
@@ -11,7 +11,7 @@ from orchestrator.attempts.channel import Channels
 from orchestrator.attempts.observation import Observation
 from orchestrator.attempts.package import AttemptPackage
 from orchestrator.code_locations.pool import LocationPool
-from orchestrator.model.reach import Reach
+from orchestrator.model.reach import Reach, furthest, nearest
 from orchestrator.settings import Settings
 
 # How long an attempt that is asked to stop may take to clean up before it is killed.
@@ -55,6 +55,18 @@ class Capabilities(Struct, frozen=True):
     forks: bool = False
     spread: Reach = "machine"
     storage: Reach = "machine"
+
+
+def together(capabilities: Sequence[Capabilities]) -> Capabilities:
+    """What executors that share a run require and offer. They run its steps in different processes at least; of the
+    places where they store values, only what the nearest reaches is sure to be the same. Pure."""
+    if len(capabilities) == 1:
+        return capabilities[0]
+    return Capabilities(
+        forks=any(one.forks for one in capabilities),
+        spread=furthest(["machine", *(one.spread for one in capabilities)]),
+        storage=nearest(one.storage for one in capabilities),
+    )
 
 
 class Executor(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,16 @@ class StoredWithin(msgspec.Struct, frozen=True):
     manager: str
     reach: Reach
     in_storage: bool = False
+
+
+def nearest(reaches: Iterable[Reach]) -> Reach:
+    """The shortest of them."""
+    return min(reaches, key=_ORDER.index)
+
+
+def furthest(reaches: Iterable[Reach]) -> Reach:
+    """The longest of them."""
+    return max(reaches, key=_ORDER.index)
 
 
 def reaches(reach: Reach, needed: Reach) -> bool:

@@ -190,6 +190,7 @@ def _planned(shape: Shape, node: Node, given: _Given, isolation: str, versions: 
         resources=step.resources,
         hooks=tuple(hook.name for hook in node.hooks),
         isolation=step.isolation or isolation,
+        executor=step.executor,
         pod=_pod(step.pod or shape.mode.pod),
         version=versions.get(node.key),
         selected=selected,

@@ -62,6 +62,7 @@ class PlannedStep(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     resources: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     isolation: str = "fork"
+    executor: str | None = None  # its own, whatever that of the run is
     pod: dict[str, Any] | None = None  # what `Pod(...)` says, for executors that run containers
     version: str | None = None
     selected: bool = True  # False: not run, only there because a selected step needs its outputs
@@ -144,6 +145,12 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     stored_within: tuple[StoredWithin, ...] = ()  # by managers that do not reach every machine
     changed: tuple[str, ...] = ()  # the nodes that are configured otherwise than in the run that this one continues
+
+    @property
+    def executors(self) -> tuple[str, ...]:
+        """The executors of the run: its own, and those that steps which are to run have chosen."""
+        chosen = {step.executor or self.executor for step in self.plan.selected()} - {self.executor}
+        return (self.executor, *sorted(chosen))
 
 
 encode_plan = msgspec.json.Encoder().encode

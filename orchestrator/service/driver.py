@@ -79,7 +79,9 @@ class RunDriver:
     `advance` raises StoreError (a full disk) it may be called again: nothing is lost by that, and nothing done twice.
     """
 
-    def __init__(self, owned: OwnedRun, executor: Executor, listener: Listener | None = None) -> None:
+    def __init__(
+        self, owned: OwnedRun, executor_of: Callable[[str], Executor], listener: Listener | None = None
+    ) -> None:
         run_log = owned.run_log
         self.run_log = run_log
         self.record = owned.record
@@ -89,7 +91,7 @@ class RunDriver:
         self.plan: Plan = self.progress.plan
         self._package = run_package(self.record, str(run_log.state.storage))
         self._lock = owned.lock
-        self._executor = executor
+        self._executor_of = executor_of
         self._listener = listener
         self._unwritten: list[bytes] = []
         self._intended: list[Launch | Stop] = []
@@ -97,6 +99,12 @@ class RunDriver:
         self._has_history = bool(events)
         self._clocks = clock.JumpDetector()
         self._latest = max((event.at for event in events), default=LONG_AGO)
+
+    @property
+    def executors(self) -> list[Executor]:
+        """Those that may run attempts of this run: its own first."""
+        names = dict.fromkeys([self.record.executor, *(step.executor or "" for step in self.plan.selected())])
+        return [self._executor_of(name) for name in names if name]
 
     # --- beginning ---
 
@@ -125,9 +133,10 @@ class RunDriver:
     def _adopt_attempts(self) -> None:
         for step in self.progress.in_flight.values():
             spec = attempt_spec(self.progress, step, attempt=step.attempt)
-            handle = self._executor.adopt(self._attempt(spec), step.seen)
+            executor = self._executor(spec.template)
+            handle = executor.adopt(self._attempt(spec), step.seen)
             if step.stop is not None:
-                self._executor.cancel(handle, DEFAULT_GRACE_S)
+                executor.cancel(handle, DEFAULT_GRACE_S)
 
     # --- going on ---
 
@@ -181,7 +190,7 @@ class RunDriver:
     def kill(self) -> None:
         """After `request_cancel`: ends what is still running at once."""
         for step in self.progress.in_flight.values():
-            self._executor.cancel(handle_of(self.record.run_id, step.key, step.attempt), 0.0)
+            self._stop(step.key, step.attempt, 0.0)
 
     # --- ending ---
 
@@ -226,7 +235,7 @@ class RunDriver:
             at=now,
             step=spec.step,
             attempt=spec.attempt,
-            executor=self._executor.name,
+            executor=self._executor(spec.template).name,
             post_mortem=spec.post_mortem is not None,
         )
 
@@ -237,8 +246,7 @@ class RunDriver:
         while self._intended:
             action = self._intended[0]
             if isinstance(action, Stop):
-                handle = handle_of(self.record.run_id, action.step, action.attempt)
-                self._executor.cancel(handle, DEFAULT_GRACE_S)
+                self._stop(action.step, action.attempt, DEFAULT_GRACE_S)
             else:
                 self._launch(action.spec)
             self._intended.pop(0)
@@ -246,7 +254,7 @@ class RunDriver:
     def _launch(self, spec: AttemptSpec) -> None:
         crash_point("attempt.journalled")
         try:
-            self._executor.launch(self._attempt(spec))
+            self._executor(spec.template).launch(self._attempt(spec))
         except OSError as error:
             if error.errno not in IN_THE_WAY:
                 raise unusable(self.run_log.directory, error) from error
@@ -258,6 +266,13 @@ class RunDriver:
             info = ErrorInfo(type(error).__name__, str(error))
             self._take(AttemptDied(at=clock.now(), step=spec.step, attempt=spec.attempt, error=info))
         crash_point("attempt.sent")
+
+    def _stop(self, step: str, attempt: int, grace: float) -> None:
+        self._executor(self.plan.origin_of(step).key).cancel(handle_of(self.record.run_id, step, attempt), grace)
+
+    def _executor(self, template: str) -> Executor:
+        """The executor of a step as planned."""
+        return self._executor_of(self.plan.by_key[template].executor or self.record.executor)
 
     def _mark_pending(self) -> None:
         """A run that was interrupted was taken off the list of those whose journals are read: it is put back. Again

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Protocol
 
 from orchestrator import clock
@@ -53,37 +54,39 @@ def drive(
         events.append(event)
         display.event(event)
 
-    executor = workspace.executor(owned.record.executor)
-    driver = RunDriver(owned, executor, listener)
+    driver = RunDriver(owned, workspace.executor, listener)
+    executors = driver.executors
     try:
         driver.begin("foreground")
-        drive_to_end(driver, executor, interrupts, lambda: display.turn(driver.progress))
+        drive_to_end(driver, executors, interrupts, lambda: display.turn(driver.progress))
     finally:
         display.close()
         if driver.progress.is_finished:
             drop_slot(workspace.state, owned.record.run_id)
-            executor.end_run(owned.record.run_id)
+            for executor in executors:
+                executor.end_run(owned.record.run_id)
         driver.close()
-        executor.close()
+        for executor in executors:
+            executor.close()
     return RunView(owned.record, driver.progress, tuple(events), owned.run_log)
 
 
 def drive_to_end(
     driver: RunDriver,
-    executor: Executor,
+    executors: Sequence[Executor],
     interrupts: Interrupts,
     after_turn: Callable[[], None] = lambda: None,
 ) -> None:
     """Returns once the run is over. `after_turn` is called now and then, at least a few times a second."""
     while not driver.progress.is_finished:
         _obey(driver, interrupts)
-        for handle, seen in executor.poll().items():
+        for handle, seen in chain.from_iterable(executor.poll().items() for executor in executors):
             _, step, attempt = split_handle(handle)
             driver.observe(step, attempt, seen)
         driver.advance(clock.now(), driver.record.max_concurrent_steps)
         after_turn()
         if not driver.progress.is_finished:
-            _wait(driver, executor, interrupts)
+            _wait(driver, executors, interrupts)
 
 
 def _obey(driver: RunDriver, interrupts: Interrupts) -> None:
@@ -94,13 +97,14 @@ def _obey(driver: RunDriver, interrupts: Interrupts) -> None:
             driver.kill()
 
 
-def _wait(driver: RunDriver, executor: Executor, interrupts: Interrupts) -> None:
+def _wait(driver: RunDriver, executors: Sequence[Executor], interrupts: Interrupts) -> None:
     timeout = LOOK_S
     due = driver.next_instant()
     if due is not None:
         timeout = min(timeout, max(0.0, (due - clock.now()).total_seconds()))
     with selectors.DefaultSelector() as selector:
-        for descriptor in {*executor.descriptors(), interrupts.wake}:
+        watched = chain.from_iterable(executor.descriptors() for executor in executors)
+        for descriptor in {*watched, interrupts.wake}:
             selector.register(descriptor, selectors.EVENT_READ)
         for key, _ in selector.select(timeout):
             if key.fd == interrupts.wake:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orchestrator.errors import ConfigError, ExecutionError
-from orchestrator.executors.base import Capabilities
+from orchestrator.executors.base import Capabilities, Executor, together
 from orchestrator.model.reach import Reach, StoredWithin, reaches
 from orchestrator.planning.plan import PlannedRun
 from orchestrator.protocol.messages import SPAWN_HINT
@@ -13,8 +15,8 @@ _KEPT = {
     "machine": "stores the outputs of step {step!r} on one machine ({manager})",
 }
 _SPREAD = {
-    "machine": "runs every step in a process of its own",
-    "anywhere": "runs steps on different machines",
+    "machine": "every step in a process of its own",
+    "anywhere": "steps on different machines",
 }
 _HINTS = {
     "process": "Use --executor in_process, or a mode with an IO manager that stores values.",
@@ -23,8 +25,13 @@ _HINTS = {
 }
 
 
+def capabilities_of(planned: PlannedRun, executor_of: Callable[[str], Executor]) -> Capabilities:
+    """What the executors of a run require and offer together. Raises ConfigError when one of them cannot be used."""
+    return together([executor_of(name).capabilities for name in planned.executors])
+
+
 def check_planned(planned: PlannedRun, capabilities: Capabilities) -> None:
-    """Raises ConfigError when the executor spreads the run's steps further than its IO managers reach."""
+    """Raises ConfigError when the executors spread the run's steps further than its IO managers reach."""
     for stored in planned.stored_within:
         is_there = stored.in_storage and reaches(capabilities.storage, capabilities.spread)
         if not (is_there or reaches(stored.reach, capabilities.spread)):
@@ -34,9 +41,14 @@ def check_planned(planned: PlannedRun, capabilities: Capabilities) -> None:
 def _out_of_reach(planned: PlannedRun, stored: StoredWithin, needed: Reach) -> ConfigError:
     kept = _KEPT[stored.reach].format(step=stored.step, manager=stored.manager)
     return ConfigError(
-        f"Mode {planned.mode!r} {kept}, and the {planned.executor!r} executor {_SPREAD[needed]}.",
+        f"Mode {planned.mode!r} {kept}, and {_named(planned.executors)} {_SPREAD[needed]}.",
         hint=_HINTS[stored.reach],
     )
+
+
+def _named(executors: tuple[str, ...]) -> str:
+    names = " and ".join(map(repr, executors))
+    return f"the {names} executor runs" if len(executors) == 1 else f"the executors {names} run"
 
 
 def check_forking(planned: PlannedRun, capabilities: Capabilities, location: str, fork_problem: str | None) -> None:

@@ -28,7 +28,7 @@ from orchestrator.service.admission import Terms, enter, limits_in_the_way
 from orchestrator.service.driver import OwnedRun
 from orchestrator.service.history import ancestors, progress_of
 from orchestrator.service.interrupts import Interrupts
-from orchestrator.service.run_checks import check_forking, check_planned
+from orchestrator.service.run_checks import capabilities_of, check_forking, check_planned
 from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
 
 _NOT_INHERITED = (ALERTS_TAG, IGNORED_LIMITS_TAG)
@@ -88,7 +88,7 @@ def plan_new(
         raise NotFound("No pipeline was named.")
     found = find_pipeline(workspace, request.pipeline)
     planned = plan(workspace, found, in_workspace(workspace, replace(request, pipeline=found.info.name)))
-    capabilities = workspace.executor(planned.executor).capabilities  # an executor that cannot be used is refused here
+    capabilities = capabilities_of(planned, workspace.executor)
     check_planned(planned, capabilities)
     loaded = found.process.loaded
     check_forking(planned, capabilities, found.location, None if loaded is None else loaded.fork_problem)

@@ -204,10 +204,10 @@ def plan_and_drive(path, size, times):
         )
         run_log = create_run(state, record)
         executor = Instant()
-        driver = RunDriver(OwnedRun(run_log, record, run_log.own()), executor)
+        driver = RunDriver(OwnedRun(run_log, record, run_log.own()), lambda _name: executor)
         driver.begin("foreground")
         interrupts = Interrupts()
-        drive_to_end(driver, executor, interrupts)
+        drive_to_end(driver, [executor], interrupts)
         interrupts.close()
         driver.close()
         assert str(driver.progress.status) == "SUCCESS"

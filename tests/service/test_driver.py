@@ -41,7 +41,7 @@ def run_log(tmp_path):
 
 @pytest.fixture
 def driver(run_log):
-    driver = RunDriver(OwnedRun(run_log, run_log.record(), run_log.own()), Nothing())
+    driver = RunDriver(OwnedRun(run_log, run_log.record(), run_log.own()), lambda _name: Nothing())
     driver.begin("foreground")
     yield driver
     driver.abandon()
