@@ -156,6 +156,8 @@ class KubernetesSettings(_Section, frozen=True, kw_only=True):
     env_from: Annotated[tuple[dict[str, Any], ...], reader(plain)] = ()
     storage: KubernetesStorage | None = None
     pod: Annotated[dict[str, Any], reader(plain)] = {}
+    spot: Annotated[dict[str, Any] | None, reader(plain)] = None
+    spot_attempts: Annotated[int, msgspec.Meta(ge=0)] = 2
 
 
 class RetentionSettings(_Section, frozen=True, kw_only=True):

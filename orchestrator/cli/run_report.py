@@ -26,6 +26,7 @@ from orchestrator.cli.runs_view import (
     step_line,
 )
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
+from orchestrator.clock import format_duration
 from orchestrator.engine.step_graph import RunStep
 from orchestrator.engine.summary import run_detail
 from orchestrator.model.asset import asset_name
@@ -108,7 +109,21 @@ def _row(members: list[RunStep]) -> _Row:
 
 
 def step_note(step: RunStep) -> str:
-    """What there is to say of a step beside its state: why it did not run, or that it needed several attempts."""
+    """What there is to say of a step beside its state: why it did not run, that it needed several attempts, and where
+    in a cluster it ran."""
+    return ", ".join(part for part in (_fate(step), _place(step)) if part)
+
+
+def _place(step: RunStep) -> str:
+    if step.place is None:
+        return ""
+    waited = f"waited {format_duration(step.waited or 0)}"
+    if step.place.pulled_s:
+        waited += f" ({format_duration(step.place.pulled_s)} for its image)"
+    return f"on {step.place.node}, {waited}" if step.place.node else waited
+
+
+def _fate(step: RunStep) -> str:
     if step.state is StepState.SKIPPED:
         return step.missing_input() or ""
     if step.state is StepState.ABANDONED:

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.engine.step_graph import Network, RunStep
 from orchestrator.model import events as ev
-from orchestrator.model.error_info import ErrorInfo
+from orchestrator.model.error_info import OUT_OF_MEMORY, ErrorInfo
 from orchestrator.model.states import TERMINAL_RUN_STATES, RunState, StepState
 from orchestrator.planning.plan import Plan
 
@@ -41,6 +41,7 @@ class RunProgress:
         self.retries: list[tuple[datetime, str]] = []
         self.deadlines: list[tuple[datetime, str, int]] = []
         self.failed = 0
+        self.image: str | None = None  # what the first pod of the run was made from, by its digest
         self._early: dict[str, list[ev.Event]] = {}
         self._sort_decidable()
 
@@ -163,6 +164,7 @@ class RunProgress:
         step.started_at = step.seconds = step.due_at = step.stop = None
         step.had_outcome = False
         step.waits_for = ""
+        step.place, step.launched_at = None, event.at
         step.seen = 0
 
     def _attempt_waiting(self, event: ev.AttemptWaiting) -> None:
@@ -172,6 +174,9 @@ class RunProgress:
         step = self.network.steps[event.step]
         step.waits_for = ""
         step.started_at = event.at
+        step.place = event.place
+        if event.place is not None and not (step.planned.pod or {}).get("image"):
+            self.image = self.image or event.place.image
         if step.planned.timeout is not None:
             due = event.at + timedelta(seconds=step.planned.timeout)
             heapq.heappush(self.deadlines, (due, step.key, event.attempt))
@@ -251,6 +256,7 @@ class RunProgress:
         self, step: RunStep, error: ErrorInfo, ask: ev.RetryAsk | None = None, allow_retries: bool = True
     ) -> None:
         step.failures += 1
+        step.out_of_memory += error.kind == OUT_OF_MEMORY
         step.error, step.ask, step.allow_retries, step.lost = error, ask, allow_retries, False
         self.ended.append(step)
 

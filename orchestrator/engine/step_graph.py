@@ -14,7 +14,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from orchestrator.model.attempt import SourceRef
+from orchestrator.model.attempt import Place, SourceRef
 from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import RetryAsk
 from orchestrator.model.states import TERMINAL_STEP_STATES, StepState
@@ -55,7 +55,10 @@ class RunStep(Struct, eq=False):
     attempt: int = 0
     failures: int = 0
     losses: int = 0
+    out_of_memory: int = 0  # how many of the failures were that
+    launched_at: datetime | None = None
     started_at: datetime | None = None
+    place: Place | None = None  # where the last attempt began, in a cluster
     seconds: float | None = None
     due_at: datetime | None = None
     put_off_at: datetime | None = None  # when that was decided
@@ -84,6 +87,13 @@ class RunStep(Struct, eq=False):
     def tries(self) -> int:
         """How many attempts were made at the step itself."""
         return self.attempt - (self.hooks in ("running", "done"))
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds from the launch of the last attempt to its begin; None while it has not begun."""
+        if self.launched_at is None or self.started_at is None:
+            return None
+        return round(max(0.0, (self.started_at - self.launched_at).total_seconds()), 3)
 
     def missing_input(self) -> str | None:
         """Why this step has to be skipped: an input none of whose sources has a value; None when there is none."""

@@ -31,4 +31,6 @@ def step_summary(step: RunStep) -> StepSummary:
         attempts=step.tries,
         duration_s=None if step.seconds is None else round(step.seconds, 6),
         error=step.error.headline() if step.error and step.is_finished else None,
+        waited_s=step.waited,
+        place=step.place,
     )

@@ -21,7 +21,9 @@ DEFAULT_GRACE_S = 15.0
 class Attempt(Struct, frozen=True):
     """One attempt to be launched: what its process is given (`package`), and the location whose code it runs.
     `isolation` is "fork" or "spawn"; `tags` are those of the step: an executor may read its own options from them.
-    `pod` is what `Pod(...)` says, for executors that run containers; `timeout` is the step's, in seconds."""
+    `timeout` is the step's, in seconds. For executors that run containers: `pod` is what `Pod(...)` says, `image` is
+    what earlier attempts of the run had, by its digest; of earlier attempts at the step, `losses` were lost and
+    `out_of_memory` ran out of memory."""
 
     package: AttemptPackage
     location: str
@@ -29,6 +31,9 @@ class Attempt(Struct, frozen=True):
     tags: Mapping[str, str] = field(default_factory=dict)
     pod: Mapping[str, Any] | None = None
     timeout: float | None = None
+    image: str | None = None
+    losses: int = 0
+    out_of_memory: int = 0
 
     @property
     def handle(self) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.kubernetes.client import Client
-from orchestrator.kubernetes.facts import PodFacts, facts_of
+from orchestrator.kubernetes.facts import PodFacts, facts_of, pull_seconds
 from orchestrator.kubernetes.names import handle_in, selector
 from orchestrator.kubernetes.reflector import Reflector
 
@@ -26,6 +26,7 @@ class ClusterView:
         self._followed: set[str] = set()
         self._gone: set[str] = set()  # pods that there were and are no more
         self._warnings: dict[str, str] = {}  # by the name of the object: a Job or a pod
+        self._pulls: dict[str, float] = {}  # by pod: seconds in which its image was pulled
         self._changed: set[str] = set()
         self.wake, self._waker = os.pipe()
         os.set_blocking(self.wake, False)
@@ -35,14 +36,19 @@ class ClusterView:
         self.events = Reflector(
             client, f"{base}/events", {"fieldSelector": "type=Warning"}, self._event, lambda _names: None
         )
+        self.pulls = Reflector(
+            client, f"{base}/events", {"fieldSelector": "reason=Pulled"}, self._pulled, lambda _names: None
+        )
 
     def start(self) -> None:
         self.pods.start()
         self.events.start()
+        self.pulls.start()
 
     def close(self) -> None:
         self.pods.stop()
         self.events.stop()
+        self.pulls.stop()
 
     def changed(self) -> set[str]:
         """The attempts of which something has changed since the last call, and empties the pipe."""
@@ -72,6 +78,11 @@ class ClusterView:
         with self._lock:
             return next((self._warnings[name] for name in names if name in self._warnings), "")
 
+    def pulled_s(self, pod: str) -> float | None:
+        """How long the node took to pull the pod's image, 0 when it was there; None when that is not known."""
+        with self._lock:
+            return self._pulls.get(pod)
+
     def follow(self, handle: str) -> None:
         """Keeps what was seen of an attempt's pod when the pod is gone, until `forget`."""
         with self._lock:
@@ -96,6 +107,7 @@ class ClusterView:
         self._gone.discard(name)
         self._names.pop(name, None)
         self._warnings.pop(name, None)
+        self._pulls.pop(name, None)
 
     # --- in the threads of the watches ---
 
@@ -137,6 +149,13 @@ class ClusterView:
             if name in self._names:
                 self._changed.add(self._names[name])
         self._wake()
+
+    def _pulled(self, event: Mapping[str, Any], is_gone: bool) -> None:
+        name = (event.get("involvedObject") or {}).get("name")
+        if not is_gone and isinstance(name, str):
+            with self._lock:
+                if name in self._names:
+                    self._pulls[name] = pull_seconds(str(event.get("message")))
 
     def _wake(self) -> None:
         try:

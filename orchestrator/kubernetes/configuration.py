@@ -23,6 +23,8 @@ def job_settings(settings: Settings, namespace: str) -> JobSettings:
         claim=None if storage is None else storage.claim,
         mount="/storage" if storage is None else storage.mount,
         has_claims=kubernetes.claim == "lease",
+        spot=kubernetes.spot,
+        spot_attempts=kubernetes.spot_attempts,
     )
 
 

@@ -28,6 +28,8 @@ from orchestrator.kubernetes.jobs import Jobs
 from orchestrator.kubernetes.names import job_name
 from orchestrator.kubernetes.orders import AGAIN, Orders
 from orchestrator.kubernetes.outcome import finished
+from orchestrator.kubernetes.pod_request import by_digest
+from orchestrator.model.attempt import Place
 from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import AttemptStarted
 
@@ -211,11 +213,14 @@ class KubernetesExecutor:
         facts, is_gone = self._view.pod(handle)
         if not tracked.is_created:
             return self._uncreated(tracked, now)
+        if facts is not None and facts.started_at is not None and not tracked.seen:
+            self._view.hint(handle)  # it may have ended already: that it began comes first
+            return self._began(tracked, facts)
         if facts is not None and (facts.stage is Stage.ENDED or is_gone):
             tracked.ending = self._submit(self._finish, tracked, facts, is_gone)
             return Observation(Phase.RUNNING)
         if facts is not None and facts.stage is Stage.RUNNING:
-            return self._runs(tracked, facts)
+            return Observation(Phase.RUNNING)
         return self._waits(tracked, facts, now)
 
     def _request_problem(self, tracked: Tracked, now: datetime) -> Observation | None:
@@ -246,11 +251,10 @@ class KubernetesExecutor:
             return Observation(Phase.PENDING)
         return self._gives_up(tracked, Observation(Phase.REVOKED, reason="its Job was never created, or was deleted"))
 
-    def _runs(self, tracked: Tracked, facts: PodFacts) -> Observation:
-        """A running attempt. Its own events come when it has ended; that it has begun is seen now, and stands for the
-        first of them, so that timeouts count from here."""
-        if tracked.seen:
-            return Observation(Phase.RUNNING)
+    def _began(self, tracked: Tracked, facts: PodFacts) -> Observation:
+        """An attempt that has begun. Its own events come when it has ended; this stands for the first of them, so that
+        timeouts count from here."""
+        assert self._view is not None
         tracked.seen = 1
         spec = tracked.attempt.package.spec
         began = AttemptStarted(
@@ -261,6 +265,12 @@ class KubernetesExecutor:
             pid=1,
             host=facts.name,
             post_mortem=spec.post_mortem is not None,
+            place=Place(
+                facts.name,
+                facts.node or "",
+                by_digest(facts.image or "", facts.image_id),
+                self._view.pulled_s(facts.name),
+            ),
         )
         return Observation(Phase.RUNNING, (began,))
 

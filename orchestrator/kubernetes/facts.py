@@ -6,6 +6,7 @@ so this is where waiting is separated from what waiting cannot fix.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -83,7 +84,7 @@ def facts_of(pod: Mapping[str, Any]) -> PodFacts:
         uid=str(metadata.get("uid", "")),
         stage=stage,
         node=(pod.get("spec") or {}).get("nodeName"),
-        image=container.get("image") or spec.get("image"),
+        image=spec.get("image") or container.get("image"),
         image_id=container.get("imageID") or None,
         cause=cause,
         message=message,
@@ -97,6 +98,17 @@ def facts_of(pod: Mapping[str, Any]) -> PodFacts:
         created_at=_instant(metadata.get("creationTimestamp")),
         started_at=_instant((state.get("running") or ended).get("startedAt")),
         finished_at=_instant(ended.get("finishedAt")),
+    )
+
+
+def pull_seconds(message: str) -> float:
+    """How long an image was pulled, of the message of a `Pulled` event; 0 when it was on the node already."""
+    found = re.search(r" in ([0-9hms.µ]+)", message)
+    if found is None:
+        return 0.0
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "µs": 0.000001}
+    return round(
+        sum(float(number) * units[unit] for number, unit in re.findall(r"([0-9.]+)(ms|µs|h|m|s)", found[1])), 6
     )
 
 

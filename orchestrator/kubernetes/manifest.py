@@ -25,6 +25,7 @@ from orchestrator.kubernetes.names import (
     labels_of,
     run_labels,
 )
+from orchestrator.kubernetes.pod_request import on_spot, requested
 
 # The sum of a Secret's values that an API server accepts.
 MOST_INPUT = 1 << 20
@@ -45,7 +46,8 @@ _AFTER_TIMEOUT_S = 60
 
 class JobSettings(Struct, frozen=True):
     """What all Jobs of a workspace have in common. `pod` is a pod spec that is merged under each. `has_claims`: a pod
-    takes its attempt by a Lease before it does anything."""
+    takes its attempt by a Lease before it does anything. `spot`: a pod spec for nodes that can be taken away, merged
+    until a step that may run there has lost so many attempts (`spot_attempts`)."""
 
     instance: str
     namespace: str
@@ -55,6 +57,8 @@ class JobSettings(Struct, frozen=True):
     mount: str = "/storage"
     grace_s: int = 30
     has_claims: bool = True
+    spot: Mapping[str, Any] | None = None
+    spot_attempts: int = 2
 
 
 class CodeSettings(Struct, frozen=True):
@@ -71,9 +75,10 @@ def job_of(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: s
     labels = labels_of(settings.instance, attempt.handle, run.pipeline, attempt.location)
     annotations = annotations_of(attempt.handle)
     deadline = {} if timeout is None else {"activeDeadlineSeconds": int(timeout) + _AFTER_TIMEOUT_S}
-    own = attempt.pod or {}
+    own = (attempt.pod or {}).get("spec") or {}
     pod = _pod(attempt, settings, code, token)
-    for wanted in (settings.pod, _wanted(own), own.get("spec") or {}):
+    spot = on_spot(attempt, settings.spot, settings.spot_attempts)
+    for wanted in (settings.pod, spot, requested(attempt), own):
         pod = merged(pod, wanted)
     return {
         "apiVersion": "batch/v1",
@@ -117,6 +122,12 @@ def input_of(attempt: Attempt, settings: JobSettings) -> Any:
         },
         "data": {"run": base64.b64encode(data).decode()},
     }
+
+
+def pinned(attempt: Attempt) -> str | None:
+    """The image that earlier attempts of the run had, by digest, so that a retry runs the same code; None if there is
+    none."""
+    return attempt.image if attempt.image and "@" in attempt.image else None
 
 
 def lease_of(attempt: Attempt, settings: JobSettings) -> LeaseSpec:
@@ -163,7 +174,7 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
         "containers": [
             {
                 "name": CONTAINER,
-                "image": code.image,
+                "image": pinned(attempt) or code.image,
                 "command": ["python", "-P", "-m", "orchestrator.worker.in_pod"],
                 "env": [
                     *({"name": name, "value": literal(value)} for name, value in environment.items()),
@@ -208,18 +219,3 @@ def _claim(attempt: Attempt, settings: JobSettings) -> _Claim:
 def literal(value: str) -> str:
     """A value for `env` that reaches the container as it is: Kubernetes replaces `$(NAME)`, and `$$` by `$`."""
     return value.replace("$", "$$")
-
-
-def _wanted(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """What `Pod(...)` says, as a pod spec. Memory is a limit too: a step that takes more would take it from others."""
-    container: dict[str, Any] = {"name": CONTAINER}
-    requests = {name: pod[name] for name in ("cpu", "memory") if pod.get(name)}
-    limits = {"memory": pod["memory"]} if pod.get("memory") else {}
-    if pod.get("gpu"):
-        limits["nvidia.com/gpu"] = str(pod["gpu"])
-    resources = {name: value for name, value in (("requests", requests), ("limits", limits)) if value}
-    if resources:
-        container["resources"] = resources
-    if pod.get("image"):
-        container["image"] = pod["image"]
-    return {"containers": [container]}

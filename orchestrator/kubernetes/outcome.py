@@ -8,7 +8,7 @@ from orchestrator.attempts.observation import Observation, Phase, Recorded, obse
 from orchestrator.attempts.termination_message import BLOCK, events_in, read_message
 from orchestrator.kubernetes.facts import PodFacts, Stage, how_it_died, how_it_was_lost
 from orchestrator.model.attempt import split_handle
-from orchestrator.model.error_info import ErrorInfo
+from orchestrator.model.error_info import OUT_OF_MEMORY, ErrorInfo
 from orchestrator.model.events import AttemptCanceled
 
 
@@ -50,7 +50,7 @@ def finished(
     if lost is not None:
         return Outcome(observed(Phase.LOST, new, None, lost), printed)
     message = f"its process {how_it_died(facts)}"
-    kind = "OutOfMemory" if facts.reason == "OOMKilled" else "ProcessExited"
+    kind = OUT_OF_MEMORY if facts.reason == "OOMKilled" else "ProcessExited"
     error = ErrorInfo(kind, message, exit_code=facts.exit_code)
     return Outcome(observed(Phase.FAILED, new, error, message), printed)
 

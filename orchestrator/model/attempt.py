@@ -51,3 +51,13 @@ def split_handle(handle: str) -> tuple[str, str, int]:
     run_id, _, rest = handle.partition("/")
     step, _, attempt = rest.rpartition("/")
     return run_id, step, int(attempt)
+
+
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where in a cluster an attempt runs. `image` has its digest where the cluster says it; `pulled_s` are the seconds
+    that the node took to pull it, 0 when it was there."""
+
+    pod: str
+    node: str = ""
+    image: str = ""
+    pulled_s: float | None = None

@@ -8,6 +8,9 @@ import msgspec
 
 from orchestrator.errors import shortened
 
+# The kind of an error that says that a process was killed for the memory it took.
+OUT_OF_MEMORY = "OutOfMemory"
+
 
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of user code on the way to an error."""

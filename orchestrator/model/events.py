@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from orchestrator.model.attempt import Place
 from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.states import RunState
 
@@ -188,11 +189,13 @@ class AttemptEvent(Event, frozen=True):
 
 
 class AttemptStarted(AttemptEvent, frozen=True, tag="attempt_started"):
-    """The process of the attempt has claimed it and begins. `post_mortem`: only to run failure hooks."""
+    """The process of the attempt has claimed it and begins. `post_mortem`: only to run failure hooks. `place`: where in
+    a cluster; `at` is then when its container was started, to the second."""
 
     pid: int
     host: str
     post_mortem: bool = False
+    place: Place | None = None
 
 
 class InputLoaded(AttemptEvent, frozen=True, tag="input_loaded"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.model.attempt import Place
 from orchestrator.model.events import Instant
 from orchestrator.model.states import RunState, StepState
 
@@ -87,6 +88,8 @@ class StepSummary(msgspec.Struct, frozen=True):
     attempts: int = 0
     duration_s: float | None = None  # of the last attempt that ended
     error: str | None = None  # its class and message, when it failed
+    waited_s: float | None = None  # of the last attempt that began: from its launch to its begin
+    place: Place | None = None  # where that began, in a cluster
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):

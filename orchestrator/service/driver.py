@@ -280,7 +280,7 @@ class RunDriver:
         self.run_log.mark_pending()
 
     def _attempt(self, spec: AttemptSpec) -> Attempt:
-        planned = self.plan.by_key[spec.template]
+        planned, step = self.plan.by_key[spec.template], self.progress.network.steps[spec.step]
         return Attempt(
             package=AttemptPackage(run=self._package, spec=spec),
             location=self.record.location,
@@ -288,6 +288,9 @@ class RunDriver:
             tags=planned.tags,
             pod=planned.pod,
             timeout=planned.timeout,
+            image=self.progress.image,
+            losses=step.losses,
+            out_of_memory=step.out_of_memory,
         )
 
     def _take(self, event: Event, line: bytes | None = None) -> None:

@@ -194,7 +194,7 @@ def an_option_misspelt():
 @case(
     "@step",
     "there is no option 'colour'.",
-    "There is: name, outputs, resources, retry, timeout, tags, io_manager, version, isolation, pod, hooks,"
+    "There is: name, outputs, resources, retry, timeout, tags, io_manager, version, isolation, executor, pod, hooks,"
     " description.",
 )
 def an_option_that_is_like_no_other():

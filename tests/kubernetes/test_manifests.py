@@ -24,10 +24,12 @@ CODE = CodeSettings("registry.example/sales:1", {"name": "main", "working_dir": 
 steps = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,60}(\[[A-Za-z0-9_./-]{1,120}\])?", fullmatch=True)
 
 
-def attempt(step="load", number=1, pod=None, timeout=None, **fields):
+def attempt(step="load", number=1, pod=None, timeout=None, image=None, losses=0, out_of_memory=0, **fields):
     spec = AttemptSpec(run_id="0123456789ab", step=step, template=step, attempt=number, **fields)
     run = RunPackage(run_id="0123456789ab", pipeline="flights", mode="default", config={"a": 1})
-    return Attempt(AttemptPackage(run=run, spec=spec), "main", pod=pod, timeout=timeout)
+    package = AttemptPackage(run=run, spec=spec)
+    earlier = {"image": image, "losses": losses, "out_of_memory": out_of_memory}
+    return Attempt(package, "main", pod=pod, timeout=timeout, **earlier)
 
 
 def container(job):
