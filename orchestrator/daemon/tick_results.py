@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Generic, Literal, TypeVar
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -23,7 +22,6 @@ from orchestrator.model.automation import Automation, Declared
 from orchestrator.model.run import RunRecord, Trigger
 from orchestrator.model.states import TickState
 from orchestrator.model.tick import Evaluation, Tick, dedupe_key
-from orchestrator.planning.plan import encode_plan
 from orchestrator.service.workspace import Workspace
 
 # What of an error or of printed text is kept in a tick.
@@ -125,9 +123,8 @@ def outcome_of(
     )
     if verdict.status is TickState.FAILURE or evaluation is None:
         return Outcome(tick, ())
-    encoded: dict[int, msgspec.Raw] = {}  # a thousand requests mostly share one plan
     runs = tuple(
-        _enqueued(planned, encoded, automation, workspace, now + _ONE_AFTER * place, kind, scheduled_at, tags or {})
+        _enqueued(planned, automation, workspace, now + _ONE_AFTER * place, kind, scheduled_at, tags or {})
         for place, planned in enumerate(answered.planned)
     )
     return Outcome(
@@ -143,7 +140,6 @@ def outcome_of(
 
 def _enqueued(
     planned: Planned,
-    encoded: dict[int, msgspec.Raw],
     automation: Automation,
     workspace: Workspace,
     now: datetime,
@@ -153,8 +149,6 @@ def _enqueued(
 ) -> EnqueuedRun:
     run, request = planned.run, planned.request
     assert run is not None
-    if id(run) not in encoded:
-        encoded[id(run)] = msgspec.Raw(encode_plan(run.plan))
     record = RunRecord(
         run_id=new_run_id(),
         pipeline=run.plan.pipeline,
@@ -171,7 +165,7 @@ def _enqueued(
     )
     return EnqueuedRun(
         record=record,
-        plan=encoded[id(run)],
+        plan=run.encoded_plan,
         dedupe_in=automation.id,
         dedupe_key=dedupe_key(request.run_key, scheduled_at),
     )

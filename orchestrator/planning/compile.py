@@ -83,8 +83,7 @@ def plan_run(
         retries_enabled=retries_enabled(config),
     )
     tags = {**pipeline.tags, **(preset.tags if preset else {}), **request.tags}
-    return PlannedRun(
-        plan=plan,
+    planned = PlannedRun(
         mode=mode.name,
         config=config,
         tags={str(name): str(value) for name, value in tags.items()},
@@ -94,6 +93,7 @@ def plan_run(
         stored_within=_stored_within(shape),
         changed=changed_nodes(shape, request.inherited, config) if request.inherited else (),
     )
+    return planned.with_plan(plan)
 
 
 def _inherited_config(request: PlanRequest, mode: Mode) -> Mapping[str, Any]:

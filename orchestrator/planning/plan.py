@@ -133,10 +133,20 @@ class PlanRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     check: bool = True  # False: only the shape of the plan is wanted, whatever is wrong with the configuration
 
 
-class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, with the decisions that a preset or the pipeline itself contributed to the run."""
+encode_plan = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Plan)
 
-    plan: Plan
+
+def decode_plan(raw: bytes | msgspec.Raw) -> Plan:
+    """The plan that `encode_plan` wrote."""
+    return _decoder.decode(raw)
+
+
+class PlannedRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A plan, with the decisions that a preset or the pipeline itself contributed to the run. The plan travels encoded,
+    as it will lie in the run's directory, and is decoded once where it is looked at."""
+
+    encoded_plan: msgspec.Raw = msgspec.Raw(b"")  # `with_plan` sets it
     mode: str
     config: dict[str, Any]
     tags: dict[str, str]
@@ -146,20 +156,22 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     stored_within: tuple[StoredWithin, ...] = ()  # by managers that do not reach every machine
     changed: tuple[str, ...] = ()  # the nodes that are configured otherwise than in the run that this one continues
 
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan, decoded."""
+        return decode_plan(self.encoded_plan)
+
+    def with_plan(self, plan: Plan) -> PlannedRun:
+        """The same run with another plan."""
+        changed = msgspec.structs.replace(self, encoded_plan=msgspec.Raw(encode_plan(plan)))
+        changed.__dict__["plan"] = plan
+        return changed
+
     @property
     def executors(self) -> tuple[str, ...]:
         """The executors of the run: its own, and those that steps which are to run have chosen."""
         chosen = {step.executor or self.executor for step in self.plan.selected()} - {self.executor}
         return (self.executor, *sorted(chosen))
-
-
-encode_plan = msgspec.json.Encoder().encode
-_decoder = msgspec.json.Decoder(Plan)
-
-
-def decode_plan(raw: bytes | msgspec.Raw) -> Plan:
-    """The plan that `encode_plan` wrote."""
-    return _decoder.decode(raw)
 
 
 def plan_of_attempt(plan: Plan, template: str, sources: Iterable[str]) -> Plan:

@@ -18,7 +18,7 @@ from orchestrator.kubernetes.manifest import input_of, job_of
 from orchestrator.kubernetes.names import handle_in
 from orchestrator.model.attempt import AttemptSpec, split_handle
 from orchestrator.model.run import RunRecord, Trigger
-from orchestrator.planning.plan import PlanRequest, encode_plan
+from orchestrator.planning.plan import PlanRequest
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.workspace import Workspace, find_pipeline, in_workspace, plan
 
@@ -110,7 +110,7 @@ def manifests(workspace: Workspace, pipeline: str, mode: str | None, step: str |
         created_at=clock.now(),
         trigger=Trigger(),
         config=planned.config,
-        plan=msgspec.Raw(encode_plan(planned.plan)),
+        plan=planned.encoded_plan,
     )
     settings = job_settings(workspace.settings, workspace.settings.kubernetes.namespace or "default")
     storage = settings.mount if settings.claim is not None else ""

@@ -64,12 +64,14 @@ _REMOVED = "Steps that still run end by themselves. Start the run again; `orches
 
 
 class OwnedRun(Struct, frozen=True):
-    """A run on disk whose lock this process holds. `reused` is what it need not run, beyond what its record says."""
+    """A run on disk whose lock this process holds. `reused` is what it need not run, beyond what its record says;
+    `plan` is the record's, where it is decoded already."""
 
     run_log: RunLog
     record: RunRecord
     lock: HeldLock
     reused: tuple[StepReused, ...] = ()
+    plan: Plan | None = None
 
 
 class RunDriver:
@@ -87,7 +89,7 @@ class RunDriver:
         self.record = owned.record
         self._reused = owned.reused
         events = run_log.events()
-        self.progress: RunProgress = replayed(run_log, self.record, events)
+        self.progress: RunProgress = replayed(run_log, self.record, events, owned.plan)
         self.plan: Plan = self.progress.plan
         self._package = run_package(self.record, str(run_log.state.storage))
         self._lock = owned.lock

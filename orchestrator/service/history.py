@@ -14,7 +14,7 @@ from orchestrator.errors import RunDamaged
 from orchestrator.model.events import AnyEvent, Event
 from orchestrator.model.run import RunDetail, RunRecord, RunSummary
 from orchestrator.model.states import ACTIVE_RUN_STATES, RunState
-from orchestrator.planning.plan import decode_plan
+from orchestrator.planning.plan import Plan, decode_plan
 from orchestrator.regular import why
 from orchestrator.runlog.logs import last_lines
 from orchestrator.runlog.run_log import RunLog
@@ -26,11 +26,11 @@ def progress_of(run_log: RunLog) -> RunProgress:
     return replayed(run_log, run_log.record(), run_log.events())
 
 
-def replayed(run_log: RunLog, record: RunRecord, events: Iterable[AnyEvent]) -> RunProgress:
-    """The state of a run after these events. One that means nothing in this run is left out. Raises RunDamaged when
-    there is no plan to apply them to."""
+def replayed(run_log: RunLog, record: RunRecord, events: Iterable[AnyEvent], plan: Plan | None = None) -> RunProgress:
+    """The state of a run after these events. One that means nothing in this run is left out. `plan` is that of the
+    record, where it is decoded already. Raises RunDamaged when there is no plan to apply them to."""
     try:
-        progress = RunProgress(decode_plan(record.plan), record.run_id)
+        progress = RunProgress(plan or decode_plan(record.plan), record.run_id)
     except (msgspec.MsgspecError, ValueError, LookupError, RecursionError) as error:
         raise run_log.damaged("its plan cannot be read", why(error)) from error
     for event in events:

@@ -21,7 +21,7 @@ from orchestrator.locks import HeldLock
 from orchestrator.model.events import StepReused
 from orchestrator.model.queued_run import as_queued
 from orchestrator.model.run import ALERTS_TAG, IGNORED_LIMITS_TAG, RunRecord, Trigger
-from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest, encode_plan
+from orchestrator.planning.plan import Inherited, Plan, PlannedRun, PlanRequest
 from orchestrator.runlog.creation import create_run
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.admission import Terms, enter, limits_in_the_way
@@ -74,7 +74,7 @@ def new_run(
         raise
     finally:
         interrupts.is_raising = False
-    return OwnedRun(run_log, record, lock, tuple(reused))
+    return OwnedRun(run_log, record, lock, tuple(reused), planned.plan)
 
 
 def plan_new(
@@ -163,7 +163,7 @@ def _record(
         max_concurrent_steps=workspace.settings.executor.max_concurrent_steps,
         parent_run_id=parent.run_id if parent else None,
         root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
-        plan=msgspec.Raw(encode_plan(planned.plan)),
+        plan=planned.encoded_plan,
         reused=msgspec.Raw(msgspec.json.encode(reused)),
     )
 
@@ -182,7 +182,7 @@ def _reused(
         keep = finished_before(before, planned.changed)
     reused = reused_steps(planned.plan, lookup, keep, now=clock.now())
     check_keys(planned.plan, reused, parent.run_id)
-    return reused, msgspec.structs.replace(planned, plan=_as_stored(planned.plan, reused, lookup))
+    return reused, planned.with_plan(_as_stored(planned.plan, reused, lookup))
 
 
 def _check_over(workspace: Workspace, run_id: str, before: RunProgress) -> None:

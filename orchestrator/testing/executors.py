@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
-
 from orchestrator import clock
 from orchestrator.attempts.observation import FINAL, Observation, Phase
 from orchestrator.attempts.package import AttemptPackage, run_package
@@ -28,7 +26,7 @@ from orchestrator.ids import new_run_id
 from orchestrator.model.attempt import AttemptSpec
 from orchestrator.model.events import AttemptEvent, AttemptStarted, AttemptSucceeded
 from orchestrator.model.run import RunRecord, Trigger
-from orchestrator.planning.plan import PlanRequest, encode_plan
+from orchestrator.planning.plan import PlanRequest
 from orchestrator.runlog.creation import create_run
 from orchestrator.service.workspace import Workspace, find_pipeline, plan
 from orchestrator.settings import load_settings
@@ -88,7 +86,7 @@ class Owner:
             mode="default",
             created_at=clock.now(),
             trigger=Trigger(),
-            plan=msgspec.Raw(encode_plan(planned.plan)),
+            plan=planned.encoded_plan,
         )
         self.run_id = create_run(self.workspace.state, record).run_id
         self._package = run_package(record, str(self.workspace.state.storage))

@@ -155,12 +155,11 @@ def large_plan(scratch, size):
 
 
 def plan_and_drive(path, size, times):
-    import msgspec
 
     from orchestrator import pipeline, step
     from orchestrator.model.run import RunRecord, Trigger
     from orchestrator.planning.compile import plan_run
-    from orchestrator.planning.plan import PlanRequest, encode_plan
+    from orchestrator.planning.plan import PlanRequest
     from orchestrator.runlog.creation import create_run
     from orchestrator.service.driver import OwnedRun, RunDriver
     from orchestrator.service.foreground import Interrupts, drive_to_end
@@ -200,7 +199,7 @@ def plan_and_drive(path, size, times):
             created_at=datetime.now(UTC),
             trigger=Trigger(),
             max_concurrent_steps=64,
-            plan=msgspec.Raw(encode_plan(planned.plan)),
+            plan=planned.encoded_plan,
         )
         run_log = create_run(state, record)
         executor = Instant()

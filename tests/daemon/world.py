@@ -14,7 +14,7 @@ from orchestrator.executors.base import Capabilities
 from orchestrator.model import events as ev
 from orchestrator.model.location import LocationInfo
 from orchestrator.model.tick import Evaluation, Requested
-from orchestrator.planning.plan import PlannedRun, PlanRequest
+from orchestrator.planning.plan import PlannedRun, PlanRequest, encode_plan
 from tests.engine.lives import plan
 
 EXECUTOR = "tests.daemon.world.Steps"
@@ -105,7 +105,12 @@ class Evaluators:
         if INVALID in request.config:
             return {"problem": INVALID}
         planned = PlannedRun(
-            plan=plan(a={}), mode="default", config=request.config, tags={"db": "one"}, selection=(), executor=EXECUTOR
+            encoded_plan=msgspec.Raw(encode_plan(plan(a={}))),
+            mode="default",
+            config=request.config,
+            tags={"db": "one"},
+            selection=(),
+            executor=EXECUTOR,
         )
         return {"planned": planned}
 
