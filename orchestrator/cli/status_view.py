@@ -12,6 +12,7 @@ from orchestrator.cli.runs_view import ago, run_table
 from orchestrator.cli.styles import BOLD, DIM, GREEN, RED, YELLOW
 from orchestrator.cli.ticks_view import TICK_STYLES, until
 from orchestrator.clock import format_duration, now
+from orchestrator.model.executor_health import ExecutorHealth
 from orchestrator.model.run import RunSummary
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Status
 
@@ -70,11 +71,25 @@ def _daemon(daemon: DaemonStatus, paint: Painter, instant: datetime) -> Iterator
     yield f"  {symbol} process {daemon.pid}{age}   {paint(DIM, 'runs:')} {runs}"
     if daemon.backlog:
         yield f"    {paint(YELLOW, '…')} indexing {daemon.backlog:,} more finished runs"
+    for executor in daemon.executors:
+        yield from _executor(executor, paint, instant)
     for concern in daemon.concerns:
         if concern not in fine:
             alive = "alive" if concern["alive"] else paint(RED, "gets no turns")
             erroring = paint(RED, "erroring") if concern["erroring"] else "not erroring"
             yield f"    {paint(RED, '✗')} {concern['name']}: {alive}, {erroring}"
+
+
+def _executor(executor: ExecutorHealth, paint: Painter, instant: datetime) -> Iterator[str]:
+    if executor.problem:
+        age = f" for {format_duration((instant - executor.since).total_seconds())}" if executor.since else ""
+        away = f"{executor.name}: {paint(RED, 'unreachable')}{age}"
+        yield f"    {paint(RED, '✗')} {away}   {paint(DIM, executor.place)}"
+        return
+    waiting = f", {executor.waiting} waiting" if executor.waiting else ""
+    yield f"    {paint(GREEN, '✓')} {executor.name}: {executor.running} running{waiting}   {paint(DIM, executor.place)}"
+    for reason, count in executor.reasons.items():
+        yield f"      {paint(YELLOW, '…')} {count} waiting: {reason}"
 
 
 def _locations(locations: Sequence[LocationStatus], paint: Painter, instant: datetime) -> Iterator[str]:

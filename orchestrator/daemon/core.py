@@ -174,6 +174,7 @@ class Daemon:
             "started_at": self.started_at,
             "version": __version__,
             "loop_at": self.loop.turned_at,
+            "executors": self.runs.executor_health(),
             "workspace_error": str(self.locations.settings_error) if self.locations.settings_error else None,
             "concerns": [concern.describe(now, _TOLERANCE) for concern in self.concerns],
             "locations": self.locations.describe(),

@@ -13,9 +13,10 @@ from orchestrator.catalog.runs import begun_runs
 from orchestrator.catalog.session import LocalStore
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunDamaged
-from orchestrator.executors.base import Executor
+from orchestrator.executors.base import Executor, ReportsHealth
 from orchestrator.model.attempt import split_handle
 from orchestrator.model.events import Owner, RunFinished, RunInterrupted, RunResumed, RunStarted
+from orchestrator.model.executor_health import ExecutorHealth
 from orchestrator.model.run import RunRecord
 from orchestrator.model.states import RunState, StepState
 from orchestrator.runlog.inventory import ownerless, pending_runs
@@ -117,6 +118,11 @@ class Runs:
         """Asks every one of them to stop."""
         for driver in self._drivers.values():
             driver.request_cancel(by)
+
+    def executor_health(self) -> list[ExecutorHealth]:
+        """How the executors fare that run attempts in another system."""
+        said = [one.health() for one in self._executors.values() if isinstance(one, ReportsHealth)]
+        return [one for one in said if one is not None]
 
     def descriptors(self) -> Iterator[int]:
         for executor in self._executors.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -11,6 +11,7 @@ from orchestrator.attempts.channel import Channels
 from orchestrator.attempts.observation import Observation
 from orchestrator.attempts.package import AttemptPackage
 from orchestrator.code_locations.pool import LocationPool
+from orchestrator.model.executor_health import ExecutorHealth
 from orchestrator.model.reach import Reach, furthest, nearest
 from orchestrator.settings import Settings
 
@@ -72,6 +73,15 @@ def together(capabilities: Sequence[Capabilities]) -> Capabilities:
         spread=furthest(["machine", *(one.spread for one in capabilities)]),
         storage=nearest(one.storage for one in capabilities),
     )
+
+
+@runtime_checkable
+class ReportsHealth(Protocol):
+    """What an executor may offer beside its interface, for `status`."""
+
+    def health(self) -> ExecutorHealth | None:
+        """How the system fares that it runs attempts in; None while it has not used it. Returns at once."""
+        ...
 
 
 class Executor(Protocol):

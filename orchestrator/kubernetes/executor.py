@@ -7,7 +7,7 @@ An API server that cannot be reached changes nothing about an attempt: it is ask
 from __future__ import annotations
 
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from orchestrator import clock
 from orchestrator.attempts.observation import FINAL, Observation, Phase
-from orchestrator.errors import ClusterUnreachable, ExecutionError
+from orchestrator.errors import ClusterUnreachable, ExecutionError, shortened
 from orchestrator.executors.base import Attempt, Capabilities, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.cluster_view import ClusterView
@@ -32,12 +32,14 @@ from orchestrator.kubernetes.pod_request import by_digest
 from orchestrator.model.attempt import Place
 from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import AttemptStarted
+from orchestrator.model.executor_health import ExecutorHealth
 
 # Waiting is no help against some causes, but an image may just have been pushed, a Secret just have been created.
 _HOPELESS_S = 30.0
 # Requests at a time. A cluster takes far more; more threads would only wait for each other here.
 _THREADS = 16
 _SWEEP = timedelta(seconds=1)
+_MOST_REASONS = 5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -138,6 +140,21 @@ class KubernetesExecutor:
         if self._threads is not None and self._view is not None:
             self._view.close()
             self._threads.shutdown()
+
+    def health(self) -> ExecutorHealth | None:
+        if self._view is None:
+            return None
+        pods = self._view.pods
+        reasons = Counter(self._why(one) for one in self._tracked.values() if not one.seen)
+        return ExecutorHealth(
+            name=self.name,
+            place=f"{self._client.access.server}, namespace {self._client.access.namespace}",
+            running=sum(one.seen > 0 for one in self._tracked.values()),
+            waiting=reasons.total(),
+            reasons=dict(reasons.most_common(_MOST_REASONS)),
+            problem=pods.problem,
+            since=pods.unreachable_since if pods.problem else pods.reachable_since,
+        )
 
     def descriptors(self) -> Iterable[int]:
         return () if self._view is None else (self._view.wake,)
@@ -337,6 +354,14 @@ class KubernetesExecutor:
         except (ExecutionError, OSError) as error:
             tracked.ending = None  # it is read again with the next look
             return Observation(Phase.UNKNOWN, reason=str(error))
+
+    def _why(self, tracked: Tracked) -> str:
+        """What an attempt waits for, in a few words."""
+        assert self._view is not None
+        if tracked.request is None:
+            return "max_concurrent_jobs"
+        facts, _ = self._view.pod(tracked.attempt.handle)
+        return shortened(waits_for(facts, self._view.warning(*([facts.name] if facts else []), tracked.name)), 100)
 
     def _pod_name(self, handle: str) -> str | None:
         facts = None if self._view is None else self._view.pod(handle)[0]

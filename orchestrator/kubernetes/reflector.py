@@ -42,6 +42,7 @@ class Reflector:
         self._thread = threading.Thread(target=self._run, name=f"watch {path}", daemon=True)
         self.problem: str | None = None
         self.unreachable_since: datetime | None = None
+        self.reachable_since: datetime | None = None
         self.is_synced = threading.Event()  # everything was listed once
 
     def start(self) -> None:
@@ -66,7 +67,7 @@ class Reflector:
                 failures += 1
                 version = None
                 self.problem = error.message
-                self.unreachable_since = self.unreachable_since or clock.now()
+                self.reachable_since, self.unreachable_since = None, self.unreachable_since or clock.now()
                 self._is_stopping.wait(pause_after(failures, random.random()))
             except Exception as error:  # whatever an answer holds, watching continues
                 failures += 1
@@ -76,6 +77,7 @@ class Reflector:
 
     def _reached(self) -> None:
         self.problem = self.unreachable_since = None
+        self.reachable_since = self.reachable_since or clock.now()
         self.is_synced.set()
 
     def _list(self) -> str:

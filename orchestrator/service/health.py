@@ -12,6 +12,7 @@ from orchestrator._version import __version__
 from orchestrator.catalog.dashboard import ActiveRun, Behind, SkippedInARow, UndeliveredAlerts
 from orchestrator.clock import format_duration
 from orchestrator.errors import summary_line
+from orchestrator.model.executor_health import ExecutorHealth
 from orchestrator.model.location import distinct_errors
 from orchestrator.model.run import RunSummary
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
@@ -76,6 +77,8 @@ def _daemon(status: Status, now: datetime) -> Iterator[Problem]:
         sentence = f"the daemon still uses the previous workspace file: {first}"
         yield Problem("settings", "daemon", sentence, "`orchestrator config check`")
     yield from _concerns(daemon, now)
+    for executor in daemon.executors:
+        yield from _executor(executor, now)
 
 
 def _absence(status: Status, now: datetime) -> Iterator[Problem]:
@@ -103,6 +106,16 @@ def _concerns(daemon: DaemonStatus, now: datetime) -> Iterator[Problem]:
         if concern["erroring"]:
             since = _ago(concern.get("error_at"), now, " for {}")
             yield Problem("concern", name, f"the daemon's {name} fails{since}: {summary_line(concern['error'])}")
+
+
+def _executor(executor: ExecutorHealth, now: datetime) -> Iterator[Problem]:
+    if executor.problem is None:
+        return
+    since = _ago(executor.since, now, " for {}")
+    attempts = executor.running + executor.waiting
+    waits = f"; {attempts} attempts wait until it can be" if attempts else ""
+    sentence = f"{executor.name} cannot be reached{since}{waits}: {summary_line(executor.problem).rstrip('.')}"
+    yield Problem("executor", executor.name, sentence, "`orchestrator kubernetes check`")
 
 
 def _location(location: LocationStatus, now: datetime) -> Iterator[Problem]:

@@ -33,6 +33,7 @@ from orchestrator.engine.renames import successor_of
 from orchestrator.errors import DaemonError, DaemonSilent, LocationBroken, OrchestratorError
 from orchestrator.heartbeat import daemon_pid, last_heartbeat
 from orchestrator.model.automation import Automation, ScheduleInfo
+from orchestrator.model.executor_health import ExecutorHealth
 from orchestrator.model.filters import RunFilter
 from orchestrator.model.location import BrokenInfo
 from orchestrator.model.run import RunSummary
@@ -146,6 +147,7 @@ def _daemon(workspace: Workspace, now: datetime) -> tuple[DaemonStatus, dict[str
         running_runs=described["queue"]["running"],
         waiting=described["queue"]["waiting"],
         backlog=described["queue"].get("backlog", 0),
+        executors=msgspec.convert(described.get("executors", []), tuple[ExecutorHealth, ...]),
     )
     return daemon, described
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.catalog.dashboard import ActiveRun, Behind, NotRun, SkippedInARow, UndeliveredAlerts
+from orchestrator.model.executor_health import ExecutorHealth
 from orchestrator.model.location import BrokenInfo
 from orchestrator.model.run import RunSummary
 from orchestrator.model.tick import Tick
@@ -65,6 +66,7 @@ class DaemonStatus(msgspec.Struct, frozen=True):
     queued: int = 0
     waiting: dict[str, str] = {}  # run: why it waits
     backlog: int = 0  # finished runs that the daemon has not taken into the index yet
+    executors: tuple[ExecutorHealth, ...] = ()  # those that run attempts in another system
 
 
 class Problem(msgspec.Struct, frozen=True):

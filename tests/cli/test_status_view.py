@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.cli.output import Painter
 from orchestrator.cli.status_view import status_lines
+from orchestrator.model.executor_health import ExecutorHealth
 from orchestrator.model.run import RunSummary
 from orchestrator.model.states import RunState
 from orchestrator.service.status_report import AutomationStatus, DaemonStatus, LocationStatus, Problem, Status
@@ -93,3 +95,13 @@ def test_of_a_long_traceback_the_end_is_shown():
     lines = page(locations=(LocationStatus("main", False, error="broken", traceback=trace, state="broken"),))
     assert "      line 99" in lines
     assert "      line 0" not in lines
+
+
+def test_a_cluster_has_a_line_with_what_waits_in_it_and_whether_it_answers():
+    cluster = ExecutorHealth("kubernetes", "https://c, namespace data", 2, 3, {"no room": 2, "no image": 1}, None, NOW)
+    away = replace(cluster, problem="It does not answer.", since=NOW - timedelta(minutes=4))
+    lines = page(daemon=DaemonStatus(running=True, pid=7, executors=(cluster,)))
+    start = lines.index("    ✓ kubernetes: 2 running, 3 waiting   https://c, namespace data")
+    assert lines[start + 1 : start + 3] == ["      … 2 waiting: no room", "      … 1 waiting: no image"]
+    lines = page(daemon=DaemonStatus(running=True, pid=7, executors=(away,)))
+    assert "    ✗ kubernetes: unreachable for 4m 00s   https://c, namespace data" in lines

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from orchestrator._version import __version__
 from orchestrator.catalog.dashboard import ActiveRun, Behind, NotRun, SkippedInARow, UndeliveredAlerts
+from orchestrator.model.executor_health import ExecutorHealth
 from orchestrator.model.run import RunSummary, Trigger
 from orchestrator.model.states import RunState, TickState
 from orchestrator.model.tick import Tick
@@ -71,6 +72,8 @@ def alerts(**changes):
     return UndeliveredAlerts(**{**known, **changes})
 
 
+CLUSTER = ExecutorHealth("kubernetes", "https://c:6443, namespace data", running=2, waiting=1, since=YESTERDAY)
+
 WELL = [
     pytest.param(status(skipped=(replace(SKIPPED, count=2),), usual=(HUNG,)), id="two occurrences skipped"),
     pytest.param(status(skipped=(SKIPPED,)), id="occurrences skipped because of a run that is over by now"),
@@ -90,6 +93,7 @@ WELL = [
         id="a schedule that was renamed and is on",
     ),
     pytest.param(status(), id="a daemon and nothing to do"),
+    pytest.param(status(daemon=daemon(executors=(CLUSTER,))), id="a cluster with attempts that wait"),
     pytest.param(status(daemon=DaemonStatus(running=False)), id="no daemon and nothing that needs one"),
     pytest.param(status(automations=(ON,)), id="a sensor that is on"),
     pytest.param(
@@ -109,6 +113,11 @@ WELL = [
 ]
 
 NOT_WELL = [
+    (
+        status(daemon=daemon(executors=(replace(CLUSTER, problem="The API server does not answer: refused."),))),
+        "kubernetes cannot be reached for 1d 2h; 3 attempts wait until it can be: The API server does not answer:"
+        " refused: `orchestrator kubernetes check`",
+    ),
     (status(unreadable="The state is in use by process 9."), "The state is in use by process 9."),
     (
         status(daemon=daemon(silence="The daemon (process 7) is suspended.")),
