@@ -17,6 +17,7 @@
         run.json                        the run as requested, with its frozen plan
         journal.jsonl                   every event of the run
         cancel                          exists when the run was asked to stop
+        followed                        its time says when a process last watched the run as it goes
         steps/<step_key>/<attempt>/     claim  alive.lock  events.jsonl  exit.json  stdout.log  stderr.log
                                         order.marks
       storage/                          default home of the filesystem IO manager
@@ -96,6 +97,10 @@ class RunDir(Struct, frozen=True):
     @property
     def cancel(self) -> Path:
         return self.path / "cancel"
+
+    @property
+    def followed(self) -> Path:
+        return self.path / "followed"
 
     @property
     def steps(self) -> Path:

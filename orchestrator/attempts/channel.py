@@ -120,6 +120,10 @@ class Channels(Protocol):
         Raises OSError."""
         ...
 
+    def add_output(self, handle: str, printed: bytes) -> None:
+        """Keeps more of what an attempt prints, behind what is there. Raises OSError."""
+        ...
+
     def watch(self, handle: str, seen: int = 0, max_log_mb: int | None = None) -> OwnerChannel:
         """The owner's end of an attempt. `seen` of its events are known already and are not reported; of what it
         prints, at most `max_log_mb` megabytes a stream are kept."""

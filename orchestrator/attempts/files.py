@@ -112,6 +112,11 @@ class FileChannels(Struct, frozen=True):
         if printed:
             write_atomically(self._directory(handle).stdout, printed)
 
+    def add_output(self, handle: str, printed: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        with os.fdopen(os.open(self._directory(handle).stdout, flags, FILE_MODE), "ab") as file:
+            file.write(printed)
+
     def watch(self, handle: str, seen: int = 0, max_log_mb: int | None = None) -> AttemptWatch:
         directory = self._directory(handle)
         return AttemptWatch(directory, seen, None if max_log_mb is None else LogLimit(directory, max_log_mb))

@@ -180,6 +180,9 @@ class MemoryChannels:
         self.prepare(handle)
         self.attempts[handle].printed["stdout"] = printed
 
+    def add_output(self, handle: str, printed: bytes) -> None:
+        self.keep_output(handle, self.attempts[handle].printed.get("stdout", b"") + printed)
+
     def watch(self, handle: str, seen: int = 0, max_log_mb: int | None = None) -> MemoryOwnerChannel:
         self.prepare(handle)
         return MemoryOwnerChannel(self.attempts[handle], seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from orchestrator import clock
 from orchestrator.catalog.backlog import ingest_part
@@ -13,7 +13,7 @@ from orchestrator.catalog.runs import begun_runs
 from orchestrator.catalog.session import LocalStore
 from orchestrator.daemon.log import DaemonLog
 from orchestrator.errors import FirstError, NotPossible, OrchestratorError, RunDamaged
-from orchestrator.executors.base import Executor, ReportsHealth
+from orchestrator.executors.base import FOLLOWED_S, Executor, FollowsOutput, ReportsHealth
 from orchestrator.model.attempt import split_handle
 from orchestrator.model.events import Owner, RunFinished, RunInterrupted, RunResumed, RunStarted
 from orchestrator.model.executor_health import ExecutorHealth
@@ -238,6 +238,8 @@ class Runs:
             return False
         self._glances.done(now)
         self._others = {run_id for run_id in pending_runs(self._state) if run_id not in self._drivers}
+        for driver in self._drivers.values():
+            _follow_output(driver)
         before = self._orphans
         self._orphans = ownerless(self._state, self._others)
         return bool(self.held_back) or not self._orphans <= before
@@ -317,6 +319,14 @@ def _last_owner(run_log: RunLog) -> Owner | None:
         if isinstance(event, (RunStarted, RunResumed)):
             owner = event.owner
     return owner
+
+
+def _follow_output(driver: RunDriver) -> None:
+    """Has executors fetch what running steps print, if a process watches the run."""
+    if followers := [one for one in driver.executors if isinstance(one, FollowsOutput)]:
+        until = datetime.fromtimestamp(driver.run_log.followed_at(), UTC) + timedelta(seconds=FOLLOWED_S)
+        for one in followers:
+            one.follow(driver.record.run_id, until)
 
 
 def _end_run(driver: RunDriver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct, field
@@ -81,6 +82,20 @@ class ReportsHealth(Protocol):
 
     def health(self) -> ExecutorHealth | None:
         """How the system fares that it runs attempts in; None while it has not used it. Returns at once."""
+        ...
+
+
+# How long a run counts as watched after a process has said so.
+FOLLOWED_S = 30.0
+
+
+@runtime_checkable
+class FollowsOutput(Protocol):
+    """What an executor may offer beside its interface whose attempts print where only it can read that."""
+
+    def follow(self, run_id: str, until: datetime) -> None:
+        """Has what attempts of the run print appear here as they print it, until then. Otherwise it may come when they
+        have ended. Returns at once."""
         ...
 
 

@@ -67,16 +67,20 @@ class Client:
         return content
 
     def lines(self, path: str, query: Mapping[str, str], timeout: float) -> Iterator[bytes]:
-        """The lines of an answer as they come, until the server ends it. `timeout`: how long nothing may come. Raises
-        ClusterRefused and ClusterUnreachable."""
+        """The lines of an answer as they come, without an incomplete last one. See `chunks`."""
+        rest = b""
+        for chunk in self.chunks(path, query, timeout):
+            *complete, rest = (rest + chunk).split(b"\n")
+            yield from complete
+
+    def chunks(self, path: str, query: Mapping[str, str], timeout: float) -> Iterator[bytes]:
+        """An answer as it comes, until the server ends it. `timeout`: how long nothing may come. Raises ClusterRefused
+        and ClusterUnreachable."""
         import urllib3
 
         answer = self._open(Call("GET", path, query=query, timeout=timeout, is_stream=True))
-        rest = b""
         try:
-            for chunk in answer.stream(1 << 16):
-                *complete, rest = (rest + chunk).split(b"\n")
-                yield from complete
+            yield from answer.read_chunked(decode_content=True) if answer.chunked else answer.stream(1 << 16)
         except urllib3.exceptions.HTTPError as error:
             raise ClusterUnreachable(f"The API server of {self.access.server} broke off: {error}") from error
         finally:

@@ -25,6 +25,7 @@ from orchestrator.kubernetes.cluster_view import ClusterView
 from orchestrator.kubernetes.configuration import code_of, job_settings
 from orchestrator.kubernetes.facts import PodFacts, Stage, waits_for
 from orchestrator.kubernetes.jobs import Jobs
+from orchestrator.kubernetes.log_follower import LogFollower
 from orchestrator.kubernetes.names import job_name
 from orchestrator.kubernetes.orders import AGAIN, Orders
 from orchestrator.kubernetes.outcome import finished
@@ -77,6 +78,8 @@ class KubernetesExecutor:
         self._client = Client.find(settings.context, settings.namespace)
         self._tracked: dict[str, Tracked] = {}
         self._waiting: deque[str] = deque()  # Jobs that are not created yet because there are enough
+        self._followed: dict[str, datetime] = {}  # runs that are watched, until when
+        self._follower: LogFollower | None = None
         self._orders: Orders | None = None
         self._view: ClusterView | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -109,6 +112,7 @@ class KubernetesExecutor:
             handles = set(self._tracked)
             assert self._orders is not None
             self._orders.turn(now)
+            self._follow_output(now)
         self._create_waiting()
         found = {handle: self._observe(self._tracked[handle], now) for handle in sorted(handles)}
         for handle, seen in found.items():
@@ -141,6 +145,9 @@ class KubernetesExecutor:
             self._view.close()
             self._threads.shutdown()
 
+    def follow(self, run_id: str, until: datetime) -> None:
+        self._followed[run_id] = until
+
     def health(self) -> ExecutorHealth | None:
         if self._view is None:
             return None
@@ -167,6 +174,7 @@ class KubernetesExecutor:
             self._jobs = Jobs(self._client, settings, self._context)
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
             self._orders = Orders(self._threads)
+            self._follower = LogFollower(self._client, settings.namespace, self._context.channels)
             self._view = ClusterView(self._client, settings.namespace, settings.instance)
             self._view.start()
         return self._view
@@ -331,6 +339,7 @@ class KubernetesExecutor:
 
     def _finish(self, tracked: Tracked, facts: PodFacts, is_gone: bool) -> Observation:
         assert self._jobs is not None
+        assert self._follower is not None
         assert self._view is not None
         try:
             log = b"" if is_gone else self._jobs.log(facts.name)
@@ -340,7 +349,8 @@ class KubernetesExecutor:
             )
             if is_gone or outcome.observation.phase is Phase.LOST:
                 self._jobs.take_away(tracked.attempt)  # its container may still run on a node that was given up
-            self._context.channels.keep_output(tracked.attempt.handle, outcome.printed)
+            if not self._follower.settle(tracked.attempt.handle):
+                self._context.channels.keep_output(tracked.attempt.handle, outcome.printed)
             return outcome.observation
         finally:
             self._view.hint(tracked.attempt.handle)
@@ -363,13 +373,24 @@ class KubernetesExecutor:
         facts, _ = self._view.pod(tracked.attempt.handle)
         return shortened(waits_for(facts, self._view.warning(*([facts.name] if facts else []), tracked.name)), 100)
 
+    def _follow_output(self, now: datetime) -> None:
+        assert self._follower is not None
+        self._followed = {run_id: until for run_id, until in self._followed.items() if until > now}
+        for handle, tracked in self._tracked.items():
+            if tracked.attempt.package.run.run_id in self._followed and tracked.seen and tracked.ending is None:
+                pod = self._pod_name(handle)
+                if pod is not None:
+                    self._follower.follow(handle, pod, tracked.token)
+
     def _pod_name(self, handle: str) -> str | None:
         facts = None if self._view is None else self._view.pod(handle)[0]
         return None if facts is None else facts.name
 
     def _forget(self, handle: str, now: datetime, seen: Observation) -> None:
         assert self._view is not None
+        assert self._follower is not None
         tracked = self._tracked.pop(handle)
+        self._follower.forget(handle)
         self._view.forget(handle, tracked.name)
         if tracked.is_created or seen.phase is not Phase.REVOKED:
             keep = self._settings.keep_failed if seen.phase is Phase.FAILED and tracked.stop_at is None else 0.0

@@ -31,7 +31,7 @@ def finished(
 ) -> Outcome:
     """The end of an attempt. `seen` of its events are known. The step's own outcome counts before anything that
     Kubernetes says: a pod that was deleted after it is not lost. `is_gone`: the pod is not there any more."""
-    printed, ours = _apart(log, token)
+    printed, ours = apart(log, token)
     recorded, is_whole = _events(handle, facts, ours, token)
     new = recorded[seen:]
     vanished = "its pod is gone, and how it ended was not seen" if is_gone and facts.stage is not Stage.ENDED else None
@@ -77,7 +77,7 @@ def _events(handle: str, facts: PodFacts, ours: list[str], token: str) -> tuple[
     return [recorded_line(step, number, line, place)[0] for place, line in enumerate(lines)], True
 
 
-def _apart(log: bytes, token: str) -> tuple[bytes, list[str]]:
+def apart(log: bytes, token: str) -> tuple[bytes, list[str]]:
     """What the step printed, and the lines of a log that are ours."""
     prefix = f"{BLOCK}{token} ".encode()
     if prefix not in log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -202,6 +203,22 @@ class RunLog(Struct, frozen=True):
             return read_regular(self.paths.cancel, 4096).decode(errors="replace").strip()
         except OSError:
             return ""
+
+    # --- who watches it as it goes ---
+
+    def mark_followed(self) -> None:
+        """Has the run's owner fetch what running steps print, for a while. One whose files cannot be written is watched
+        without that."""
+        with suppress(OSError):
+            os.close(os.open(self.paths.followed, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+            os.utime(self.paths.followed)
+
+    def followed_at(self) -> float:
+        """When a process last watched the run as it goes, in seconds since 1970; 0 if none has."""
+        try:
+            return self.paths.followed.stat().st_mtime
+        except OSError:
+            return 0.0
 
     # --- what the index still lacks ---
 

@@ -94,6 +94,9 @@ class RunDriver:
         self._package = run_package(self.record, str(run_log.state.storage))
         self._lock = owned.lock
         self._executor_of = executor_of
+        names = dict.fromkeys([self.record.executor, *(step.executor or "" for step in self.plan.selected())])
+        # Those that may run attempts of this run: its own first.
+        self.executors = [executor_of(name) for name in names if name]
         self._listener = listener
         self._unwritten: list[bytes] = []
         self._intended: list[Launch | Stop] = []
@@ -101,12 +104,6 @@ class RunDriver:
         self._has_history = bool(events)
         self._clocks = clock.JumpDetector()
         self._latest = max((event.at for event in events), default=LONG_AGO)
-
-    @property
-    def executors(self) -> list[Executor]:
-        """Those that may run attempts of this run: its own first."""
-        names = dict.fromkeys([self.record.executor, *(step.executor or "" for step in self.plan.selected())])
-        return [self._executor_of(name) for name in names if name]
 
     # --- beginning ---
 

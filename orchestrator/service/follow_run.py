@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from orchestrator.clock import monotonic
 from orchestrator.model.event_lines import LONG_AGO, decode_lines
 from orchestrator.model.events import AnyEvent, AttemptEvent, LogEmitted, RunFinished, RunInterrupted
 from orchestrator.model.log_lines import Lines, Logged, last_of
@@ -12,6 +13,8 @@ from orchestrator.runlog.logs import LogFile, LogReader, as_lines, attempt_lines
 from orchestrator.runlog.run_log import RunLog
 
 _PAUSE_S = 0.1
+# How often the owner of a run is reminded that it is watched. It believes so for longer.
+_MARK_S = 10.0
 
 
 def follow_events(run_log: RunLog) -> Iterator[AnyEvent]:
@@ -54,9 +57,12 @@ def follow_log_lines(run_log: RunLog, step: str | None, tail: int | None = None)
     """The same as it comes, until the run is over or has no owner; of what is there already, the last `tail` lines.
     Lines of different streams that are written in the same tenth of a second may change places."""
     readers: dict[str, LogReader] = {}
-    offset = 0
+    offset, marked = 0, -_MARK_S
     while True:
         going = _is_going(run_log)
+        if going and monotonic() - marked >= _MARK_S:
+            run_log.mark_followed()
+            marked = monotonic()
         read = run_log.lines(offset)
         offset = read.offset
         logged = [event for event in decode_lines(read.lines) if isinstance(event, LogEmitted)]

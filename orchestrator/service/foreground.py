@@ -7,12 +7,13 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from itertools import chain
 from typing import Protocol
 
 from orchestrator import clock
 from orchestrator.engine.progress import RunProgress
-from orchestrator.executors.base import Executor
+from orchestrator.executors.base import FOLLOWED_S, Executor, FollowsOutput
 from orchestrator.model.attempt import split_handle
 from orchestrator.model.events import Event
 from orchestrator.model.run import RunRecord
@@ -83,10 +84,19 @@ def drive_to_end(
         for handle, seen in chain.from_iterable(executor.poll().items() for executor in executors):
             _, step, attempt = split_handle(handle)
             driver.observe(step, attempt, seen)
+        _follow_output(driver, executors)
         driver.advance(clock.now(), driver.record.max_concurrent_steps)
         after_turn()
         if not driver.progress.is_finished:
             _wait(driver, executors, interrupts)
+
+
+def _follow_output(driver: RunDriver, executors: Sequence[Executor]) -> None:
+    """A run in the foreground is watched all the time."""
+    until = clock.now() + timedelta(seconds=FOLLOWED_S)
+    for executor in executors:
+        if isinstance(executor, FollowsOutput):
+            executor.follow(driver.record.run_id, until)
 
 
 def _obey(driver: RunDriver, interrupts: Interrupts) -> None:

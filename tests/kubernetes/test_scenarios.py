@@ -13,7 +13,7 @@ from tests.kubernetes.conftest import section
 
 PIPELINES = """
     import os, time
-    from orchestrator import AssetMaterialization, Pod, RetryPolicy, pipeline, step
+    from orchestrator import AssetMaterialization, IOManager, Mode, Pod, RetryPolicy, io_manager, pipeline, step
 
     def note(line):
         with open("ledger", "a") as ledger:
@@ -37,6 +37,17 @@ PIPELINES = """
         note("waits")
         while not os.path.exists("go"):
             time.sleep(0.1)
+
+    @step
+    def talks():
+        print("first", flush=True)
+        while not os.path.exists("go"):
+            time.sleep(0.1)
+        print("last")
+
+    @pipeline
+    def is_loud():
+        talks()
 
     @step(pod=Pod(memory="64Mi"))
     def greedy():
@@ -340,3 +351,63 @@ def test_a_pod_without_permission_for_its_claim_says_which_and_what_to_do(work):
     assert 'cannot create resource "leases"' in step["error"]
     assert "orchestrator kubernetes rbac" in step["error"]
     assert work.bench.ledger() == []
+
+
+def test_what_a_pod_prints_is_seen_while_it_runs_by_who_watches_the_run(work):
+    owner = work.start("run", "is_loud")
+    work.until(lambda: "first" in work("runs", "logs", "last").out, "the first line")
+    assert owner.poll() is None
+    (work.bench.path / "go").touch()
+    assert owner.wait(PATIENCE_S) == 0
+    assert [line.split()[-1] for line in work("runs", "logs", "last").out.splitlines()] == ["first", "last"]
+
+
+def test_the_daemon_fetches_the_output_of_a_run_that_is_followed(work):
+    work("run", "is_loud", "--detach").ok()
+    daemon = work.bench.start("daemon", "start", to=work.bench.path / "log", **work.environment)
+    work.until(work.running, "the pod to run")
+    follower = work.bench.start("runs", "logs", "last", "--follow", to=work.bench.path / "followed", **work.environment)
+    work.until(lambda: "first" in (work.bench.path / "followed").read_text(), "the first line")
+    (work.bench.path / "go").touch()
+    assert follower.wait(PATIENCE_S) == 0
+    assert "last" in (work.bench.path / "followed").read_text()
+    daemon.send_signal(signal.SIGTERM)
+    daemon.wait()
+
+
+def test_steps_of_one_run_run_here_and_in_the_cluster(work):
+    work.write(
+        PIPELINES
+        + """
+    class Shared(IOManager):
+        def handle_output(self, context, obj):
+            with open("value", "w") as file:
+                file.write(repr(obj))
+
+        def load_input(self, context):
+            with open("value") as file:
+                return eval(file.read())
+
+    @io_manager(reach="anywhere")
+    def bucket():
+        return Shared()
+
+    @step(executor="subprocess")
+    def here() -> list:
+        return [os.getpid() > 100]
+
+    @step
+    def there(values: list):
+        note(f"{values} {os.getpid() < 100}".replace(" ", ""))
+
+    @pipeline(modes=[Mode("shared", resources={"io_manager": bucket})])
+    def mixed():
+        there(here())
+"""
+    )
+    code, printed = work.finish("run", "mixed")
+    assert code == 0, printed
+    assert work.bench.ledger() == ["[True]True"]
+    steps = {step["key"]: step["place"] for step in json.loads(work("runs", "show", "last", "--json").out)["steps"]}
+    assert steps["here"] is None
+    assert steps["there"]["node"] == "node"
