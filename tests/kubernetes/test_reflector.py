@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from orchestrator.errors import ClusterUnreachable
-from orchestrator.kubernetes.reflector import Reflector, pause_after
+from orchestrator.kubernetes.reflector import Reflector, Versions, pause_after
 
 
 def pod(name, version="1"):
@@ -102,6 +102,33 @@ SCRIPTS = {
         {"a", "b"},
         [("list", None), ("list", None), ("watch", "5"), ("list", None), ("watch", "8")],
     ),
+    "an older change comes after a newer one": (
+        [
+            ("list", ([pod("a", "3"), pod("b", "4")], "5", None)),
+            ("watch", [line("DELETED", pod("a", "8")), line("MODIFIED", pod("a", "7")), line("ADDED", pod("b", "2"))]),
+        ],
+        {"b"},
+        [("list", None), ("watch", "5"), ("watch", "8")],
+    ),
+    "a list is older than what was watched": (
+        [
+            ("list", ([], "5", None)),
+            ("watch", [line("ADDED", pod("a", "9")), EXPIRED]),
+            ("list", ([], "8", None)),
+            ("list", ([pod("a", "9")], "9", None)),
+        ],
+        {"a"},
+        [("list", None), ("watch", "5"), ("list", None), ("list", None), ("watch", "9")],
+    ),
+    "versions are not numbers": (
+        [
+            ("list", ([pod("a", "x9")], "x9", None)),
+            ("watch", [line("DELETED", pod("a", "x8"))]),
+            ("watch", [line("ADDED", pod("b", "x1"))]),
+        ],
+        {"b"},
+        [("list", None), ("watch", "x9"), ("watch", "x8"), ("watch", "x1")],
+    ),
     "a long list comes in pages": (
         [("list", ([pod("a")], "5", "more")), ("list", ([pod("b")], "5", None))],
         {"a", "b"},
@@ -120,6 +147,24 @@ def test_the_copy_is_right_after(script):
     reflector.stop()
     assert copy.names == names
     assert server.asked[: len(asked)] == asked
+
+
+def test_a_list_that_stays_older_counts_in_the_end():
+    versions = Versions()
+    assert versions.takes_list("100")
+    assert versions.takes({"name": "a", "resourceVersion": "120"}, False)
+    believed = [versions.takes_list("50") for _ in range(6)]
+    assert believed == [False] * 5 + [True]
+    assert versions.takes({"name": "a", "resourceVersion": "40"}, False)
+    assert versions.takes_list("51")
+
+
+def test_of_what_was_deleted_only_the_last_thousand_are_remembered():
+    versions = Versions()
+    for number in range(1, 1002):
+        versions.takes({"name": f"pod-{number}", "resourceVersion": str(10 * number)}, True)
+    assert versions.takes({"name": "pod-1", "resourceVersion": "5"}, False)
+    assert not versions.takes({"name": "pod-1001", "resourceVersion": "5"}, False)
 
 
 def test_trouble_is_reported_until_it_is_over():
