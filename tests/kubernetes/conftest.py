@@ -18,6 +18,7 @@ import yaml
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.kubeconfig import find_access
 from orchestrator.service.cluster import NEEDED_BY_PODS, role_of
+from tests.kubernetes.fake_cluster import fake, fake_certificate  # noqa: F401
 
 HERE = Path(__file__).parent / "cluster"
 ROOT = Path(__file__).parent.parent.parent
