@@ -94,8 +94,8 @@ class Client:
         if answer.status == 401:  # the token may have expired
             answer.close()
             answer = self._once(call, again=True)
-        if answer.status >= 400:
-            raise _refusal(answer)
+        if answer.status >= 300 or "html" in answer.headers.get("Content-Type", ""):
+            raise _problem(answer, self.access.server)
         return answer
 
     def _once(self, call: Call, *, again: bool = False) -> Any:
@@ -176,18 +176,50 @@ def _show(context: ssl.SSLContext, certificate: tuple[bytes, bytes]) -> None:
         context.load_cert_chain(file.name)
 
 
-def _refusal(answer: Any) -> ClusterRefused | ClusterUnreachable:
-    raw = answer.data if answer.data is not None else b""
+def _problem(answer: Any, server: str) -> ClusterRefused | ClusterUnreachable:
+    """What is wrong, from an answer that is not the one. Only what an API server itself says is a refusal: a proxy on
+    the way and credentials that have expired say nothing about what was asked for."""
+    raw = _content(answer)
+    said = _status_in(raw)
+    text = " ".join(raw.decode(errors="replace").split())[:200]
+    message = str((said or {}).get("message") or (said or {}).get("reason") or text)
+    if answer.status == 429 or answer.status >= 500:
+        return ClusterUnreachable(f"The API server is busy or broken (HTTP {answer.status}): {message}")
+    if answer.status == 401:
+        return ClusterUnreachable(
+            f"The API server {server} does not accept the credentials (HTTP 401): {message}",
+            hint="Log in again, or renew the token in the kubeconfig.",
+        )
+    if said is None:
+        return ClusterUnreachable(
+            f"What answers at {server} is not an API server (HTTP {answer.status}): {text}",
+            hint="Look for a proxy in between, or for a page that asks for a login.",
+        )
+    refused = ClusterRefused(message or f"HTTP {answer.status}")
+    refused.status, refused.reason = answer.status, str(said.get("reason", ""))
+    return refused
+
+
+def _content(answer: Any) -> bytes:
+    """The content of an answer, as far as it can be read. Closes the answer."""
+    import urllib3
+
+    try:
+        content: bytes = answer.data or b""
+        return content
+    except urllib3.exceptions.HTTPError:
+        return b""
+    finally:
+        answer.close()
+
+
+def _status_in(raw: bytes) -> Mapping[str, Any] | None:
+    """The Status object that an API server refuses with; None when it is something else."""
     try:
         said = json.loads(raw)
-        reason, message = str(said.get("reason", "")), str(said.get("message", ""))
-    except (ValueError, AttributeError):
-        reason, message = "", raw.decode(errors="replace")[:500]
-    if answer.status == 429 or answer.status >= 500:
-        return ClusterUnreachable(f"The API server is busy or broken (HTTP {answer.status}): {message or reason}")
-    refused = ClusterRefused(message or f"HTTP {answer.status}")
-    refused.status, refused.reason = answer.status, reason
-    return refused
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and "message" in said else None
 
 
 def _words(error: Exception) -> str:
