@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from orchestrator import clock
 from orchestrator.errors import ClusterUnreachable
 
 # An API server that could not be asked is asked again after this long.
 AGAIN = timedelta(seconds=2)
+_SOON_S = 0.2
 
 
-class _Order(Struct):
+class _Order(Struct, eq=False):
     work: Callable[[], None]
     due: datetime
+    tries: int = 0
     under_way: Future[None] | None = None
 
 
@@ -38,6 +42,21 @@ class Orders:
         for order in self._orders:
             if order.under_way is None and order.due <= now:
                 order.under_way = self._threads.submit(order.work)
+                order.tries += 1
+
+    def finish(self, seconds: float) -> int:
+        """Returns when all that is due is done, at the latest after about so many seconds; how much of it is not done.
+        What is due later, and was never tried, is left."""
+        until = clock.monotonic() + seconds
+        left = [order for order in self._orders if order.tries or order.due <= clock.now()]
+        while left and (rest := until - clock.monotonic()) > 0:
+            for order in left:
+                order.due = min(order.due, clock.now())
+            self.turn(clock.now())
+            wait([order.under_way for order in left if order.under_way is not None], timeout=rest)
+            left = [order for order in left if not _is_done(order, clock.now())]
+            time.sleep(_SOON_S if left else 0)
+        return len(left)
 
 
 def _is_done(order: _Order, now: datetime) -> bool:

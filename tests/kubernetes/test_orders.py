@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator import clock
 from orchestrator.errors import ClusterRefused, ClusterUnreachable
 from orchestrator.kubernetes.cluster_view import ClusterView
 from orchestrator.kubernetes.names import HANDLE
@@ -69,6 +70,21 @@ def test_an_order_waits_for_its_time_and_between_two_tries(threads):
     orders.turn(NOW + timedelta(hours=1) + AGAIN)
     settle(threads)
     assert work.calls == 2
+
+
+def test_finishing_repeats_what_is_due_and_leaves_what_is_due_later(threads):
+    work, later, orders = Work(*[ClusterUnreachable("away")] * 2), Work(), Orders(threads)
+    orders.give(work, clock.now())
+    orders.give(later, clock.now(), due=clock.now() + timedelta(hours=1))
+    assert orders.finish(60) == 0
+    assert (work.calls, later.calls) == (3, 0)
+
+
+def test_finishing_gives_up_in_the_end_and_says_how_much_is_not_done(threads):
+    orders = Orders(threads)
+    for _ in range(2):
+        orders.give(Work(*[ClusterUnreachable("away")] * 1000), clock.now())
+    assert orders.finish(0.5) == 2
 
 
 def pod(name, handle):
