@@ -62,6 +62,15 @@ class FakeCluster:
         volumes = [{"name": f"host-{n}", "hostPath": {"path": path}} for n, path in enumerate(shown)]
         return {"namespace": NAMESPACE, "pod": {"volumes": volumes, "containers": [container]}, **more}
 
+    def until_ended(self):
+        """The Jobs, once all of them have ended."""
+        with self.store.changed:
+            ended = self.store.changed.wait_for(
+                lambda: all("conditions" in job["status"] for job in self.store.items("jobs")), timeout=60
+            )
+            assert ended, "the Jobs never ended"
+            return self.store.items("jobs")
+
     def left(self):
         """What there is, by kind and name."""
         kinds = ("jobs", "pods", "secrets", "leases")
