@@ -161,12 +161,13 @@ class PodLease:
 
 def verdict(method: str, status: int, answer: Any, holder: str) -> Verdict | None:
     """What an answer says of the attempt; None: it is refused, and asking again would not help. Pure."""
-    if status in (401, 408, 429) or status >= 500:
-        return "again"  # a token that has just been replaced is read again with the next try
+    kind = answer.get("kind") if isinstance(answer, dict) else None
+    if status in (401, 408, 429) or status >= 500 or kind not in ("Lease", "Status"):
+        return "again"  # a token that was just replaced is read again; and a proxy may have answered in its place
     if method == "POST":
         return "ours" if status in (200, 201) else "ask" if status == 409 else None
     if status == 404:
         return "absent"
-    if status != 200 or not isinstance(answer, dict):
+    if status != 200:
         return None
     return "ours" if (answer.get("spec") or {}).get("holderIdentity") == holder else "taken"

@@ -65,14 +65,15 @@ def jobs(
     json: Json = False,
 ) -> None:
     """List the Jobs of this workspace's runs."""
-    from orchestrator.service.cluster import cluster_jobs, delete_jobs
+    from orchestrator.service import cluster
 
     with workspace() as found:
-        listed = cluster_jobs(found)
+        listed = cluster.cluster_jobs(found)
         orphans = [one for one in listed if one.is_orphan]
-        if delete_orphans and orphans:
-            confirm(f"Delete {len(orphans)} Jobs without a run?", yes)
-            deleted = delete_jobs(found, orphans)
+        if delete_orphans:
+            if orphans:
+                confirm(f"Delete {len(orphans)} Jobs without a run?", yes)
+            deleted = cluster.delete_orphans(found, listed)
             if json:
                 print_json({"deleted": deleted})
             else:

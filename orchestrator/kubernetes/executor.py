@@ -40,6 +40,8 @@ _HOPELESS_S = 30.0
 # Requests at a time. A cluster takes far more; more threads would only wait for each other here.
 _THREADS = 16
 _SWEEP = timedelta(seconds=1)
+# How long an owner that ends waits for deletions that the API server does not answer.
+_CLOSE_S = 10.0
 _MOST_REASONS = 5
 
 P = ParamSpec("P")
@@ -137,11 +139,13 @@ class KubernetesExecutor:
             self._view.hint(handle)
 
     def end_run(self, run_id: str) -> None:
+        self._start()  # an earlier owner may have left something, also for a run that was over when it was resumed
         if self._jobs is not None and self._orders is not None:
             self._orders.give(partial(self._jobs.delete_input, run_id), clock.now())
 
     def close(self) -> None:
-        if self._threads is not None and self._view is not None:
+        if self._threads is not None and self._view is not None and self._orders is not None:
+            self._orders.finish(_CLOSE_S)
             self._view.close()
             self._threads.shutdown()
 
@@ -221,7 +225,8 @@ class KubernetesExecutor:
         try:
             found = self._jobs.find(tracked.name)
             if found is not None:
-                self._view.pods.is_synced.wait(60)  # its pod is known then, if there is one
+                if not self._view.pods.is_synced.wait(60):  # its pod is known then, if there is one
+                    raise ClusterUnreachable("The pods of the cluster could not be listed.")
                 tracked.token, tracked.is_over = found
                 tracked.is_created = True
         finally:
@@ -258,7 +263,10 @@ class KubernetesExecutor:
             # Whether it was done all the same is found out with the next try: the name is the same.
             if tracked.again_at is None:
                 tracked.again_at = now + AGAIN
-            elif now >= tracked.again_at and tracked.again is not None:
+            if tracked.stop_at is not None and tracked.again == self._create:
+                stopped = Observation(Phase.REVOKED, reason="it was asked to stop before its Job was created")
+                return self._gives_up(tracked, stopped)
+            if now >= tracked.again_at and tracked.again is not None:
                 self._ask(tracked, tracked.again)
             return Observation(Phase.UNKNOWN, reason=str(error))
         message = getattr(error, "message", str(error))
@@ -283,7 +291,7 @@ class KubernetesExecutor:
         tracked.seen = 1
         spec = tracked.attempt.package.spec
         began = AttemptStarted(
-            at=facts.started_at or clock.now(),
+            at=clock.now(),  # and not by the clock of the cluster, which may be wrong: timeouts count from here
             step=spec.step,
             attempt=spec.attempt,
             n=0,
@@ -392,8 +400,9 @@ class KubernetesExecutor:
         tracked = self._tracked.pop(handle)
         self._follower.forget(handle)
         self._view.forget(handle, tracked.name)
-        if tracked.is_created or seen.phase is not Phase.REVOKED:
-            keep = self._settings.keep_failed if seen.phase is Phase.FAILED and tracked.stop_at is None else 0.0
+        if tracked.request is not None:
             assert self._jobs is not None
             assert self._orders is not None
-            self._orders.give(partial(self._jobs.delete, tracked.name), now, due=now + timedelta(seconds=keep))
+            is_kept = seen.phase is Phase.FAILED and tracked.stop_at is None
+            keep = self._settings.keep_failed if is_kept else 0.0
+            self._orders.give(partial(self._jobs.dismiss, tracked.name, keep), now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from orchestrator.executors.base import Attempt, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of
 from orchestrator.kubernetes.manifest import JobSettings, input_of, job_of, lease_of
-from orchestrator.kubernetes.names import TOKEN, handle_in, input_name, job_name, selector
+from orchestrator.kubernetes.names import RUN, TOKEN, handle_in, input_name, job_name, label, selector
 
 # Of what a step has printed, at most so much is fetched: the newest.
 _LOG_LINES, _LOG_BYTES = 50_000, 16 << 20
@@ -69,9 +69,24 @@ class Jobs:
             return
         self._gone(f"{self._core}/pods/{pod}", int(grace))
 
+    def dismiss(self, name: str, keep: float) -> None:
+        """Deletes a Job that has ended, or has the cluster do that in `keep` seconds."""
+        if keep <= 0:
+            self.delete(name)
+            return
+        with suppress(ClusterRefused):  # it stays for a week then
+            self._client.request("PATCH", f"{self._jobs}/{name}", {"spec": {"ttlSecondsAfterFinished": int(keep)}})
+
     def delete(self, name: str) -> None:
         """Deletes a Job with its pod. One that is gone already is fine."""
         self._gone(f"{self._jobs}/{name}")
+
+    def sweep(self, active: Iterable[str]) -> None:
+        """Deletes what was shared by attempts of runs other than the active ones, and what was left of their claims."""
+        others = f"{selector(self.settings.instance)},{RUN} notin ({','.join(map(label, active)) or '-'})"
+        for path in (f"{self._core}/secrets", leases_in(self.settings.namespace)):
+            with suppress(ClusterRefused):
+                self._client.request("DELETE", path, query={"labelSelector": others})
 
     def take_away(self, attempt: Attempt) -> None:
         """Makes sure that no pod begins the attempt any more, and that one that runs it stores nothing more. Raises

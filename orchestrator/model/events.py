@@ -136,8 +136,8 @@ class AttemptLaunched(Event, frozen=True, tag="attempt_launched"):
 
 
 class AttemptWaiting(Event, frozen=True, tag="attempt_waiting"):
-    """The attempt was launched and has not begun: `reason` says what it waits for (room in a cluster, an image).
-    Written again when the reason changes."""
+    """The attempt was launched and has not begun: `reason` says what it waits for (room in a cluster, an image); or how
+    it fares is not known, and `reason` says why. Written again when the reason changes, empty when there is none."""
 
     step: str
     attempt: int

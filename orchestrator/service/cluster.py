@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -19,16 +19,17 @@ from orchestrator.kubernetes.names import handle_in
 from orchestrator.model.attempt import AttemptSpec, split_handle
 from orchestrator.model.run import RunRecord, Trigger
 from orchestrator.planning.plan import PlanRequest
+from orchestrator.runlog.inventory import pending_runs
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.workspace import Workspace, find_pipeline, in_workspace, plan
 
 # What the owner of runs does in its namespace: (API group, resource, verbs). `rbac` grants exactly this.
 NEEDED = (
-    ("batch", "jobs", ("create", "get", "list", "delete")),
+    ("batch", "jobs", ("create", "get", "list", "patch", "delete")),
     ("", "pods", ("get", "list", "watch", "delete")),
     ("", "pods/log", ("get",)),
     ("", "events", ("list", "watch")),
-    ("", "secrets", ("create", "delete")),
+    ("", "secrets", ("create", "delete", "deletecollection")),
     ("coordination.k8s.io", "leases", ("create", "patch", "deletecollection")),
 )
 # What the pods of steps do: each takes its attempt by a Lease, so that no second pod makes it too.
@@ -85,12 +86,13 @@ def cluster_jobs(workspace: Workspace) -> list[ClusterJob]:
     return sorted(found, key=lambda job: (job.run_id, job.step, job.attempt))
 
 
-def delete_jobs(workspace: Workspace, found: Iterable[ClusterJob]) -> list[str]:
-    """Deletes Jobs; their names."""
+def delete_orphans(workspace: Workspace, found: Sequence[ClusterJob]) -> list[str]:
+    """Deletes the orphans among these Jobs, and what else was left of runs that are over or gone; the Jobs' names."""
     jobs = _jobs(workspace)
-    names = [job.name for job in found]
+    names = [job.name for job in found if job.is_orphan]
     for name in names:
         jobs.delete(name)
+    jobs.sweep({*pending_runs(workspace.state), *(job.run_id for job in found if not job.is_orphan)})
     return names
 
 

@@ -146,8 +146,9 @@ class RunDriver:
             return
         for event, line in zip_longest(seen.events, seen.lines):
             self._take(event, line)
-        if seen.phase is Phase.PENDING and seen.reason and seen.reason != current.waits_for:
-            self._take(AttemptWaiting(at=clock.now(), step=step, attempt=attempt, reason=seen.reason))
+        reason = seen.reason if seen.phase in (Phase.PENDING, Phase.UNKNOWN) else ""
+        if reason != current.waits_for and (reason or seen.phase is Phase.RUNNING):
+            self._take(AttemptWaiting(at=clock.now(), step=step, attempt=attempt, reason=reason))
         if seen.phase not in FINAL:
             return
         crash_point("attempt.observed")

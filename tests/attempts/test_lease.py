@@ -5,7 +5,8 @@ import pytest
 from orchestrator.attempts.lease import PATIENCE_S, LeaseLost, LeaseRefused, LeaseSpec, LeaseUnknown, PodLease, verdict
 
 SPEC = LeaseSpec("orc-a", "data", {"instance": "1"})
-OURS, THEIRS = {"spec": {"holderIdentity": "ours"}}, {"spec": {"holderIdentity": "theirs"}}
+OURS, THEIRS = ({"kind": "Lease", "spec": {"holderIdentity": who}} for who in ("ours", "theirs"))
+NO = {"kind": "Status"}
 
 
 class Server:
@@ -33,10 +34,10 @@ class Server:
     [
         pytest.param([(201, OURS)], ["POST"], id="created"),
         pytest.param(
-            [OSError("reset"), (409, {}), (200, OURS)], ["POST", "POST", "GET"], id="only the answer was lost"
+            [OSError("reset"), (409, NO), (200, OURS)], ["POST", "POST", "GET"], id="only the answer was lost"
         ),
-        pytest.param([(500, {}), (429, {}), (401, {}), (201, OURS)], ["POST"] * 4, id="the server was busy"),
-        pytest.param([(409, {}), OSError("away"), (200, OURS)], ["POST", "GET", "GET"], id="away before the second"),
+        pytest.param([(500, NO), (429, NO), (401, {}), (201, OURS)], ["POST"] * 4, id="the server was busy"),
+        pytest.param([(409, NO), OSError("away"), (200, OURS)], ["POST", "GET", "GET"], id="away before the second"),
     ],
 )
 def test_a_pod_takes_an_attempt_that_is_free(answers, requests):
@@ -48,12 +49,14 @@ def test_a_pod_takes_an_attempt_that_is_free(answers, requests):
 @pytest.mark.parametrize(
     ("answers", "error"),
     [
-        pytest.param([(409, {}), (200, THEIRS)], LeaseLost, id="another pod was first"),
-        pytest.param([(409, {}), (404, {})], LeaseLost, id="it is there, and then it is not"),
-        pytest.param([(403, {"message": "leases is forbidden"})], LeaseRefused, id="no permission"),
-        pytest.param([(404, {"message": "namespace not found"})], LeaseRefused, id="no namespace"),
+        pytest.param([(409, NO), (200, THEIRS)], LeaseLost, id="another pod was first"),
+        pytest.param([(409, NO), (404, NO)], LeaseLost, id="it is there, and then it is not"),
+        pytest.param([(403, {"kind": "Status", "message": "leases is forbidden"})], LeaseRefused, id="no permission"),
+        pytest.param([(404, {"kind": "Status", "message": "namespace not found"})], LeaseRefused, id="no namespace"),
         pytest.param([OSError("refused")], LeaseUnknown, id="no server"),
-        pytest.param([(503, {"message": "starting"})], LeaseUnknown, id="a server that never gets ready"),
+        pytest.param(
+            [(503, {"kind": "Status", "message": "starting"})], LeaseUnknown, id="a server that never gets ready"
+        ),
     ],
 )
 def test_a_pod_that_cannot_take_its_attempt_says_why(answers, error):
@@ -65,12 +68,12 @@ def test_a_pod_that_cannot_take_its_attempt_says_why(answers, error):
 
 def test_a_refusal_names_what_is_missing_and_what_to_do():
     with pytest.raises(LeaseRefused) as error:
-        Server((403, {"message": 'User "x" cannot create resource "leases"'})).lease().take()
+        Server((403, {"kind": "Status", "message": 'User "x" cannot create resource "leases"'})).lease().take()
     assert 'cannot create resource "leases"' in error.value.message
     assert "orchestrator kubernetes rbac" in error.value.hint
 
 
-@pytest.mark.parametrize("answer", [(200, THEIRS), (404, {})], ids=["given up by its owner", "deleted with its Job"])
+@pytest.mark.parametrize("answer", [(200, THEIRS), (404, NO)], ids=["given up by its owner", "deleted with its Job"])
 def test_an_attempt_that_was_taken_away_is_not_confirmed(answer):
     server = Server((200, OURS), answer)
     lease = server.lease()
@@ -81,7 +84,14 @@ def test_an_attempt_that_was_taken_away_is_not_confirmed(answer):
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 422])
 def test_a_refused_request_is_not_repeated(status):
-    assert verdict("POST", status, {}, "ours") != "again"
+    assert verdict("POST", status, NO, "ours") != "again"
+
+
+@pytest.mark.parametrize("status", [200, 201, 403, 404, 409])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_only_what_an_api_server_says_counts(method, status):
+    assert verdict(method, status, "<html>a proxy</html>", "ours") == "again"
+    assert verdict(method, status, {}, "ours") == "again"
 
 
 def test_a_lease_goes_with_its_job_unless_its_owner_has_taken_it():

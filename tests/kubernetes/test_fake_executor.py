@@ -20,7 +20,6 @@ def contract(fake, monkeypatch):
     return contract
 
 
-@pytest.mark.xfail(strict=True, reason="a creation that was not answered is repeated after it was canceled")
 def test_no_job_is_created_for_what_was_canceled_before(contract, fake, tmp_path):
     with contract.owner(tmp_path) as owner:
         fake.faults.plan(500, "POST", times=2, path="/jobs")
@@ -32,7 +31,6 @@ def test_no_job_is_created_for_what_was_canceled_before(contract, fake, tmp_path
 
 
 @pytest.mark.long
-@pytest.mark.xfail(strict=True, reason="pods that were not listed within a minute count as gone")
 def test_an_outcome_waits_while_pods_cannot_be_listed(contract, fake, tmp_path):
     with contract.owner(tmp_path) as owner:
         handle = owner.executor.launch(owner.attempt("slow"))
