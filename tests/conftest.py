@@ -197,10 +197,12 @@ def pytest_collection_modifyitems(config, items):
         if "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.kubernetes)
         # What takes longest decides: `-m exhaustive` runs what is not sampled too, `-m long` nothing exhaustive.
-        marks = ("kubernetes", "chaos", "soak", "benchmark", "exhaustive", "long")
-        mark = next((mark for mark in marks if item.get_closest_marker(mark)), None)
-        if mark is not None and mark not in asked_for:
-            item.add_marker(pytest.mark.skip(reason=f"takes long; ask for it with -m {mark}"))
+        marks = ("chaos", "soak", "benchmark", "exhaustive", "long")
+        longest = next((mark for mark in marks if item.get_closest_marker(mark)), None)
+        on_a_cluster = "kubernetes" if item.get_closest_marker("kubernetes") else None
+        wanted = [mark for mark in (on_a_cluster, longest) if mark is not None]
+        if any(mark not in asked_for for mark in wanted):
+            item.add_marker(pytest.mark.skip(reason=f"takes long; ask for it with -m '{' and '.join(wanted)}'"))
 
 
 def _mark_what_is_not_sampled(items):

@@ -8,20 +8,19 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
-import sysconfig
+import time
 from pathlib import Path
 
 import pytest
-import yaml
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.kubeconfig import find_access
 from orchestrator.service.cluster import NEEDED_BY_PODS, role_of
 from tests.kubernetes.fake_cluster import fake, fake_certificate  # noqa: F401
+from tests.kubernetes.workspace import Workspace
 
 HERE = Path(__file__).parent / "cluster"
-ROOT = Path(__file__).parent.parent.parent
 REQUIRED = os.environ.get("ORCHESTRATOR_REQUIRE_CLUSTER") == "1"
 BUILD_S = 3600
 
@@ -82,6 +81,41 @@ class Cluster:
         command = [kubectl, "--kubeconfig", self.kubeconfig, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
+    def inside(self, *command):
+        """What a command prints that runs on the cluster's machine, where its programs are."""
+        done = subprocess.run(
+            [HERE / "in", *command], env=self._environment, capture_output=True, text=True, check=True, timeout=60
+        )
+        return done.stdout
+
+    def signal(self, program, number):
+        """Sends a signal to a program of the cluster: `kubelet`, `kube-apiserver`, ..."""
+        self.inside("kill", f"-{int(number)}", *self.inside("pgrep", "-x", program).split())
+
+    def start(self, program):
+        """Starts a program of the cluster again."""
+        self.inside(HERE / "node", "start", program)
+
+    def until_ready(self, program):
+        """Returns once a program of the cluster is there and does its work; starts it if it is not there."""
+        if not self.inside("sh", "-c", f"pgrep -x {program} || true"):
+            self.start(program)
+        deadline = time.monotonic() + 120
+        while not self._is_ready():
+            assert time.monotonic() < deadline, f"{program} was never ready"
+            time.sleep(0.2)
+
+    def _is_ready(self):
+        try:
+            nodes = self.request("GET", "/api/v1/nodes")["items"]
+        except OrchestratorError:
+            return False
+        conditions = [one for node in nodes for one in node["status"].get("conditions", ())]
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+    def request(self, method, path, body=None):
+        return self.client.request(method, path, body)
+
     def runs_pods(self):
         """Whether a pod can be started at all: what containers need differs between machines."""
         try:
@@ -115,34 +149,34 @@ def let_pods_claim(cluster, namespace):
         cluster.client.request("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{kind}", document)
 
 
-def section(namespace, workspace, **more):
-    """The `kubernetes` section of a workspace file whose pods run this environment."""
-    paths = {
-        "/usr": "/usr",
-        "/lib": "/usr/lib",
-        "/lib64": "/usr/lib64",
-        str(ROOT): str(ROOT),
-        str(workspace): str(workspace),
+@pytest.fixture
+def work(request, bench, cluster, namespace):
+    """A workspace with the `PIPELINES` of the test's module, in a namespace with a volume claim of its own."""
+    claim = bench.path / "claim"
+    claim.mkdir()
+    claim.chmod(0o777)
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": namespace},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": namespace,
+            "hostPath": {"path": str(claim)},
+        },
     }
-    for prefix in {sys.prefix, sys.base_prefix}:
-        if not any(Path(prefix).is_relative_to(path) for path in paths):
-            paths[prefix] = prefix
-    volumes = [{"name": f"host-{n}", "hostPath": {"path": path}} for n, path in enumerate(paths.values())]
-    mounts = [
-        {"name": f"host-{n}", "mountPath": mount, "readOnly": mount != str(workspace)} for n, mount in enumerate(paths)
-    ]
-    container = {
-        "name": "step",
-        "command": [sys.executable, "-P", "-m", "orchestrator.worker.in_pod"],
-        "workingDir": str(workspace),
-        "securityContext": None,
-        "volumeMounts": mounts,
-        "env": [{"name": "PYTHONPATH", "value": f"{ROOT}{os.pathsep}{sysconfig.get_path('purelib')}"}],
+    cluster.client.request("POST", "/api/v1/persistentvolumes", volume)
+    wanted = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "values"},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": namespace,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
     }
-    pod = {"securityContext": None, "volumes": volumes, "containers": [container]}
-    return {"namespace": namespace, "storage": None, "pod": pod, **more}
-
-
-def workspace_file(namespace, workspace, **more):
-    """The lines of a workspace file, but for its locations."""
-    return yaml.safe_dump({"kubernetes": section(namespace, workspace, **more)}, sort_keys=False)
+    cluster.client.request("POST", f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", wanted)
+    yield Workspace(bench, cluster, namespace, request.module.PIPELINES)
+    cluster.client.request("DELETE", f"/api/v1/persistentvolumes/{namespace}")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from orchestrator.testing import ExecutorContract
-from tests.kubernetes.conftest import workspace_file
+from tests.kubernetes.workspace import workspace_file
 
 
 @pytest.mark.usefixtures("cluster")

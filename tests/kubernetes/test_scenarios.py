@@ -4,12 +4,8 @@ import copy
 import json
 import os
 import signal
-import time
 
-import pytest
-import yaml
-
-from tests.kubernetes.conftest import section
+from tests.kubernetes.workspace import PATIENCE_S
 
 PIPELINES = """
     import os, time
@@ -103,89 +99,6 @@ PIPELINES = """
     def is_stopped():
         tears_down()
 """
-
-
-# How long anything may take. Two cores run a whole cluster beside the tests.
-PATIENCE_S = 180
-
-
-class Workspace:
-    """A workspace whose steps run in a namespace of their own."""
-
-    def __init__(self, bench, cluster, namespace):
-        self.bench, self.cluster, self.namespace = bench, cluster, namespace
-        self.environment = {"KUBECONFIG": str(cluster.kubeconfig)}
-
-    def write(self, source=PIPELINES, **more):
-        kubernetes = section(self.namespace, self.bench.path, **{"storage": {"claim": "values"}, **more})
-        location = {"name": "main", "file": "pipelines.py", "image": "local/sh:1"}
-        text = {"locations": [location], "executor": {"default": "kubernetes"}, "kubernetes": kubernetes}
-        self.bench.settings(yaml.safe_dump(text, sort_keys=False))
-        self.bench.write(source)
-        return self
-
-    def __call__(self, *arguments):
-        return self.bench(*arguments, **self.environment)
-
-    def start(self, *arguments):
-        return self.bench.start(*arguments, to=self.bench.path / "output", **self.environment)
-
-    def finish(self, *arguments):
-        """A command to its end, and what it printed."""
-        code = self.start(*arguments).wait(PATIENCE_S)
-        return code, (self.bench.path / "output").read_text()
-
-    def run(self, pipeline):
-        """A run to its end, as JSON."""
-        self.finish("run", pipeline)
-        page = json.loads(self("runs", "show", "last", "--json").out)
-        assert "status" in page, (self.bench.path / "output").read_text()
-        return page
-
-    def pods(self):
-        return self.cluster.items("pods", self.namespace)
-
-    def running(self):
-        return [pod for pod in self.pods() if pod["status"].get("phase") == "Running"]
-
-    def until(self, condition, what):
-        """Returns once the condition holds. Pods take a second to start, and many on a busy machine."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"{what} never came true"
-            time.sleep(0.1)
-
-
-@pytest.fixture
-def work(bench, cluster, namespace):
-    claim = bench.path / "claim"
-    claim.mkdir()
-    claim.chmod(0o777)
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": namespace},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteMany"],
-            "storageClassName": namespace,
-            "hostPath": {"path": str(claim)},
-        },
-    }
-    cluster.client.request("POST", "/api/v1/persistentvolumes", volume)
-    wanted = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "values"},
-        "spec": {
-            "accessModes": ["ReadWriteMany"],
-            "storageClassName": namespace,
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    }
-    cluster.client.request("POST", f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", wanted)
-    yield Workspace(bench, cluster, namespace).write()
-    cluster.client.request("DELETE", f"/api/v1/persistentvolumes/{namespace}")
 
 
 def test_1_a_run_gives_in_pods_what_it_gives_here(work):
