@@ -23,6 +23,7 @@ CONTAINER = "step"
 HOPELESS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}
 )
+_REFUSED = re.compile(r'pods "[^"]*" is')
 
 
 class Stage(StrEnum):
@@ -113,11 +114,15 @@ def pull_seconds(message: str) -> float:
 
 
 def waits_for(facts: PodFacts | None, event: str = "") -> str:
-    """What an attempt waits for, in words. `event`: the newest warning about its Job or pod."""
+    """What an attempt waits for, in words. `event`: the newest warning about its Job or pod. The words are the same
+    for as long as the cause is: each change of them is an event of the run."""
     if facts is None:
-        return f"no pod yet: {event}" if event else "no pod yet"
+        # The name of a pod that was refused is another one with each try.
+        return f"no pod yet: {_REFUSED.sub('its pod is', event)}" if event else "no pod yet"
     if facts.cause and facts.message:
         return f"{facts.cause}: {facts.message}"
+    if facts.node and event.startswith("FailedScheduling"):
+        event = ""  # from before it was scheduled
     return event or facts.cause or "its container is being created"
 
 

@@ -135,6 +135,18 @@ def test_without_a_pod_the_jobs_own_warning_is_the_reason():
     assert waits_for(None, "FailedCreate: exceeded quota") == "no pod yet: FailedCreate: exceeded quota"
 
 
+def test_the_reason_stays_the_same_when_a_quota_refuses_one_pod_after_another():
+    message = 'FailedCreate: Error creating: pods "orc-{}" is forbidden: exceeded quota: two'
+    reasons = {waits_for(None, message.format(name)) for name in ("a-1-26kx4", "a-1-cpch9")}
+    assert reasons == {"no pod yet: FailedCreate: Error creating: its pod is forbidden: exceeded quota: two"}
+
+
+def test_that_no_node_had_room_is_no_reason_once_there_is_a_node():
+    facts = PodFacts(name="p", uid="u", stage=Stage.WAITING, node="node", cause="ContainerCreating")
+    assert waits_for(facts, "FailedScheduling: 0/1 nodes are available") == "ContainerCreating"
+    assert waits_for(facts, "FailedMount: no such volume") == "FailedMount: no such volume"
+
+
 def test_a_pod_that_vanished_unseen_is_lost():
     facts = PodFacts(name="p", uid="u", stage=Stage.RUNNING)
     seen = finished(HANDLE, facts, b"", "t", 1, is_gone=True).observation
