@@ -23,6 +23,8 @@ from orchestrator.errors import ClusterRefused, ClusterUnreachable, ConfigError
 from orchestrator.kubernetes.kubeconfig import Access, Credentials, find_access
 
 REQUEST_S = 15.0
+_NO_API = "What answers there is no API server of Kubernetes: a proxy, or a page to log in."
+_RENEW = "Renew the token or certificate of the kubeconfig: it is wrong, expired or revoked."
 
 
 class Call(Struct, frozen=True):
@@ -59,7 +61,8 @@ class Client:
         try:
             return json.loads(raw)
         except ValueError as error:
-            raise ClusterUnreachable(f"The API server of {self.access.server} gave no JSON: {raw[:200]!r}") from error
+            said = " ".join(raw[:200].decode(errors="replace").split())
+            raise ClusterUnreachable(f"{self.access.server} gave no JSON: {said}", hint=_NO_API) from error
 
     def text(self, path: str, query: Mapping[str, str], timeout: float) -> bytes:
         """The answer as it is: a log."""
@@ -188,12 +191,12 @@ def _problem(answer: Any, server: str) -> ClusterRefused | ClusterUnreachable:
     if answer.status == 401:
         return ClusterUnreachable(
             f"The API server {server} does not accept the credentials (HTTP 401): {message}",
-            hint="Log in again, or renew the token in the kubeconfig.",
+            hint=_RENEW,
         )
     if said is None:
         return ClusterUnreachable(
             f"What answers at {server} is not an API server (HTTP {answer.status}): {text}",
-            hint="Look for a proxy in between, or for a page that asks for a login.",
+            hint=_NO_API,
         )
     refused = ClusterRefused(message or f"HTTP {answer.status}")
     refused.status, refused.reason = answer.status, str(said.get("reason", ""))
