@@ -9,7 +9,7 @@ import msgspec
 
 from orchestrator import clock
 from orchestrator.attempts.package import AttemptPackage, run_package
-from orchestrator.errors import ConfigError, NotFound, OrchestratorError
+from orchestrator.errors import ClusterRefused, ConfigError, NotFound, OrchestratorError
 from orchestrator.executors.base import Attempt
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of, job_settings
@@ -68,6 +68,7 @@ def check_cluster(workspace: Workspace) -> Iterator[Check]:
         yield Check(f"{access.server} cannot be used: {error.message}", False, error.hint or "Check the kubeconfig.")
         return
     yield Check(f"{access.server} answers: Kubernetes {version.get('gitVersion')}, namespace {access.namespace}", True)
+    yield from _namespace(client)
     yield from _permissions(client)
     for location in workspace.settings.locations:
         try:
@@ -166,6 +167,20 @@ def _client(workspace: Workspace) -> Client:
 def _jobs(workspace: Workspace) -> Jobs:
     client = _client(workspace)
     return Jobs(client, job_settings(workspace.settings, client.access.namespace), workspace.executor_context)
+
+
+def _namespace(client: Client) -> Iterator[Check]:
+    """Something to say when the namespace is not there: lists of what is in it are then only empty."""
+    namespace = client.access.namespace
+    trial = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": "orchestrator-check-"}}
+    try:
+        client.request("POST", f"/api/v1/namespaces/{namespace}/secrets", trial, query={"dryRun": "All"})
+    except ClusterRefused as error:  # that it is not allowed is said with the other permissions
+        if error.status == 404:
+            hint = (
+                f"Make it with `kubectl create namespace {namespace}`, or name another as `kubernetes: {{namespace}}`."
+            )
+            yield Check(f"namespace {namespace} does not exist", False, hint)
 
 
 def _permissions(client: Client) -> Iterator[Check]:
