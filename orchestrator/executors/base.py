@@ -85,6 +85,16 @@ class ReportsHealth(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsOutcomes(Protocol):
+    """What an executor may offer beside its interface that keeps the outcome of an attempt until it is safe here."""
+
+    def recorded(self, handle: str) -> None:
+        """The final observation of the attempt is in the journal of its run: nothing of it is needed any more. Is not
+        called when the owner dies before; the next one asks for the attempt again. Returns at once."""
+        ...
+
+
 # How long a run counts as watched after a process has said so.
 FOLLOWED_S = 30.0
 

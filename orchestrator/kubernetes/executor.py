@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from msgspec import Struct
-
 from orchestrator import clock
 from orchestrator.attempts.observation import FINAL, Observation, Phase
 from orchestrator.errors import ClusterUnreachable, ExecutionError, shortened
@@ -28,42 +26,26 @@ from orchestrator.kubernetes.jobs import Jobs
 from orchestrator.kubernetes.log_follower import LogFollower
 from orchestrator.kubernetes.names import job_name
 from orchestrator.kubernetes.orders import AGAIN, Orders
-from orchestrator.kubernetes.outcome import finished
+from orchestrator.kubernetes.outcome import finished, lines_of_block
+from orchestrator.kubernetes.pod_log import PodLogs
 from orchestrator.kubernetes.pod_request import by_digest
-from orchestrator.model.attempt import Place
+from orchestrator.kubernetes.tracked import Tracked, judge_uncreated, judge_waiting
+from orchestrator.model.attempt import Place, split_handle
 from orchestrator.model.error_info import ErrorInfo
 from orchestrator.model.events import AttemptStarted
 from orchestrator.model.executor_health import ExecutorHealth
 
-# Waiting is no help against some causes, but an image may just have been pushed, a Secret just have been created.
-_HOPELESS_S = 30.0
 # Requests at a time. A cluster takes far more; more threads would only wait for each other here.
 _THREADS = 16
 _SWEEP = timedelta(seconds=1)
 # How long an owner that ends waits for deletions that the API server does not answer.
 _CLOSE_S = 10.0
 _MOST_REASONS = 5
+# How long a known outcome waits for a log that cannot be read: the kubelet may be dead, or its node have no address.
+_LOG_PATIENCE = timedelta(seconds=30)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Tracked(Struct):
-    """An attempt that this owner follows."""
-
-    attempt: Attempt
-    name: str
-    token: str
-    since: datetime
-    seen: int = 0
-    is_created: bool = False
-    is_over: bool = False  # its Job had ended when it was found
-    request: Future[None] | None = None  # creating or finding its Job
-    again: Callable[[Tracked], None] | None = None  # which of the two, and
-    again_at: datetime | None = None  # when, if the API server could not be asked
-    ending: Future[Observation] | None = None  # reading what it has left
-    hopeless_since: datetime | None = None
-    stop_at: datetime | None = None  # it was asked to stop, and is to be gone by then
 
 
 class KubernetesExecutor:
@@ -82,6 +64,9 @@ class KubernetesExecutor:
         self._waiting: deque[str] = deque()  # Jobs that are not created yet because there are enough
         self._followed: dict[str, datetime] = {}  # runs that are watched, until when
         self._follower: LogFollower | None = None
+        self._logs: PodLogs | None = None
+        self._unrecorded: dict[str, tuple[str, float]] = {}  # ended attempts: the Job, and how long it is kept
+        self._kept: dict[str, set[str]] = {}  # by run: Jobs that the cluster deletes later
         self._orders: Orders | None = None
         self._view: ClusterView | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -119,7 +104,7 @@ class KubernetesExecutor:
         found = {handle: self._observe(self._tracked[handle], now) for handle in sorted(handles)}
         for handle, seen in found.items():
             if seen.phase in FINAL:
-                self._forget(handle, now, seen)
+                self._forget(handle, seen)
         return found
 
     def cancel(self, handle: str, grace: float) -> None:
@@ -138,10 +123,19 @@ class KubernetesExecutor:
         if self._view is not None:
             self._view.hint(handle)
 
+    def recorded(self, handle: str) -> None:
+        """Has the Job of an attempt deleted whose outcome is in the journal; that of one that failed, later."""
+        name, keep = self._unrecorded.pop(handle, (None, 0.0))
+        if name is not None and self._jobs is not None and self._orders is not None:
+            if keep:
+                self._kept.setdefault(split_handle(handle)[0], set()).add(name)
+            self._orders.give(partial(self._jobs.dismiss, name, keep), clock.now())
+
     def end_run(self, run_id: str) -> None:
-        self._start()  # an earlier owner may have left something, also for a run that was over when it was resumed
+        self._start()  # an earlier owner may have left something, also of a run that was over when it was resumed
         if self._jobs is not None and self._orders is not None:
-            self._orders.give(partial(self._jobs.delete_input, run_id), clock.now())
+            kept = frozenset(self._kept.pop(run_id, ()))
+            self._orders.give(partial(self._jobs.end_run, run_id, kept), clock.now())
 
     def close(self) -> None:
         if self._threads is not None and self._view is not None and self._orders is not None:
@@ -179,6 +173,7 @@ class KubernetesExecutor:
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
             self._orders = Orders(self._threads)
             self._follower = LogFollower(self._client, settings.namespace, self._context.channels)
+            self._logs = PodLogs(self._client, settings.namespace)
             self._view = ClusterView(self._client, settings.namespace, settings.instance)
             self._view.start()
         return self._view
@@ -242,12 +237,13 @@ class KubernetesExecutor:
             return problem
         facts, is_gone = self._view.pod(handle)
         if not tracked.is_created:
-            return self._uncreated(tracked, now)
+            return self._uncreated(tracked)
         if facts is not None and facts.started_at is not None and not tracked.seen:
             self._view.hint(handle)  # it may have ended already: that it began comes first
             return self._began(tracked, facts)
         if facts is not None and (facts.stage is Stage.ENDED or is_gone):
-            tracked.ending = self._submit(self._finish, tracked, facts, is_gone)
+            tracked.ended_at = tracked.ended_at or now
+            tracked.ending = self._submit(self._finish, tracked, facts, is_gone, now)
             return Observation(Phase.RUNNING)
         if facts is not None and facts.stage is Stage.RUNNING:
             return Observation(Phase.RUNNING)
@@ -274,15 +270,9 @@ class KubernetesExecutor:
         text = f"its Job was refused: {message}" + (f" {hint}" if hint else "")
         return Observation(Phase.FAILED, error=ErrorInfo("KubernetesRefused", text), reason=text)
 
-    def _uncreated(self, tracked: Tracked, now: datetime) -> Observation:
-        if tracked.request is None:
-            if tracked.stop_at is not None:
-                return Observation(Phase.REVOKED, reason="it was asked to stop before its Job was created")
-            most = self._settings.max_concurrent_jobs
-            return Observation(Phase.PENDING, reason=f"{most} Jobs are running, which is max_concurrent_jobs")
-        if not tracked.request.done():
-            return Observation(Phase.PENDING)
-        return self._gives_up(tracked, Observation(Phase.REVOKED, reason="its Job was never created, or was deleted"))
+    def _uncreated(self, tracked: Tracked) -> Observation:
+        seen = judge_uncreated(tracked, self._settings.max_concurrent_jobs)
+        return self._gives_up(tracked, seen) if seen.phase in FINAL and tracked.request is not None else seen
 
     def _began(self, tracked: Tracked, facts: PodFacts) -> Observation:
         """An attempt that has begun. Its own events come when it has ended; this stands for the first of them, so that
@@ -309,27 +299,9 @@ class KubernetesExecutor:
 
     def _waits(self, tracked: Tracked, facts: PodFacts | None, now: datetime) -> Observation:
         assert self._view is not None
-        assert self._jobs is not None
         warning = self._view.warning(*([facts.name] if facts else []), tracked.name)
-        reason = waits_for(facts, warning)
-        if tracked.stop_at is not None and (facts is None or now >= tracked.stop_at):
-            return self._gives_up(tracked, Observation(Phase.REVOKED, reason="it was asked to stop before it began"))
-        if facts is None and tracked.is_over:
-            lost = Observation(Phase.LOST, reason="its pod was gone when its Job was found again")
-            return self._gives_up(tracked, lost)
-        if facts is not None and facts.is_hopeless:
-            tracked.hopeless_since = tracked.hopeless_since or now
-            if (now - tracked.hopeless_since).total_seconds() >= _HOPELESS_S:
-                error = ErrorInfo("PodCannotStart", reason)
-                return self._gives_up(tracked, Observation(Phase.FAILED, error=error, reason=reason))
-        else:
-            tracked.hopeless_since = None
-        if (now - tracked.since).total_seconds() >= self._settings.start_timeout:
-            lost = Observation(Phase.LOST, reason=f"its pod did not start in time ({reason})")
-            return self._gives_up(tracked, lost)
-        # That a container is being created is not worth an event.
-        is_worth_saying = bool(warning or (facts is not None and facts.message))
-        return Observation(Phase.PENDING, reason=reason if is_worth_saying else "")
+        seen = judge_waiting(tracked, facts, warning, now, self._settings.start_timeout)
+        return self._gives_up(tracked, seen) if seen.phase in FINAL else seen
 
     def _gives_up(self, tracked: Tracked, seen: Observation) -> Observation:
         """Has the attempt taken from its pod, which may still begin, before anything is said of its end."""
@@ -345,23 +317,38 @@ class KubernetesExecutor:
         finally:
             self._view.hint(tracked.attempt.handle)
 
-    def _finish(self, tracked: Tracked, facts: PodFacts, is_gone: bool) -> Observation:
+    def _finish(self, tracked: Tracked, facts: PodFacts, is_gone: bool, now: datetime) -> Observation:
         assert self._jobs is not None
-        assert self._follower is not None
         assert self._view is not None
         try:
-            log = b"" if is_gone else self._jobs.log(facts.name)
+            log, is_whole = (b"", False) if is_gone else self._log(tracked, facts, now)
             stopped = tracked.stop_at is not None
             outcome = finished(
                 tracked.attempt.handle, facts, log, tracked.token, tracked.seen, was_stopped=stopped, is_gone=is_gone
             )
             if is_gone or outcome.observation.phase is Phase.LOST:
                 self._jobs.take_away(tracked.attempt)  # its container may still run on a node that was given up
-            if not self._follower.settle(tracked.attempt.handle):
+            if not is_whole:
                 self._context.channels.keep_output(tracked.attempt.handle, outcome.printed)
             return outcome.observation
         finally:
             self._view.hint(tracked.attempt.handle)
+
+    def _log(self, tracked: Tracked, facts: PodFacts, now: datetime) -> tuple[bytes, bool]:
+        """What is read of the log of a pod that has ended, and whether all that the step printed is here already.
+        Raises ClusterUnreachable while it cannot be read; for a while only, if the step's outcome is known without."""
+        assert self._logs is not None
+        assert self._follower is not None
+        is_whole = self._follower.settle(tracked.attempt.handle)
+        block = lines_of_block(facts)
+        try:
+            if is_whole:
+                return self._logs.tail(facts.name, block) if block else b"", True
+            return self._logs.newest(facts.name), False
+        except ClusterUnreachable as error:
+            if block or now - (tracked.ended_at or now) < _LOG_PATIENCE:
+                raise
+            return f"[orchestrator: what the step printed could not be read: {error.message}]\n".encode(), False
 
     def _ended(self, tracked: Tracked) -> Observation:
         assert tracked.ending is not None
@@ -394,15 +381,12 @@ class KubernetesExecutor:
         facts = None if self._view is None else self._view.pod(handle)[0]
         return None if facts is None else facts.name
 
-    def _forget(self, handle: str, now: datetime, seen: Observation) -> None:
+    def _forget(self, handle: str, seen: Observation) -> None:
         assert self._view is not None
         assert self._follower is not None
         tracked = self._tracked.pop(handle)
         self._follower.forget(handle)
         self._view.forget(handle, tracked.name)
         if tracked.request is not None:
-            assert self._jobs is not None
-            assert self._orders is not None
             is_kept = seen.phase is Phase.FAILED and tracked.stop_at is None
-            keep = self._settings.keep_failed if is_kept else 0.0
-            self._orders.give(partial(self._jobs.dismiss, tracked.name, keep), now)
+            self._unrecorded[handle] = (tracked.name, self._settings.keep_failed if is_kept else 0.0)

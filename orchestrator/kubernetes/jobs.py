@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,11 +12,9 @@ from orchestrator.errors import ClusterRefused, ClusterUnreachable
 from orchestrator.executors.base import Attempt, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of
-from orchestrator.kubernetes.manifest import JobSettings, input_of, job_of, lease_of
+from orchestrator.kubernetes.manifest import WEEK, JobSettings, input_of, job_of, lease_of
 from orchestrator.kubernetes.names import RUN, TOKEN, handle_in, input_name, job_name, label, selector
 
-# Of what a step has printed, at most so much is fetched: the newest.
-_LOG_LINES, _LOG_BYTES = 50_000, 16 << 20
 # Who holds the Lease of an attempt that its owner gave up.
 _OWNER = "owner"
 
@@ -108,23 +106,22 @@ class Jobs:
                 return
         raise ClusterUnreachable(f"The Lease {lease.name} changes all the time.")
 
-    def delete_input(self, run_id: str) -> None:
-        """Deletes what the attempts of a run shared: its Secret, and the Leases that were taken from pods."""
+    def end_run(self, run_id: str, kept: Collection[str] = ()) -> None:
+        """Deletes what the attempts of a run shared, its Secret and the Leases that were taken from pods, and the Jobs
+        that earlier owners have left. `kept`: those that the cluster deletes later."""
         name = input_name(self.settings.instance, run_id)
         self._inputs.discard(run_id)
         self._gone(f"{self._core}/secrets/{name}")
+        query = {"labelSelector": selector(self.settings.instance, run_id)}
         if self.settings.has_claims:
-            query = {"labelSelector": selector(self.settings.instance, run_id)}
             with suppress(ClusterRefused):
                 self._client.request("DELETE", leases_in(self.settings.namespace), query=query)
-
-    def log(self, pod: str) -> bytes:
-        """The newest part of what a pod has printed; nothing when the log is gone."""
-        query = {"tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES), "container": "step"}
-        try:
-            return self._client.text(f"{self._core}/pods/{pod}/log", query, 60.0)
-        except ClusterRefused:
-            return b""
+        found = self._client.request("GET", self._jobs, query=query)
+        for job in found.get("items") or ():
+            # One that was dismissed has another time to live.
+            is_left = (job.get("spec") or {}).get("ttlSecondsAfterFinished") == WEEK
+            if is_left and job["metadata"]["name"] not in kept:
+                self.delete(job["metadata"]["name"])
 
     def _ensure_input(self, attempt: Attempt) -> None:
         run_id = attempt.package.run.run_id

@@ -39,7 +39,7 @@ _TOKEN_SOURCES = (
     {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
     {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
 )
-_WEEK = 7 * 86400
+WEEK = 7 * 86400
 # A step may end by itself for so long after its timeout before the cluster ends it: its owner may be dead.
 _AFTER_TIMEOUT_S = 60
 
@@ -56,6 +56,7 @@ class JobSettings(Struct, frozen=True):
     claim: str | None = None
     mount: str = "/storage"
     grace_s: int = 30
+    start_timeout: float = 600.0
     has_claims: bool = True
     spot: Mapping[str, Any] | None = None
     spot_attempts: int = 2
@@ -74,7 +75,9 @@ def job_of(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: s
     run = attempt.package.run
     labels = labels_of(settings.instance, attempt.handle, run.pipeline, attempt.location)
     annotations = annotations_of(attempt.handle)
-    deadline = {} if timeout is None else {"activeDeadlineSeconds": int(timeout) + _AFTER_TIMEOUT_S}
+    # It counts from the pod's creation: until the container runs, as long may pass as an owner waits for that.
+    longest = None if timeout is None else int(timeout + settings.start_timeout) + _AFTER_TIMEOUT_S
+    deadline = {} if longest is None else {"activeDeadlineSeconds": longest}
     own = (attempt.pod or {}).get("spec") or {}
     pod = _pod(attempt, settings, code, token)
     spot = on_spot(attempt, settings.spot, settings.spot_attempts)
@@ -94,7 +97,7 @@ def job_of(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: s
             "completions": 1,
             "parallelism": 1,
             "podReplacementPolicy": "Failed",
-            "ttlSecondsAfterFinished": _WEEK,
+            "ttlSecondsAfterFinished": WEEK,
             "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": {**pod, **deadline}},
         },
     }

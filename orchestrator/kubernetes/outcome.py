@@ -55,6 +55,12 @@ def finished(
     return Outcome(observed(Phase.FAILED, new, error, message), printed)
 
 
+def lines_of_block(facts: PodFacts) -> int:
+    """How many lines of the pod's log have events that did not fit into its message."""
+    message = read_message(facts.left)
+    return message.block if message is not None and message.data is None else 0
+
+
 def _unclaimed(facts: PodFacts) -> tuple[ErrorInfo | None, str | None]:
     """Why the pod has not made the attempt: an error, or how it was lost."""
     message = read_message(facts.left)

@@ -28,7 +28,7 @@ from orchestrator.engine.actions import Action, Finish, Launch, Record, Stop
 from orchestrator.engine.next_action import attempt_spec, next_action, next_instant
 from orchestrator.engine.progress import RunProgress
 from orchestrator.errors import LocationDied, NotPossible, OrchestratorError, RunDamaged, StoreError
-from orchestrator.executors.base import DEFAULT_GRACE_S, Attempt, Executor
+from orchestrator.executors.base import DEFAULT_GRACE_S, Attempt, Executor, KeepsOutcomes
 from orchestrator.locks import HeldLock
 from orchestrator.model.attempt import AttemptSpec, handle_of
 from orchestrator.model.error_info import ErrorInfo
@@ -99,6 +99,7 @@ class RunDriver:
         self.executors = [executor_of(name) for name in names if name]
         self._listener = listener
         self._unwritten: list[bytes] = []
+        self._over: list[tuple[str, int]] = []  # attempts whose end may not be in the journal yet
         self._intended: list[Launch | Stop] = []
         self._journal = run_log.writer()
         self._has_history = bool(events)
@@ -154,6 +155,7 @@ class RunDriver:
         crash_point("attempt.observed")
         if step in self.progress.in_flight:  # no outcome among the events
             self._take(_ending(step, attempt, seen))
+        self._over.append((step, attempt))
 
     def advance(self, now: datetime, room: int) -> int:
         """Does everything that can be done at this instant; how many attempts it started, at most `room`."""
@@ -305,14 +307,18 @@ class RunDriver:
             self._listener(event)
 
     def _flush(self) -> None:
-        if not self._unwritten:
-            return
-        lines, self._unwritten = self._unwritten, []
-        try:
-            self._journal.append(lines)
-        except StoreError:
-            self._unwritten = lines
-            raise
+        if self._unwritten:
+            lines, self._unwritten = self._unwritten, []
+            try:
+                self._journal.append(lines)
+            except StoreError:
+                self._unwritten = lines
+                raise
+        for step, attempt in self._over:
+            executor = self._executor(self.plan.origin_of(step).key)
+            if isinstance(executor, KeepsOutcomes):
+                executor.recorded(handle_of(self.record.run_id, step, attempt))
+        self._over = []
 
 
 def _ending(step: str, attempt: int, seen: Observation) -> Event:

@@ -119,7 +119,6 @@ def test_6_a_revoked_token_is_said_in_words_and_fails_no_step(work):
     assert sorted(work.lines()) == ["4", "w0", "w1", "w2", "w3"]
 
 
-@pytest.mark.xfail(strict=True, reason="a Job is deleted before its outcome is in the journal")
 def test_2_an_owner_that_cannot_write_when_a_step_ends_does_not_lose_that_it_ended(work):
     owner = work.start("run", "is_lost")
     work.until(lambda: work.lines() == ["may_be_lost"], "the step to begin")
@@ -132,7 +131,6 @@ def test_2_an_owner_that_cannot_write_when_a_step_ends_does_not_lose_that_it_end
     assert work.lines() == ["may_be_lost"]
 
 
-@pytest.mark.xfail(strict=True, reason="an end that is known waits for a log that cannot be read")
 def test_3_what_a_pod_said_before_its_node_died_is_not_waited_for(work):
     owner = work.start("run", "is_lost")
     work.until(lambda: work.lines() == ["may_be_lost"], "the step to begin")

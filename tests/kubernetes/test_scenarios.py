@@ -345,7 +345,6 @@ def test_the_job_of_a_failed_attempt_is_deleted_after_keep_failed_though_its_run
 
 
 @pytest.mark.long
-@pytest.mark.xfail(strict=True, reason="the pod's deadline counts from before its container could start")
 def test_8_a_pod_that_is_slow_to_start_is_not_ended_by_the_deadline_of_its_step(work):
     work.write(start_timeout="170s")
     settings = yaml.safe_load((work.path / ".orchestrator.yaml").read_text())
