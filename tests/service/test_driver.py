@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator import clock
 from orchestrator.attempts.observation import Observation, Phase
-from orchestrator.errors import RunDamaged
+from orchestrator.errors import RunDamaged, StoreError
 from orchestrator.model import events as ev
 from orchestrator.model.error_info import ErrorInfo
 from orchestrator.planning.plan import encode_plan
@@ -99,3 +99,37 @@ def test_what_a_launched_attempt_waits_for_is_recorded_when_it_changes(driver, r
     driver.close()
     waits = [event.reason for event in run_log.events() if isinstance(event, ev.AttemptWaiting)]
     assert waits == ["no node", "pulling"]
+
+
+class Keeps(Nothing):
+    """An executor that keeps outcomes until they are recorded; `journal` is read when it hears of that."""
+
+    def __init__(self, run_log):
+        self.run_log, self.heard = run_log, []
+
+    def recorded(self, handle):
+        in_journal = [ev.kind_of(event) for event in self.run_log.events() if getattr(event, "step", "") == "a"]
+        self.heard.append((handle.partition("/")[2], in_journal[-1]))
+
+
+def test_an_executor_hears_of_an_end_once_it_is_in_the_journal_and_not_while_the_disk_is_full(run_log, monkeypatch):
+    keeps = Keeps(run_log)
+    driver = RunDriver(OwnedRun(run_log, run_log.record(), run_log.own()), lambda _name: keeps)
+    driver.begin("foreground")
+    driver.advance(clock.now(), 1)
+    driver.observe("a", 1, Observation(Phase.FAILED, error=ErrorInfo("E", "no")))
+    assert keeps.heard == []
+    append = driver._journal.append
+    monkeypatch.setattr(driver._journal, "append", lambda _lines: full_disk())
+    with pytest.raises(StoreError):
+        driver.advance(clock.now(), 1)
+    assert keeps.heard == []
+    monkeypatch.setattr(driver._journal, "append", append)
+    driver.advance(clock.now(), 1)
+    driver.advance(clock.now(), 1)
+    assert keeps.heard == [("a/1", "attempt_died")]
+    driver.abandon()
+
+
+def full_disk():
+    raise StoreError("The disk is full.")
