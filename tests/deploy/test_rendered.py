@@ -1,13 +1,16 @@
 """What Helm makes of the chart, without a cluster."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from orchestrator._version import __version__
 from orchestrator.settings import load_settings
 from tests.conftest import ORCHESTRATOR
+from tests.deploy import dockerfile
 from tests.deploy.helm import EXAMPLES, HelmRefused
 from tests.deploy.wrong_values import WRONG
 
@@ -148,3 +151,14 @@ def test_the_notes_say_how_to_look_and_how_to_run_a_pipeline(helm):
     assert f"{command} status\n" in notes
     assert f"{command} run --detach NAME\n" in notes
     assert "workspace.locations is empty" in notes
+
+
+def test_docker_builds_the_image_and_it_runs_as_its_user():
+    if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
+        pytest.skip("Docker does not run here.")
+    build = ["docker", "build", "--quiet", "--file", dockerfile.DOCKERFILE, dockerfile.ROOT]
+    image = subprocess.run(build, capture_output=True, text=True, check=True, timeout=900).stdout.strip()
+    command = ["docker", "run", "--rm", image, "sh", "-c", "id -u; orchestrator --version; python -c 'import urllib3'"]
+    uid, version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert uid == "1000"
+    assert __version__ in version
