@@ -125,6 +125,16 @@ class Cluster:
             return False
         return True
 
+    def apply(self, manifests, *options):
+        """`kubectl apply`, and what came of it."""
+        kubectl = Path(self._environment["KUBE_BIN"]) / "kubectl"
+        command = [kubectl, "--kubeconfig", self.kubeconfig, "apply", "--filename", "-", *options]
+        return subprocess.run(command, input=manifests, capture_output=True, text=True, check=False, timeout=120)
+
+    def load(self, image):
+        """Puts an image, a file that cluster/image or deploy/Dockerfile made, on the node."""
+        subprocess.run([HERE / "load", image], env=self._environment, check=True, capture_output=True, timeout=300)
+
     def items(self, kind, namespace):
         return json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json"))["items"]
 
