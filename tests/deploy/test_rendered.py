@@ -76,6 +76,23 @@ def test_the_rights_of_the_daemon_are_those_that_the_program_asks_for(helm, tmp_
     assert given == asked
 
 
+@pytest.mark.parametrize(
+    ("kubernetes", "bound"),
+    [
+        ({}, "orchestrator-steps"),
+        ({"namespace": "steps"}, "orchestrator-steps"),
+        ({"pod": {"serviceAccountName": "mine"}}, "mine"),
+        ({"claim": "none"}, None),
+    ],
+)
+def test_the_account_of_steps_may_take_an_attempt_unless_nothing_is_claimed(helm, kubernetes, bound):
+    objects = rendered(helm, {**LEAST, "workspace": {"kubernetes": kubernetes}})
+    found = {one["metadata"]["name"]: one for one in objects if one["kind"] == "RoleBinding"}.get("orchestrator-steps")
+    assert (found and found["subjects"][0]["name"]) == bound
+    if found:
+        assert found["subjects"][0]["namespace"] == kubernetes.get("namespace", "data")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
 def test_the_program_accepts_the_workspace_file_of_an_example(helm, tmp_path, path):
     file = tmp_path / "workspace.yaml"

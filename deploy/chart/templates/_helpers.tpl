@@ -47,6 +47,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (ternary (printf "%s-steps" (include "orchestrator.fullname" .)) "" $account.create) $account.name -}}
 {{- end -}}
 
+{{/* The account that pods of steps run as, whatever the chart makes. */}}
+{{- define "orchestrator.stepsAccountInUse" -}}
+{{- $pod := default dict .Values.workspace.kubernetes.pod -}}
+{{- default (default "default" (include "orchestrator.stepsServiceAccount" .)) $pod.serviceAccountName -}}
+{{- end -}}
+
 {{- define "orchestrator.stepsNamespace" -}}
 {{- default .Release.Namespace .Values.workspace.kubernetes.namespace -}}
 {{- end -}}
