@@ -140,16 +140,22 @@ class Cluster:
 
 
 @pytest.fixture
-def namespace(cluster):
-    """A namespace of the test's own."""
+def bare_namespace(cluster):
+    """A namespace of the test's own, in which no account has rights yet."""
     name = f"t-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     for _ in range(200):
         if cluster.kubectl("get", "serviceaccount", "-n", name, "-o", "name"):
             break
-    let_pods_claim(cluster, name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(cluster, bare_namespace):
+    """A namespace of the test's own, whose pods may claim their attempts."""
+    let_pods_claim(cluster, bare_namespace)
+    return bare_namespace
 
 
 def let_pods_claim(cluster, namespace):

@@ -33,8 +33,9 @@ def daemon_image(cluster):
 
 
 @pytest.fixture
-def release(cluster, namespace, packages, daemon_image, tmp_path):
-    """A release that is not installed yet, with the volumes it needs."""
+def release(cluster, bare_namespace, packages, daemon_image, tmp_path):
+    """A release that is not installed yet, with the volumes it needs. The chart brings all rights."""
+    namespace = bare_namespace
     names = {"state": ["ReadWriteOnce"], "values": ["ReadWriteMany"], "backup": ["ReadWriteOnce"]}
     for name, modes in names.items():
         one = volume(f"{namespace}-{name}", namespace, tmp_path / name, modes)
