@@ -14,20 +14,27 @@ app = group("Check the cluster that steps run in, and look at what is there of t
 
 
 @app.command(epilog="Example: orchestrator kubernetes check")
-def check(json: Json = False) -> int:
-    """Check that the cluster can be reached and lets us work, and that every location has an image."""
-    from orchestrator.service.cluster import check_cluster
+def check(
+    location: Annotated[
+        str | None, typer.Argument(metavar="[LOCATION]", help="Look into the image of this one.")
+    ] = None,
+    no_pods: Annotated[bool, typer.Option("--no-pods", help="Start no pod to look into an image.")] = False,
+    json: Json = False,
+) -> int:
+    """Check that the cluster can be reached and lets us work, and what is in the image of every location."""
+    from orchestrator.service.cluster_check import Check, check_cluster
 
+    checks: list[Check] = []
+    paint = painter()
     with workspace() as found:
-        checks = list(check_cluster(found))
+        for one in check_cluster(found, location, look_inside=not no_pods):
+            checks.append(one)
+            if not json:
+                put(f"{paint(GREEN, '✓') if one.is_well else paint(RED, '✗')} {one.what}")
+                if one.hint:
+                    put(f"  {one.hint}")
     if json:
         print_json([whole(one) for one in checks])
-    else:
-        paint = painter()
-        for one in checks:
-            put(f"{paint(GREEN, '✓') if one.is_well else paint(RED, '✗')} {one.what}")
-            if one.hint:
-                put(f"  {one.hint}")
     return 0 if all(one.is_well for one in checks) else 1
 
 

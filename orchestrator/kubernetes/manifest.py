@@ -168,6 +168,18 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
     if settings.claim is not None:
         mounts.append({"name": "orchestrator-storage", "mountPath": settings.mount})
         volumes.append({"name": "orchestrator-storage", "persistentVolumeClaim": {"claimName": settings.claim}})
+    env = [
+        *({"name": name, "value": literal(value)} for name, value in environment.items()),
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in claim.fields),
+    ]
+    container = {"image": pinned(attempt) or code.image, "env": env, "volumeMounts": mounts}
+    return base_pod("orchestrator.worker.in_pod", container, volumes, settings)
+
+
+def base_pod(
+    module: str, container: Mapping[str, Any], volumes: list[dict[str, Any]], settings: JobSettings
+) -> dict[str, Any]:
+    """A pod with one container that runs a module of this program, with as few rights as possible."""
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -177,20 +189,15 @@ def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str
         "containers": [
             {
                 "name": CONTAINER,
-                "image": pinned(attempt) or code.image,
-                "command": ["python", "-P", "-m", "orchestrator.worker.in_pod"],
-                "env": [
-                    *({"name": name, "value": literal(value)} for name, value in environment.items()),
-                    *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in claim.fields),
-                ],
+                "command": ["python", "-P", "-m", module],
                 "envFrom": list(settings.env_from),
                 "terminationMessagePolicy": "File",
-                "volumeMounts": mounts,
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
+                **container,
             }
         ],
         "volumes": volumes,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from orchestrator import clock
 from orchestrator.attempts.package import AttemptPackage, run_package
-from orchestrator.errors import ClusterRefused, ConfigError, NotFound, OrchestratorError
+from orchestrator.errors import NotFound
 from orchestrator.executors.base import Attempt
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of, job_settings
@@ -39,14 +39,6 @@ NEEDED_BY_PODS = (("coordination.k8s.io", "leases", ("create", "get")),)
 Needed = tuple[str, str, tuple[str, ...]]
 
 
-class Check(msgspec.Struct, frozen=True):
-    """One thing that was checked; `hint` is what to do about it when it is not well."""
-
-    what: str
-    is_well: bool
-    hint: str = ""
-
-
 class ClusterJob(msgspec.Struct, frozen=True):
     """A Job of this state directory. `is_orphan`: its run is not here any more."""
 
@@ -56,29 +48,6 @@ class ClusterJob(msgspec.Struct, frozen=True):
     attempt: int
     state: str
     is_orphan: bool
-
-
-def check_cluster(workspace: Workspace) -> Iterator[Check]:
-    """Whether steps can run in the cluster. Raises ConfigError when none is configured."""
-    client = _client(workspace)
-    access = client.access
-    try:
-        version = client.request("GET", "/version")
-    except OrchestratorError as error:
-        yield Check(f"{access.server} cannot be used: {error.message}", False, error.hint or "Check the kubeconfig.")
-        return
-    yield Check(f"{access.server} answers: Kubernetes {version.get('gitVersion')}, namespace {access.namespace}", True)
-    yield from _namespace(client)
-    yield from _permissions(client)
-    for location in workspace.settings.locations:
-        try:
-            image = code_of(workspace.settings, location.name).image
-            yield Check(f"location {location.name} runs in {image}", True)
-        except ConfigError as error:
-            yield Check(error.message, False, error.hint or "")
-    if workspace.settings.kubernetes.storage is None:
-        hint = "Set `kubernetes: {storage: {claim: NAME}}`, or use IO managers that reach anywhere."
-        yield Check("the default IO manager has no storage that all pods share", False, hint)
 
 
 def cluster_jobs(workspace: Workspace) -> list[ClusterJob]:
@@ -159,49 +128,14 @@ def _named(name: str, namespace: str) -> dict[str, str]:
     return {"name": name, "namespace": namespace}
 
 
-def _client(workspace: Workspace) -> Client:
+def client_of(workspace: Workspace) -> Client:
     settings = workspace.settings.kubernetes
     return Client.find(settings.context, settings.namespace)
 
 
 def _jobs(workspace: Workspace) -> Jobs:
-    client = _client(workspace)
+    client = client_of(workspace)
     return Jobs(client, job_settings(workspace.settings, client.access.namespace), workspace.executor_context)
-
-
-def _namespace(client: Client) -> Iterator[Check]:
-    """Something to say when the namespace is not there: lists of what is in it are then only empty."""
-    namespace = client.access.namespace
-    trial = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": "orchestrator-check-"}}
-    try:
-        client.request("POST", f"/api/v1/namespaces/{namespace}/secrets", trial, query={"dryRun": "All"})
-    except ClusterRefused as error:  # that it is not allowed is said with the other permissions
-        if error.status == 404:
-            hint = (
-                f"Make it with `kubectl create namespace {namespace}`, or name another as `kubernetes: {{namespace}}`."
-            )
-            yield Check(f"namespace {namespace} does not exist", False, hint)
-
-
-def _permissions(client: Client) -> Iterator[Check]:
-    missing = []
-    for group, resource, verbs in NEEDED:
-        kind, _, sub = resource.partition("/")
-        for verb in verbs:
-            attributes = {"namespace": client.access.namespace, "verb": verb, "group": group, "resource": kind}
-            review = {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": {**attributes, **({"subresource": sub} if sub else {})}},
-            }
-            answer = client.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
-            if not answer.get("status", {}).get("allowed"):
-                missing.append(f"{verb} {resource}")
-    if missing:
-        hint = "Apply the role of `orchestrator kubernetes rbac`, or ask who runs the cluster."
-        yield Check(f"not allowed in {client.access.namespace}: {', '.join(missing)}", False, hint)
-    else:
-        yield Check("all that is needed is allowed", True)
 
 
 def _job(workspace: Workspace, item: dict[str, Any]) -> ClusterJob | None:

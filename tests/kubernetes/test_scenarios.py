@@ -355,3 +355,40 @@ def test_8_a_pod_that_is_slow_to_start_is_not_ended_by_the_deadline_of_its_step(
     work.patience_s = 300
     work.run("is_late_once")
     assert "ran longer than allowed" not in work("runs", "events", "last").out
+
+
+def image_line(work, location="main"):
+    done = work("kubernetes", "check", location)
+    return done.code, next(line for line in done.out.splitlines() if f"location {location} runs in" in line)
+
+
+NEWER = """
+    if "WHERE" not in os.environ:
+        @pipeline
+        def newer():
+            total(numbers())
+"""
+
+
+def test_13_check_looks_into_an_image_and_compares_it_with_what_is_here(work):
+    code, line = image_line(work)
+    assert (code, "which has its module and orchestrator" in line) == (0, True), line
+    settings = yaml.safe_load((work.path / ".orchestrator.yaml").read_text())
+    (container,) = settings["kubernetes"]["pod"]["containers"]
+
+    def with_container(**changes):
+        settings["kubernetes"]["pod"]["containers"] = [{**container, **changes}]
+        work.bench.settings(yaml.safe_dump(settings))
+        return image_line(work)
+
+    work.bench.write(PIPELINES + NEWER)
+    code, line = with_container(env=[*container["env"], {"name": "WHERE", "value": "pod"}])
+    assert (code, line.endswith("it lacks the pipeline newer")) == (1, True), line
+    code, line = with_container(workingDir="/tmp")
+    assert (code, "its module cannot be imported: DefinitionError: there is no file" in line) == (1, True), line
+    code, line = with_container(command=["/usr/bin/env", "python9", "-m", "orchestrator.worker.in_pod"])
+    assert (code, "the pod exited with code 127" in line, "python9" in line) == (1, True, True), line
+    settings["locations"][0]["image"] = "local/absent:9"
+    code, line = with_container()
+    assert (code, "no pod starts from it" in line, "local/absent:9" in line) == (1, True, True), line
+    work.until(lambda: work.cluster.items("jobs", work.namespace) == [], "the Jobs to be deleted")
