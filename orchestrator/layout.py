@@ -2,6 +2,7 @@
 
     .orchestrator/                      mode 0700
       format.json                       which layout this is, so that an older program refuses a newer directory
+      instance.json                     its id in a cluster, once a step of it ran in one
       state.duckdb  state.lock          the database, and the lock that says who has it open
       daemon.lock  daemon.sock          who is the daemon, and where it is asked
       daemon.json                       since when it runs; its time says when the loop turned last

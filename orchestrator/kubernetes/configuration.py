@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from pathlib import Path
-
 from orchestrator.errors import ConfigError
+from orchestrator.kubernetes.instance import instance_of
 from orchestrator.kubernetes.manifest import CodeSettings, JobSettings
 from orchestrator.settings import LocationSettings, Settings
 
@@ -27,11 +24,6 @@ def job_settings(settings: Settings, namespace: str) -> JobSettings:
         spot=kubernetes.spot,
         spot_attempts=kubernetes.spot_attempts,
     )
-
-
-def instance_of(state: Path) -> str:
-    """The id of a state directory: what labels its Jobs. The same for as long as it stays where it is."""
-    return hashlib.sha256(f"{os.uname().nodename}:{state.resolve()}".encode()).hexdigest()[:12]
 
 
 def code_of(settings: Settings, location: str) -> CodeSettings:
