@@ -152,6 +152,7 @@ class KubernetesSettings(_Section, frozen=True, kw_only=True):
     max_concurrent_jobs: Annotated[int, msgspec.Meta(ge=1)] = 200
     start_timeout: Seconds = 600.0
     keep_failed: Seconds = 3600.0
+    unit: Literal["job", "pod"] = "job"
     claim: Literal["lease", "none"] = "lease"
     env_from: Annotated[tuple[dict[str, Any], ...], reader(plain)] = ()
     storage: KubernetesStorage | None = None

@@ -45,11 +45,12 @@ def leases_in(namespace: str) -> str:
 
 
 class LeaseSpec(Struct, frozen=True):
-    """Which Lease it is. `name` is also that of the attempt's Job."""
+    """Which Lease it is. `name` is also that of the attempt's Job, or of its pod where that has none (`unit`)."""
 
     name: str
     namespace: str
     labels: Mapping[str, str]
+    unit: Literal["job", "pod"] = "job"
 
     @property
     def collection(self) -> str:
@@ -61,10 +62,11 @@ class LeaseSpec(Struct, frozen=True):
         """Where this one is."""
         return f"{self.collection}/{self.name}"
 
-    def manifest(self, holder: str, job_uid: str | None = None) -> dict[str, Any]:
-        """The Lease of that holder. With the uid of its Job it is deleted when that is."""
-        job = {"apiVersion": "batch/v1", "kind": "Job", "name": self.name, "uid": job_uid}
-        owners = {"ownerReferences": [job]} if job_uid else {}
+    def manifest(self, holder: str, unit_uid: str | None = None) -> dict[str, Any]:
+        """The Lease of that holder. With the uid of its Job or pod it is deleted when that is."""
+        version, kind = ("batch/v1", "Job") if self.unit == "job" else ("v1", "Pod")
+        owner = {"apiVersion": version, "kind": kind, "name": self.name, "uid": unit_uid}
+        owners = {"ownerReferences": [owner]} if unit_uid else {}
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -102,13 +104,13 @@ Send = Callable[[str, str, Mapping[str, Any] | None], tuple[int, Any]]
 
 
 class PodLease:
-    """The pod's side of the Lease. `holder` is the pod's uid, `job_uid` that of its Job."""
+    """The pod's side of the Lease. `holder` is the pod's uid, `unit_uid` that of its Job, or again the pod's."""
 
     def __init__(
         self,
         spec: LeaseSpec,
         holder: str,
-        job_uid: str,
+        unit_uid: str,
         send: Send,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -116,14 +118,14 @@ class PodLease:
     ) -> None:
         self._spec = spec
         self._holder = holder
-        self._job_uid = job_uid
+        self._unit_uid = unit_uid
         self._send = send
         self._clock = clock
         self._pause = pause
 
     def take(self) -> None:
         """Takes the attempt for this pod. Raises LeaseLost, LeaseRefused and LeaseUnknown."""
-        manifest = self._spec.manifest(self._holder, self._job_uid)
+        manifest = self._spec.manifest(self._holder, self._unit_uid)
         if self._until("POST", self._spec.collection, manifest) == "ask":
             self.confirm()  # it is there: another pod's, or ours if only the answer was lost
 

@@ -15,9 +15,7 @@ app = group("Check the cluster that steps run in, and look at what is there of t
 
 @app.command(epilog="Example: orchestrator kubernetes check")
 def check(
-    location: Annotated[
-        str | None, typer.Argument(metavar="[LOCATION]", help="Look into the image of this one.")
-    ] = None,
+    location: Annotated[str | None, typer.Argument(metavar="LOCATION", help="Look into the image of this one.")] = None,
     no_pods: Annotated[bool, typer.Option("--no-pods", help="Start no pod to look into an image.")] = False,
     json: Json = False,
 ) -> int:

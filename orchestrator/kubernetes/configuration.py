@@ -19,6 +19,7 @@ def job_settings(settings: Settings, namespace: str) -> JobSettings:
         pod=kubernetes.pod,
         claim=None if storage is None else storage.claim,
         mount="/storage" if storage is None else storage.mount,
+        unit=kubernetes.unit,
         start_timeout=kubernetes.start_timeout,
         has_claims=kubernetes.claim == "lease",
         spot=kubernetes.spot,

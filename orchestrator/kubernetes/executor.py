@@ -22,7 +22,7 @@ from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.cluster_view import ClusterView
 from orchestrator.kubernetes.configuration import code_of, job_settings
 from orchestrator.kubernetes.facts import PodFacts, Stage, waits_for
-from orchestrator.kubernetes.jobs import Jobs
+from orchestrator.kubernetes.jobs import Jobs, units_of
 from orchestrator.kubernetes.log_follower import LogFollower
 from orchestrator.kubernetes.names import job_name
 from orchestrator.kubernetes.orders import AGAIN, Orders
@@ -169,7 +169,7 @@ class KubernetesExecutor:
     def _start(self) -> ClusterView:
         if self._view is None:
             settings = job_settings(self._context.settings, self._client.access.namespace)
-            self._jobs = Jobs(self._client, settings, self._context)
+            self._jobs = units_of(self._client, settings, self._context)
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
             self._orders = Orders(self._threads)
             self._follower = LogFollower(self._client, settings.namespace, self._context.channels)

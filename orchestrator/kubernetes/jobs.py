@@ -12,7 +12,7 @@ from orchestrator.errors import ClusterRefused, ClusterUnreachable
 from orchestrator.executors.base import Attempt, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of
-from orchestrator.kubernetes.manifest import WEEK, JobSettings, input_of, job_of, lease_of
+from orchestrator.kubernetes.manifest import FINALIZER, WEEK, JobSettings, input_of, job_of, lease_of, pod_of
 from orchestrator.kubernetes.names import RUN, TOKEN, handle_in, input_name, job_name, label, selector
 
 # Who holds the Lease of an attempt that its owner gave up.
@@ -21,6 +21,8 @@ _OWNER = "owner"
 
 class Jobs:
     """The Jobs of one state directory in one namespace."""
+
+    _manifest = staticmethod(job_of)
 
     def __init__(self, client: Client, settings: JobSettings, context: ExecutorContext) -> None:
         self.settings = settings
@@ -35,7 +37,7 @@ class Jobs:
         """Creates the Job of an attempt, unless it is there; its token. Raises ExecutionError and ConfigError."""
         self._ensure_input(attempt)
         code = code_of(self._context.settings, attempt.location)
-        manifest = job_of(attempt, self.settings, code, token, attempt.timeout)
+        manifest = self._manifest(attempt, self.settings, code, token, attempt.timeout)
         try:
             self._client.request("POST", self._jobs, manifest, query={"fieldValidation": "Strict"})
         except ClusterRefused as error:
@@ -53,7 +55,7 @@ class Jobs:
         found = self._get(name)
         if found is None:
             return None
-        return str(found["metadata"]["annotations"].get(TOKEN, "")), state_of(found) in ("complete", "failed")
+        return str(found["metadata"]["annotations"].get(TOKEN, "")), self.state(found) in ("complete", "failed")
 
     def list_all(self) -> list[dict[str, Any]]:
         """The Jobs of this state directory, as the API has them."""
@@ -86,6 +88,14 @@ class Jobs:
             with suppress(ClusterRefused):
                 self._client.request("DELETE", path, query={"labelSelector": others})
 
+    def state(self, unit: Mapping[str, Any]) -> str:
+        """How far a Job is: waiting, active, complete or failed."""
+        status = unit.get("status") or {}
+        for condition in status.get("conditions") or ():
+            if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
+                return str(condition["type"]).lower()
+        return "active" if status.get("active") else "waiting"
+
     def take_away(self, attempt: Attempt) -> None:
         """Makes sure that no pod begins the attempt any more, and that one that runs it stores nothing more. Raises
         ClusterUnreachable when that is not known to be done."""
@@ -117,11 +127,13 @@ class Jobs:
             with suppress(ClusterRefused):
                 self._client.request("DELETE", leases_in(self.settings.namespace), query=query)
         found = self._client.request("GET", self._jobs, query=query)
-        for job in found.get("items") or ():
-            # One that was dismissed has another time to live.
-            is_left = (job.get("spec") or {}).get("ttlSecondsAfterFinished") == WEEK
-            if is_left and job["metadata"]["name"] not in kept:
-                self.delete(job["metadata"]["name"])
+        for unit in found.get("items") or ():
+            if self._is_left(unit) and unit["metadata"]["name"] not in kept:
+                self.delete(unit["metadata"]["name"])
+
+    def _is_left(self, unit: Mapping[str, Any]) -> bool:
+        """Whether it was never dismissed, which gives a Job another time to live."""
+        return (unit.get("spec") or {}).get("ttlSecondsAfterFinished") == WEEK
 
     def _ensure_input(self, attempt: Attempt) -> None:
         run_id = attempt.package.run.run_id
@@ -153,10 +165,38 @@ class Jobs:
             self._client.request("DELETE", path, body)
 
 
-def state_of(job: Mapping[str, Any]) -> str:
-    """How far a Job is: waiting, active, complete or failed."""
-    status = job.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
-            return str(condition["type"]).lower()
-    return "active" if status.get("active") else "waiting"
+class Pods(Jobs):
+    """The same with a pod for each attempt and no Job.
+
+    Kubernetes' own controllers finish some three Jobs a second, however large the cluster is; a pod of ours waits for
+    none of them. A Job outlives the deletion of its pod; here a finalizer keeps the pod.
+    """
+
+    _manifest = staticmethod(pod_of)
+
+    def __init__(self, client: Client, settings: JobSettings, context: ExecutorContext) -> None:
+        super().__init__(client, settings, context)
+        self._jobs = f"{self._core}/pods"
+
+    def list_all(self) -> list[dict[str, Any]]:
+        return [pod for pod in super().list_all() if self._is_left(pod)]
+
+    def dismiss(self, name: str, keep: float) -> None:
+        self.delete(name)
+
+    def delete(self, name: str) -> None:
+        with suppress(ClusterRefused):
+            self._client.request("PATCH", f"{self._jobs}/{name}", {"metadata": {"finalizers": None}})
+        super().delete(name)
+
+    def state(self, unit: Mapping[str, Any]) -> str:
+        phase = (unit.get("status") or {}).get("phase")
+        return {"Succeeded": "complete", "Failed": "failed", "Running": "active"}.get(str(phase), "waiting")
+
+    def _is_left(self, unit: Mapping[str, Any]) -> bool:
+        return FINALIZER in (unit["metadata"].get("finalizers") or ())
+
+
+def units_of(client: Client, settings: JobSettings, context: ExecutorContext) -> Jobs:
+    """What an attempt is in the cluster: a Job or, if the workspace file says so, a pod."""
+    return (Pods if settings.unit == "pod" else Jobs)(client, settings, context)

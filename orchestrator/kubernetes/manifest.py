@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -18,6 +18,7 @@ from orchestrator.executors.base import Attempt
 from orchestrator.kubernetes.facts import CONTAINER
 from orchestrator.kubernetes.merge import merged
 from orchestrator.kubernetes.names import (
+    PREFIX,
     TOKEN,
     annotations_of,
     input_name,
@@ -40,14 +41,18 @@ _TOKEN_SOURCES = (
     {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
 )
 WEEK = 7 * 86400
+# Keeps a pod without a Job until its outcome is in the journal.
+FINALIZER = f"{PREFIX}outcome"
+_UNIT_UID = {"job": "metadata.labels['batch.kubernetes.io/controller-uid']", "pod": "metadata.uid"}
 # A step may end by itself for so long after its timeout before the cluster ends it: its owner may be dead.
 _AFTER_TIMEOUT_S = 60
 
 
 class JobSettings(Struct, frozen=True):
-    """What all Jobs of a workspace have in common. `pod` is a pod spec that is merged under each. `has_claims`: a pod
-    takes its attempt by a Lease before it does anything. `spot`: a pod spec for nodes that can be taken away, merged
-    until a step that may run there has lost so many attempts (`spot_attempts`)."""
+    """What all Jobs of a workspace have in common. `pod` is a pod spec that is merged under each. `unit`: an attempt is
+    a Job, or a pod without one. `has_claims`: a pod takes its attempt by a Lease before it does anything. `spot`: a pod
+    spec for nodes that can be taken away, merged until a step that may run there has lost so many attempts
+    (`spot_attempts`)."""
 
     instance: str
     namespace: str
@@ -58,6 +63,7 @@ class JobSettings(Struct, frozen=True):
     grace_s: int = 30
     start_timeout: float = 600.0
     has_claims: bool = True
+    unit: Literal["job", "pod"] = "job"
     spot: Mapping[str, Any] | None = None
     spot_attempts: int = 2
 
@@ -72,9 +78,51 @@ class CodeSettings(Struct, frozen=True):
 
 def job_of(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str, timeout: float | None) -> Any:
     """The Job of an attempt. `token` marks lines of its log as ours. Raises ConfigError when it cannot be sent."""
-    run = attempt.package.run
-    labels = labels_of(settings.instance, attempt.handle, run.pipeline, attempt.location)
-    annotations = annotations_of(attempt.handle)
+    metadata = _metadata(attempt, settings)
+    template = {name: metadata[name] for name in ("labels", "annotations")}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {**metadata, "annotations": {**metadata["annotations"], TOKEN: token}},
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "podReplacementPolicy": "Failed",
+            "ttlSecondsAfterFinished": WEEK,
+            "template": {"metadata": template, "spec": _pod_spec(attempt, settings, code, token, timeout)},
+        },
+    }
+
+
+def pod_of(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str, timeout: float | None) -> Any:
+    """The pod of an attempt that has no Job. Deleted, it stays until the finalizer is taken off: its message has the
+    outcome. Raises ConfigError when it cannot be sent."""
+    metadata = _metadata(attempt, settings)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            **metadata,
+            "annotations": {**metadata["annotations"], TOKEN: token},
+            "finalizers": [FINALIZER],
+        },
+        "spec": _pod_spec(attempt, settings, code, token, timeout),
+    }
+
+
+def _metadata(attempt: Attempt, settings: JobSettings) -> dict[str, Any]:
+    return {
+        "name": job_name(settings.instance, attempt.handle),
+        "namespace": settings.namespace,
+        "labels": labels_of(settings.instance, attempt.handle, attempt.package.run.pipeline, attempt.location),
+        "annotations": annotations_of(attempt.handle),
+    }
+
+
+def _pod_spec(
+    attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str, timeout: float | None
+) -> dict[str, Any]:
     # It counts from the pod's creation: until the container runs, as long may pass as an owner waits for that.
     longest = None if timeout is None else int(timeout + settings.start_timeout) + _AFTER_TIMEOUT_S
     deadline = {} if longest is None else {"activeDeadlineSeconds": longest}
@@ -83,24 +131,7 @@ def job_of(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: s
     spot = on_spot(attempt, settings.spot, settings.spot_attempts)
     for wanted in (settings.pod, spot, requested(attempt), own):
         pod = merged(pod, wanted)
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": job_name(settings.instance, attempt.handle),
-            "namespace": settings.namespace,
-            "labels": labels,
-            "annotations": {**annotations, TOKEN: token},
-        },
-        "spec": {
-            "backoffLimit": 0,
-            "completions": 1,
-            "parallelism": 1,
-            "podReplacementPolicy": "Failed",
-            "ttlSecondsAfterFinished": WEEK,
-            "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": {**pod, **deadline}},
-        },
-    }
+    return {**pod, **deadline}
 
 
 def input_of(attempt: Attempt, settings: JobSettings) -> Any:
@@ -136,7 +167,7 @@ def pinned(attempt: Attempt) -> str | None:
 def lease_of(attempt: Attempt, settings: JobSettings) -> LeaseSpec:
     """The Lease by which an attempt is taken."""
     labels = labels_of(settings.instance, attempt.handle, attempt.package.run.pipeline, attempt.location)
-    return LeaseSpec(job_name(settings.instance, attempt.handle), settings.namespace, labels)
+    return LeaseSpec(job_name(settings.instance, attempt.handle), settings.namespace, labels, settings.unit)
 
 
 def _pod(attempt: Attempt, settings: JobSettings, code: CodeSettings, token: str) -> dict[str, Any]:
@@ -219,7 +250,7 @@ def _claim(attempt: Attempt, settings: JobSettings) -> _Claim:
         {"ORCHESTRATOR_POD_LEASE": lease, "ORCHESTRATOR_POD_API": _API},
         (
             ("ORCHESTRATOR_POD_UID", "metadata.uid"),
-            ("ORCHESTRATOR_POD_JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
+            ("ORCHESTRATOR_POD_UNIT_UID", _UNIT_UID[settings.unit]),
         ),
         ({"name": "orchestrator-api", "mountPath": _API, "readOnly": True},),
         ({"name": "orchestrator-api", "projected": {"defaultMode": 0o444, "sources": _TOKEN_SOURCES}},),

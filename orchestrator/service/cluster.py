@@ -13,8 +13,8 @@ from orchestrator.errors import NotFound
 from orchestrator.executors.base import Attempt
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of, job_settings
-from orchestrator.kubernetes.jobs import Jobs, state_of
-from orchestrator.kubernetes.manifest import input_of, job_of
+from orchestrator.kubernetes.jobs import Jobs, units_of
+from orchestrator.kubernetes.manifest import input_of, job_of, pod_of
 from orchestrator.kubernetes.names import handle_in
 from orchestrator.model.attempt import AttemptSpec, split_handle
 from orchestrator.model.run import RunRecord, Trigger
@@ -22,9 +22,12 @@ from orchestrator.planning.plan import PlanRequest
 from orchestrator.runlog.inventory import pending_runs
 from orchestrator.runlog.run_log import RunLog
 from orchestrator.service.workspace import Workspace, find_pipeline, in_workspace, plan
+from orchestrator.settings import KubernetesSettings
+
+Needed = tuple[str, str, tuple[str, ...]]
 
 # What the owner of runs does in its namespace: (API group, resource, verbs). `rbac` grants exactly this.
-NEEDED = (
+NEEDED: tuple[Needed, ...] = (
     ("batch", "jobs", ("create", "get", "list", "patch", "delete")),
     ("", "pods", ("get", "list", "watch", "delete")),
     ("", "pods/log", ("get",)),
@@ -32,11 +35,12 @@ NEEDED = (
     ("", "secrets", ("create", "delete", "deletecollection")),
     ("coordination.k8s.io", "leases", ("create", "patch", "deletecollection")),
 )
+# The same where an attempt is a pod without a Job. Jobs are still made to look into images.
+NEEDED_FOR_PODS: tuple[Needed, ...] = tuple(
+    (group, kind, (*verbs, "create", "patch") if kind == "pods" else verbs) for group, kind, verbs in NEEDED
+)
 # What the pods of steps do: each takes its attempt by a Lease, so that no second pod makes it too.
 NEEDED_BY_PODS = (("coordination.k8s.io", "leases", ("create", "get")),)
-
-
-Needed = tuple[str, str, tuple[str, ...]]
 
 
 class ClusterJob(msgspec.Struct, frozen=True):
@@ -52,7 +56,8 @@ class ClusterJob(msgspec.Struct, frozen=True):
 
 def cluster_jobs(workspace: Workspace) -> list[ClusterJob]:
     """The Jobs of this state directory, by run and step."""
-    found = [job for item in _jobs(workspace).list_all() if (job := _job(workspace, item)) is not None]
+    jobs = _jobs(workspace)
+    found = [job for item in jobs.list_all() if (job := _job(workspace, item, jobs.state(item))) is not None]
     return sorted(found, key=lambda job: (job.run_id, job.step, job.attempt))
 
 
@@ -90,7 +95,8 @@ def manifests(workspace: Workspace, pipeline: str, mode: str | None, step: str |
     package = AttemptPackage(run=run_package(record, storage), spec=spec)
     attempt = Attempt(package, found.location, tags=chosen.tags, pod=chosen.pod, timeout=chosen.timeout)
     code = code_of(workspace.settings, found.location)
-    return [input_of(attempt, settings), job_of(attempt, settings, code, "example", chosen.timeout)]
+    unit = job_of if settings.unit == "job" else pod_of
+    return [input_of(attempt, settings), unit(attempt, settings, code, "example", chosen.timeout)]
 
 
 def least_role(workspace: Workspace) -> list[dict[str, Any]]:
@@ -100,11 +106,16 @@ def least_role(workspace: Workspace) -> list[dict[str, Any]]:
     settings = workspace.settings.kubernetes
     namespace = settings.namespace or "default"
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _named("orchestrator", namespace)}
-    documents = [account, *role_of("orchestrator", namespace, NEEDED, "orchestrator")]
+    documents = [account, *role_of("orchestrator", namespace, needed_of(settings), "orchestrator")]
     if settings.claim == "lease":
         pods = str(settings.pod.get("serviceAccountName") or "default")
         documents += role_of("orchestrator-steps", namespace, NEEDED_BY_PODS, pods)
     return documents
+
+
+def needed_of(settings: KubernetesSettings) -> tuple[Needed, ...]:
+    """What the owner of runs needs to be allowed to do."""
+    return NEEDED if settings.unit == "job" else NEEDED_FOR_PODS
 
 
 def role_of(name: str, namespace: str, needed: Iterable[Needed], account: str) -> list[dict[str, Any]]:
@@ -135,13 +146,13 @@ def client_of(workspace: Workspace) -> Client:
 
 def _jobs(workspace: Workspace) -> Jobs:
     client = client_of(workspace)
-    return Jobs(client, job_settings(workspace.settings, client.access.namespace), workspace.executor_context)
+    return units_of(client, job_settings(workspace.settings, client.access.namespace), workspace.executor_context)
 
 
-def _job(workspace: Workspace, item: dict[str, Any]) -> ClusterJob | None:
+def _job(workspace: Workspace, item: dict[str, Any], state: str) -> ClusterJob | None:
     handle = handle_in(item["metadata"])
     if handle is None:
         return None
     run_id, step, attempt = split_handle(handle)
     is_orphan = not RunLog(workspace.state, run_id).has_files()
-    return ClusterJob(item["metadata"]["name"], run_id, step, attempt, state_of(item), is_orphan)
+    return ClusterJob(item["metadata"]["name"], run_id, step, attempt, state, is_orphan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -11,7 +11,7 @@ from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of, job_settings
 from orchestrator.kubernetes.probe import ImageProblem, look_into
 from orchestrator.protocol.pod_report import differences
-from orchestrator.service.cluster import NEEDED, client_of
+from orchestrator.service.cluster import Needed, client_of, needed_of
 from orchestrator.service.workspace import Workspace, load_locations
 from orchestrator.settings import EnvironmentVariable, LocationSettings
 
@@ -39,7 +39,7 @@ def check_cluster(workspace: Workspace, only: str | None = None, *, look_inside:
         return
     yield Check(f"{access.server} answers: Kubernetes {version.get('gitVersion')}, namespace {access.namespace}", True)
     yield from _namespace(client)
-    yield from _permissions(client)
+    yield from _permissions(client, needed_of(workspace.settings.kubernetes))
     for location in workspace.settings.locations:
         if only in (None, location.name):
             yield _image(workspace, client, location, look_inside=look_inside)
@@ -94,9 +94,9 @@ def _namespace(client: Client) -> Iterator[Check]:
             yield Check(f"namespace {namespace} does not exist", False, hint)
 
 
-def _permissions(client: Client) -> Iterator[Check]:
+def _permissions(client: Client, needed: Iterable[Needed]) -> Iterator[Check]:
     missing = []
-    for group, resource, verbs in NEEDED:
+    for group, resource, verbs in needed:
         kind, _, sub = resource.partition("/")
         for verb in verbs:
             attributes = {"namespace": client.access.namespace, "verb": verb, "group": group, "resource": kind}

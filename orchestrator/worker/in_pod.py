@@ -25,13 +25,13 @@ from orchestrator.worker.output import flush_streams
 from orchestrator.worker.spawned import make_attempt
 
 SPEC, TARGET, TOKEN, RUN_FILE = (f"ORCHESTRATOR_POD_{word}" for word in ("SPEC", "TARGET", "TOKEN", "RUN"))
-LEASE, UID, JOB_UID, API = (f"ORCHESTRATOR_POD_{word}" for word in ("LEASE", "UID", "JOB_UID", "API"))
+LEASE, UID, UNIT_UID, API = (f"ORCHESTRATOR_POD_{word}" for word in ("LEASE", "UID", "UNIT_UID", "API"))
 
 
 def main() -> None:
     """Makes the attempt, unless it is another pod's."""
     given = {name: os.environ.pop(name) for name in (SPEC, TARGET, TOKEN, RUN_FILE)}
-    claim = {name: os.environ.pop(name) for name in (LEASE, UID, JOB_UID, API) if name in os.environ}
+    claim = {name: os.environ.pop(name) for name in (LEASE, UID, UNIT_UID, API) if name in os.environ}
     lease = _lease(claim) if claim else None
     if lease is not None and not _take(lease):
         return
@@ -45,7 +45,7 @@ def _lease(given: dict[str, str]) -> PodLease:
     spec = msgspec.json.decode(given[LEASE], type=LeaseSpec)
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
     access = ApiAccess(host, port, Path(given[API]))
-    return PodLease(spec, given[UID], given[JOB_UID], access.send)
+    return PodLease(spec, given[UID], given[UNIT_UID], access.send)
 
 
 def _take(lease: PodLease) -> bool:

@@ -104,4 +104,4 @@ def test_a_cluster_has_a_line_with_what_waits_in_it_and_whether_it_answers():
     start = lines.index("    ✓ kubernetes: 2 running, 3 waiting   https://c, namespace data")
     assert lines[start + 1 : start + 3] == ["      … 2 waiting: no room", "      … 1 waiting: no image"]
     lines = page(daemon=DaemonStatus(running=True, pid=7, executors=(away,)))
-    assert "    ✗ kubernetes: unreachable for 4m 00s   https://c, namespace data" in lines
+    assert any(line.startswith("    ✗ kubernetes: unreachable for 4m ") for line in lines)

@@ -1,6 +1,7 @@
 """The executor `kubernetes` keeps the contract of all executors, on a real cluster."""
 
 from contextlib import contextmanager
+from typing import ClassVar
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.kubernetes.workspace import workspace_file
 @pytest.mark.usefixtures("cluster")
 class TestKubernetes(ExecutorContract):
     executor = "kubernetes"
+    more: ClassVar = {}
     slow_s = 6.0
     patience_s = 120.0
 
@@ -26,7 +28,13 @@ class TestKubernetes(ExecutorContract):
             yield owner
 
     def settings(self):
-        return workspace_file(self._namespace, self._path)
+        return workspace_file(self._namespace, self._path, **self.more)
 
     def location(self):
         return "image: local/sh:1"
+
+
+class TestPodsWithoutJobs(TestKubernetes):
+    """The same where an attempt is a pod and no Job."""
+
+    more: ClassVar = {"unit": "pod"}

@@ -392,3 +392,33 @@ def test_13_check_looks_into_an_image_and_compares_it_with_what_is_here(work):
     code, line = with_container()
     assert (code, "no pod starts from it" in line, "local/absent:9" in line) == (1, True, True), line
     work.until(lambda: work.cluster.items("jobs", work.namespace) == [], "the Jobs to be deleted")
+
+
+def test_attempts_may_be_pods_without_jobs_and_leave_nothing(work):
+    work.write(unit="pod")
+    code, printed = work.finish("run", "adds_up")
+    assert code == 0, printed
+    assert work.bench.ledger() == ["numbers", "total"]
+    assert work.cluster.items("jobs", work.namespace) == []
+    for kind in ("pods", "secrets", "leases"):
+        work.until(lambda kind=kind: work.cluster.items(kind, work.namespace) == [], f"its {kind} to be deleted")
+
+
+def test_3_a_pod_without_a_job_that_is_deleted_is_lost_and_made_again(work):
+    work.write(unit="pod")
+    owner = work.start("run", "one_waits")
+    work.until(lambda: work.bench.ledger() == ["waits"], "the step to begin")
+    work.until(work.running, "the pod's phase to say so")
+    (pod,) = work.running()
+    work.cluster.kubectl("delete", "pod", "-n", work.namespace, pod["metadata"]["name"], "--wait=false")
+    work.until(lambda: work.bench.ledger() == ["waits", "waits"], "a second attempt")
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    (listed,) = [one for one in json.loads(work("kubernetes", "jobs", "--json").out) if one["attempt"] == 2]
+    assert (listed["step"], listed["state"], listed["is_orphan"]) == ("waits", "active", False)
+    (work.bench.path / "go").touch()
+    code, printed = work.finish("runs", "resume", "last")
+    assert code == 0, printed
+    assert work.bench.ledger() == ["waits", "waits"]
+    assert "its pod was deleted" in work("runs", "events", "last").out
+    work.until(lambda: work.pods() == [], "its pods to be deleted")
