@@ -24,13 +24,15 @@ BLOCK = "orchestrator-events "
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """The message as JSON. `lines`: how many events there are. `data`: all of them, compressed, or None when they are
-    in a block of `block` lines with this `digest`. `unclaimed`: why the pod has not made the attempt: it was "taken" by
+    in a block of `block` lines with this `digest`; then `last` is the last of them, compressed, if it fits: the outcome
+    counts also when the block is lost. `unclaimed`: why the pod has not made the attempt: it was "taken" by
     another, the pod was "refused" a claim, or whose it is was "unknown"; `reason` is that in words."""
 
     lines: int
     data: str | None = None
     block: int = 0
     digest: str = ""
+    last: str | None = None
     unclaimed: Literal["", "taken", "refused", "unknown"] = ""
     reason: str = ""
 
@@ -52,7 +54,11 @@ def write_message(events: Sequence[bytes], token: str) -> Written:
     pieces = [packed[start : start + _LINE] for start in range(0, len(packed), _LINE)]
     block = tuple(f"{BLOCK}{token} {number} {piece}" for number, piece in enumerate(pieces))
     digest = hashlib.sha256(packed.encode()).hexdigest()[:16]
-    return Written(msgspec.json.encode(Message(len(events), None, len(block), digest)), block)
+    last = base64.b85encode(zlib.compress(events[-1], 9)).decode()
+    message = msgspec.json.encode(Message(len(events), None, len(block), digest, last))
+    if len(message) > MOST_BYTES:
+        message = msgspec.json.encode(Message(len(events), None, len(block), digest))
+    return Written(message, block)
 
 
 def unclaimed_message(unclaimed: Literal["taken", "refused", "unknown"], reason: str) -> bytes:
@@ -82,6 +88,16 @@ def events_in(message: Message, log: Sequence[str] = (), token: str = "") -> lis
         packed = "".join(found.get(number, "") for number in range(message.block))
         if hashlib.sha256(packed.encode()).hexdigest()[:16] != message.digest:
             return None
+    return _unpacked(packed)
+
+
+def last_event_in(message: Message) -> bytes | None:
+    """The last event, without its newline, of a message whose events are elsewhere; None if it has none."""
+    found = None if message.last is None else _unpacked(message.last)
+    return found[-1] if found else None
+
+
+def _unpacked(packed: str) -> list[bytes] | None:
     try:
         text = zlib.decompress(base64.b85decode(packed))
     except (ValueError, zlib.error):

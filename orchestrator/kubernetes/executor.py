@@ -41,8 +41,8 @@ _SWEEP = timedelta(seconds=1)
 # How long an owner that ends waits for deletions that the API server does not answer.
 _CLOSE_S = 10.0
 _MOST_REASONS = 5
-# How long a known outcome waits for a log that cannot be read: the kubelet may be dead, or its node have no address.
-_LOG_PATIENCE = timedelta(seconds=30)
+# How long a known outcome waits for a log that cannot be read, or is not complete: the kubelet may be dead or busy.
+_LOG_PATIENCE = timedelta(seconds=15)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -326,6 +326,8 @@ class KubernetesExecutor:
             outcome = finished(
                 tracked.attempt.handle, facts, log, tracked.token, tracked.seen, was_stopped=stopped, is_gone=is_gone
             )
+            if not outcome.is_whole and not is_gone and now - (tracked.ended_at or now) < _LOG_PATIENCE:
+                raise ClusterUnreachable("Its last events are not in its log yet.")
             if is_gone or outcome.observation.phase is Phase.LOST:
                 self._jobs.take_away(tracked.attempt)  # its container may still run on a node that was given up
             if not is_whole:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from msgspec import Struct
 
 from orchestrator.attempts.observation import Observation, Phase, Recorded, observed, recorded_line, up_to_outcome
-from orchestrator.attempts.termination_message import BLOCK, events_in, read_message
+from orchestrator.attempts.termination_message import BLOCK, events_in, last_event_in, read_message
+from orchestrator.clock import now
 from orchestrator.kubernetes.facts import PodFacts, Stage, how_it_died, how_it_was_lost
 from orchestrator.model.attempt import split_handle
 from orchestrator.model.error_info import OUT_OF_MEMORY, ErrorInfo
-from orchestrator.model.events import AttemptCanceled
+from orchestrator.model.events import AttemptCanceled, EventUnreadable, encode_line
 
 
 class Outcome(Struct, frozen=True):
-    """The final observation, and what the step printed."""
+    """The final observation, and what the step printed. `is_whole`: all that the attempt recorded is in it."""
 
     observation: Observation
     printed: bytes
+    is_whole: bool = True
 
 
 def finished(
@@ -33,7 +35,7 @@ def finished(
     Kubernetes says: a pod that was deleted after it is not lost. `is_gone`: the pod is not there any more."""
     printed, ours = apart(log, token)
     recorded, is_whole = _events(handle, facts, ours, token)
-    new = recorded[seen:]
+    new = recorded[seen:] if is_whole else _last_only(handle, facts, seen)
     vanished = "its pod is gone, and how it ended was not seen" if is_gone and facts.stage is not Stage.ENDED else None
     refused, unclaimed = _unclaimed(facts)
     if refused is not None:
@@ -41,12 +43,12 @@ def finished(
     lost = unclaimed or (None if was_stopped else how_it_was_lost(facts) or vanished)
     outcome = up_to_outcome(new)
     if outcome is not None and not (lost is not None and isinstance(outcome.events[-1], AttemptCanceled)):
-        return Outcome(outcome, printed)
+        return Outcome(outcome, printed, is_whole)
     if outcome is not None:  # it tore down when the cluster ended it: we did not ask for that
         new = new[: len(outcome.events) - 1]
     if not is_whole:
         error = ErrorInfo("EventsMissing", "its events did not fit into the pod's message, and its log is gone")
-        return Outcome(observed(Phase.FAILED, new, error, error.message), printed)
+        return Outcome(observed(Phase.FAILED, new, error, error.message), printed, is_whole)
     if lost is not None:
         return Outcome(observed(Phase.LOST, new, None, lost), printed)
     message = f"its process {how_it_died(facts)}"
@@ -81,6 +83,18 @@ def _events(handle: str, facts: PodFacts, ours: list[str], token: str) -> tuple[
         return [], False
     _, step, number = split_handle(handle)
     return [recorded_line(step, number, line, place)[0] for place, line in enumerate(lines)], True
+
+
+def _last_only(handle: str, facts: PodFacts, seen: int) -> list[Recorded]:
+    """The last event of an attempt whose others are lost, with a word about those in front."""
+    message = read_message(facts.left)
+    line = None if message is None else last_event_in(message)
+    if message is None or line is None:
+        return []
+    _, step, number = split_handle(handle)
+    reason = f"events {seen + 1} to {message.lines - 1} are missing: the pod's log has lost them"
+    missing = EventUnreadable(at=now(), step=step, attempt=number, n=seen, reason=reason)
+    return [Recorded(encode_line(missing), missing), recorded_line(step, number, line, message.lines - 1)[0]]
 
 
 def apart(log: bytes, token: str) -> tuple[bytes, list[str]]:

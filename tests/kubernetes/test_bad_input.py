@@ -110,7 +110,7 @@ def test_13_a_server_that_answers_html_is_said_by_check(work, proxy):
     work.environment = {"KUBECONFIG": kubeconfig(work, cluster={"server": proxy})}
     code, printed = said(work, "kubernetes", "check")
     assert code == 1
-    assert the_line(printed, proxy, "gave no JSON: <html><body>Please log in")
+    assert the_line(printed, proxy, "is not an API server (HTTP 200): <html><body>Please log in")
     assert "no API server of Kubernetes" in printed
 
 

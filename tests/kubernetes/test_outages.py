@@ -140,7 +140,7 @@ def test_3_what_a_pod_said_before_its_node_died_is_not_waited_for(work):
     work.cluster.signal("kubelet", signal.SIGKILL)
     try:
         work.start("runs", "resume", "last")
-        work.patience_s = 20
+        work.patience_s = 60
         work.until(work.is_over, "the run's end")
     finally:
         work.cluster.until_ready("kubelet")

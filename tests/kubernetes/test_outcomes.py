@@ -65,10 +65,11 @@ def test_what_the_step_printed_is_kept_without_our_lines():
     assert outcome.observation.phase is Phase.SUCCEEDED
 
 
-def test_events_that_are_missing_fail_the_attempt_and_are_not_passed_over():
-    written = write_message(list(events(500, noise=True)), "t")
-    seen = finished(HANDLE, ended(written.message.decode()), b"", "t", 0).observation
-    assert (seen.phase, seen.error.kind) == (Phase.FAILED, "EventsMissing")
+def test_events_that_are_missing_are_not_passed_over_in_silence():
+    lines = list(events(500, noise=True))
+    left = write_message(lines, "t").message.decode()
+    seen = finished(HANDLE, ended(left), b"", "t", 0).observation
+    assert "events 1 to 499 are missing" in seen.events[0].reason
 
 
 LIMIT = {"reason": "OOMKilled", "exit_code": 137, "memory_limit": "64Mi"}
@@ -151,3 +152,30 @@ def test_a_pod_that_vanished_unseen_is_lost():
     facts = PodFacts(name="p", uid="u", stage=Stage.RUNNING)
     seen = finished(HANDLE, facts, b"", "t", 1, is_gone=True).observation
     assert (seen.phase, seen.reason) == (Phase.LOST, "its pod is gone, and how it ended was not seen")
+
+
+def test_an_outcome_counts_though_the_events_before_it_are_lost_and_that_is_said():
+    lines = list(events(500, noise=True))
+    left = write_message(lines, "t").message.decode()
+    assert len(left) <= MOST_BYTES
+    outcome = finished(HANDLE, ended(left), b"only a part of the log\n", "t", 1)
+    assert (outcome.observation.phase, outcome.is_whole) == (Phase.SUCCEEDED, False)
+    missing, last = outcome.observation.events
+    assert missing.reason == "events 2 to 499 are missing: the pod's log has lost them"
+    assert (missing.n, last.n) == (1, 499)
+    assert outcome.observation.lines[1] == lines[-1]
+
+
+def test_without_room_for_its_last_event_a_message_still_leads_to_the_block():
+    huge = encode_line(
+        AttemptSucceeded(
+            at=now(), n=1, step="load", attempt=1, seconds=0.1, outputs={random.Random(1).randbytes(9000).hex(): None}
+        )
+    )
+    first = encode_line(AttemptStarted(at=now(), n=0, pid=1, host="h", step="load", attempt=1))
+    written = write_message([first, huge], "t")
+    assert len(written.message) <= MOST_BYTES
+    whole = finished(HANDLE, ended(written.message.decode()), "\n".join(written.block).encode(), "t", 0)
+    assert (whole.observation.phase, whole.is_whole) == (Phase.SUCCEEDED, True)
+    lost = finished(HANDLE, ended(written.message.decode()), b"", "t", 0)
+    assert (lost.observation.phase, lost.observation.error.kind) == (Phase.FAILED, "EventsMissing")

@@ -300,7 +300,7 @@ def test_the_daemon_fetches_the_output_of_a_run_that_is_followed(work):
 
 
 def test_steps_of_one_run_run_here_and_in_the_cluster(work):
-    work.write(
+    work.bench.write(
         PIPELINES
         + """
     class Shared(IOManager):
