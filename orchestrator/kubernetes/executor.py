@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from msgspec.structs import replace
+
 from orchestrator import clock
 from orchestrator.attempts.observation import FINAL, Observation, Phase
 from orchestrator.errors import ClusterUnreachable, ExecutionError, shortened
@@ -26,7 +28,7 @@ from orchestrator.kubernetes.jobs import Jobs, units_of
 from orchestrator.kubernetes.log_follower import LogFollower
 from orchestrator.kubernetes.names import job_name
 from orchestrator.kubernetes.orders import AGAIN, Orders
-from orchestrator.kubernetes.outcome import finished, lines_of_block
+from orchestrator.kubernetes.outcome import finished, lines_of_block, says_it_began, with_place
 from orchestrator.kubernetes.pod_log import PodLogs
 from orchestrator.kubernetes.pod_request import by_digest
 from orchestrator.kubernetes.tracked import Tracked, judge_uncreated, judge_waiting
@@ -238,7 +240,7 @@ class KubernetesExecutor:
         facts, is_gone = self._view.pod(handle)
         if not tracked.is_created:
             return self._uncreated(tracked)
-        if facts is not None and facts.started_at is not None and not tracked.seen:
+        if facts is not None and facts.started_at is not None and not tracked.seen and not says_it_began(facts):
             self._view.hint(handle)  # it may have ended already: that it began comes first
             return self._began(tracked, facts)
         if facts is not None and (facts.stage is Stage.ENDED or is_gone):
@@ -288,14 +290,14 @@ class KubernetesExecutor:
             pid=1,
             host=facts.name,
             post_mortem=spec.post_mortem is not None,
-            place=Place(
-                facts.name,
-                facts.node or "",
-                by_digest(facts.image or "", facts.image_id),
-                self._view.pulled_s(facts.name),
-            ),
+            place=self._place(facts),
         )
         return Observation(Phase.RUNNING, (began,))
+
+    def _place(self, facts: PodFacts) -> Place:
+        assert self._view is not None
+        image = by_digest(facts.image or "", facts.image_id)
+        return Place(facts.name, facts.node or "", image, self._view.pulled_s(facts.name))
 
     def _waits(self, tracked: Tracked, facts: PodFacts | None, now: datetime) -> Observation:
         assert self._view is not None
@@ -326,6 +328,8 @@ class KubernetesExecutor:
             outcome = finished(
                 tracked.attempt.handle, facts, log, tracked.token, tracked.seen, was_stopped=stopped, is_gone=is_gone
             )
+            if not tracked.seen:
+                outcome = replace(outcome, observation=with_place(outcome.observation, self._place(facts)))
             if not outcome.is_whole and not is_gone and now - (tracked.ended_at or now) < _LOG_PATIENCE:
                 raise ClusterUnreachable("Its last events are not in its log yet.")
             if is_gone or outcome.observation.phase is Phase.LOST:

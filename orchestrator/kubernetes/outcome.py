@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from orchestrator.attempts.observation import Observation, Phase, Recorded, observed, recorded_line, up_to_outcome
 from orchestrator.attempts.termination_message import BLOCK, events_in, last_event_in, read_message
 from orchestrator.clock import now
 from orchestrator.kubernetes.facts import PodFacts, Stage, how_it_died, how_it_was_lost
-from orchestrator.model.attempt import split_handle
+from orchestrator.model.attempt import Place, split_handle
 from orchestrator.model.error_info import OUT_OF_MEMORY, ErrorInfo
-from orchestrator.model.events import AttemptCanceled, EventUnreadable, encode_line
+from orchestrator.model.events import AttemptCanceled, AttemptStarted, EventUnreadable, encode_line
 
 
 class Outcome(Struct, frozen=True):
@@ -55,6 +55,25 @@ def finished(
     kind = OUT_OF_MEMORY if facts.reason == "OOMKilled" else "ProcessExited"
     error = ErrorInfo(kind, message, exit_code=facts.exit_code)
     return Outcome(observed(Phase.FAILED, new, error, message), printed)
+
+
+def says_it_began(facts: PodFacts) -> bool:
+    """Whether a pod has ended and has the event that its attempt began, which no other need stand for then."""
+    message = read_message(facts.left) if facts.stage is Stage.ENDED else None
+    return message is not None and message.lines > 0
+
+
+def with_place(observation: Observation, place: Place) -> Observation:
+    """The observation with the place where the attempt began, if its first event says that it did."""
+    first = observation.events[0] if observation.events else None
+    if not isinstance(first, AttemptStarted):
+        return observation
+    placed = structs.replace(first, place=place)
+    return structs.replace(
+        observation,
+        events=(placed, *observation.events[1:]),
+        lines=(encode_line(placed), *observation.lines[1:]),
+    )
 
 
 def lines_of_block(facts: PodFacts) -> int:

@@ -3,13 +3,15 @@
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.attempts.observation import Phase
 from orchestrator.attempts.termination_message import MOST_BYTES, events_in, read_message, write_message
 from orchestrator.clock import now
 from orchestrator.kubernetes.facts import PodFacts, Stage, facts_of, waits_for
-from orchestrator.kubernetes.outcome import finished
-from orchestrator.model.attempt import handle_of
+from orchestrator.kubernetes.outcome import finished, says_it_began, with_place
+from orchestrator.model.attempt import Place, handle_of
+from orchestrator.model.event_lines import decode_line
 from orchestrator.model.events import AttemptStarted, AttemptSucceeded, LogEmitted, encode_line
 
 HANDLE = handle_of("0123456789ab", "load", 1)
@@ -179,3 +181,22 @@ def test_without_room_for_its_last_event_a_message_still_leads_to_the_block():
     assert (whole.observation.phase, whole.is_whole) == (Phase.SUCCEEDED, True)
     lost = finished(HANDLE, ended(written.message.decode()), b"", "t", 0)
     assert (lost.observation.phase, lost.observation.error.kind) == (Phase.FAILED, "EventsMissing")
+
+
+def test_an_attempt_that_has_ended_says_itself_when_it_began_and_its_owner_adds_where():
+    lines = list(events(3))
+    facts = ended(write_message(lines, "t").message.decode())
+    assert says_it_began(facts)
+    place = Place("p", "node-1", "sales@sha256:ab", 1.5)
+    seen = with_place(finished(HANDLE, facts, b"", "t", 0).observation, place)
+    assert seen.events[0].place == place
+    assert decode_line(seen.lines[0]) == seen.events[0]
+    assert seen.events[0].at == decode_line(lines[0]).at
+    assert seen.lines[1:] == tuple(lines[1:])
+
+
+@pytest.mark.parametrize("facts", [ended(""), ended("Killed"), replace(ended(""), stage=Stage.RUNNING)])
+def test_a_pod_without_events_does_not_say_that_it_began(facts):
+    assert not says_it_began(facts)
+    observation = finished(HANDLE, facts, b"", "t", 0).observation
+    assert with_place(observation, Place("p")) == observation
