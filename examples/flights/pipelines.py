@@ -13,6 +13,7 @@ from orchestrator import (
     Preset,
     duckdb_io_manager,
     failure_hook,
+    io_manager,
     memory_io_manager,
     parquet_io_manager,
     pipeline,
@@ -26,30 +27,36 @@ OUT = Path(os.environ.get("FLIGHTS_OUT", HERE / "out"))
 
 @dataclass
 class SourceConfig:
-    """Where the raw files are."""
+    """Where the raw files are; a relative path is one beside this module, in a pod too."""
 
-    data_dir: str = str(HERE / "data")
+    data_dir: str = "data"
 
 
 @resource
 def source(config: SourceConfig) -> RawFiles:
     """The raw tables of flights, weather, airlines and airports."""
-    return RawFiles(Path(config.data_dir))
+    return RawFiles(HERE / config.data_dir)
 
 
 @dataclass
 class ReportsConfig:
-    """Where reports are written."""
+    """Where reports are written; a relative path is one below FLIGHTS_OUT."""
 
-    directory: str = str(OUT / "report")
+    directory: str = "report"
 
 
 @resource
 def reports(config: ReportsConfig) -> Path:
     """The directory for reports; it exists."""
-    directory = Path(config.directory)
+    directory = OUT / config.directory
     directory.mkdir(parents=True, exist_ok=True)
     return directory
+
+
+@io_manager(reach="anywhere")
+def shared_tables() -> Any:
+    """Parquet files as in the mode `parquet`, in a FLIGHTS_OUT that every machine sees."""
+    return parquet_io_manager(OUT / "tables")()
 
 
 @failure_hook
@@ -65,6 +72,7 @@ def mode(name: str, io_manager: Any, executor: str | None = None) -> Mode:
 
 MODES = [
     mode("parquet", parquet_io_manager(OUT / "tables")),
+    mode("cluster", shared_tables),  # see ../kubernetes
     mode("duckdb", duckdb_io_manager(OUT / "flights.duckdb")),
     mode("test", memory_io_manager, executor="in_process"),  # what is in memory, only one process has
 ]
