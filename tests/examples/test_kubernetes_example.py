@@ -12,10 +12,13 @@ from tests.examples.cluster_page import EXAMPLE, HANGS_S, Reader, build_image, s
 from tests.examples.test_flights import is_picture
 from tests.kubernetes import conftest
 from tests.kubernetes.conftest import cluster  # noqa: F401  # the fixture
+from tests.readme import BLOCK, README, commands
 from tests.test_readme import plain
 
 WALKED = ("The namespace", "A run")
 NAMESPACE = "flights"
+# Stands for lines that are not shown.
+LEFT_OUT = "  ..."
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +160,13 @@ def test_what_is_ignored_when_the_image_is_built_is_not_what_it_copies():
     kept = {line[1:] for line in (EXAMPLE / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] == "!"}
     copied = [line.split()[1:-1] for line in (EXAMPLE / "Dockerfile").read_text().splitlines() if line[:4] == "COPY"]
     assert {path for paths in copied for path in paths} == kept
+
+
+def test_what_the_first_page_shows_of_the_example_is_what_its_own_page_shows():
+    section = README.read_text().split("\n## On Kubernetes\n")[1].split("\n## ")[0]
+    blocks = [commands(body) for language, body in BLOCK.findall(section) if language == "console"]
+    on_the_page = {command.line: command.output for part in sections().values() for command in part}
+    assert blocks
+    for command in [command for block in blocks for command in block]:
+        shown = [line for line in command.output if line != LEFT_OUT]
+        assert [line for line in on_the_page[command.line] if line in shown] == shown
