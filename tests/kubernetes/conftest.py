@@ -9,6 +9,7 @@ import secrets
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,22 +28,35 @@ BUILD_S = 3600
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    """The kubeconfig of a running cluster."""
+    """A running cluster."""
+    try:
+        with running_cluster(tmp_path_factory.mktemp("kube")) as started:
+            yield started
+    except NoCluster as error:
+        (pytest.fail if REQUIRED else pytest.skip)(f"No cluster can be started here: {error}.")
+
+
+class NoCluster(Exception):
+    """Why there can be none on this machine."""
+
+
+@contextmanager
+def running_cluster(directory):
+    """A cluster whose files are in `directory`. Builds it when that was never done. Raises NoCluster."""
     why = _cannot()
     if why is not None:
-        (pytest.fail if REQUIRED else pytest.skip)(f"No cluster can be started here: {why}.")
-    directory = tmp_path_factory.mktemp("kube")
+        raise NoCluster(why)
     environment = {**os.environ, "KUBE_DIR": str(directory), "KUBE_BIN": os.environ.get("KUBE_BIN", _cache())}
     for command, seconds in (("build", BUILD_S), ("up", 300)):
         done = subprocess.run(
             [HERE / command], env=environment, capture_output=True, text=True, timeout=seconds, check=False
         )
         if done.returncode != 0:
-            (pytest.fail if REQUIRED else pytest.skip)(f"No cluster: {command} said {done.stderr[-2000:]}")
+            raise NoCluster(f"{command} said {done.stderr[-2000:]}")
     try:
         started = Cluster(directory / "kubeconfig", environment)
         if not started.runs_pods():
-            (pytest.fail if REQUIRED else pytest.skip)("No cluster: it started, and runs no pods here.")
+            raise NoCluster("it started, and runs no pods")
         yield started
     finally:
         subprocess.run([HERE / "down"], env=environment, check=False, timeout=60)
