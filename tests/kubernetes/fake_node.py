@@ -1,12 +1,13 @@
 """A node that runs nothing: it says of each of its pods that it ran and how it ended, so that a thousand cost little.
 
 The step of a pod is said to have succeeded, in a termination message as a real pod would leave it. Pods come here that
-have the node selector `{kind: fake}` and tolerate the taint `fake`.
+have the node selector `{kind: fake}` and tolerate the taint `fake`. Those of others than us end without a message.
 """
 
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from orchestrator.attempts.termination_message import write_message
 from orchestrator.clock import now
@@ -27,10 +28,11 @@ KUBELET = {
 
 
 class FakeNode:
-    """For a test: `with FakeNode(client): ...`."""
+    """For a test: `with FakeNode(client): ...`. Pods are said to run for `runs_s` seconds; None: until deleted."""
 
-    def __init__(self, client, name="fake"):
+    def __init__(self, client, name="fake", runs_s=0.0):
         self._client = client
+        self._runs_s = runs_s
         self._path = f"/api/v1/nodes/{name}"
         self._name = name
         self._threads = ThreadPoolExecutor(16)
@@ -68,7 +70,17 @@ class FakeNode:
                 return
 
     def _seen(self, pod, is_gone):
-        if not is_gone:
+        if is_gone:
+            return
+        if not self._runs_s or pod["status"].get("phase") != "Running" or "deletionTimestamp" in pod["metadata"]:
+            self._pretend_soon(pod)
+            return
+        later = threading.Timer(self._runs_s, self._pretend_soon, [pod])
+        later.daemon = True
+        later.start()
+
+    def _pretend_soon(self, pod):
+        with suppress(RuntimeError):  # the node is gone
             self._threads.submit(self._pretend, pod)
 
     def _pretend(self, pod):
@@ -80,7 +92,7 @@ class FakeNode:
                 self._client.request("DELETE", path, {"gracePeriodSeconds": 0})
             elif phase == "Pending":
                 self._say(path, pod, "Running", {"running": {"startedAt": _stamp()}})
-            elif phase == "Running":
+            elif phase == "Running" and self._runs_s is not None:
                 end = {"exitCode": 0, "reason": "Completed", "finishedAt": _stamp(), "message": _succeeded(pod)}
                 self._say(path, pod, "Succeeded", {"terminated": end})
         except ClusterRefused:
@@ -103,8 +115,11 @@ class FakeNode:
 
 
 def _succeeded(pod):
-    """The termination message of a step that succeeded without printing anything."""
-    _, step, attempt = split_handle(handle_in(pod["metadata"]))
+    """The termination message of a step that succeeded without printing anything; empty for a pod of others."""
+    handle = handle_in(pod["metadata"])
+    if handle is None:
+        return ""
+    _, step, attempt = split_handle(handle)
     which = {"step": step, "attempt": attempt}
     events = [
         AttemptStarted(at=now(), n=0, pid=1, host=pod["metadata"]["name"], **which),
