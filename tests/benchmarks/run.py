@@ -17,12 +17,15 @@ def main():
     parser = argparse.ArgumentParser(description="Measure what this project costs, beside its peers.")
     parser.add_argument("words", nargs="*", help="only rows whose name has one of these words in it")
     parser.add_argument("--no-peers", action="store_true", help="do not install and measure Dagster and Luigi")
+    parser.add_argument("--no-cluster", action="store_true", help="leave out the rows that need a Kubernetes cluster")
     parser.add_argument("--tiny", action="store_true", help="measure as little as possible; the numbers mean nothing")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     options = parser.parse_args()
     in_own_environment()
 
+    from tests.benchmarks import kubernetes
     from tests.benchmarks.calibration import after, calibrate
+    from tests.benchmarks.cluster import Clusters
     from tests.benchmarks.measure import Size, machine
     from tests.benchmarks.peers import Forgiven, Nobody, Peers
 
@@ -30,11 +33,13 @@ def main():
     scratch = Path(tempfile.mkdtemp(prefix="orchestrator-benchmark-"))
     peers = Nobody() if options.no_peers else Forgiven(Peers(CACHE))
     size = Size(options.tiny)
+    clusters = Clusters(scratch / "kube")
     try:
         print("measuring the machine", file=sys.stderr)
         calibration = calibrate(scratch, size)
         current, found = calibration, []
-        for name, measure in every_row(scratch, peers, size):
+        on_a_cluster = [] if options.no_cluster else kubernetes.rows(scratch, clusters, size)
+        for name, measure in [*every_row(scratch, peers, size), *on_a_cluster]:
             if not options.words or any(word in name for word in options.words):
                 print(f"measuring: {name}", file=sys.stderr)
                 rows = list(measure())
@@ -45,6 +50,7 @@ def main():
                     print(f"  {row.what}: {shown(row.value, row.unit)} {met}", file=sys.stderr)
                     found.append((row, meanwhile))
     finally:
+        clusters.close()
         shutil.rmtree(scratch, ignore_errors=True)
     print(machine())
     print("\n".join(calibration.lines()))
@@ -53,7 +59,7 @@ def main():
 
 
 def every_row(scratch, peers, size):
-    """(name, function that measures it and yields rows), in the order of the table."""
+    """(name, function that measures it and yields rows), in the order of the table: those that need no cluster."""
     from tests.benchmarks import core, daemon, simulate
 
     return [row for module in (core, daemon, simulate) for row in module.rows(scratch, peers, size)]

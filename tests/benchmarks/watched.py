@@ -18,10 +18,11 @@ HANGS_S = 120
 
 
 class WatchedDaemon:
-    """The daemon of one workspace."""
+    """The daemon of one workspace. `environment`: variables that it is given beside ours."""
 
-    def __init__(self, path):
+    def __init__(self, path, **environment):
         self.path = path
+        self.environment = {**os.environ, **environment}
         self.state = StateDir(path / ".orchestrator")
         self.process = None
         self.started = 0.0
@@ -31,6 +32,7 @@ class WatchedDaemon:
         self.process = subprocess.Popen(
             [ORCHESTRATOR, "daemon", "start", "--quiet"],
             cwd=self.path,
+            env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
