@@ -15,7 +15,7 @@ PIPELINES = """
     def alone():
         one()
 """
-# Python imports this at its start, in each process of a command. It notes who looks for what nobody may import.
+# Python imports this at its start, in each process of a command. It notes what is looked for.
 SITE = """
 import sys
 
