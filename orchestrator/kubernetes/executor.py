@@ -359,7 +359,7 @@ class KubernetesExecutor:
     def _ended(self, tracked: Tracked) -> Observation:
         assert tracked.ending is not None
         if not tracked.ending.done():
-            return Observation(Phase.RUNNING)
+            return Observation(Phase.RUNNING if tracked.seen else Phase.PENDING)
         try:
             return tracked.ending.result()
         except (ExecutionError, OSError) as error:
