@@ -2,7 +2,7 @@
 after the import is the same as in a forked one.
 
 `python -m orchestrator.worker.spawned TARGET CHANNEL PACKAGE WAKE`: the channel's address, and the descriptors of a
-file with the AttemptPackage and of the pipe for hints.
+file with the AttemptPackage and of the pipe for hints. 0 for PACKAGE is standard input; WAKE may be None.
 """
 
 from __future__ import annotations
@@ -27,12 +27,19 @@ def main() -> None:
     """Makes the attempt."""
     target = Target(**json.loads(sys.argv[1]))
     channel = open_channel(sys.argv[2])
-    with os.fdopen(int(sys.argv[3]), "rb") as file:
-        package = decode_package(file.read())
+    package = decode_package(_contents(int(sys.argv[3])))
     wake = Wake(None if sys.argv[4] == "None" else int(sys.argv[4]))
     if wake.descriptor is not None:
         os.set_inheritable(wake.descriptor, False)
     make_attempt(target, package, channel, wake)
+
+
+def _contents(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        contents = file.read()
+    if descriptor == 0:  # the next file that user code opens must not become its standard input
+        os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
+    return contents
 
 
 def make_attempt(target: Target, package: AttemptPackage, channel: WorkerChannel, wake: Wake) -> None:
