@@ -124,7 +124,8 @@ class Executor(Protocol):
 
     def adopt(self, attempt: Attempt, seen: int) -> str:
         """Watches an attempt that an earlier owner launched, or was about to; its handle. `seen` of its events are
-        known already, and are not reported."""
+        known already, and are not reported. An executor whose attempts use `channels` prepares the handle here too: the
+        earlier owner may not have come to that."""
         ...
 
     def poll(self) -> dict[str, Observation]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -14,6 +16,9 @@ from orchestrator.protocol.pod_report import differences
 from orchestrator.service.cluster import Needed, client_of, needed_of
 from orchestrator.service.workspace import Workspace, load_locations
 from orchestrator.settings import EnvironmentVariable, LocationSettings
+
+# The oldest version of Kubernetes whose Jobs and pods have what is used here.
+OLDEST = (1, 31)
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -37,7 +42,7 @@ def check_cluster(workspace: Workspace, only: str | None = None, *, look_inside:
     except OrchestratorError as error:
         yield Check(f"{access.server} cannot be used: {error.message}", False, error.hint or "Check the kubeconfig.")
         return
-    yield Check(f"{access.server} answers: Kubernetes {version.get('gitVersion')}, namespace {access.namespace}", True)
+    yield check_version(f"{access.server} answers", version, access.namespace)
     yield from _namespace(client)
     yield from _permissions(client, needed_of(workspace.settings.kubernetes))
     for location in workspace.settings.locations:
@@ -46,6 +51,19 @@ def check_cluster(workspace: Workspace, only: str | None = None, *, look_inside:
     if workspace.settings.kubernetes.storage is None:
         hint = "Set `kubernetes: {storage: {claim: NAME}}`, or use IO managers that reach anywhere."
         yield Check("the default IO manager has no storage that all pods share", False, hint)
+
+
+def check_version(server: str, version: Any, namespace: str) -> Check:
+    """Whether a cluster of that version is supported. Pure."""
+    name = version.get("gitVersion") if isinstance(version, dict) else None
+    found = re.match(r"v(\d+)\.(\d+)", str(name))
+    what = f"{server}: Kubernetes {name}, namespace {namespace}"
+    if found is None:
+        return Check(f"{what}: that is no version", False, "Look for a proxy in between.")
+    if (int(found[1]), int(found[2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        return Check(f"{what}: older than {oldest}", False, f"Upgrade the cluster: {oldest} is the oldest supported.")
+    return Check(what, True)
 
 
 def _image(workspace: Workspace, client: Client, location: LocationSettings, *, look_inside: bool) -> Check:
