@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -46,7 +46,6 @@ _MOST_REASONS = 5
 # How long a known outcome waits for a log that cannot be read, or is not complete: the kubelet may be dead or busy.
 _LOG_PATIENCE = timedelta(seconds=15)
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -190,14 +189,20 @@ class KubernetesExecutor:
         self._view.follow(attempt.handle)
         return tracked
 
-    def _submit(self, work: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> Future[T]:
+    def _submit(self, handle: str, work: Callable[[], T]) -> Future[T]:
+        """Has a thread do something about an attempt, which is looked at again as soon as that is done: not before, or
+        the look would find it unfinished, and the next one comes a second later."""
         assert self._threads is not None
-        return self._threads.submit(work, *arguments, **more)
+        assert self._view is not None
+        view = self._view
+        future = self._threads.submit(work)
+        future.add_done_callback(lambda _: view.hint(handle))
+        return future
 
     def _ask(self, tracked: Tracked, work: Callable[[Tracked], None]) -> None:
         """Creates or finds the Job of an attempt: `work` says which."""
         tracked.again, tracked.again_at = work, None
-        tracked.request = self._submit(work, tracked)
+        tracked.request = self._submit(tracked.attempt.handle, partial(work, tracked))
 
     def _create_waiting(self) -> None:
         if not self._waiting:
@@ -209,25 +214,18 @@ class KubernetesExecutor:
 
     def _create(self, tracked: Tracked) -> None:
         assert self._jobs is not None
-        assert self._view is not None
-        try:
-            tracked.token = self._jobs.create(tracked.attempt, tracked.token)
-            tracked.is_created = True
-        finally:
-            self._view.hint(tracked.attempt.handle)
+        tracked.token = self._jobs.create(tracked.attempt, tracked.token)
+        tracked.is_created = True
 
     def _find(self, tracked: Tracked) -> None:
         assert self._jobs is not None
         assert self._view is not None
-        try:
-            found = self._jobs.find(tracked.name)
-            if found is not None:
-                if not self._view.pods.is_synced.wait(60):  # its pod is known then, if there is one
-                    raise ClusterUnreachable("The pods of the cluster could not be listed.")
-                tracked.token, tracked.is_over = found
-                tracked.is_created = True
-        finally:
-            self._view.hint(tracked.attempt.handle)
+        found = self._jobs.find(tracked.name)
+        if found is not None:
+            if not self._view.pods.is_synced.wait(60):  # its pod is known then, if there is one
+                raise ClusterUnreachable("The pods of the cluster could not be listed.")
+            tracked.token, tracked.is_over = found
+            tracked.is_created = True
 
     def _observe(self, tracked: Tracked, now: datetime) -> Observation:
         assert self._view is not None
@@ -245,7 +243,7 @@ class KubernetesExecutor:
             return self._began(tracked, facts)
         if facts is not None and (facts.stage is Stage.ENDED or is_gone):
             tracked.ended_at = tracked.ended_at or now
-            tracked.ending = self._submit(self._finish, tracked, facts, is_gone, now)
+            tracked.ending = self._submit(handle, partial(self._finish, tracked, facts, is_gone, now))
             return Observation(Phase.RUNNING)
         if facts is not None and facts.stage is Stage.RUNNING:
             return Observation(Phase.RUNNING)
@@ -307,38 +305,30 @@ class KubernetesExecutor:
 
     def _gives_up(self, tracked: Tracked, seen: Observation) -> Observation:
         """Has the attempt taken from its pod, which may still begin, before anything is said of its end."""
-        tracked.ending = self._submit(self._take_away, tracked, seen)
+        tracked.ending = self._submit(tracked.attempt.handle, partial(self._take_away, tracked, seen))
         return Observation(Phase.PENDING)
 
     def _take_away(self, tracked: Tracked, seen: Observation) -> Observation:
         assert self._jobs is not None
-        assert self._view is not None
-        try:
-            self._jobs.take_away(tracked.attempt)
-            return seen
-        finally:
-            self._view.hint(tracked.attempt.handle)
+        self._jobs.take_away(tracked.attempt)
+        return seen
 
     def _finish(self, tracked: Tracked, facts: PodFacts, is_gone: bool, now: datetime) -> Observation:
         assert self._jobs is not None
-        assert self._view is not None
-        try:
-            log, is_whole = (b"", False) if is_gone else self._log(tracked, facts, now)
-            stopped = tracked.stop_at is not None
-            outcome = finished(
-                tracked.attempt.handle, facts, log, tracked.token, tracked.seen, was_stopped=stopped, is_gone=is_gone
-            )
-            if not tracked.seen:
-                outcome = replace(outcome, observation=with_place(outcome.observation, self._place(facts)))
-            if not outcome.is_whole and not is_gone and now - (tracked.ended_at or now) < _LOG_PATIENCE:
-                raise ClusterUnreachable("Its last events are not in its log yet.")
-            if is_gone or outcome.observation.phase is Phase.LOST:
-                self._jobs.take_away(tracked.attempt)  # its container may still run on a node that was given up
-            if not is_whole:
-                self._context.channels.keep_output(tracked.attempt.handle, outcome.printed)
-            return outcome.observation
-        finally:
-            self._view.hint(tracked.attempt.handle)
+        log, is_whole = (b"", False) if is_gone else self._log(tracked, facts, now)
+        stopped = tracked.stop_at is not None
+        outcome = finished(
+            tracked.attempt.handle, facts, log, tracked.token, tracked.seen, was_stopped=stopped, is_gone=is_gone
+        )
+        if not tracked.seen:
+            outcome = replace(outcome, observation=with_place(outcome.observation, self._place(facts)))
+        if not outcome.is_whole and not is_gone and now - (tracked.ended_at or now) < _LOG_PATIENCE:
+            raise ClusterUnreachable("Its last events are not in its log yet.")
+        if is_gone or outcome.observation.phase is Phase.LOST:
+            self._jobs.take_away(tracked.attempt)  # its container may still run on a node that was given up
+        if not is_whole:
+            self._context.channels.keep_output(tracked.attempt.handle, outcome.printed)
+        return outcome.observation
 
     def _log(self, tracked: Tracked, facts: PodFacts, now: datetime) -> tuple[bytes, bool]:
         """What is read of the log of a pod that has ended, and whether all that the step printed is here already.

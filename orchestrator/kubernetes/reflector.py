@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from orchestrator import clock
 from orchestrator.errors import ClusterUnreachable, OrchestratorError
@@ -159,7 +160,7 @@ class Reflector:
             if self._is_stopping.is_set():
                 return version
             if line.strip():
-                version = self._take(json.loads(line), version)
+                version = self._take(msgspec.json.decode(line), version)
         return version
 
     def _take(self, event: Mapping[str, Any], version: str) -> str:

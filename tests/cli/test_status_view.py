@@ -99,9 +99,10 @@ def test_of_a_long_traceback_the_end_is_shown():
 
 def test_a_cluster_has_a_line_with_what_waits_in_it_and_whether_it_answers():
     cluster = ExecutorHealth("kubernetes", "https://c, namespace data", 2, 3, {"no room": 2, "no image": 1}, None, NOW)
-    away = replace(cluster, problem="It does not answer.", since=NOW - timedelta(minutes=4))
+    since = datetime.now(UTC) - timedelta(hours=4, minutes=30)
+    away = replace(cluster, problem="It does not answer.", since=since)
     lines = page(daemon=DaemonStatus(running=True, pid=7, executors=(cluster,)))
     start = lines.index("    ✓ kubernetes: 2 running, 3 waiting   https://c, namespace data")
     assert lines[start + 1 : start + 3] == ["      … 2 waiting: no room", "      … 1 waiting: no image"]
     lines = page(daemon=DaemonStatus(running=True, pid=7, executors=(away,)))
-    assert any(line.startswith("    ✗ kubernetes: unreachable for 4m ") for line in lines)
+    assert any(line.startswith("    ✗ kubernetes: unreachable for 4h ") for line in lines)
