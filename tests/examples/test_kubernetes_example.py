@@ -133,7 +133,8 @@ def tables(directory, run):
 def test_3_a_pod_that_is_deleted_as_the_page_says_costs_the_run_nothing(in_pods, reader, tmp_path):
     (shown,) = [command.line for command in sections()["A pod that is deleted"] if "delete" in command.line]
     run = reader.start(the_run(), tmp_path / "printed")
-    until(lambda: reader(f"kubectl get pods --namespace {NAMESPACE} --output name").output, "a pod")
+    first = f"kubectl get pods --namespace {NAMESPACE} --selector orchestrator.io/step=prepare.ingest --output name"
+    until(lambda: any(line.startswith("pod/") for line in reader(first).output), "the pod of the first step")
     deleted = reader(shown)
     assert run.wait(HANGS_S) == 0, (tmp_path / "printed").read_text()
     assert any("deleted" in line for line in deleted.output), deleted
