@@ -155,7 +155,7 @@ def three_hundred_jobs(scratch, cluster, size):
     with fake_node(cluster), place.watched() as seen:
         for turn in range(size(3, 1)):
             own.append(whole_run(place, seen, f"pretends{count}"))
-            seen.until(lambda: not seen.pods, "the end of all pods")
+            place.clear(seen)
             names = [f"bare-{turn}-{number}" for number in range(count)]
             bare.append(by_kubectl(place, seen, [place.bare(name, ["true"], **ON_FAKE_NODE) for name in names]))
             place.clear(seen)
@@ -206,15 +206,16 @@ def renamed(job, number):
 def jobs_at_rest(scratch, cluster, size):
     count, window = size((200, 60), (2, 1))
     place = Place(cluster, scratch / "resting", source(count), at_a_time=count)
-    with fake_node(cluster, None), place.watched() as seen, WatchedDaemon(place.path, **place.environment) as daemon:
-        daemon.until_loaded()
-        time.sleep(size(10, 0))
-        without = daemon.cpu_during(window)
-        place("run", f"pretends{count}", "--detach")
-        seen.until(lambda: len(seen.running) == count, "the start of all Jobs")
-        time.sleep(size(20, 0))
-        used = daemon.cpu_during(window)
-        place.clear(seen)
+    with fake_node(cluster, None), place.watched() as seen:
+        with WatchedDaemon(place.path, **place.environment) as daemon:
+            daemon.until_loaded()
+            time.sleep(size(10, 0))
+            without = daemon.cpu_during(window)
+            place("run", f"pretends{count}", "--detach")
+            seen.until(lambda: len(seen.running) == count, "the start of all Jobs")
+            time.sleep(size(20, 0))
+            used = daemon.cpu_during(window)
+        place.clear(seen)  # once the daemon has ended: it would launch them again
     yield Row(
         f"daemon with {count} Jobs running: processor time, of one core",
         100 * used / window,
@@ -242,7 +243,7 @@ def thousand_jobs(scratch, cluster, size):
             daemon.until(lambda: is_over(daemon), "the end of the run", 0.2)
             memory.append(daemon.memory_mb())
             used, took = daemon.cpu_s() - before, place.recorded() - started
-        seen.until(lambda: not seen.pods, "the end of all pods")
+        place.clear(seen)
     what = f"daemon while {count:,} Jobs start and end, {at_a_time} at a time"
     beside = {"processor time": used, "they took": took}
     yield Row(f"{what}: processor time, of one core", 100 * used / took, "%", 10, beside=beside, beside_unit="s")
