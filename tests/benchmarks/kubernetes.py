@@ -82,45 +82,35 @@ def one_job(scratch, cluster, size):
         beside={"ours": median(own, "began"), "bare": median(bare, "began"), "import": median(own, "imported")},
         beside_unit="s",
     )
-    yield Row(
-        "Job created to its container running, beyond a bare Job",
-        statistics.median(ours["running"] - other["running"] for ours, other in pairs),
-        "s",
-        0.1,
-        beside={"ours": median(own, "running"), "bare": median(bare, "running")},
-        is_difference=True,
-    )
     recorded = [ours["recorded"] for ours in own]
     what = "container ended, as the API server says it, to the step recorded and the run finished"
     yield Row(what, statistics.median(recorded), "s", 0.25, beside={"slowest": max(recorded)}, is_difference=True)
 
 
 def one_run(place, seen):
-    """Seconds of a run of one step in each phase."""
+    """Seconds of a run of one step until its code began, and from its end until it was recorded."""
     before = set(seen.created)
     place("run", "one")
     (job,) = seen.created.keys() - before
-    return {**phases(place, seen, job), "recorded": place.recorded() - seen.ended[job]}
+    return {**start_of(place, seen, job), "recorded": place.recorded() - seen.ended[job]}
 
 
 def bare_run(place, seen, number):
-    """Seconds of a bare Job in each phase."""
+    """Seconds of a bare Job until its code began."""
     job = f"bare-{number}"
     place.create([place.bare(job, [sys.executable, *SAYS_WHEN])])
     seen.until(lambda: job in seen.ended, "the end of a Job")
-    return phases(place, seen, job)
+    return start_of(place, seen, job)
 
 
-def phases(place, seen, job):
-    """Seconds from the creation of a Job that has ended to its user code, and to its container as the API has it; and
-    how long its module was imported."""
+def start_of(place, seen, job):
+    """Seconds from the creation of a Job that has ended to its user code, and how long its module was imported."""
     began, imported = map(float, (place.path / "began").read_text().split())
-    created, running = seen.created[job], seen.running.get(job, seen.ended[job])
-    return {"began": began - created, "running": running - created, "imported": imported}
+    return {"began": began - seen.created[job], "imported": imported}
 
 
-def median(found, phase):
-    return statistics.median(one[phase] for one in found)
+def median(found, what):
+    return statistics.median(one[what] for one in found)
 
 
 def hundred_jobs(scratch, cluster, size):
