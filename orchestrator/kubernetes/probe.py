@@ -21,7 +21,7 @@ from orchestrator.protocol.pod_report import PodReport, read_report
 
 _MAKES_ATTEMPTS, _LOOKS = "orchestrator.worker.in_pod", "orchestrator.worker.pod_check"
 PATIENCE_S = 120.0
-# An image that does not exist is not waited for: somebody waits for the answer.
+# An image that does not exist is not waited for: a person waits for the answer.
 _HOPELESS_S = 8.0
 _PAUSE_S = 0.5
 # A Job that could not be deleted goes after so many seconds.
