@@ -58,7 +58,7 @@ def run(
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag for the run.")] = None,
     executor: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="subprocess, in_process or a dotted path.", autocompletion=executor_names),
+        typer.Option(metavar="NAME", help="subprocess, in_process, kubernetes, ...", autocompletion=executor_names),
     ] = None,
     rerun: Annotated[
         str | None,

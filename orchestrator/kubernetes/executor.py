@@ -28,7 +28,7 @@ from orchestrator.kubernetes.jobs import Jobs, units_of
 from orchestrator.kubernetes.log_follower import LogFollower
 from orchestrator.kubernetes.names import job_name
 from orchestrator.kubernetes.orders import AGAIN, Orders
-from orchestrator.kubernetes.outcome import finished, lines_of_block, says_it_began, with_place
+from orchestrator.kubernetes.outcome import finished, is_end_of, lines_of_block, says_it_began, with_place
 from orchestrator.kubernetes.pod_log import PodLogs
 from orchestrator.kubernetes.pod_request import by_digest
 from orchestrator.kubernetes.tracked import Tracked, judge_uncreated, judge_waiting
@@ -335,11 +335,13 @@ class KubernetesExecutor:
         Raises ClusterUnreachable while it cannot be read; for a while only, if the step's outcome is known without."""
         assert self._logs is not None
         assert self._follower is not None
-        is_whole = self._follower.settle(tracked.attempt.handle)
+        copied = self._follower.settle(tracked.attempt.handle)
         block = lines_of_block(facts)
         try:
-            if is_whole:
-                return self._logs.tail(facts.name, block) if block else b"", True
+            if copied is not None:
+                log = self._logs.tail(facts.name, block)
+                if is_end_of(copied, log, tracked.token):
+                    return log, True
             return self._logs.newest(facts.name), False
         except ClusterUnreachable as error:
             if block or now - (tracked.ended_at or now) < _LOG_PATIENCE:

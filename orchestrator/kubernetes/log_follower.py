@@ -18,6 +18,8 @@ MOST = 16
 _SILENT_S = 3600.0
 # Of one attempt, at most so much is copied: what it prints beyond that is read at its end, the newest part.
 _MOST_BYTES = 16 << 20
+# So much of the end of what was copied is compared with the log's own.
+_LAST = 4096
 # The end of a pod's log comes about when its end is seen.
 _SETTLE_S = 5.0
 
@@ -31,6 +33,7 @@ class _Copy(Struct, eq=False):
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
     is_whole: bool = False
+    last: bytes = b""  # the end of what was copied
     is_stopped: bool = False
 
 
@@ -52,16 +55,16 @@ class LogFollower:
         copy = self._copies[handle] = _Copy(handle, pod, f"{BLOCK}{token} ".encode())
         threading.Thread(target=self._run, args=(copy,), name=f"log of {pod}", daemon=True).start()
 
-    def settle(self, handle: str) -> bool:
-        """Ends the copying for an attempt that has ended; whether all that it printed was copied. If not, nothing more
-        will be written, and its log is to be read."""
+    def settle(self, handle: str) -> bytes | None:
+        """Ends the copying for an attempt that has ended; the end of what was copied, if the log was copied to where it
+        seemed to end. If not, nothing more will be written, and its log is to be read."""
         copy = self._copies.get(handle)
         if copy is None:
-            return False
+            return None
         copy.ended.wait(_SETTLE_S)
         with copy.lock:
             copy.is_stopped = True
-        return copy.is_whole
+        return copy.last if copy.is_whole else None
 
     def forget(self, handle: str) -> None:
         """The attempt is over."""
@@ -91,6 +94,7 @@ class LogFollower:
         with copy.lock:
             if copy.is_stopped:
                 return False
+            copy.last = (copy.last + printed)[-_LAST:]
             if printed and is_first:
                 self._channels.keep_output(copy.handle, printed)
             elif printed:

@@ -104,6 +104,15 @@ def _events(handle: str, facts: PodFacts, ours: list[str], token: str) -> tuple[
     return [recorded_line(step, number, line, place)[0] for place, line in enumerate(lines)], True
 
 
+def is_end_of(copied: bytes, log: bytes, token: str) -> bool:
+    """Whether what was copied of a log goes to its end, of which `log` has the last lines. A stream of a log ends
+    without an error, too, when the node's kubelet dies."""
+    printed, _ = apart(log, token)
+    ours, theirs = copied.strip(), printed.strip()
+    shortest = min(len(ours), len(theirs))
+    return ours[len(ours) - shortest :] == theirs[len(theirs) - shortest :] and bool(ours) >= bool(theirs)
+
+
 def _last_only(handle: str, facts: PodFacts, seen: int) -> list[Recorded]:
     """The last event of an attempt whose others are lost, with a word about those in front."""
     message = read_message(facts.left)

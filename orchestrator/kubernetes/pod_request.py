@@ -55,11 +55,21 @@ def scaled(quantity: str, factor: float) -> str:
 def by_digest(image: str, image_id: str | None) -> str:
     """The image with the digest that a node says it has; as it is when there is none, as for one that was never pulled.
 
-    The repository is the one that was asked for: a node may know the same content by another name, to which nothing
-    grants access.
+    A node may know the same content by another name: one that it was loaded under (`kind load` makes one up), or one in
+    a registry to which nothing grants access. Nothing can be pulled by that digest.
     """
-    digest = (image_id or "").partition("@")[2]
-    if "@" in image or not digest:
-        return image
+    known, _, digest = (image_id or "").rpartition("://")[2].partition("@")
     host, slash, rest = image.rpartition("/")
-    return f"{host}{slash}{rest.partition(':')[0]}@{digest}"
+    repository = f"{host}{slash}{rest.partition(':')[0]}"
+    if "@" in image or not digest or _in_full(known) != _in_full(repository):
+        return image
+    return f"{repository}@{digest}"
+
+
+def _in_full(repository: str) -> str:
+    """A repository with its registry: `sales` is `docker.io/library/sales`."""
+    first, slash, _ = repository.partition("/")
+    if not slash:
+        return f"docker.io/library/{repository}"
+    is_registry = "." in first or ":" in first or first == "localhost"
+    return repository if is_registry else f"docker.io/{repository}"

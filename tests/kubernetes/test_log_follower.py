@@ -59,19 +59,19 @@ def printed(channels):
 
 def test_a_log_that_was_copied_to_its_end_need_not_be_read_again():
     follower, channels = followed(Api(b"one\ntwo", b"\n", OURS + b"0 events\n", b"three"))
-    assert follower.settle(HANDLE)
+    assert follower.settle(HANDLE) == b"one\ntwo\nthree"
     assert printed(channels) == b"one\ntwo\nthree"
 
 
 def test_a_log_that_broke_off_is_read_again_and_nothing_is_written_meanwhile():
     follower, channels = followed(Api(b"one\n", breaks=True))
-    assert not follower.settle(HANDLE)
+    assert follower.settle(HANDLE) is None
     assert printed(channels) == b"one\n"
 
 
 def test_what_was_never_followed_is_read():
     follower = LogFollower(Api(), "data", MemoryChannels())
-    assert not follower.settle(HANDLE)
+    assert follower.settle(HANDLE) is None
 
 
 def test_a_log_is_followed_once_and_at_most_so_many_at_a_time():
@@ -89,15 +89,15 @@ def test_a_log_is_followed_once_and_at_most_so_many_at_a_time():
         follower.follow(f"0123456789ab/load/{number}", f"pod-{number}", "t0")
     released.append(True)
     for number in range(MOST):
-        assert follower.settle(f"0123456789ab/load/{number}")
+        assert follower.settle(f"0123456789ab/load/{number}") is not None
     assert len(api.asked) == MOST
     follower.follow("0123456789ab/load/99", "pod-99", "t0")
-    assert follower.settle("0123456789ab/load/99"), "there is room again"
+    assert follower.settle("0123456789ab/load/99") is not None, "there is room again"
 
 
 @pytest.mark.parametrize("size", [1, 1000])
 def test_of_a_very_long_log_the_newest_part_is_read_at_the_end(monkeypatch, size):
     monkeypatch.setattr("orchestrator.kubernetes.log_follower._MOST_BYTES", 10 * size)
     follower, channels = followed(Api(*[b"x" * size] * 50))
-    assert not follower.settle(HANDLE)
+    assert follower.settle(HANDLE) is None
     assert len(printed(channels)) == 10 * size

@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.attempts.observation import Phase
-from orchestrator.attempts.termination_message import MOST_BYTES, events_in, read_message, write_message
+from orchestrator.attempts.termination_message import BLOCK, MOST_BYTES, events_in, read_message, write_message
 from orchestrator.clock import now
 from orchestrator.kubernetes.facts import PodFacts, Stage, facts_of, waits_for
-from orchestrator.kubernetes.outcome import finished, says_it_began, with_place
+from orchestrator.kubernetes.outcome import finished, is_end_of, says_it_began, with_place
 from orchestrator.model.attempt import Place, handle_of
 from orchestrator.model.event_lines import decode_line
 from orchestrator.model.events import AttemptStarted, AttemptSucceeded, LogEmitted, encode_line
@@ -200,3 +200,20 @@ def test_a_pod_without_events_does_not_say_that_it_began(facts):
     assert not says_it_began(facts)
     observation = finished(HANDLE, facts, b"", "t", 0).observation
     assert with_place(observation, Place("p")) == observation
+
+
+@pytest.mark.parametrize(
+    ("copied", "log", "is_end"),
+    [
+        (b"one\ntwo\n", b"two\n", True),
+        (b"two", b"one\ntwo\n", True),
+        (b"", b"", True),
+        (b"one\n", b"", True),
+        (b"one\n", f"one\n{BLOCK}t 0 abc\n".encode(), True),
+        (b"", f"{BLOCK}t 0 abc\n".encode(), True),
+        (b"one\n", b"one\ntwo\n", False),
+        (b"", b"one\n", False),
+    ],
+)
+def test_a_copied_log_is_whole_when_it_goes_to_the_logs_end(copied, log, is_end):
+    assert is_end_of(copied, log, "t") is is_end

@@ -54,7 +54,10 @@ def test_spot_nodes_that_are_described_nowhere_are_an_error():
     ("image", "image_id", "expected"),
     [
         ("sales:1.4", "docker.io/library/sales@sha256:ab", "sales@sha256:ab"),
-        ("r.example:5000/team/sales:1", "other.example/sales@sha256:ab", "r.example:5000/team/sales@sha256:ab"),
+        ("team/sales:1", "docker.io/team/sales@sha256:ab", "team/sales@sha256:ab"),
+        ("localhost/sales:1", "localhost/sales@sha256:ab", "localhost/sales@sha256:ab"),
+        ("r.example:5000/team/sales:1", "other.example/sales@sha256:ab", "r.example:5000/team/sales:1"),
+        ("flights:1", "docker.io/library/import-2026-11-27@sha256:ab", "flights:1"),
         ("r.example:5000/sales", "docker-pullable://r.example:5000/sales@sha256:ab", "r.example:5000/sales@sha256:ab"),
         ("sales@sha256:cd", "sales@sha256:ab", "sales@sha256:cd"),
         ("sales:1", "sha256:ab", "sales:1"),
