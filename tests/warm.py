@@ -24,10 +24,14 @@ _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC", "ORCHESTRATOR_
 _LEFT_OUT = ("orchestrator.__main__", "orchestrator.worker", "orchestrator.cli.template")
 
 
+# What the process is started with, whatever a test sets later for the commands that it starts.
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def fits(environment):
     """Whether a command with this environment can be a copy: nothing differs in it that is read at a start."""
-    names = {name for name in {*environment, *os.environ} if name.startswith(_READ_AT_START)}
-    return all(environment.get(name) == os.environ.get(name) for name in names)
+    names = {name for name in {*environment, *_ENVIRONMENT} if name.startswith(_READ_AT_START)}
+    return all(environment.get(name) == _ENVIRONMENT.get(name) for name in names)
 
 
 class Warm:
@@ -37,7 +41,9 @@ class Warm:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, __file__, str(theirs.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd="/")
+            self._process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd="/", env=_ENVIRONMENT
+            )
         self._control, self._lock = ours, threading.Lock()
         atexit.register(self._end)
 
