@@ -95,6 +95,16 @@ class KeepsOutcomes(Protocol):
         ...
 
 
+@runtime_checkable
+class RefusesAttempts(Protocol):
+    """What an executor may offer beside its interface that can tell beforehand what it will refuse."""
+
+    def check(self, attempts: Sequence[Attempt]) -> None:
+        """Raises ConfigError when one of these attempts, of a run that does not exist yet, would be refused for what it
+        asks for. Does nothing when that cannot be found out now. May take a second."""
+        ...
+
+
 # How long a run counts as watched after a process has said so.
 FOLLOWED_S = 30.0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
@@ -89,6 +89,12 @@ class KubernetesExecutor:
         self._context.channels.prepare(attempt.handle)
         self._ask(self._track(attempt, seen), self._find)
         return attempt.handle
+
+    def check(self, attempts: Sequence[Attempt]) -> None:
+        settings = job_settings(self._context.settings, self._client.access.namespace)
+        units = units_of(self._client, settings, self._context)
+        for attempt in attempts:
+            units.check(attempt)
 
     def poll(self) -> dict[str, Observation]:
         if self._view is None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from orchestrator.attempts.lease import leases_in
-from orchestrator.errors import ClusterRefused, ClusterUnreachable
+from orchestrator.errors import ClusterRefused, ClusterUnreachable, ConfigError
 from orchestrator.executors.base import Attempt, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of
@@ -49,6 +49,24 @@ class Jobs:
                 raise
             return str(metadata["annotations"].get(TOKEN, token))
         return token
+
+    def check(self, attempt: Attempt) -> None:
+        """Has the API server judge what would be sent for an attempt, without keeping it. Raises ConfigError when it is
+        refused, and does nothing when that cannot be found out, or is due to what else runs at the moment (a quota)."""
+        code = code_of(self._context.settings, attempt.location)
+        manifest = self._manifest(attempt, self.settings, code, "check", attempt.timeout)
+        try:
+            self._client.request("POST", self._jobs, manifest, query={"fieldValidation": "Strict", "dryRun": "All"})
+        except ClusterUnreachable:
+            return
+        except ClusterRefused as error:
+            if error.status == 409 or "exceeded quota" in error.message:
+                return
+            step = attempt.package.spec.step
+            raise ConfigError(
+                f"The cluster refuses the pod of step {step!r}: {error.message}",
+                hint="`orchestrator kubernetes check` looks at the cluster, `... kubernetes manifest` shows the pod.",
+            ) from error
 
     def find(self, name: str) -> tuple[str, bool] | None:
         """The token of a Job that is there, and whether it has ended; None when it is not there."""

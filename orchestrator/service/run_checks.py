@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
+from orchestrator.attempts.package import AttemptPackage, run_package
 from orchestrator.errors import ConfigError, ExecutionError
-from orchestrator.executors.base import Capabilities, Executor, together
+from orchestrator.executors.base import Attempt, Capabilities, Executor, RefusesAttempts, together
+from orchestrator.model.attempt import AttemptSpec
 from orchestrator.model.reach import Reach, StoredWithin, reaches
+from orchestrator.model.run import RunRecord
 from orchestrator.planning.plan import PlannedRun
 from orchestrator.protocol.messages import SPAWN_HINT
 
@@ -44,6 +49,31 @@ def _out_of_reach(planned: PlannedRun, stored: StoredWithin, needed: Reach) -> C
         f"Mode {planned.mode!r} {kept}, and {_named(planned.executors)} {_SPREAD[needed]}.",
         hint=_HINTS[stored.reach],
     )
+
+
+def check_attempts(
+    record: RunRecord, planned: PlannedRun, storage: str, executor_of: Callable[[str], Executor]
+) -> None:
+    """Asks executors that can tell it beforehand whether they would refuse the steps of a run: one step for all that
+    ask for the same. Raises ConfigError."""
+    checkers = [(name, one) for name in planned.executors if isinstance(one := executor_of(name), RefusesAttempts)]
+    if not checkers:
+        return
+    package = run_package(record, storage)
+    for name, executor in checkers:
+        shapes: dict[bytes, Attempt] = {}
+        for step in planned.plan.selected():
+            if (step.executor or planned.executor) == name:
+                spec = AttemptSpec(run_id=record.run_id, step=step.key, template=step.key, attempt=1)
+                attempt = Attempt(
+                    AttemptPackage(run=package, spec=spec),
+                    record.location,
+                    tags=step.tags,
+                    pod=step.pod,
+                    timeout=step.timeout,
+                )
+                shapes.setdefault(msgspec.json.encode([step.pod, step.timeout]), attempt)
+        executor.check(list(shapes.values()))
 
 
 def _named(executors: tuple[str, ...]) -> str:

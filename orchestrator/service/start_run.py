@@ -28,8 +28,9 @@ from orchestrator.service.admission import Terms, enter, limits_in_the_way
 from orchestrator.service.driver import OwnedRun
 from orchestrator.service.history import ancestors, progress_of
 from orchestrator.service.interrupts import Interrupts
-from orchestrator.service.run_checks import capabilities_of, check_forking, check_planned
+from orchestrator.service.run_checks import capabilities_of, check_attempts, check_forking, check_planned
 from orchestrator.service.workspace import FoundPipeline, Workspace, find_pipeline, in_workspace, plan
+from orchestrator.state_dir import StateDir
 
 _NOT_INHERITED = (ALERTS_TAG, IGNORED_LIMITS_TAG)
 
@@ -94,7 +95,9 @@ def plan_new(
     check_forking(planned, capabilities, found.location, None if loaded is None else loaded.fork_problem)
     reused, planned = _reused(workspace, planned, parent, continued)
     preset = request.preset or (parent.preset if parent else None)
-    return found, planned, _record(workspace, found, planned, preset, parent, reused), reused
+    record = _record(workspace, found, planned, preset, parent, reused)
+    check_attempts(record, planned, str(StateDir(workspace.settings.state_path).storage), workspace.executor)
+    return found, planned, record, reused
 
 
 def _memoized(
