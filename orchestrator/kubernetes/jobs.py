@@ -12,6 +12,7 @@ from orchestrator.errors import ClusterRefused, ClusterUnreachable, ConfigError
 from orchestrator.executors.base import Attempt, ExecutorContext
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of
+from orchestrator.kubernetes.facts import Stage, facts_of
 from orchestrator.kubernetes.manifest import FINALIZER, WEEK, JobSettings, input_of, job_of, lease_of, pod_of
 from orchestrator.kubernetes.names import RUN, TOKEN, handle_in, input_name, job_name, label, selector
 
@@ -208,8 +209,10 @@ class Pods(Jobs):
         super().delete(name)
 
     def state(self, unit: Mapping[str, Any]) -> str:
-        phase = (unit.get("status") or {}).get("phase")
-        return {"Succeeded": "complete", "Failed": "failed", "Running": "active"}.get(str(phase), "waiting")
+        facts = facts_of(unit)  # its container's state: the phase is a second late
+        if facts.stage is Stage.ENDED:
+            return "complete" if facts.exit_code == 0 else "failed"
+        return "active" if facts.stage is Stage.RUNNING else "waiting"
 
     def _is_left(self, unit: Mapping[str, Any]) -> bool:
         return FINALIZER in (unit["metadata"].get("finalizers") or ())
