@@ -21,7 +21,7 @@ native = {int(entry.name) for entry in TASKS.iterdir()} - {os.getpid(), python.n
 found = {
     "native": [[*map(sorted, (libraries_of(tid, memory), libraries_of_start(tid, memory)))] for tid in native],
     "python": sorted(libraries_of_start(python.native_id, memory)),
-    "nobody's": sorted(libraries_of_start(1, memory)),
+    "no thread": sorted(libraries_of_start(1, memory)),
 }
 print(json.dumps(found))
 """
@@ -36,7 +36,7 @@ def test_a_thread_is_known_by_its_stack_and_by_the_function_it_started_with():
     # numpy's OpenBLAS makes a thread for each further core when it is imported, which spins for a while, then waits.
     said = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
     found = json.loads(said.stdout)
-    assert found["python"] == found["nobody's"] == []
+    assert found["python"] == found["no thread"] == []
     assert found["native"]
     for now, started in found["native"]:
         assert now == started
