@@ -64,7 +64,7 @@ def rbac(json: Json = False) -> None:
 @app.command(epilog="Example: orchestrator kubernetes jobs --delete-orphans --yes")
 def jobs(
     delete_orphans: Annotated[
-        bool, typer.Option("--delete-orphans", help="Delete the Jobs whose runs are not here any more.")
+        bool, typer.Option("--delete-orphans", help="Delete what was left of runs that are over or gone.")
     ] = False,
     yes: Yes = False,
     json: Json = False,

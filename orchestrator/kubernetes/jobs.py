@@ -147,10 +147,10 @@ class Jobs:
                 self._client.request("DELETE", leases_in(self.settings.namespace), query=query)
         found = self._client.request("GET", self._jobs, query=query)
         for unit in found.get("items") or ():
-            if self._is_left(unit) and unit["metadata"]["name"] not in kept:
+            if self.is_left(unit) and unit["metadata"]["name"] not in kept:
                 self.delete(unit["metadata"]["name"])
 
-    def _is_left(self, unit: Mapping[str, Any]) -> bool:
+    def is_left(self, unit: Mapping[str, Any]) -> bool:
         """Whether it was never dismissed, which gives a Job another time to live."""
         return (unit.get("spec") or {}).get("ttlSecondsAfterFinished") == WEEK
 
@@ -198,7 +198,7 @@ class Pods(Jobs):
         self._jobs = f"{self._core}/pods"
 
     def list_all(self) -> list[dict[str, Any]]:
-        return [pod for pod in super().list_all() if self._is_left(pod)]
+        return [pod for pod in super().list_all() if self.is_left(pod)]
 
     def dismiss(self, name: str, keep: float) -> None:
         self.delete(name)
@@ -214,7 +214,7 @@ class Pods(Jobs):
             return "complete" if facts.exit_code == 0 else "failed"
         return "active" if facts.stage is Stage.RUNNING else "waiting"
 
-    def _is_left(self, unit: Mapping[str, Any]) -> bool:
+    def is_left(self, unit: Mapping[str, Any]) -> bool:
         return FINALIZER in (unit["metadata"].get("finalizers") or ())
 
 

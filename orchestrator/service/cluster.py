@@ -9,7 +9,7 @@ import msgspec
 
 from orchestrator import clock
 from orchestrator.attempts.package import AttemptPackage, run_package
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, RunDamaged
 from orchestrator.executors.base import Attempt
 from orchestrator.kubernetes.client import Client
 from orchestrator.kubernetes.configuration import code_of, job_settings
@@ -21,6 +21,7 @@ from orchestrator.model.run import RunRecord, Trigger
 from orchestrator.planning.plan import PlanRequest
 from orchestrator.runlog.inventory import pending_runs
 from orchestrator.runlog.run_log import RunLog
+from orchestrator.service.history import progress_of
 from orchestrator.service.workspace import Workspace, find_pipeline, in_workspace, plan
 from orchestrator.settings import KubernetesSettings
 
@@ -44,7 +45,7 @@ NEEDED_BY_PODS = (("coordination.k8s.io", "leases", ("create", "get")),)
 
 
 class ClusterJob(msgspec.Struct, frozen=True):
-    """A Job of this state directory. `is_orphan`: its run is not here any more."""
+    """A Job of this state directory. `is_orphan`: its run is over or not here any more, and no owner will delete it."""
 
     name: str
     run_id: str
@@ -57,7 +58,7 @@ class ClusterJob(msgspec.Struct, frozen=True):
 def cluster_jobs(workspace: Workspace) -> list[ClusterJob]:
     """The Jobs of this state directory, by run and step."""
     jobs = _jobs(workspace)
-    found = [job for item in jobs.list_all() if (job := _job(workspace, item, jobs.state(item))) is not None]
+    found = [job for item in jobs.list_all() if (job := _job(workspace, item, jobs)) is not None]
     return sorted(found, key=lambda job: (job.run_id, job.step, job.attempt))
 
 
@@ -67,7 +68,8 @@ def delete_orphans(workspace: Workspace, found: Sequence[ClusterJob]) -> list[st
     names = [job.name for job in found if job.is_orphan]
     for name in names:
         jobs.delete(name)
-    jobs.sweep({*pending_runs(workspace.state), *(job.run_id for job in found if not job.is_orphan)})
+    pending = {run_id for run_id in pending_runs(workspace.state) if not _is_over(RunLog(workspace.state, run_id))}
+    jobs.sweep(pending | {job.run_id for job in found if not job.is_orphan})
     return names
 
 
@@ -149,10 +151,19 @@ def _jobs(workspace: Workspace) -> Jobs:
     return units_of(client, job_settings(workspace.settings, client.access.namespace), workspace.executor_context)
 
 
-def _job(workspace: Workspace, item: dict[str, Any], state: str) -> ClusterJob | None:
+def _job(workspace: Workspace, item: dict[str, Any], jobs: Jobs) -> ClusterJob | None:
     handle = handle_in(item["metadata"])
     if handle is None:
         return None
     run_id, step, attempt = split_handle(handle)
-    is_orphan = not RunLog(workspace.state, run_id).has_files()
-    return ClusterJob(item["metadata"]["name"], run_id, step, attempt, state, is_orphan)
+    run_log = RunLog(workspace.state, run_id)
+    is_orphan = not run_log.has_files() or (jobs.is_left(item) and _is_over(run_log))
+    return ClusterJob(item["metadata"]["name"], run_id, step, attempt, jobs.state(item), is_orphan)
+
+
+def _is_over(run_log: RunLog) -> bool:
+    """Whether nothing more will be done for the run. One that cannot be read may be repaired."""
+    try:
+        return not run_log.is_owned() and progress_of(run_log).is_finished
+    except (RunDamaged, OSError):
+        return False

@@ -1,6 +1,7 @@
 """What the fake API server remembers: objects with their versions, and every change that was made to them."""
 
 import copy
+import re
 import secrets
 import threading
 import time
@@ -138,9 +139,14 @@ class Store:
 
 
 def is_selected(item, query):
-    """Whether the selectors of a query take an object. Both know equality only."""
+    """Whether the selectors of a query take an object. Both know equality, that of labels `notin` too."""
     labels = item["metadata"].get("labels", {})
-    pairs = [pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if pair]
+    selector = query.get("labelSelector", "")
+    for name, values in re.findall(r"([^, ]+) notin \(([^)]*)\)", selector):
+        if labels.get(name) in values.split(","):
+            return False
+    equal = re.sub(r"[^, ]+ notin \([^)]*\)", "", selector)
+    pairs = [pair.split("=", 1) for pair in equal.split(",") if pair]
     fields = [pair.split("=", 1) for pair in query.get("fieldSelector", "").split(",") if pair]
     return all(labels.get(name) == value for name, value in pairs) and all(
         str(field(item, path)) == value for path, value in fields

@@ -54,3 +54,21 @@ def test_a_run_whose_owner_was_killed_is_finished_by_the_next_at(bench, fake, po
     owner = bench.start("runs", "resume", "last", to=bench.path / "output", KUBECONFIG=fake.kubeconfig)
     work.succeeds(owner)
     assert fake.left() == []
+
+
+@pytest.mark.parametrize("point", ["attempt.recorded:4", "run.finished"])
+def test_what_the_owner_of_a_run_that_is_over_has_left_is_deleted_on_request(bench, fake, point):
+    work = Work(bench, fake)
+    work.go()
+    killed = bench.start("run", "counts", KUBECONFIG=fake.kubeconfig, ORCHESTRATOR_CRASH_AT=point)
+    assert killed.wait(PATIENCE_S) == -9
+    is_over = bench.json("runs", "show", "last")["status"] == "SUCCESS"
+    done = bench("kubernetes", "jobs", "--delete-orphans", "--yes", KUBECONFIG=fake.kubeconfig).ok()
+    assert done.out.startswith("Deleted")
+    if is_over:
+        assert fake.left() == []
+        return
+    assert [one for one in fake.left() if one.startswith("secrets/")] != [], "a run that can be resumed needs it"
+    owner = bench.start("runs", "resume", "last", to=bench.path / "output", KUBECONFIG=fake.kubeconfig)
+    work.succeeds(owner)
+    assert fake.left() == []
