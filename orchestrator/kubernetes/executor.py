@@ -304,9 +304,7 @@ class KubernetesExecutor:
         return Place(facts.name, facts.node or "", image, self._view.pulled_s(facts.name))
 
     def _waits(self, tracked: Tracked, facts: PodFacts | None, now: datetime) -> Observation:
-        assert self._view is not None
-        warning = self._view.warning(*([facts.name] if facts else []), tracked.name)
-        seen = judge_waiting(tracked, facts, warning, now, self._settings.start_timeout)
+        seen = judge_waiting(tracked, facts, self._warning(tracked, facts), now, self._settings.start_timeout)
         return self._gives_up(tracked, seen) if seen.phase in FINAL else seen
 
     def _gives_up(self, tracked: Tracked, seen: Observation) -> Observation:
@@ -370,7 +368,12 @@ class KubernetesExecutor:
         if tracked.request is None:
             return "max_concurrent_jobs"
         facts, _ = self._view.pod(tracked.attempt.handle)
-        return shortened(waits_for(facts, self._view.warning(*([facts.name] if facts else []), tracked.name)), 100)
+        return shortened(waits_for(facts, self._warning(tracked, facts)), 100)
+
+    def _warning(self, tracked: Tracked, facts: PodFacts | None) -> str:
+        """The newest warning of the cluster about an attempt's pod, else about its Job."""
+        assert self._view is not None
+        return self._view.warning(*([facts.name] if facts else []), tracked.name)
 
     def _follow_output(self, now: datetime) -> None:
         assert self._follower is not None
